@@ -1,0 +1,1 @@
+"""Confusion matrices, measures of accuracy, their intervals and tables."""

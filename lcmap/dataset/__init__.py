@@ -1,0 +1,1 @@
+"""Tile indexes, splits, class shares and window reading."""

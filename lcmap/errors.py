@@ -1,0 +1,91 @@
+"""Every error that a user can cause, with its exit code.
+
+The exit codes follow sysexits.h where it has one: 2 usage, 65 bad data, 66 no input,
+73 cannot write, 75 locked, try again.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class LcmapError(Exception):
+    """An error that a user can cause and mend: one line naming the subject and the remedy."""
+
+    exit_code = 1
+
+    def __init__(self, subject: str | os.PathLike[str], problem: str, remedy: str = "") -> None:
+        """Say which file or option it is about, what is wrong and what to do."""
+        self.subject = os.fspath(subject)
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(self.subject, problem, remedy)
+
+    def __str__(self) -> str:
+        """Return "subject: problem; remedy" on one line."""
+        text = f"{self.subject}: {self.problem}"
+        if self.remedy:
+            text = f"{text}; {self.remedy}"
+        return " ".join(text.split())
+
+
+class UsageError(LcmapError, ValueError):
+    """The command line or the arguments contradict each other."""
+
+    exit_code = 2
+
+
+class DataError(LcmapError, ValueError):
+    """An input was found, but what it holds cannot be used."""
+
+    exit_code = 65
+
+
+class NotARasterError(DataError):
+    """A file is no raster that lcmap opens, or is truncated."""
+
+
+class NoCrsError(DataError):
+    """A file does not say which coordinate reference system it is in."""
+
+
+class CrsMismatchError(DataError):
+    """Two files are in different coordinate reference systems."""
+
+
+class GridMismatchError(DataError):
+    """Two rasters do not share one grid."""
+
+
+class NoOverlapError(DataError):
+    """Two files cover no common ground."""
+
+
+class UnknownLabelError(DataError):
+    """A label raster holds codes that its nomenclature does not have."""
+
+
+class AllNodataError(DataError):
+    """An image has no valid pixel."""
+
+
+class InputMissingError(LcmapError, FileNotFoundError):
+    """A file that was named does not exist or cannot be opened."""
+
+    exit_code = 66
+
+
+class CannotWriteError(LcmapError, OSError):
+    """An output cannot be written."""
+
+    exit_code = 73
+
+
+class OutputExistsError(CannotWriteError):
+    """An output exists and overwriting was not asked for."""
+
+
+class LockedError(LcmapError, BlockingIOError):
+    """Another run holds what this one needs."""
+
+    exit_code = 75

@@ -1,0 +1,1 @@
+"""Images of one or more sensors brought onto one grid."""

@@ -1,0 +1,1 @@
+"""Exact tiled prediction through onnxruntime."""

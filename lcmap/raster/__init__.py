@@ -1,0 +1,1 @@
+"""Grids, windows, opening, pipes, atomic writing, colour tables, COG."""

@@ -1,0 +1,129 @@
+"""Opening rasters, so that whatever is no raster is refused in one clear line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+
+from lcmap.errors import InputMissingError, NotARasterError
+from lcmap.raster.windows import Window
+
+RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
+"""GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
+
+VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
+
+
+@contextmanager
+def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Iterator[Any]:
+    """Open a raster for reading; yield a rasterio dataset.
+
+    A VRT names other files and URLs, so it is opened only with `allow_vrt`.
+
+    Raises:
+        InputMissingError: no such file, or it may not be read.
+        NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated.
+    """
+    check_readable(path)
+    drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
+    with rasterio.Env():
+        try:
+            # rasterio.open takes one driver, its reader takes the list
+            dataset = DatasetReader(os.fspath(path), driver=list(drivers))
+        except RasterioIOError as error:
+            if _looks_like_vrt(path):
+                problem = "is a VRT, which reads other files and addresses"
+                remedy = "--allow-vrt if you trust it"
+            else:
+                problem = "cannot be opened as a raster"
+                remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
+            raise NotARasterError(path, problem, remedy) from error
+        with dataset:
+            _check_not_truncated(path, dataset)
+            try:
+                yield dataset
+            except RasterioIOError as error:
+                raise NotARasterError(
+                    path, "its pixels cannot be read", "it is damaged or truncated: copy it again"
+                ) from error
+
+
+def check_readable(path: str | os.PathLike[str]) -> None:
+    """Check that a file exists and may be read.
+
+    Raises:
+        InputMissingError: otherwise.
+    """
+    if not os.path.exists(path):
+        raise InputMissingError(path, "no such file", "check the path")
+    if os.path.isdir(path):
+        raise InputMissingError(path, "is a folder, not a raster file", "name a file in it")
+    if not os.access(path, os.R_OK):
+        raise InputMissingError(path, "may not be read", "check its permissions")
+
+
+def _looks_like_vrt(path: str | os.PathLike[str]) -> bool:
+    with open(path, "rb") as file:
+        return b"<VRTDataset" in file.read(4096)
+
+
+def _check_not_truncated(path: str | os.PathLike[str], dataset: Any) -> None:
+    """Refuse a GeoTIFF whose last block lies beyond the end of the file.
+
+    GDAL opens such a file without an error and fails, or reads nodata, hours later.
+    """
+    if dataset.driver != "GTiff" or not os.path.isfile(path):
+        return
+    size = os.path.getsize(path)
+    for band in (1, dataset.count):
+        rows, cols = dataset.block_shapes[band - 1]
+        last_row, last_col = (dataset.height - 1) // rows, (dataset.width - 1) // cols
+        for row, col in ((0, 0), (last_row, last_col)):
+            try:
+                offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", dm="TIFF", bidx=band)
+                length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", dm="TIFF", bidx=band)
+            except RasterioError:
+                return
+            if offset and length and int(offset) + int(length) > size:
+                raise NotARasterError(
+                    path, "the file ends before its last pixels", "it is truncated: copy it again"
+                )
+
+
+def band_names(dataset: Any) -> tuple[str, ...]:
+    """Return the bands' descriptions, "band N" for those without one."""
+    return tuple(name or f"band {i}" for i, name in enumerate(dataset.descriptions, start=1))
+
+
+def has_band_names(names: tuple[str, ...]) -> bool:
+    """Tell whether bands carry names of their own rather than "band N"."""
+    return not all(name == f"band {i}" for i, name in enumerate(names, start=1))
+
+
+def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
+    """Return where every band is valid, bool [height, width].
+
+    Invalid are the nodata value, NaN and infinities, and what a mask or alpha band hides.
+
+    Raises:
+        NotARasterError: the pixels cannot be read.
+    """
+    masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
+    valid: npt.NDArray[np.bool_] = (masks != 0).all(axis=0)
+    if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
+        valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
+    return valid
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """Return the folder that a file lies in or would lie in."""
+    return Path(path).resolve().parent

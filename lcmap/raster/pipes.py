@@ -1,0 +1,100 @@
+"""Standard input and output as files.
+
+GeoTIFF cannot be streamed, so a pipe is spooled to a temporary file; GDAL's own /vsistdin/ and
+/vsistdout/ hold everything in memory or write files that the next stage cannot read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lcmap.errors import CannotWriteError, InputMissingError, UsageError
+
+STANDARD_STREAM = "-"
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def input_path(path: str | os.PathLike[str], *, tmpdir: Path | None = None) -> Iterator[Path]:
+    """Yield a path that can be opened and read at random.
+
+    "-" is standard input: read where it lies if it is a file (`< file`), else copied to `tmpdir`
+    first and removed afterwards.
+
+    Raises:
+        UsageError: standard input is a terminal.
+        InputMissingError: standard input is closed or empty.
+        CannotWriteError: no space in `tmpdir`.
+    """
+    if os.fspath(path) != STANDARD_STREAM:
+        yield Path(path)
+        return
+    if _is_regular_file(0):
+        yield Path("/dev/stdin")
+        return
+    if os.isatty(0):
+        raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
+    with tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir) as folder:
+        spool = Path(folder) / "stdin.tif"
+        try:
+            with open(spool, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
+                shutil.copyfileobj(source, file, _CHUNK)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
+            raise cannot_write(folder, error) from error
+        if spool.stat().st_size == 0:
+            raise InputMissingError(
+                "standard input", "is empty", "the command before it in the pipe gave nothing"
+            )
+        yield spool
+
+
+def check_stdout_takes_bytes() -> None:
+    """Check that standard output is no terminal.
+
+    Raises:
+        UsageError: where it is one.
+    """
+    if os.isatty(1):
+        raise UsageError(
+            "standard output", "is a terminal and takes no raster", "-o FILE, or pipe it on"
+        )
+
+
+def copy_to_stdout(path: Path) -> None:
+    """Copy a finished file's bytes to standard output.
+
+    Raises:
+        CannotWriteError: the reader closed the pipe, or the disk behind it is full.
+    """
+    try:
+        sys.stdout.flush()
+        with open(path, "rb") as file, os.fdopen(os.dup(1), "wb") as sink:
+            shutil.copyfileobj(file, sink, _CHUNK)
+    except OSError as error:
+        raise cannot_write("standard output", error) from error
+
+
+def cannot_write(path: str | os.PathLike[str], error: OSError) -> CannotWriteError:
+    """Return the error to raise for an operating system's refusal to write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return CannotWriteError(path, "no space left", "free some, or choose another place")
+    if error.errno == errno.EPIPE:
+        return CannotWriteError(path, "closed by its reader", "see what the next command says")
+    return CannotWriteError(path, os.strerror(error.errno or 0).lower(), "choose another place")
+
+
+def _is_regular_file(descriptor: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,75 @@
+"""Pixel windows: pure arithmetic, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Window(NamedTuple):
+    """A rectangle of whole pixels: first row, first column, height, width."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def stop_row(self) -> int:
+        """The row after the last."""
+        return self.row + self.height
+
+    @property
+    def stop_col(self) -> int:
+        """The column after the last."""
+        return self.col + self.width
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((row, stop_row), (col, stop_col)), the form that rasterio takes as `window=`."""
+        return (self.row, self.stop_row), (self.col, self.stop_col)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The window as an index into an array [rows, columns]."""
+        return slice(self.row, self.stop_row), slice(self.col, self.stop_col)
+
+    def intersection(self, other: Window) -> Window | None:
+        """Return the pixels that both windows hold, None where they hold none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        height = min(self.stop_row, other.stop_row) - row
+        width = min(self.stop_col, other.stop_col) - col
+        return Window(row, col, height, width) if height > 0 and width > 0 else None
+
+    def expanded(self, pixels: int) -> Window:
+        """Return the window with so many pixels more on every side."""
+        return Window(
+            self.row - pixels, self.col - pixels, self.height + 2 * pixels, self.width + 2 * pixels
+        )
+
+    def clipped(self, height: int, width: int) -> Window:
+        """Return the part inside an image of this size; empty (0 pixels) where there is none."""
+        row, col = min(max(self.row, 0), height), min(max(self.col, 0), width)
+        return Window(
+            row,
+            col,
+            max(min(self.stop_row, height) - row, 0),
+            max(min(self.stop_col, width) - col, 0),
+        )
+
+    def shifted(self, rows: int, cols: int) -> Window:
+        """Return the window moved by so many rows and columns."""
+        return Window(self.row + rows, self.col + cols, self.height, self.width)
+
+
+def iter_blocks(height: int, width: int, block: int) -> Iterator[Window]:
+    """Yield windows of `block` × `block` pixels that cover an image, row by row, the last clipped.
+
+    Raises:
+        ValueError: where `block` is below 1.
+    """
+    if block < 1:
+        raise ValueError(f"a block has at least one pixel, not {block}")
+    for row in range(0, height, block):
+        for col in range(0, width, block):
+            yield Window(row, col, min(block, height - row), min(block, width - col))

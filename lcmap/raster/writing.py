@@ -1,0 +1,219 @@
+"""Outputs that are there whole or not at all.
+
+A killed writer leaves a GeoTIFF that opens and reads as nodata without an error. So every output
+is written beside its destination, closed, checked, and only then given its name.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import rasterio
+import rasterio.shutil
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
+from lcmap.raster.classes import ClassTable, write_class_table
+from lcmap.raster.grid import Grid
+from lcmap.raster.pipes import (
+    STANDARD_STREAM,
+    cannot_write,
+    check_stdout_takes_bytes,
+    copy_to_stdout,
+)
+
+BLOCK = 512
+_SMALLEST_OVERVIEW = 256
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Check, before hours of work, that an output can be written in the end.
+
+    Raises:
+        OutputExistsError: it exists and `overwrite` is not set.
+        CannotWriteError: its folder is missing or may not be written.
+        UsageError: it is standard output and that is a terminal.
+    """
+    if os.fspath(path) == STANDARD_STREAM:
+        check_stdout_takes_bytes()
+        return
+    if os.path.isdir(path):
+        raise CannotWriteError(path, "is a folder", "name a file in it")
+    if not overwrite and os.path.lexists(path):
+        raise OutputExistsError(path, "exists already", "--overwrite to replace it")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
+    if not os.access(folder, os.W_OK):
+        raise CannotWriteError(path, f"the folder {folder} may not be written", "choose another")
+
+
+@contextmanager
+def atomic_path(
+    path: str | os.PathLike[str], *, overwrite: bool, tmpdir: Path | None = None
+) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` on success and vanishes on failure.
+
+    It lies beside the destination, so that it can be renamed at once; for "-" it lies in `tmpdir`
+    and its bytes are copied to standard output.
+
+    Raises:
+        OutputExistsError, CannotWriteError, UsageError: as `check_output`, or no space left.
+    """
+    check_output(path, overwrite=overwrite)
+    to_stdout = os.fspath(path) == STANDARD_STREAM
+    name = "stdout.tif" if to_stdout else os.path.basename(path)
+    parent = tmpdir if to_stdout else os.path.dirname(os.path.abspath(path))
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with folder:
+        temporary = Path(folder.name) / name
+        try:
+            yield temporary
+            if to_stdout:
+                copy_to_stdout(temporary)
+            else:
+                _replace(temporary, Path(path))
+        except LcmapError:
+            raise
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give the finished file, and GDAL's side file if it made one, its name, durably."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    side = Path(f"{temporary}.aux.xml")
+    if side.exists():
+        os.replace(side, f"{path}.aux.xml")
+    os.replace(temporary, path)
+
+
+@contextmanager
+def atomic_raster(
+    path: str | os.PathLike[str],
+    grid: Grid,
+    *,
+    count: int,
+    dtype: str,
+    nodata: float | None,
+    overwrite: bool,
+    tmpdir: Path | None = None,
+    band_names: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    classes: ClassTable | None = None,
+    overviews: bool = False,
+    cog: bool = False,
+) -> Iterator[Any]:
+    """Yield a rasterio dataset to write; it becomes `path` once it is whole.
+
+    A GeoTIFF in tiles of 512 × 512, deflated, BigTIFF where it needs to be. With `overviews` the
+    reduced images of a label raster (`classes`) are made by mode, others by average; with `cog`
+    the file is rewritten as a cloud-optimised GeoTIFF.
+
+    Raises:
+        OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
+    """
+    with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir) as temporary:
+        profile = {
+            "driver": "GTiff",
+            "width": grid.width,
+            "height": grid.height,
+            "count": count,
+            "dtype": dtype,
+            "nodata": nodata,
+            "crs": grid.crs,
+            "transform": grid.transform,
+            "compress": "deflate",
+            "zlevel": 6,
+            "predictor": 1 if classes else (3 if dtype.startswith("float") else 2),
+            "tiled": True,
+            "blockxsize": BLOCK,
+            "blockysize": BLOCK,
+            "bigtiff": "IF_SAFER",
+            "interleave": "band",
+        }
+        if count > 1 and dtype == "uint8":
+            # bands must not turn into a picture with alpha
+            profile["photometric"] = "MINISBLACK"
+            profile["alpha"] = "NO"
+        try:
+            with rasterio.open(temporary, "w", **profile) as dataset:
+                for i, name in enumerate(band_names, start=1):
+                    dataset.set_band_description(i, name)
+                if tags:
+                    dataset.update_tags(**tags)
+                if classes:
+                    write_class_table(dataset, classes)
+                yield dataset
+            # GDAL's warnings and errors of closing are not raised: a look at the file tells
+            _check_complete(temporary, grid, count)
+            resampling = Resampling.mode if classes else Resampling.average
+            if cog:
+                _rewrite_as_cog(temporary, resampling)
+            elif overviews:
+                _build_overviews(temporary, grid, resampling)
+        except RasterioError as error:
+            raise _write_error(path, temporary, error) from error
+
+
+def _write_error(
+    path: str | os.PathLike[str], temporary: Path, error: RasterioError
+) -> CannotWriteError:
+    statistics = os.statvfs(temporary.parent)
+    if statistics.f_bavail * statistics.f_frsize < 1 << 20:
+        return CannotWriteError(path, "no space left", "free some, or choose another place")
+    cause = str(error.__cause__ or error)
+    return CannotWriteError(path, f"cannot be written ({cause})", "check the disk and its quota")
+
+
+def _check_complete(temporary: Path, grid: Grid, count: int) -> None:
+    """Check that a closed GeoTIFF is whole: every block lies inside the file."""
+    size = temporary.stat().st_size
+    with rasterio.open(temporary) as dataset:
+        whole = dataset.shape == grid.shape and dataset.count == count
+        for band in range(1, count + 1):
+            for (row, col), _ in dataset.block_windows(band):
+                offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", dm="TIFF", bidx=band)
+                length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", dm="TIFF", bidx=band)
+                # no offset: a block that was never written, which reads as nodata
+                if offset is None or length is None or int(offset) + int(length) > size:
+                    whole = False
+    if not whole:
+        raise CannotWriteError(temporary.name, "was not written whole", "is the disk full?")
+
+
+def _build_overviews(temporary: Path, grid: Grid, resampling: Resampling) -> None:
+    factors = []
+    factor = 2
+    while max(grid.shape) / factor > _SMALLEST_OVERVIEW:
+        factors.append(factor)
+        factor *= 2
+    if factors:
+        with rasterio.open(temporary, "r+") as dataset:
+            dataset.build_overviews(factors, resampling)
+
+
+def _rewrite_as_cog(temporary: Path, resampling: Resampling) -> None:
+    plain = temporary.with_name(f"plain-{temporary.name}")
+    os.replace(temporary, plain)
+    rasterio.shutil.copy(
+        plain,
+        temporary,
+        driver="COG",
+        compress="deflate",
+        blocksize=BLOCK,
+        overview_resampling=resampling.name,
+        bigtiff="IF_SAFER",
+    )
+    with suppress(FileNotFoundError):
+        plain.unlink()

@@ -1,0 +1,1 @@
+"""Vector reference databases burnt to label rasters."""

@@ -1,0 +1,1 @@
+"""Training in PyTorch and export to ONNX."""
