@@ -35,6 +35,10 @@ class UsageError(LcmapError, ValueError):
     exit_code = 2
 
 
+class UnknownNomenclatureError(UsageError):
+    """A nomenclature or crosswalk is neither built in nor a .toml file."""
+
+
 class DataError(LcmapError, ValueError):
     """An input was found, but what it holds cannot be used."""
 
@@ -67,6 +71,10 @@ class UnknownLabelError(DataError):
 
 class AllNodataError(DataError):
     """An image has no valid pixel."""
+
+
+class NomenclatureError(DataError):
+    """A nomenclature or crosswalk is malformed or contradicts itself."""
 
 
 class InputMissingError(LcmapError, FileNotFoundError):

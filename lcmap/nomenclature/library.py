@@ -1,0 +1,67 @@
+"""Reading nomenclature files: the built-in ones by name, others by path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lcmap.errors import InputMissingError, NomenclatureError, UnknownNomenclatureError
+from lcmap.nomenclature.classes import Nomenclature
+
+_BUILTIN = Path(__file__).parent / "builtin"
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the built-in nomenclatures, in alphabetical order."""
+    return tuple(sorted(path.stem for path in _BUILTIN.glob("*.toml")))
+
+
+def load_nomenclature(name_or_path: str | os.PathLike[str]) -> Nomenclature:
+    """Return a built-in nomenclature by its name, or one of the user's by its TOML file.
+
+    Raises:
+        UnknownNomenclatureError: neither a built-in name nor a .toml file.
+        InputMissingError: the file does not exist or cannot be read.
+        NomenclatureError: the file is malformed or contradicts itself.
+    """
+    text = os.fspath(name_or_path)
+    if is_toml_path(text):
+        return Nomenclature.from_dict(read_toml(Path(text)), subject=text)
+    if text not in builtin_names():
+        raise UnknownNomenclatureError(
+            text,
+            "no built-in nomenclature has this name",
+            f"take one of {', '.join(builtin_names())}, or a path ending in .toml",
+        )
+    return _load_builtin(text)
+
+
+@cache
+def _load_builtin(name: str) -> Nomenclature:
+    return Nomenclature.from_dict(read_toml(_BUILTIN / f"{name}.toml"), subject=name)
+
+
+def is_toml_path(text: str) -> bool:
+    """Say whether a user who wrote this text where a name may stand means a file."""
+    return text.lower().endswith(".toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        InputMissingError: the file does not exist or cannot be read.
+        NomenclatureError: it is not TOML; the message says the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise NomenclatureError(path, "is not UTF-8 text") from None
+    except OSError as error:
+        raise InputMissingError(path, error.strerror or str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise NomenclatureError(path, f"is not valid TOML: {error}") from None
