@@ -1,0 +1,174 @@
+"""What a command says: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lcmap.errors import CannotWriteError, LcmapError
+from lcmap.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+_BUG = 1
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Session:
+    """One run of a command: its standard error, its progress and its results."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        """Speak through this console, which writes to standard error."""
+        self._console = console
+        self._quiet = quiet
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Progress]:
+        """Yield a callback that shows progress: a bar on a terminal, else a line now and then."""
+        if self._quiet:
+            yield silent
+        elif self._console.is_terminal:
+            with self._bar(title) as progress:
+                yield progress
+        else:
+            yield _ProgressLines(title)
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[Progress]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Bar(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(title, total=None, note="")
+
+            def update(done: int, total: int, note: str = "") -> None:
+                bar.update(task, completed=done, total=total, note=note)
+
+            yield update
+
+    def result(self, result: Any) -> None:
+        """Print text, or something that rich renders, on standard output.
+
+        Raises:
+            CannotWriteError: standard output was closed or its disk is full.
+        """
+        from rich.console import Console
+
+        try:
+            if isinstance(result, str):
+                sys.stdout.write(result if result.endswith("\n") else f"{result}\n")
+            else:
+                Console(file=sys.stdout).print(result)
+            sys.stdout.flush()
+        except OSError as error:
+            _discard_stdout()
+            raise CannotWriteError(
+                "standard output",
+                "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
+            ) from error
+
+
+class _ProgressLines:
+    """Progress as log lines with the time left, at most one in half a minute."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:
+            return
+        self._last = now
+        left = (now - self._start) / done * (total - done)
+        logging.getLogger("lcmap").info(
+            "%s: %d of %d, %d s left%s", self._title, done, total, left, f", {note}" * bool(note)
+        )
+
+
+class _ConsoleHandler(logging.Handler):
+    """Log records as plain lines on the console, above a progress bar if there is one."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        _print_line(self._console, f"{prefix}{record.getMessage()}")
+
+
+@contextmanager
+def session(*, quiet: bool, verbose: bool) -> Iterator[Session]:
+    """Yield a session; turn errors into one line on standard error and the exit code.
+
+    Ctrl-C and SIGTERM end the run with code 130 after what was begun has been cleaned away.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    logger = logging.getLogger("lcmap")
+    handler = _ConsoleHandler(console)
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield Session(console, quiet=quiet)
+    except (LcmapError, KeyboardInterrupt, Exception) as error:
+        if isinstance(error, typer.Exit):
+            raise
+        line, code = _line_and_code(error, verbose=verbose)
+        if verbose:
+            traceback.print_exc(file=sys.stderr)
+        _print_line(console, f"lcmap: {line}")
+        raise typer.Exit(code) from error
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        logger.removeHandler(handler)
+
+
+def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
+    if isinstance(error, LcmapError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
+    hint = "" if verbose else "; please report it with the output of -v"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"a bug: {text}{hint}", _BUG
+
+
+def _print_line(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _discard_stdout() -> None:
+    """Send what Python still holds for a closed standard output to nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
