@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
 from lcmap.errors import InputMissingError, NotARasterError
@@ -37,8 +38,11 @@ def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Ite
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
     with rasterio.Env():
         try:
-            # rasterio.open takes one driver, its reader takes the list
-            dataset = DatasetReader(os.fspath(path), driver=list(drivers))
+            with warnings.catch_warnings():
+                # an image without georeference has no CRS, which its users check and say
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                # rasterio.open takes one driver, its reader takes the list
+                dataset = DatasetReader(os.fspath(path), driver=list(drivers))
         except RasterioIOError as error:
             if _looks_like_vrt(path):
                 problem = "is a VRT, which reads other files and addresses"

@@ -1,0 +1,61 @@
+"""Grids against rasterio's own arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import rasterio.transform
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
+
+LAMBERT = CRS.from_epsg(2154)
+GRID = Grid(LAMBERT, Affine(1.5, 0, 700_000, 0, -1.5, 6_300_000), 400, 300)
+
+
+def test_bounds_and_gsd() -> None:
+    assert GRID.bounds == rasterio.transform.array_bounds(300, 400, GRID.transform)
+    assert GRID.gsd == (1.5, 1.5)
+    assert GRID.gsd_metres == 1.5
+
+
+def test_gsd_of_a_rotated_grid_and_its_envelope() -> None:
+    turned = Grid(LAMBERT, GRID.transform @ Affine.rotation(45), 10, 10)
+    assert turned.gsd == pytest.approx((1.5, 1.5))
+    west, south, east, north = turned.bounds
+    assert east - west == pytest.approx(15 * math.sqrt(2))
+    assert north - south == pytest.approx(15 * math.sqrt(2))
+
+
+def test_gsd_metres_of_degrees_feet_and_nothing() -> None:
+    degrees = Grid(CRS.from_epsg(4326), Affine(1e-4, 0, 2, 0, -1e-4, 60), 10, 10)
+    assert degrees.gsd_metres == pytest.approx(11.12 * 0.75, rel=1e-2)
+    feet = Grid(CRS.from_epsg(2263), Affine(10, 0, 0, 0, -10, 0), 10, 10)
+    assert feet.gsd_metres == pytest.approx(3.048, rel=1e-4)
+    assert Grid(None, GRID.transform, 1, 1).gsd_metres is None
+
+
+@given(st.integers(-50, 450), st.integers(-50, 350), st.integers(1, 200), st.integers(1, 200))
+def test_window_of_a_subgrids_bounds_is_the_window(col: int, row: int, w: int, h: int) -> None:
+    window = Window(row, col, h, w)
+    assert GRID.window_of(GRID.subgrid(window).bounds) == window
+
+
+def test_window_of_partly_covered_pixels_holds_them() -> None:
+    assert GRID.window_of((700_000.2, 6_299_996.0, 700_003.1, 6_300_000.0)) == Window(0, 0, 3, 3)
+
+
+def test_matches_to_a_thousandth_of_a_pixel() -> None:
+    near = Grid(LAMBERT, GRID.transform @ Affine.translation(5e-4, 0), 400, 300)
+    far = Grid(LAMBERT, GRID.transform @ Affine.translation(5e-3, 0), 400, 300)
+    drifting = Grid(LAMBERT, GRID.transform @ Affine.scale(1 + 1e-5), 400, 300)
+    assert GRID.matches(near)
+    assert not GRID.matches(far)
+    assert not GRID.matches(drifting)
+    assert not GRID.matches(Grid(CRS.from_epsg(32631), GRID.transform, 400, 300))
+    assert not GRID.matches(Grid(LAMBERT, GRID.transform, 401, 300))

@@ -1,0 +1,52 @@
+"""Windows against sets of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcmap.raster.windows import Window, iter_blocks
+
+small = st.integers(0, 12)
+windows = st.builds(Window, small, small, st.integers(1, 9), st.integers(1, 9))
+
+
+def pixels(window: Window) -> set[tuple[int, int]]:
+    return {
+        (row, col)
+        for row in range(window.row, window.stop_row)
+        for col in range(window.col, window.stop_col)
+    }
+
+
+@given(windows, windows)
+def test_intersection_holds_the_common_pixels(a: Window, b: Window) -> None:
+    common = a.intersection(b)
+    assert (pixels(common) if common else set()) == pixels(a) & pixels(b)
+
+
+@given(windows, st.integers(1, 9), st.integers(1, 9), st.integers(0, 4))
+def test_expanded_then_clipped_stays_inside(w: Window, height: int, width: int, by: int) -> None:
+    inside = pixels(Window(0, 0, height, width))
+    assert pixels(w.expanded(by).clipped(height, width)) == pixels(w.expanded(by)) & inside
+
+
+@given(windows, st.integers(-5, 5), st.integers(-5, 5))
+def test_shifted_moves_every_pixel(w: Window, rows: int, cols: int) -> None:
+    assert pixels(w.shifted(rows, cols)) == {(r + rows, c + cols) for r, c in pixels(w)}
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50))
+def test_blocks_cover_every_pixel_once(height: int, width: int, block: int) -> None:
+    covered = np.zeros((height, width), int)
+    for window in iter_blocks(height, width, block):
+        assert window.height <= block and window.width <= block
+        covered[window.slices] += 1
+    assert (covered == 1).all()
+
+
+def test_blocks_of_no_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one pixel"):
+        next(iter_blocks(4, 4, 0))
