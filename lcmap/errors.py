@@ -77,6 +77,38 @@ class NomenclatureError(DataError):
     """A nomenclature or crosswalk is malformed or contradicts itself."""
 
 
+class NotAModelError(DataError):
+    """A file is no ONNX model, or is truncated or damaged."""
+
+
+class ForeignModelError(NotAModelError):
+    """An ONNX model that lcmap did not write."""
+
+
+class NewerModelError(DataError):
+    """A model in a format that this lcmap does not know yet."""
+
+
+class ExternalDataError(DataError):
+    """A model whose weights lie in another file."""
+
+
+class ModelGraphError(DataError):
+    """A model whose graph is not what its metadata says."""
+
+
+class BandMismatchError(DataError):
+    """An image whose bands are not those of the model."""
+
+
+class DtypeMismatchError(DataError):
+    """An image whose data type is not that of the model."""
+
+
+class GsdMismatchError(DataError):
+    """An image whose ground sampling distance is not that of the model."""
+
+
 class InputMissingError(LcmapError, FileNotFoundError):
     """A file that was named does not exist or cannot be opened."""
 

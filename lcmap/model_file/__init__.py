@@ -1,0 +1,18 @@
+"""What an .onnx file of lcmap carries: written, read and checked in this one place."""
+
+from lcmap.model_file.image_check import check_image
+from lcmap.model_file.metadata import FORMAT_VERSION, Entry, ModelMetadata
+from lcmap.model_file.reading import read_model
+from lcmap.model_file.stac import stac_item
+from lcmap.model_file.writing import stac_item_path, write_model
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Entry",
+    "ModelMetadata",
+    "check_image",
+    "read_model",
+    "stac_item",
+    "stac_item_path",
+    "write_model",
+]

@@ -1,0 +1,50 @@
+"""The metadata keys with which QGIS's Deepness plugin runs a model by itself.
+
+Source: Deepness, "Adding metadata to ONNX model" and its class ModelBase. Each value is a JSON
+string. The plugin divides pixels by 255 and then standardises: (x / 255 - mean) / std.
+"""
+
+from __future__ import annotations
+
+import json
+
+from lcmap.model_file.metadata import Entry, ModelMetadata
+
+_TILE_SIZE = 512
+_OVERLAP_PERCENT = 25
+_FLATTENING = 1e12
+"""A standard deviation that turns a band without contrast into 0, as lcmap does."""
+
+
+def deepness_keys(metadata: ModelMetadata) -> dict[str, str]:
+    """Return the plugin's keys and JSON values; none for a model of several entries.
+
+    The plugin knows no quantiles, so an image is scaled by those of the training images.
+    """
+    if len(metadata.entries) != 1 or metadata.entries[0].kind != "image":
+        return {}
+    entry = metadata.entries[0]
+    tile_size = _TILE_SIZE
+    while tile_size * _OVERLAP_PERCENT < 2 * metadata.receptive_field * 100:
+        tile_size *= 2
+    names = [land_cover.name for land_cover in metadata.nomenclature.classes]
+    values: dict[str, object] = {
+        "model_type": "Segmentor",
+        "class_names": {str(index): name for index, name in enumerate(names)},
+        "tiles_size": tile_size,
+        "tile_size": tile_size,
+        "tiles_overlap": _OVERLAP_PERCENT,
+        "seg_thresh": 0,
+        "seg_small_segment": 0,
+    }
+    if entry.gsd is not None:
+        values["resolution"] = entry.gsd * 100.0
+    if entry.quantiles:
+        values["standardization_mean"], values["standardization_std"] = _standardisation(entry)
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+
+
+def _standardisation(entry: Entry) -> tuple[list[float], list[float]]:
+    mean = [low / 255.0 for low, _ in entry.quantiles]
+    std = [(high - low) / 255.0 if high > low else _FLATTENING for low, high in entry.quantiles]
+    return mean, std

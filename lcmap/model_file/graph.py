@@ -1,0 +1,84 @@
+"""What the ONNX graph of a model must be: its inputs, its output, and no data elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import onnx
+
+from lcmap.errors import ExternalDataError, ModelGraphError
+from lcmap.model_file.metadata import ModelMetadata
+
+OUTPUT = "probabilities"
+
+
+def check_graph(
+    model: onnx.ModelProto, metadata: ModelMetadata, subject: str | os.PathLike[str]
+) -> None:
+    """Check that a graph takes the metadata's entries and gives its classes' probabilities.
+
+    Raises:
+        ExternalDataError: weights lie in another file.
+        ModelGraphError: inputs or output are not those of the metadata.
+    """
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
+        raise ExternalDataError(
+            subject, "its weights lie in another file", "export the model with its weights inside"
+        )
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = {value.name: value for value in model.graph.input if value.name not in weights}
+    wanted = [entry.name for entry in metadata.entries]
+    if list(inputs) != wanted:
+        raise ModelGraphError(
+            subject, f"its graph takes {list(inputs)}, its metadata says {wanted}", "export again"
+        )
+    for entry in metadata.entries:
+        channels = len(entry.bands) if entry.kind == "image" else None
+        _check_value(inputs[entry.name], channels, subject)
+    outputs = [value.name for value in model.graph.output]
+    if outputs != [OUTPUT]:
+        raise ModelGraphError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
+    _check_value(model.graph.output[0], len(metadata.nomenclature.classes), subject)
+
+
+def _check_value(
+    value: onnx.ValueInfoProto, channels: int | None, subject: str | os.PathLike[str]
+) -> None:
+    tensor = value.type.tensor_type
+    dims = tensor.shape.dim
+    if tensor.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
+        raise ModelGraphError(subject, f"{value.name} is no float32 [N, C, H, W]", "export again")
+    found = dims[1].dim_value
+    if channels is not None and found and found != channels:
+        raise ModelGraphError(
+            subject, f"{value.name} has {found} channels, its metadata says {channels}",
+            "export again",
+        )  # fmt: skip
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor a model stores: weights, constants, those of subgraphs and functions."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _node_tensors(node)
+
+
+def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        if attribute.HasField("g"):
+            yield from _graph_tensors(attribute.g)
+        for graph in attribute.graphs:
+            yield from _graph_tensors(graph)

@@ -1,0 +1,107 @@
+"""The metadata of a model: what it was made for, and how to run it exactly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from lcmap.nomenclature import Nomenclature
+
+FORMAT_VERSION = 1
+"""The version of the metadata that this lcmap writes; it reads every version up to it."""
+
+EntryKind = Literal["image", "labels", "probabilities"]
+NORMALISATION = "quantiles-2-98"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input of the network.
+
+    `name` is the name of the graph's input. `bands` are the band names in order, `dtype` is the
+    raster's data type, `gsd` the ground sampling distance in metres (None: the training images
+    did not say). `quantiles` are the 2 % and 98 % quantiles of each band over the training
+    images; an image is scaled by its own.
+    """
+
+    name: str
+    kind: EntryKind
+    bands: tuple[str, ...]
+    dtype: str
+    gsd: float | None
+    quantiles: tuple[tuple[float, float], ...] = ()
+    normalisation: str = NORMALISATION
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """All that a model says of itself.
+
+    `stride` is the pooling grid in pixels (2 to the depth); `receptive_field` is how far the
+    network sees to one side of a pixel, in pixels. `architecture`, `training` and `scores` hold
+    plain JSON values.
+    """
+
+    nomenclature: Nomenclature
+    entries: tuple[Entry, ...]
+    stride: int
+    receptive_field: int
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    lcmap_version: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metadata as JSON values."""
+        return {
+            "format_version": self.format_version,
+            "lcmap_version": self.lcmap_version,
+            "nomenclature": self.nomenclature.to_dict(),
+            "entries": [asdict(entry) for entry in self.entries],
+            "stride": self.stride,
+            "receptive_field": self.receptive_field,
+            "architecture": self.architecture,
+            "training": self.training,
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelMetadata:
+        """Return the metadata that `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or is not what it should be.
+        """
+        entries = tuple(_entry_from_dict(entry) for entry in values["entries"])
+        stride, receptive_field = int(values["stride"]), int(values["receptive_field"])
+        if not entries or stride < 1 or receptive_field < 0:
+            raise ValueError("no entries, or a stride or receptive field that cannot be")
+        return cls(
+            nomenclature=Nomenclature.from_dict(values["nomenclature"]),
+            entries=entries,
+            stride=stride,
+            receptive_field=receptive_field,
+            architecture=dict(values["architecture"]),
+            training=dict(values["training"]),
+            scores=dict(values["scores"]),
+            lcmap_version=str(values["lcmap_version"]),
+            format_version=int(values["format_version"]),
+        )
+
+
+def _entry_from_dict(values: dict[str, Any]) -> Entry:
+    kind = values["kind"]
+    if kind not in get_args(EntryKind):
+        raise ValueError(f"unknown kind of entry {kind!r}")
+    if values["normalisation"] != NORMALISATION:
+        raise ValueError(f"unknown normalisation {values['normalisation']!r}")
+    return Entry(
+        name=str(values["name"]),
+        kind=cast(EntryKind, kind),
+        bands=tuple(str(band) for band in values["bands"]),
+        dtype=str(values["dtype"]),
+        gsd=None if values["gsd"] is None else float(values["gsd"]),
+        quantiles=tuple((float(low), float(high)) for low, high in values["quantiles"]),
+        normalisation=NORMALISATION,
+    )

@@ -1,0 +1,65 @@
+"""Reading a model's metadata, and refusing what is no model of lcmap."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from lcmap.errors import ForeignModelError, NewerModelError, NotAModelError
+from lcmap.model_file.graph import check_graph
+from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
+from lcmap.raster.opening import check_readable
+
+METADATA_KEY = "lcmap"
+
+
+def read_model(path: str | os.PathLike[str]) -> ModelMetadata:
+    """Return the metadata of a model file, after checking that its graph agrees with it.
+
+    Raises:
+        InputMissingError: no such file.
+        NotAModelError: no ONNX file, or truncated, or its metadata is damaged.
+        ForeignModelError: an ONNX file that lcmap did not write.
+        NewerModelError: written in a format that this lcmap does not know.
+        ExternalDataError, ModelGraphError: as `graph.check_graph`.
+    """
+    check_readable(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise NotAModelError(
+            path, "no ONNX file, or truncated", "give a model that lcmap train wrote"
+        ) from error
+    if not model.graph.node:
+        raise NotAModelError(path, "no ONNX file, or empty", "give a model that lcmap train wrote")
+    text = {item.key: item.value for item in model.metadata_props}.get(METADATA_KEY)
+    if text is None:
+        raise ForeignModelError(
+            path, "an ONNX file without lcmap's metadata", "give a model that lcmap train wrote"
+        )
+    metadata = _parse(text, path)
+    check_graph(model, metadata, path)
+    return metadata
+
+
+def _parse(text: str, path: str | os.PathLike[str]) -> ModelMetadata:
+    try:
+        values = json.loads(text)
+        version = int(values["format_version"])
+        if version > FORMAT_VERSION:
+            raise NewerModelError(
+                path,
+                f"written by lcmap {values.get('lcmap_version', '?')} in format {version}, "
+                f"this lcmap reads up to {FORMAT_VERSION}",
+                "update lcmap",
+            )
+        return ModelMetadata.from_dict(values)
+    except NewerModelError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAModelError(
+            path, f"its metadata is damaged ({type(error).__name__}: {error})", "export it again"
+        ) from error

@@ -1,0 +1,107 @@
+"""A STAC item that describes a model with the Machine Learning Model (MLM) extension.
+
+Source: https://stac-extensions.github.io/mlm/v1.5.0/schema.json, STAC 1.1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lcmap.model_file.graph import OUTPUT
+from lcmap.model_file.metadata import Entry, ModelMetadata
+
+MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
+_TASK = "semantic-segmentation"
+
+
+def stac_item(
+    metadata: ModelMetadata, model: str | os.PathLike[str], created: datetime | None = None
+) -> dict[str, Any]:
+    """Return the STAC item (JSON values) of a model file; it refers to the file beside it."""
+    path = Path(model)
+    properties: dict[str, Any] = {
+        "datetime": (created or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "description": f"Land-cover model of lcmap {metadata.lcmap_version}, "
+        f"nomenclature {metadata.nomenclature.title}",
+        "mlm:name": f"lcmap {re.sub(r'[^a-zA-Z0-9]+', ' ', path.stem).strip() or 'model'}",
+        "mlm:architecture": str(metadata.architecture.get("name", "U-Net")),
+        "mlm:tasks": [_TASK],
+        "mlm:framework": "ONNX",
+        "mlm:input": [_input(entry) for entry in metadata.entries],
+        "mlm:output": [_output(metadata)],
+        "bands": [
+            {"name": band, "data_type": entry.dtype}
+            | ({} if entry.gsd is None else {"gsd": entry.gsd})
+            for entry in metadata.entries
+            for band in entry.bands
+        ],
+    }
+    hyperparameters = {
+        re.sub(r"[^0-9a-zA-Z_.-]", "_", key): value for key, value in metadata.training.items()
+    }
+    if hyperparameters:
+        properties["mlm:hyperparameters"] = hyperparameters
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [MLM_SCHEMA],
+        "id": path.stem,
+        "geometry": None,
+        "properties": properties,
+        "links": [],
+        "assets": {
+            "model": {
+                "href": f"./{path.name}",
+                "title": "ONNX model",
+                "type": "application/octet-stream; framework=onnx",
+                "roles": ["mlm:model"],
+                "mlm:artifact_type": "onnx",
+            }
+        },
+    }
+
+
+def _input(entry: Entry) -> dict[str, Any]:
+    channels = len(entry.bands) if entry.kind == "image" else -1
+    value: dict[str, Any] = {
+        "name": entry.name,
+        "bands": list(entry.bands),
+        "input": {
+            "shape": [-1, channels, -1, -1],
+            "dim_order": ["batch", "bands", "height", "width"],
+            "data_type": "float32",
+        },
+        "description": "each band scaled by the image's own 2 % and 98 % quantiles to 0 and 1, "
+        "without clipping; value_scaling holds those of the training images",
+    }
+    if entry.quantiles:
+        value["value_scaling"] = [
+            {"type": "min-max", "minimum": low, "maximum": high} for low, high in entry.quantiles
+        ]
+    return value
+
+
+def _output(metadata: ModelMetadata) -> dict[str, Any]:
+    classes = metadata.nomenclature.classes
+    return {
+        "name": OUTPUT,
+        "tasks": [_TASK],
+        "result": {
+            "shape": [-1, len(classes), -1, -1],
+            "dim_order": ["batch", "class", "height", "width"],
+            "data_type": "float32",
+        },
+        "classification:classes": [
+            {
+                "value": index,
+                "name": re.sub(r"[^0-9A-Za-z_-]+", "-", land_cover.short or land_cover.name),
+                "description": f"{land_cover.name} (code {land_cover.code} in the map)",
+                "color_hint": land_cover.color.removeprefix("#"),
+            }
+            for index, land_cover in enumerate(classes)
+        ],
+    }

@@ -1,0 +1,76 @@
+"""Writing a model: the ONNX graph and what it says of itself, in one file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from lcmap.model_file.deepness import deepness_keys
+from lcmap.model_file.graph import check_graph
+from lcmap.model_file.metadata import ModelMetadata
+from lcmap.model_file.reading import METADATA_KEY
+from lcmap.model_file.stac import stac_item
+from lcmap.raster.writing import atomic_path, check_output
+
+
+def write_model(
+    graph: bytes | str | os.PathLike[str],
+    metadata: ModelMetadata,
+    destination: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    stac: bool = False,
+) -> None:
+    """Write an exported ONNX model (bytes or a file) with its metadata to `destination`.
+
+    Metadata that the graph carried before is replaced. With `stac` a STAC item is written beside
+    it, see `stac_item_path`.
+
+    Raises:
+        ExternalDataError, ModelGraphError: the graph is not what the metadata says.
+        OutputExistsError, CannotWriteError: as `raster.writing.atomic_path`.
+    """
+    if isinstance(graph, bytes):
+        model, subject = onnx.load_model_from_string(graph), os.fspath(destination)
+    else:
+        model, subject = onnx.load(graph, load_external_data=False), os.fspath(graph)
+    check_graph(model, metadata, subject)
+    values = _without_nan(metadata.to_dict())
+    keys = {METADATA_KEY: json.dumps(values, ensure_ascii=False, allow_nan=False)}
+    del model.metadata_props[:]
+    for key, value in (keys | deepness_keys(metadata)).items():
+        model.metadata_props.add(key=key, value=value)
+    model.producer_name = "lcmap"
+    model.producer_version = metadata.lcmap_version
+
+    item_path = stac_item_path(destination)
+    if stac:
+        check_output(item_path, overwrite=overwrite)
+    with atomic_path(destination, overwrite=overwrite) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    if stac:
+        item = _without_nan(stac_item(metadata, destination))
+        text = json.dumps(item, indent=2, ensure_ascii=False)
+        with atomic_path(item_path, overwrite=overwrite) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return JSON values with null for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def stac_item_path(model: str | os.PathLike[str]) -> Path:
+    """Return the path of a model's STAC item: model.onnx -> model.stac.json."""
+    return Path(model).with_suffix(".stac.json")
