@@ -74,12 +74,14 @@ class Session:
         """
         from rich.console import Console
 
+        text = result
+        if not isinstance(result, str):
+            console = Console(file=sys.stdout)
+            with console.capture() as capture:
+                console.print(result)
+            text = capture.get()
         try:
-            if isinstance(result, str):
-                sys.stdout.write(result if result.endswith("\n") else f"{result}\n")
-            else:
-                Console(file=sys.stdout).print(result)
-            sys.stdout.flush()
+            _write_all(text if text.endswith("\n") else f"{text}\n")
         except OSError as error:
             _discard_stdout()
             raise CannotWriteError(
@@ -165,6 +167,15 @@ def _print_line(console: Console, line: str) -> None:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _write_all(text: str) -> None:
+    """Write text to standard output; unbuffered Python writes a part of it and says nothing."""
+    sys.stdout.flush()
+    rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
+    sys.stdout.flush()
 
 
 def _discard_stdout() -> None:

@@ -1,0 +1,43 @@
+# make example   install into .venv and run the main job on the data in examples/data
+# make test      lint, types, layer contract and tests
+# make test-all  the same with the slow tests and those on the real data beside the project
+# make docs      man pages and completions from the app
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: example test test-all lint docs clean
+
+example: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/main_job.sh
+
+test: lint
+	$(BIN)/pytest
+
+test-all: lint
+	$(BIN)/pytest -m "slow or data or not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m lcmap.cli.documentation .
+
+clean:
+	rm -rf $(VENV) examples/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $(VENV)/.installed $@
