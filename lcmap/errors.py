@@ -39,6 +39,14 @@ class UnknownNomenclatureError(UsageError):
     """A nomenclature or crosswalk is neither built in nor a .toml file."""
 
 
+class UnknownRulesError(UsageError):
+    """A name that no built-in rules of rasterize-ref have."""
+
+
+class ProviderMissingError(UsageError):
+    """An accelerator was asked for that is not there."""
+
+
 class DataError(LcmapError, ValueError):
     """An input was found, but what it holds cannot be used."""
 
@@ -47,6 +55,14 @@ class DataError(LcmapError, ValueError):
 
 class NotARasterError(DataError):
     """A file is no raster that lcmap opens, or is truncated."""
+
+
+class NotLabelsError(DataError):
+    """A raster given as labels has several bands."""
+
+
+class NoLabelledPixelError(DataError):
+    """No pixel of a reference can be scored."""
 
 
 class NoCrsError(DataError):
@@ -71,6 +87,10 @@ class UnknownLabelError(DataError):
 
 class AllNodataError(DataError):
     """An image has no valid pixel."""
+
+
+class TileIndexError(DataError):
+    """A tile index is malformed, foreign, newer, or does not fit its rasters."""
 
 
 class NomenclatureError(DataError):
@@ -107,6 +127,38 @@ class DtypeMismatchError(DataError):
 
 class GsdMismatchError(DataError):
     """An image whose ground sampling distance is not that of the model."""
+
+
+class EntryCountError(DataError):
+    """A model that takes more images than were given."""
+
+
+class VerificationError(DataError):
+    """A map that depends on how it was cut into tiles."""
+
+
+class RulesError(DataError):
+    """A rules file of rasterize-ref is malformed or contradicts itself."""
+
+
+class UnknownClassError(RulesError):
+    """A rule names a class that its nomenclature does not have."""
+
+
+class NotAVectorError(DataError):
+    """A file is no vector database that lcmap opens, or is truncated."""
+
+
+class LayerMissingError(DataError):
+    """A vector database does not have the layer that was named."""
+
+
+class NoRuleAppliesError(DataError):
+    """No rule is about any of the layers given."""
+
+
+class GeographicCrsError(DataError):
+    """A grid in degrees where lengths in metres are needed."""
 
 
 class InputMissingError(LcmapError, FileNotFoundError):
