@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
@@ -53,12 +54,23 @@ def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Ite
             raise NotARasterError(path, problem, remedy) from error
         with dataset:
             _check_not_truncated(path, dataset)
-            try:
+            with reading(path):
                 yield dataset
-            except RasterioIOError as error:
-                raise NotARasterError(
-                    path, "its pixels cannot be read", "it is damaged or truncated: copy it again"
-                ) from error
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn GDAL's error of reading pixels into one that names the file.
+
+    Raises:
+        NotARasterError: the pixels cannot be read.
+    """
+    try:
+        yield
+    except RasterioIOError as error:
+        raise NotARasterError(
+            path, "its pixels cannot be read", "it is damaged or truncated: copy it again"
+        ) from error
 
 
 def check_readable(path: str | os.PathLike[str]) -> None:
@@ -113,6 +125,20 @@ def has_band_names(names: tuple[str, ...]) -> bool:
     return not all(name == f"band {i}" for i, name in enumerate(names, start=1))
 
 
+def alpha_band(dataset: Any) -> int | None:
+    """Return the number (from 1) of the band that says where a raster is transparent, if any.
+
+    GDAL takes the fourth band of an 8-bit R G B image for transparency unless it was told
+    otherwise when the file was written, so a band with a name of its own ("nir") is none.
+    """
+    for band, meaning, name in zip(
+        dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True
+    ):
+        if meaning == ColorInterp.alpha and (not name or name.casefold() == "alpha"):
+            return int(band)
+    return None
+
+
 def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     """Return where every band is valid, bool [height, width].
 
@@ -121,8 +147,12 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     Raises:
         NotARasterError: the pixels cannot be read.
     """
-    masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
-    valid: npt.NDArray[np.bool_] = (masks != 0).all(axis=0)
+    taken_for_alpha = any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+    if taken_for_alpha and alpha_band(dataset) is None:
+        valid = np.ones((window.height, window.width), bool)
+    else:
+        masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
+        valid = (masks != 0).all(axis=0)
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid

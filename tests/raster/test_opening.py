@@ -127,3 +127,20 @@ def test_internal_mask_counts(tmp_path: Path) -> None:
             [True, False, True],
             [True, True, True],
         ]
+
+
+@pytest.mark.parametrize(("name", "hides"), [("nir", False), ("", True), ("Alpha", True)])
+def test_fourth_band_hides_pixels_unless_it_has_another_name(
+    tmp_path: Path, name: str, hides: bool
+) -> None:
+    path = tmp_path / "four.tif"
+    values = np.ones((4, 1, 2), "uint8")
+    values[3, 0, 0] = 0
+    profile = {"driver": "GTiff", "width": 2, "height": 1, "count": 4, "dtype": "uint8"}
+    transform = rasterio.Affine(2, 0, 0, 0, -2, 8)
+    with rasterio.open(path, "w", transform=transform, photometric="RGB", **profile) as d:
+        d.set_band_description(4, name)
+        d.write(values)
+    with open_raster(path) as dataset:
+        assert "alpha" in {meaning.name for meaning in dataset.colorinterp}
+        assert read_valid(dataset, Window(0, 0, 1, 2)).tolist() == [[not hides, True]]

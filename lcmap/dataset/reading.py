@@ -1,0 +1,135 @@
+"""Reading windows of images and labels, from several threads at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+
+from lcmap.dataset.tile_index import Tile
+from lcmap.nomenclature import Nomenclature
+from lcmap.nomenclature.classes import NO_INDEX
+from lcmap.raster.opening import RASTER_DRIVERS, open_raster, read_valid, reading
+from lcmap.raster.quantiles import band_quantiles, read_quantiles
+from lcmap.raster.windows import Window
+
+IGNORE = NO_INDEX
+"""The class index of pixels without a label."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A window of an image with its valid pixels and, where there are labels, its class indices.
+
+    image: [C, h, w] in the image's dtype; valid: bool [h, w];
+    labels: uint8 [h, w], 0 … K-1 in the nomenclature's order, 255 where there is no label or the
+    image is not valid; None without labels.
+    """
+
+    image: NDArray[Any]
+    valid: NDArray[np.bool_]
+    labels: NDArray[np.uint8] | None
+
+
+class TileReader:
+    """Reads windows of the rasters that a tile index names; every thread has its own handles.
+
+    Use it as a context manager, or call `close` when no thread reads any more.
+    """
+
+    def __init__(self, nomenclature: Nomenclature | None) -> None:
+        """Read labels in the codes of this nomenclature."""
+        self._table = nomenclature.code_to_index if nomenclature else None
+        self._local = threading.local()
+        self._opened: list[DatasetReader] = []
+        self._lock = threading.Lock()
+        self._quantiles: dict[Path, NDArray[np.float64]] = {}
+
+    def __enter__(self) -> TileReader:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all threads."""
+        with self._lock:
+            for dataset in self._opened:
+                dataset.close()
+            self._opened.clear()
+            self._local = threading.local()
+
+    def read(self, tile: Tile, window: Window | None = None) -> Sample:
+        """Read a tile, or any window [row, col, height, width] of its image.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        window = window or tile.window
+        image, valid = self.image(tile.image, window)
+        if tile.labels is None:
+            return Sample(image, valid, None)
+        labels = self.labels(tile.labels, window)
+        return Sample(image, valid, np.where(valid, labels, np.uint8(IGNORE)))
+
+    def image(self, path: Path, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window of an image: [C, h, w] in its dtype, and its valid pixels, bool [h, w].
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        dataset = self._dataset(path)
+        with reading(path):
+            return dataset.read(window=window.ranges), read_valid(dataset, window)
+
+    def labels(self, path: Path, window: Window) -> NDArray[np.uint8]:
+        """Read a window of labels as class indices, uint8 [h, w], 255 where there is none.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        if self._table is None:
+            raise ValueError("reading labels takes the nomenclature they are in")
+        dataset = self._dataset(path)
+        with reading(path):
+            codes: NDArray[np.uint8] = dataset.read(1, window=window.ranges)
+        return self._table[codes]
+
+    def quantiles(self, path: Path) -> NDArray[np.float64]:
+        """Return an image's 2 % and 98 % quantiles, float64 [C, 2], computed where it has none.
+
+        Raises:
+            AllNodataError: no pixel is valid.
+        """
+        with self._lock:
+            if path not in self._quantiles:
+                with open_raster(path) as dataset:
+                    found = read_quantiles(dataset)
+                self._quantiles[path] = band_quantiles(path) if found is None else found
+            return self._quantiles[path]
+
+    def _dataset(self, path: Path) -> Any:
+        handles: dict[Path, Any] | None = getattr(self._local, "handles", None)
+        if handles is None:
+            handles = self._local.handles = {}
+        if path not in handles:
+            with open_raster(path):  # checks it; its environment belongs to one thread
+                pass
+            handles[path] = DatasetReader(os.fspath(path), driver=list(RASTER_DRIVERS))
+            with self._lock:
+                self._opened.append(handles[path])
+        return handles[path]

@@ -1,0 +1,291 @@
+"""The tile index: which tile of which image is for training, validation or test.
+
+A GeoJSON file (RFC 7946) that opens in a GIS; what concerns all tiles is its member "lcmap".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rasterio.warp import transform as transform_coordinates
+
+from lcmap.errors import (
+    InputMissingError,
+    LcmapError,
+    NoCrsError,
+    TileIndexError,
+    UsageError,
+)
+from lcmap.nomenclature import Nomenclature
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.windows import Window
+from lcmap.raster.writing import atomic_path
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+FORMAT_VERSION = 1
+
+_WGS84 = "EPSG:4326"
+_DECIMALS = 7  # of a degree: about a centimetre
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of an image with its labels and side inputs, and the split it belongs to.
+
+    `labelled_share` is the share of the window's pixels that carry a label, `class_counts` their
+    number by class code.
+    """
+
+    image: Path
+    labels: Path | None
+    sides: tuple[Path, ...]
+    window: Window
+    split: Split
+    labelled_share: float
+    class_counts: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class TileIndex:
+    """The tiles of one or more images and how they were split; lengths in pixels."""
+
+    path: Path
+    nomenclature: Nomenclature | None
+    tiles: tuple[Tile, ...]
+    tile_size: int
+    split_method: str
+    seed: int
+    gap: int
+
+    def split(self, name: Split) -> tuple[Tile, ...]:
+        """Return the tiles of one split."""
+        return tuple(tile for tile in self.tiles if tile.split == name)
+
+
+def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
+    """Write a tile index to its `path`; the rasters it names exist already.
+
+    Raises:
+        UsageError: the path is standard output, from where relative paths lead nowhere.
+        NoCrsError: an image has no CRS, so its tiles cannot be drawn on a map.
+        OutputExistsError, CannotWriteError: as `atomic_path`.
+    """
+    check_tile_index_path(index.path)
+    folder = os.path.dirname(os.path.abspath(index.path))
+    rings = _rings(index.tiles)
+    features = [
+        {
+            "type": "Feature",
+            "properties": {
+                "image": _relative(tile.image, folder),
+                "labels": _relative(tile.labels, folder) if tile.labels else None,
+                "sides": [_relative(side, folder) for side in tile.sides],
+                **tile.window._asdict(),
+                "split": tile.split,
+                "labelled_share": tile.labelled_share,
+                "class_counts": {str(code): n for code, n in sorted(tile.class_counts.items())},
+            },
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+        for tile, ring in zip(index.tiles, rings, strict=True)
+    ]
+    about = {
+        "version": FORMAT_VERSION,
+        "nomenclature": index.nomenclature.to_dict() if index.nomenclature else None,
+        "tile_size": index.tile_size,
+        "split": index.split_method,
+        "seed": index.seed,
+        "gap": index.gap,
+    }
+    with (
+        atomic_path(index.path, overwrite=overwrite) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        # one feature a line, so that two indexes can be compared line by line
+        lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
+        file.write('{"type": "FeatureCollection",\n"lcmap": ')
+        file.write(json.dumps(about, ensure_ascii=False))
+        file.write(f',\n"features": [\n{lines}\n]}}\n')
+
+
+def check_tile_index_path(path: str | os.PathLike[str]) -> None:
+    """Check that a tile index can be written there at all.
+
+    Raises:
+        UsageError: standard output, which has no place for its relative paths to start from.
+    """
+    if os.fspath(path) == STANDARD_STREAM:
+        raise UsageError(
+            "tile index",
+            "cannot go to standard output, for its paths are relative to the file",
+            "name a file",
+        )
+
+
+def read_tile_index(path: str | os.PathLike[str]) -> TileIndex:
+    """Read a tile index and check it against the rasters that it names.
+
+    Raises:
+        InputMissingError: the index, or a raster it names, does not exist.
+        TileIndexError: not GeoJSON, not lcmap's, made by a newer lcmap, incomplete, or with a
+            window outside its image.
+        NotARasterError: a raster it names cannot be opened.
+    """
+    document = _load_json(path)
+    about = document.get("lcmap") if isinstance(document, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("version"), int):
+        raise TileIndexError(
+            path, "is not a tile index of lcmap", "make one with lcmap prepare --tiles"
+        )
+    if about["version"] > FORMAT_VERSION:
+        raise TileIndexError(
+            path,
+            f"is of format {about['version']}, made by a newer lcmap than this, which reads up to "
+            f"{FORMAT_VERSION}",
+            "update lcmap",
+        )
+    folder = Path(path).parent
+    try:
+        nomenclature = about["nomenclature"]
+        index = TileIndex(
+            path=Path(path),
+            nomenclature=Nomenclature.from_dict(nomenclature, os.fspath(path))
+            if nomenclature
+            else None,
+            tiles=tuple(_tile(feature["properties"], folder) for feature in document["features"]),
+            tile_size=int(about["tile_size"]),
+            split_method=str(about["split"]),
+            seed=int(about["seed"]),
+            gap=int(about["gap"]),
+        )
+    except LcmapError:
+        raise
+    except KeyError as error:
+        raise TileIndexError(path, f"lacks {error}", "make it again with lcmap prepare") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TileIndexError(
+            path, f"is damaged: {error}", "make it again with lcmap prepare"
+        ) from error
+    _check(index)
+    return index
+
+
+def _load_json(path: str | os.PathLike[str]) -> Any:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise InputMissingError(path, (error.strerror or "").lower(), "check the path") from error
+    except ValueError as error:
+        raise TileIndexError(
+            path, "is not JSON", "give a tile index made by lcmap prepare --tiles"
+        ) from error
+
+
+def _tile(properties: Mapping[str, Any], folder: Path) -> Tile:
+    split = properties["split"]
+    if split not in SPLITS:
+        raise ValueError(f"{split!r} is no split")
+    labels = properties["labels"]
+    return Tile(
+        image=_resolved(properties["image"], folder),
+        labels=_resolved(labels, folder) if labels else None,
+        sides=tuple(_resolved(side, folder) for side in properties["sides"]),
+        window=Window(*(int(properties[field]) for field in Window._fields)),
+        split=split,
+        labelled_share=float(properties["labelled_share"]),
+        class_counts={int(code): int(n) for code, n in properties["class_counts"].items()},
+    )
+
+
+def _check(index: TileIndex) -> None:
+    """Check every raster once, and that every window lies inside its image."""
+    shapes: dict[Path, tuple[int, int]] = {}
+    codes = set(index.nomenclature.codes) if index.nomenclature else set()
+    for tile in index.tiles:
+        if tile.image not in shapes:
+            shapes[tile.image] = _shape(tile.image, index.path)
+        if tile.labels and tile.labels not in shapes:
+            shapes[tile.labels] = _shape(tile.labels, index.path)
+        if tile.labels and shapes[tile.labels] != shapes[tile.image]:
+            raise TileIndexError(
+                index.path,
+                f"names labels {tile.labels} of another size than the image {tile.image}",
+                "make it again with lcmap prepare",
+            )
+        rows, cols = shapes[tile.image]
+        if tile.window.clipped(rows, cols) != tile.window or 0 in tile.window[2:]:
+            raise TileIndexError(
+                index.path,
+                f"has a window {tuple(tile.window)} outside the {rows} × {cols} px of {tile.image}",
+                "make it again with lcmap prepare",
+            )
+        unknown = sorted(set(tile.class_counts) - codes)
+        if unknown:
+            raise TileIndexError(
+                index.path,
+                f"counts class {unknown[0]}, which its nomenclature does not have",
+                "make it again with lcmap prepare",
+            )
+
+
+def _shape(raster: Path, index: Path) -> tuple[int, int]:
+    if not raster.exists():
+        raise InputMissingError(
+            raster,
+            f"no such file, but {index} names it",
+            "keep the index where it lies relative to its rasters, or make it again",
+        )
+    with open_raster(raster) as dataset:
+        return Grid.of(dataset).shape
+
+
+def _relative(raster: Path, folder: str) -> str:
+    return Path(os.path.relpath(raster, folder)).as_posix()
+
+
+def _resolved(relative: str, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / relative))
+
+
+def _rings(tiles: tuple[Tile, ...]) -> list[list[tuple[float, float]]]:
+    """Return each tile's closed ring of (longitude, latitude), counterclockwise."""
+    grids: dict[Path, Grid] = {}
+    rings = []
+    for tile in tiles:
+        if tile.image not in grids:
+            with open_raster(tile.image) as dataset:
+                grids[tile.image] = Grid.of(dataset)
+        grid = grids[tile.image]
+        if grid.crs is None:
+            raise NoCrsError(
+                tile.image,
+                "has no coordinate reference system, which its tile index needs",
+                "assign one, e.g. rio edit-info --crs EPSG:2154",
+            )
+        w = tile.window
+        corners = [(w.col, w.row), (w.col, w.stop_row), (w.stop_col, w.stop_row)]
+        corners += [(w.stop_col, w.row), (w.col, w.row)]
+        xs, ys = zip(*(grid.transform @ corner for corner in corners), strict=True)
+        longitudes, latitudes = transform_coordinates(grid.crs, _WGS84, xs, ys)
+        ring = [
+            (round(x, _DECIMALS), round(y, _DECIMALS))
+            for x, y in zip(longitudes, latitudes, strict=True)
+        ]
+        rings.append(ring if _area(ring) > 0 else ring[::-1])
+    return rings
+
+
+def _area(ring: list[tuple[float, float]]) -> float:
+    """Return the signed area of a closed ring, positive where it runs counterclockwise."""
+    return sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise(ring))
