@@ -65,6 +65,10 @@ class NoLabelledPixelError(DataError):
     """No pixel of a reference can be scored."""
 
 
+class NomenclatureMismatchError(DataError):
+    """A label raster says that its classes are others than those it is read in."""
+
+
 class NoCrsError(DataError):
     """A file does not say which coordinate reference system it is in."""
 

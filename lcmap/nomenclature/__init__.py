@@ -1,9 +1,9 @@
 """Classes, colours and crosswalks; the built-in TOML files."""
 
-from lcmap.nomenclature.classes import LandCoverClass, Nomenclature, from_class_table
+from lcmap.nomenclature.classes import LandCoverClass, Nomenclature
 from lcmap.nomenclature.crosswalk import Crosswalk, builtin_crosswalks, load_crosswalk
 from lcmap.nomenclature.labels import as_codes
-from lcmap.nomenclature.library import builtin_names, load_nomenclature
+from lcmap.nomenclature.library import builtin_names, load_nomenclature, nomenclature_of
 
 __all__ = [
     "Crosswalk",
@@ -12,7 +12,7 @@ __all__ = [
     "as_codes",
     "builtin_crosswalks",
     "builtin_names",
-    "from_class_table",
     "load_crosswalk",
     "load_nomenclature",
+    "nomenclature_of",
 ]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lcmap.errors import InputMissingError, NomenclatureError, UnknownNomenclatureError
-from lcmap.nomenclature.classes import Nomenclature
+from lcmap.nomenclature.classes import Nomenclature, from_class_table
+from lcmap.raster.classes import ClassTable
 
 _BUILTIN = Path(__file__).parent / "builtin"
 
@@ -38,6 +39,21 @@ def load_nomenclature(name_or_path: str | os.PathLike[str]) -> Nomenclature:
             f"take one of {', '.join(builtin_names())}, or a path ending in .toml",
         )
     return _load_builtin(text)
+
+
+def nomenclature_of(table: ClassTable) -> Nomenclature:
+    """Return the nomenclature that a raster carries: the built-in one where names agree.
+
+    One of the user's own is made from the names alone, which then stand for acronyms too.
+
+    Raises:
+        NomenclatureError: the raster's classes contradict each other.
+    """
+    if table.nomenclature in builtin_names():
+        built_in = _load_builtin(table.nomenclature)
+        if dict(table.names) == {item.code: item.name for item in built_in.classes}:
+            return built_in
+    return from_class_table(table)
 
 
 @cache

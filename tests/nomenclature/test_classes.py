@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lcmap.errors import NomenclatureError, UnknownLabelError
-from lcmap.nomenclature import Nomenclature, from_class_table, load_nomenclature
+from lcmap.nomenclature import Nomenclature, load_nomenclature, nomenclature_of
 
 ONE = {"code": 1, "name": "Water", "short": "Wat", "color": "#0000ff"}
 TWO = {"code": 7, "name": "Wood", "short": "Woo", "color": "#00FF00"}
@@ -41,7 +41,7 @@ def test_class_table_carries_names_and_colours_to_a_raster_and_back() -> None:
     own = nomenclature(ONE, TWO)
     table = own.class_table()
     assert table.colors == {1: (0, 0, 255), 7: (0, 255, 0)}
-    again = from_class_table(table)
+    again = nomenclature_of(table)
     assert again.name == "own"
     assert [(c.code, c.name, c.color) for c in again.classes] == [
         (1, "Water", "#0000ff"),
