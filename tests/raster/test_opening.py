@@ -138,7 +138,9 @@ def test_fourth_band_hides_pixels_unless_it_has_another_name(
     values[3, 0, 0] = 0
     profile = {"driver": "GTiff", "width": 2, "height": 1, "count": 4, "dtype": "uint8"}
     transform = rasterio.Affine(2, 0, 0, 0, -2, 8)
-    with rasterio.open(path, "w", transform=transform, photometric="RGB", **profile) as d:
+    with rasterio.open(
+        path, "w", transform=transform, photometric="RGB", alpha="YES", **profile
+    ) as d:
         d.set_band_description(4, name)
         d.write(values)
     with open_raster(path) as dataset:

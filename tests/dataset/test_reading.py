@@ -1,0 +1,94 @@
+"""Reading of tiles, against the rasters read whole, from one thread and from many."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import rasterio
+
+from lcmap.dataset.reading import IGNORE, TileReader
+from lcmap.dataset.tile_index import TileIndex
+from lcmap.errors import NotARasterError
+from lcmap.raster.windows import Window
+
+
+def test_sample_is_the_window_of_the_rasters(index: TileIndex) -> None:
+    assert index.nomenclature is not None
+    tile = index.tiles[3]
+    with rasterio.open(tile.image) as dataset:
+        image = dataset.read()[:, tile.window.slices[0], tile.window.slices[1]]
+    assert tile.labels is not None
+    with rasterio.open(tile.labels) as dataset:
+        codes = dataset.read(1)[tile.window.slices]
+    with TileReader(index.nomenclature) as reader:
+        sample = reader.read(tile)
+    assert sample.image.dtype == np.uint16
+    assert (sample.image == image).all()
+    assert sample.valid.tolist() == (image != 0).all(axis=0).tolist()
+    assert sample.labels is not None
+    for place in np.ndindex(codes.shape):
+        if codes[place] == 0 or not sample.valid[place]:
+            assert sample.labels[place] == IGNORE
+        else:
+            assert index.nomenclature.codes[sample.labels[place]] == codes[place]
+    assert not sample.valid.all()
+
+
+def test_any_window_can_be_read_instead(index: TileIndex) -> None:
+    with TileReader(index.nomenclature) as reader:
+        sample = reader.read(index.tiles[0], Window(5, 6, 7, 8))
+    assert sample.image.shape == (2, 7, 8)
+
+
+def test_many_threads_read_what_one_reads(index: TileIndex) -> None:
+    tiles = index.tiles * 30
+    with TileReader(index.nomenclature) as reader:
+        alone = [pickle.dumps(reader.read(tile)) for tile in tiles]
+        with ThreadPoolExecutor(4) as threads:
+            together = [pickle.dumps(sample) for sample in threads.map(reader.read, tiles)]
+    assert alone == together
+
+
+def test_reader_can_be_used_again_after_closing(index: TileIndex) -> None:
+    reader = TileReader(index.nomenclature)
+    first = reader.read(index.tiles[0])
+    reader.close()
+    assert (reader.read(index.tiles[0]).image == first.image).all()
+    reader.close()
+
+
+def test_quantiles_come_from_tags_or_from_the_pixels(index: TileIndex) -> None:
+    image = index.tiles[0].image
+    with rasterio.open(image) as dataset:
+        values = dataset.read()
+    valid = (values != 0).all(axis=0)
+    with TileReader(None) as reader:
+        expected = np.quantile(values[:, valid].astype(float), (0.02, 0.98), axis=1).T
+        assert reader.quantiles(image).tolist() == expected.tolist()
+    with rasterio.open(image, "r+") as dataset:
+        for band in (1, 2):
+            dataset.update_tags(band, LCMAP_Q02=1, LCMAP_Q98=band)
+    with TileReader(None) as reader:
+        assert reader.quantiles(image).tolist() == [[1.0, 1.0], [1.0, 2.0]]
+
+
+def test_labels_take_a_nomenclature(index: TileIndex) -> None:
+    with TileReader(None) as reader, pytest.raises(ValueError, match="nomenclature"):
+        reader.read(index.tiles[0])
+
+
+def test_damaged_pixels_are_said_with_the_file(index: TileIndex) -> None:
+    image = index.tiles[0].image
+    content = bytearray(image.read_bytes())
+    with rasterio.open(image) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_0_0", dm="TIFF", bidx=1))
+    content[offset : offset + 200] = bytes(200)
+    image.write_bytes(content)
+    with (
+        TileReader(None) as reader,
+        pytest.raises(NotARasterError, match=r"image\.tif: its pixels"),
+    ):
+        reader.image(image, Window(0, 0, 10, 10))
