@@ -32,6 +32,11 @@ class Crosswalk:
         """The two nomenclatures' names, as in "flair19:flair7"."""
         return f"{self.source.name}:{self.target.name}"
 
+    @property
+    def unreached(self) -> tuple[int, ...]:
+        """The codes of the target's classes that no source class leads to."""
+        return tuple(code for code in self.target.codes if code not in self.table)
+
     def apply(
         self, labels: NDArray[Any], source: str | os.PathLike[str] = "labels"
     ) -> NDArray[np.uint8]:

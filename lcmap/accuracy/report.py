@@ -1,0 +1,227 @@
+"""What a scoring run found, and its JSON and CSV forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap import __version__
+from lcmap.accuracy.intervals import Interval
+from lcmap.accuracy.measures import OVERALL, PER_CLASS, Scores
+from lcmap.nomenclature import Nomenclature
+
+FORMAT = "lcmap-score"
+VERSION = 1
+
+CSV_HEADER = ("map", "minus", "code", "class", "measure", "value", "low", "high")
+
+
+@dataclass(frozen=True)
+class MapScore:
+    """One map's confusion with the reference and the measures that follow.
+
+    matrix is int64 [K, K+1]: rows the reference's classes, columns the map's, the last one
+    unclassified. `without_source` holds the codes of classes that the map cannot have, for no
+    class of its own leads there. `differences` are this map's measures minus the first map's,
+    None for the first.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    crosswalk: str | None
+    without_source: tuple[int, ...]
+    matrix: NDArray[np.int64]
+    scores: Scores
+    interval: Interval | None
+    differences: Scores | None
+    difference_interval: Interval | None
+
+    @property
+    def unclassified(self) -> int:
+        """The number of scored pixels that the map leaves without a class."""
+        return int(self.matrix[:, -1].sum())
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals were made: level in percent, block edge in pixels, blocks drawn from."""
+
+    replicates: int
+    level: float
+    block: int
+    blocks: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A scoring run: every map was measured on the same pixels of the same references.
+
+    pixels is the number scored; beside it labelled pixels that some map does not cover, and those
+    left out because some map has no class there.
+    """
+
+    nomenclature: Nomenclature
+    only: tuple[int, ...] | None
+    maps: tuple[MapScore, ...]
+    references: tuple[str, ...]
+    reference_crosswalk: str | None
+    tiles: tuple[str, ...]
+    split: str | None
+    pixels: int
+    not_covered: int
+    left_out_unclassified: int
+    bootstrap: Bootstrap | None
+
+    @property
+    def reference_pixels(self) -> NDArray[np.int64]:
+        """int64 [K]: scored pixels of each class in the reference."""
+        pixels: NDArray[np.int64] = self.maps[0].matrix.sum(axis=1)
+        return pixels
+
+    def to_json(self) -> str:
+        """Return the report as JSON, version 1; undefined figures are null, measures fractions."""
+        return json.dumps(_to_dict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return the report as CSV in long form: a row for each map, class and measure.
+
+        Rows with a map in the column `minus` are differences to that map; rows without a code
+        are over all classes. Undefined figures are empty.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CSV_HEADER)
+        writer.writerows(_csv_rows(self))
+        return text.getvalue()
+
+
+def _to_dict(report: Report) -> dict[str, Any]:
+    boot = report.bootstrap
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "lcmap_version": __version__,
+        "nomenclature": report.nomenclature.to_dict(),
+        "only_classes": list(report.only) if report.only is not None else None,
+        "references": list(report.references),
+        "reference_crosswalk": report.reference_crosswalk,
+        "tiles": list(report.tiles),
+        "split": report.split,
+        "pixels": {
+            "scored": report.pixels,
+            "not_covered": report.not_covered,
+            "left_out_unclassified": report.left_out_unclassified,
+        },
+        "bootstrap": vars(boot) if boot else None,
+        "maps": [_map_to_dict(report, item) for item in report.maps],
+    }
+
+
+def _map_to_dict(report: Report, item: MapScore) -> dict[str, Any]:
+    reference, predicted = item.matrix.sum(axis=1), item.matrix[:, :-1].sum(axis=0)
+    values = _figures(item.scores, item.interval)
+    classes = [
+        {
+            "code": land.code,
+            "name": land.name,
+            "short": land.short,
+            "reference": int(reference[k]),
+            "predicted": int(predicted[k]),
+            **values["classes"][k],
+        }
+        for k, land in enumerate(report.nomenclature.classes)
+    ]
+    difference = None
+    if item.differences is not None:
+        figures = _figures(item.differences, item.difference_interval)
+        difference = {
+            "minus": report.maps[0].name,
+            "overall": figures["overall"],
+            "classes": [
+                {"code": land.code, **figures["classes"][k]}
+                for k, land in enumerate(report.nomenclature.classes)
+            ],
+        }
+    return {
+        "name": item.name,
+        "files": list(item.files),
+        "crosswalk": item.crosswalk,
+        "without_source": list(item.without_source),
+        "unclassified": item.unclassified,
+        "overall": values["overall"],
+        "classes": classes,
+        "confusion": item.matrix.tolist(),
+        "difference": difference,
+    }
+
+
+def _figures(scores: Scores, interval: Interval | None) -> dict[str, Any]:
+    classes = scores.per_class.shape[-1]
+    return {
+        "overall": {measure: _figure(*overall(scores, interval, measure)) for measure in OVERALL},
+        "classes": [
+            {measure: _figure(*of_class(scores, interval, measure, k)) for measure in PER_CLASS}
+            for k in range(classes)
+        ],
+    }
+
+
+def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
+    return {
+        key: None if math.isnan(number) else number
+        for key, number in (("value", value), ("low", low), ("high", high))
+    }
+
+
+def _csv_rows(report: Report) -> Iterator[list[object]]:
+    first = report.maps[0].name
+    for item in report.maps:
+        kinds: list[tuple[str, Scores | None, Interval | None]] = [
+            ("", item.scores, item.interval),
+            (first, item.differences, item.difference_interval),
+        ]
+        for minus, scores, interval in kinds:
+            if scores is None:
+                continue
+            for measure in OVERALL:
+                yield [
+                    item.name,
+                    minus,
+                    "",
+                    "",
+                    measure,
+                    *_cells(overall(scores, interval, measure)),
+                ]
+            for k, land in enumerate(report.nomenclature.classes):
+                for measure in PER_CLASS:
+                    figure = _cells(of_class(scores, interval, measure, k))
+                    yield [item.name, minus, land.code, land.name, measure, *figure]
+
+
+def _cells(figure: tuple[float, float, float]) -> list[str]:
+    return ["" if math.isnan(number) else f"{number:.6f}" for number in figure]
+
+
+def overall(scores: Scores, interval: Interval | None, measure: str) -> tuple[float, float, float]:
+    """Return value, low and high of a measure over all classes; NaN where undefined."""
+    place = OVERALL.index(measure)
+    ends = [end.overall[place] for end in interval] if interval else [math.nan, math.nan]
+    return float(scores.overall[place]), float(ends[0]), float(ends[1])
+
+
+def of_class(
+    scores: Scores, interval: Interval | None, measure: str, index: int
+) -> tuple[float, float, float]:
+    """Return value, low and high of a measure of the class at an index; NaN where undefined."""
+    place = PER_CLASS.index(measure), index
+    ends = [end.per_class[place] for end in interval] if interval else [math.nan, math.nan]
+    return float(scores.per_class[place]), float(ends[0]), float(ends[1])

@@ -1,0 +1,78 @@
+"""The windows of one split of tile indexes, in pixels of a reference."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcmap.accuracy.label_maps import LabelRaster
+from lcmap.dataset.tile_index import Tile, TileIndex
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.windows import Window
+
+
+class SplitTiles:
+    """The tiles of one split, from one or several tile indexes."""
+
+    def __init__(self, indexes: Sequence[TileIndex], split: str) -> None:
+        """Take the tiles of this split."""
+        self._tiles = [tile for index in indexes for tile in _tiles_of(index, split)]
+        self._grids: dict[Path, Grid] = {}
+
+    def windows(self, reference: LabelRaster) -> list[Window]:
+        """Return the tiles' windows in pixels of the reference.
+
+        Tiles that name the reference as their labels count alone; without any, all tiles count
+        whose image shares ground with it. On another grid a tile holds the pixels whose centres
+        lie in it.
+
+        Raises:
+            InputMissingError, NotARasterError: an image that an index names cannot be opened.
+        """
+        own = [tile for tile in self._tiles if _same_file(tile.labels, reference.path)]
+        if own:
+            return [tile.window for tile in own]
+        windows = (self._on_ground(tile, reference.grid) for tile in self._tiles)
+        return [window for window in windows if window]
+
+    def _on_ground(self, tile: Tile, grid: Grid) -> Window | None:
+        if tile.image not in self._grids:
+            with open_raster(tile.image) as dataset:
+                self._grids[tile.image] = Grid.of(dataset)
+        return window_by_centres(self._grids[tile.image], tile.window, grid)
+
+
+def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | None:
+    """Return the pixels of a target grid whose centres lie in a window of a source grid.
+
+    None where there are none, or where the grids are in different CRS.
+    """
+    if source.crs != target.crs:
+        return None
+    place = ~target.transform @ source.transform
+    (left, top), (right, bottom) = (
+        place @ (window.col, window.row),
+        place @ (window.stop_col, window.stop_row),
+    )
+    row, stop_row = _first_centre(min(top, bottom)), _first_centre(max(top, bottom))
+    col, stop_col = _first_centre(min(left, right)), _first_centre(max(left, right))
+    inside = Window(row, col, stop_row - row, stop_col - col).clipped(target.height, target.width)
+    return inside if inside.height and inside.width else None
+
+
+def _first_centre(edge: float) -> int:
+    """Return the first pixel whose centre lies at or after an edge, to a rounding error."""
+    return math.ceil(edge - 0.5 - 1e-6)
+
+
+def _tiles_of(index: TileIndex, split: str) -> Sequence[Tile]:
+    if split == "all":
+        return index.tiles
+    return [tile for tile in index.tiles if tile.split == split]
+
+
+def _same_file(labels: Path | None, path: Path) -> bool:
+    return labels is not None and os.path.realpath(labels) == os.path.realpath(path)

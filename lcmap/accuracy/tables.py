@@ -1,0 +1,222 @@
+"""The scores of a report as tables of text; percentages, as in the paper's tables 2, 3 and 5."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lcmap.accuracy.report import MapScore, Report, of_class, overall
+
+UNDEFINED = "–"
+WIDTH = 80
+
+_OVERALL_TITLES = {"miou": "mIoU", "oa": "OA", "kappa": "κ", "mf1": "mean F1"}
+_GAP = "  "
+
+Figure = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a header and rows in groups; the first column is text, the others are figures."""
+
+    title: str
+    header: tuple[str, ...]
+    groups: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+def tables(report: Report, *, matrix: bool = False) -> tuple[Table, ...]:
+    """Return a report's tables: scores, for several maps differences, on request the confusion."""
+    if len(report.maps) == 1:
+        result = [_one_map(report, report.maps[0])]
+    else:
+        result = [_side_by_side(report), _differences(report)]
+    if matrix:
+        result += [_confusion(report, item) for item in report.maps]
+    return tuple(result)
+
+
+def notes(report: Report) -> tuple[str, ...]:
+    """Return lines on what the figures are over."""
+    lines = [f"{_number(report.pixels)} pixels of {_listed(report.references)}"]
+    if report.split:
+        lines[0] += f", {report.split} split of {_listed(report.tiles)}"
+    if report.bootstrap and report.bootstrap.blocks > 1:
+        boot = report.bootstrap
+        lines.append(
+            f"[low, high]: {boot.level:g} % intervals, bootstrap of {_number(boot.blocks)} blocks "
+            f"of {boot.block} px ({boot.replicates} replicates, seed {boot.seed})"
+        )
+    if report.not_covered:
+        lines.append(f"{_number(report.not_covered)} labelled pixels lie outside a map: left out")
+    if report.left_out_unclassified:
+        lines.append(
+            f"{_number(report.left_out_unclassified)} labelled pixels have no class in a map: "
+            "left out"
+        )
+    for item in report.maps:
+        if item.unclassified:
+            share = _percent(item.unclassified / report.pixels)
+            lines.append(f"{item.name} leaves {share} % without a class: counted as missed")
+        impossible = [
+            k for k in _present(report) if report.nomenclature.codes[k] in item.without_source
+        ]
+        if impossible:
+            lines.append(
+                f"{item.name} has no class that leads to "
+                f"{', '.join(report.nomenclature.classes[k].name for k in impossible)}: scored 0"
+            )
+    absent = [k for k in _shown(report) if k not in _present(report)]
+    if absent:
+        names = ", ".join(report.nomenclature.classes[k].name for k in absent)
+        lines.append(f"not in the reference, so without scores: {names}")
+    if report.only is not None:
+        lines.append("pixels of other classes in the reference are left out")
+    return tuple(lines)
+
+
+def plain_text(report: Report, *, matrix: bool = False) -> str:
+    """Return all tables and notes as aligned lines of plain text."""
+    parts = [_plain_table(table) for table in tables(report, matrix=matrix)]
+    return "\n".join([*parts, *notes(report)]) + "\n"
+
+
+def _one_map(report: Report, item: MapScore) -> Table:
+    def row(index: int) -> tuple[str, ...]:
+        share = float(report.reference_pixels[index]) / report.pixels
+        others = [of_class(item.scores, None, m, index)[0] for m in ("precision", "recall", "f1")]
+        iou = _with_interval(of_class(item.scores, item.interval, "iou", index))
+        return (_percent(share), iou, *map(_percent, others))
+
+    totals = tuple(
+        (title, "", _with_interval(overall(item.scores, item.interval, measure)), *("", "", ""))
+        for measure, title in _OVERALL_TITLES.items()
+    )
+    header = ("in %", "reference", "IoU", "precision", "recall", "F1")
+    return _labelled(report, item.name, header, row, totals)
+
+
+def _side_by_side(report: Report) -> Table:
+    def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
+        return _with_interval(pick(item.scores, item.interval, *key))
+
+    return _columns(report, "IoU of each class and overall figures", report.maps, figure)
+
+
+def _differences(report: Report) -> Table:
+    def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
+        assert item.differences is not None, "every map but the first is compared with it"
+        return _with_interval(pick(item.differences, item.difference_interval, *key), sign="+")
+
+    title = f"Difference to {report.maps[0].name}"
+    return _columns(report, title, report.maps[1:], figure)
+
+
+def _columns(
+    report: Report, title: str, maps: Sequence[MapScore], figure: Callable[..., str]
+) -> Table:
+    """Return a table with a column for each map."""
+
+    def row(index: int) -> tuple[str, ...]:
+        return tuple(figure(item, of_class, "iou", index) for item in maps)
+
+    totals = tuple(
+        (heading, *(figure(item, overall, measure) for item in maps))
+        for measure, heading in _OVERALL_TITLES.items()
+    )
+    return _labelled(report, title, ("in %", *(item.name for item in maps)), row, totals)
+
+
+def _labelled(
+    report: Report,
+    title: str,
+    header: tuple[str, ...],
+    row: Callable[[int], tuple[str, ...]],
+    totals: tuple[tuple[str, ...], ...],
+) -> Table:
+    """Return a table with a row for each class, by acronym where names would make it too wide."""
+    classes = report.nomenclature.classes
+    table = Table(title, header, ())
+    for label in ("name", "short"):
+        rows = tuple((getattr(classes[k], label), *row(k)) for k in _shown(report))
+        table = Table(title, header, (rows, totals))
+        if sum(_widths(table)) + len(_GAP) * (len(header) - 1) <= WIDTH:
+            break
+    return table
+
+
+def _confusion(report: Report, item: MapScore) -> Table:
+    """Return the confusion matrix in percent of each reference class's pixels."""
+    classes = report.nomenclature.classes
+    columns = [k for k in range(len(classes)) if item.matrix[:, k].any() or k in _shown(report)]
+    rows = []
+    for k in _shown(report):
+        total = item.matrix[k].sum()
+        shares = [item.matrix[k, c] / total if total else math.nan for c in columns]
+        none = item.matrix[k, -1] / total if total else math.nan
+        rows.append((classes[k].short, *(_whole(share) for share in (*shares, none))))
+    header = ("", *(classes[c].short for c in columns), "none")
+    title = f"{item.name}: where each reference class (row) goes, in % of it"
+    return Table(title, header, (tuple(rows),))
+
+
+def _shown(report: Report) -> list[int]:
+    """Return the indices of the classes that get a row: all, or those chosen."""
+    return [
+        k
+        for k, land in enumerate(report.nomenclature.classes)
+        if report.only is None or land.code in report.only
+    ]
+
+
+def _present(report: Report) -> list[int]:
+    """Return the indices of the classes that the reference has."""
+    return [int(k) for k in np.flatnonzero(report.reference_pixels)]
+
+
+def _with_interval(figure: Figure, sign: str = "") -> str:
+    value, low, high = figure
+    if math.isnan(low) or math.isnan(high):
+        return _percent(value, sign)
+    return f"{_percent(value, sign)} [{_percent(low, sign)}, {_percent(high, sign)}]"
+
+
+def _percent(fraction: float, sign: str = "") -> str:
+    return UNDEFINED if np.isnan(fraction) else f"{100 * fraction:{sign}.1f}"
+
+
+def _whole(fraction: float) -> str:
+    if math.isnan(fraction):
+        return UNDEFINED
+    return f"{100 * fraction:.0f}" if fraction else "."
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{items[0]} and {len(items) - 1} more"
+
+
+def _widths(table: Table) -> list[int]:
+    lines = [table.header, *(row for group in table.groups for row in group)]
+    return [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+
+
+def _plain_table(table: Table) -> str:
+    widths = _widths(table)
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        others = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        return _GAP.join([first, *others]).rstrip()
+
+    rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    lines = [table.title, line(table.header)]
+    for group in table.groups:
+        lines += [rule, *(line(row) for row in group)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,82 @@
+"""Counting several maps against one reference, in all and block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.accuracy.confusion import cells, count, margins
+from lcmap.raster.windows import Window
+
+
+class Tally:
+    """The confusion matrices of all pixels so far, and the margins of each block of pixels."""
+
+    def __init__(self, classes: int, maps: int, *, ignore_unclassified: bool, by_block: bool):
+        """Count for so many classes and maps, over all and if asked by block."""
+        self.classes = classes
+        self.ignore_unclassified = ignore_unclassified
+        self.matrices = np.zeros((maps, classes, classes + 1), np.int64)
+        self.not_covered = 0
+        self.left_out = 0
+        self._by_block = by_block
+        self._blocks: dict[Hashable, NDArray[np.int64]] = {}
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels scored."""
+        return int(self.matrices[0].sum())
+
+    @property
+    def blocks(self) -> NDArray[np.int64]:
+        """Margins, int64 [blocks, maps, 3, K], of the blocks that hold a scored pixel."""
+        if not self._blocks:
+            return np.zeros((0, len(self.matrices), 3, self.classes), np.int64)
+        return np.stack(list(self._blocks.values()))
+
+    def add(
+        self,
+        reference: NDArray[np.uint8],
+        predicted: Sequence[NDArray[np.uint8]],
+        covered: Sequence[NDArray[np.bool_]],
+        pieces: Sequence[tuple[Hashable, Window]],
+    ) -> None:
+        """Count states, all [height, width]: one reference, and each map with where it covers.
+
+        The pieces, a block's key and its window each, partition the arrays.
+        """
+        scored = reference < self.classes
+        outside = scored & ~np.logical_and.reduce(covered)
+        if outside.any():
+            self.not_covered += int(outside.sum())
+            scored &= ~outside
+        if self.ignore_unclassified:
+            unclassified = scored & np.logical_or.reduce([p == self.classes for p in predicted])
+            self.left_out += int(unclassified.sum())
+            scored &= ~unclassified
+        reference = np.where(scored, reference, np.uint8(self.classes))
+        numbers = [cells(reference, states, self.classes) for states in predicted]
+        for key, window in pieces:
+            if scored[window.slices].any():
+                self._add_piece(key, [item[window.slices] for item in numbers])
+
+    def _add_piece(self, key: Hashable, numbers: Sequence[NDArray[np.uint16]]) -> None:
+        known = slice(self.classes)
+        matrices = np.stack(
+            [count(item, self.classes)[known, : self.classes + 1] for item in numbers]
+        )
+        self.matrices += matrices
+        if self._by_block:
+            found = np.stack([margins(matrix) for matrix in matrices])
+            self._blocks[key] = self._blocks[key] + found if key in self._blocks else found
+
+
+def cut(window: Window, block: int) -> Iterator[tuple[tuple[int, int], Window]]:
+    """Yield the parts of a window in each block of `block` pixels: the block, the local window."""
+    for block_row in range(window.row // block, -(-window.stop_row // block)):
+        for block_col in range(window.col // block, -(-window.stop_col // block)):
+            part = window.intersection(Window(block_row * block, block_col * block, block, block))
+            if part:
+                yield (block_row, block_col), part.shifted(-window.row, -window.col)

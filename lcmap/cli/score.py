@@ -1,0 +1,211 @@
+"""lcmap score: maps and a reference to confusion, measures and their intervals."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lcmap.cli import console
+from lcmap.cli.options import AllowVrt, Overwrite, Quiet, Seed, Tmpdir, Verbose
+
+if TYPE_CHECKING:
+    from lcmap.accuracy.report import Report
+
+
+def command(
+    maps: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MAP...",
+            help="Maps to compare, side by side; - is standard input. A folder or a quoted "
+            "pattern is one map in several parts.",
+            show_default=False,
+        ),
+    ],
+    reference: Annotated[
+        list[str],
+        typer.Option(
+            metavar="REF",
+            help="Labels to compare with: a file, a folder or a quoted pattern. Repeat it to pool "
+            "several.",
+            show_default=False,
+        ),
+    ],
+    tiles: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDEX.geojson",
+            help="Score only the tiles of one split of this index. Repeat it for several images.",
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["train", "validation", "test", "all"],
+        typer.Option(help="The split of --tiles that is scored."),
+    ] = "test",
+    nomenclature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="The classes to score in [default: what crosswalks lead to, else what the "
+            "rasters carry].",
+        ),
+    ] = None,
+    crosswalk: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FROM:TO|FILE.toml",
+            help="Bring the maps into other classes first, as topo18:topo6. Once for all maps, or "
+            "once for each in order, none where a map needs none.",
+        ),
+    ] = None,
+    reference_crosswalk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM:TO|FILE.toml",
+            help="Bring the reference into other classes first, as flair19:flair7.",
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS,...",
+            help="Score only where the reference has one of these classes: codes, ranges of "
+            "codes, names or acronyms, as 1-14 or Wat,Roa.",
+        ),
+    ] = None,
+    ignore_unclassified: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-unclassified",
+            help="Leave pixels out that a map has no class for, for all maps; without it they "
+            "count as missed.",
+        ),
+    ] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="What to call a map, once for each in order [default: its file]."
+        ),
+    ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON in place of the table.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print everything as CSV in place of the table.")
+    ] = False,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Also write everything to a file, as its ending says: .json, .csv or .txt. "
+            "May be repeated.",
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Replicates for the intervals; 0 makes none."),
+    ] = 1000,
+    block: Annotated[
+        int,
+        typer.Option(metavar="PIXELS", min=1, help="Edge of the blocks that the bootstrap draws."),
+    ] = 256,
+    level: Annotated[
+        float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
+    ] = 95,
+    seed: Seed = 0,
+    allow_vrt: AllowVrt = False,
+    overwrite: Overwrite = False,
+    tmpdir: Tmpdir = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well maps agree with a reference.
+
+    Prints IoU, precision, recall and F1 of each class, mIoU (over the classes of the reference),
+    overall accuracy, Cohen's kappa and mean F1, in percent; for several maps IoU side by side and
+    each one's difference to the first. All maps are measured on the same pixels: labelled in the
+    reference (not 0), in the split, covered by every map. Intervals come from a bootstrap of
+    blocks, the same for all maps.
+
+    A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
+    missed. A map of another pixel size is read at the centre of each reference pixel.
+
+        lcmap score spot.tif s2.tif fusion.tif --reference ref.tif --tiles t.geojson
+        lcmap score six.tif eighteen.tif --reference ref.tif --crosswalk topo18:topo6
+        lcmap score maps/ --reference labels/ --reference-crosswalk flair19:flair7 --json
+    """
+    from lcmap.accuracy.score import score
+    from lcmap.accuracy.tables import plain_text
+    from lcmap.errors import UsageError
+
+    with console.session(quiet=quiet, verbose=verbose) as session:
+        if as_json and as_csv:
+            raise UsageError(
+                "--csv", "standard output takes one form", "write the other with -o FILE.csv"
+            )
+        with session.progress("score") as progress:
+            report = score(
+                maps,
+                reference,
+                names=name or (),
+                outputs=output or (),
+                overwrite=overwrite,
+                tiles=tiles or (),
+                split=split,
+                nomenclature=nomenclature,
+                crosswalks=crosswalk or (),
+                reference_crosswalk=reference_crosswalk,
+                only=classes or (),
+                ignore_unclassified=ignore_unclassified,
+                replicates=bootstrap,
+                block=block,
+                seed=seed,
+                level=level,
+                allow_vrt=allow_vrt,
+                tmpdir=tmpdir,
+                progress=progress,
+            )
+        if as_json:
+            session.result(report.to_json())
+        elif as_csv:
+            session.result(report.to_csv())
+        elif sys.stdout.isatty():
+            session.result(_rich(report, matrix=matrix))
+        else:
+            session.result(plain_text(report, matrix=matrix))
+
+
+def _rich(report: Report, *, matrix: bool) -> Any:
+    """Return a report's tables and notes for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from lcmap.accuracy.tables import notes, tables
+
+    shown: list[Any] = []
+    for table in tables(report, matrix=matrix):
+        rich_table = Table(
+            title=Text(table.title, style="bold"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
+        for number, heading in enumerate(table.header):
+            rich_table.add_column(
+                Text(heading), justify="right" if number else "left", no_wrap=True
+            )
+        for group in table.groups:
+            for row in group:
+                rich_table.add_row(*map(Text, row), end_section=row is group[-1])
+        shown.append(rich_table)
+    return Group(*shown, *(Text(line, style="dim") for line in notes(report)))
