@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_model import write_small_model
 from support import PROJECT, Run, run_lcmap
 
 
@@ -23,3 +24,9 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set LCMAP_DATA")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with random weights: flair7, for uint8 images of four bands at 0.8 m."""
+    return write_small_model(tmp_path_factory.mktemp("model") / "model.onnx")

@@ -1,0 +1,52 @@
+"""Reading and writing while the network computes: one thread each, a bounded number ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+Computed = TypeVar("Computed")
+
+_AHEAD = 2
+"""So many items are read before they are needed, and so many wait to be written."""
+
+
+def overlapped(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    compute: Callable[[Item, Read], Computed],
+    write: Callable[[Item, Computed], None],
+) -> None:
+    """Do write(item, compute(item, read(item))) for every item, in order.
+
+    All `read` calls are made by one thread, all `write` calls by another, `compute` by the caller.
+    The first exception of any of them is raised, after the calls under way have ended.
+    """
+    reads: deque[tuple[Item, Future[Read]]] = deque()
+    writes: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+
+        def finish_oldest() -> None:
+            item, future = reads.popleft()
+            computed = compute(item, future.result())
+            if len(writes) == _AHEAD:
+                writes.popleft().result()
+            writes.append(writer.submit(write, item, computed))
+
+        try:
+            for item in items:
+                reads.append((item, reader.submit(read, item)))
+                if len(reads) > _AHEAD:
+                    finish_oldest()
+            while reads:
+                finish_oldest()
+            while writes:
+                writes.popleft().result()
+        except BaseException:
+            reader.shutdown(wait=False, cancel_futures=True)
+            writer.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,240 @@
+"""From an image and a model to a map: tile by tile, in constant memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+
+from lcmap import __version__
+from lcmap.errors import EntryCountError, UsageError, VerificationError
+from lcmap.inference import layers
+from lcmap.inference.layers import Prediction
+from lcmap.inference.overlap import overlapped
+from lcmap.inference.predictor import Predictor
+from lcmap.inference.session import Provider, Session
+from lcmap.inference.source import ImageSource, TilePixels, quantiles_of
+from lcmap.inference.tiling import Tile, iter_tiles
+from lcmap.inference.verify import Verification, other_tiles, verify
+from lcmap.model_file import check_image, read_model
+from lcmap.progress import Progress, silent
+from lcmap.raster.classes import write_style_files
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.pipes import STANDARD_STREAM, input_path
+from lcmap.raster.writing import atomic_raster, check_output
+
+DEFAULT_TILE = 1024
+_CACHE_MEGABYTES = 64
+
+logger = logging.getLogger(__name__)
+
+Pathlike = str | os.PathLike[str]
+Layer = tuple[Any, Callable[[Prediction], npt.NDArray[Any]]]
+"""An open raster, and what of a prediction is written to it."""
+
+
+@dataclass(frozen=True)
+class PredictReport:
+    """What was predicted: pixels of the image, pixels that got a class, the verification if any."""
+
+    pixels: int
+    mapped: int
+    verification: Verification | None
+
+
+def predict(
+    image: Pathlike,
+    model: Pathlike,
+    output: Pathlike,
+    *,
+    confidence: Pathlike | None = None,
+    probabilities: Pathlike | None = None,
+    verified: bool = False,
+    tile: int = DEFAULT_TILE,
+    cog: bool = False,
+    qml: bool = False,
+    allow_vrt: bool = False,
+    force: bool = False,
+    threads: int | None = None,
+    provider: Provider = "auto",
+    overwrite: bool = False,
+    tmpdir: Path | None = None,
+    progress: Progress = silent,
+) -> PredictReport:
+    """Write the land-cover map of an image: uint8 codes of the model's nomenclature, 0 = no data.
+
+    The map equals what the network gives for the whole image at once, to float rounding, whatever
+    the tile size (`tile` pixels are kept of each tile; the receptive field comes on top). On the
+    same grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities`
+    one float32 band per class, NaN without data. With `verified` the image is predicted again
+    with other tiles and compared; where that fails, nothing is written. `qml` writes a QGIS style
+    and GDAL's class names beside the map. `force` lets another ground sampling distance pass. "-"
+    is standard input or output.
+
+    Raises:
+        InputMissingError, NotARasterError: the image or the model cannot be read.
+        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
+        EntryCountError, BandMismatchError, DtypeMismatchError, GsdMismatchError: the model was
+            not made for this image.
+        ProviderMissingError: as `Session`.
+        UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
+        VerificationError: the map depends on the tiles.
+    """
+    _check_outputs(image, output, confidence, probabilities, qml=qml, overwrite=overwrite)
+    metadata = read_model(model)
+    if len(metadata.entries) != 1:
+        names = ", ".join(entry.name for entry in metadata.entries)
+        raise EntryCountError(
+            model, f"takes {len(metadata.entries)} images ({names}), not one", "give another model"
+        )
+    entry = metadata.entries[0]
+    subject = "standard input" if os.fspath(image) == STANDARD_STREAM else os.fspath(image)
+    with ExitStack() as stack:
+        # GDAL decodes beside the network, which takes the cores; its cache serves tiles' overlap
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
+        path = stack.enter_context(input_path(image, tmpdir=tmpdir))
+        dataset = stack.enter_context(open_raster(path, allow_vrt=allow_vrt))
+        check_image(entry, dataset, subject=subject, force=force)
+        session = Session(model, provider=provider, threads=threads)
+        predictor = Predictor(session, entry.name, len(metadata.nomenclature))
+        quantiles = quantiles_of(dataset, path, subject, allow_vrt=allow_vrt, progress=progress)
+        source = ImageSource(dataset, quantiles, subject)
+
+        grid = Grid.of(dataset)
+        create = partial(
+            atomic_raster,
+            grid=grid,
+            overwrite=overwrite,
+            tmpdir=tmpdir,
+            tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
+        )
+        land_cover = stack.enter_context(
+            create(
+                output,
+                count=1,
+                dtype="uint8",
+                nodata=0,
+                classes=metadata.nomenclature.class_table(),
+                overviews=True,
+                cog=cog,
+            )
+        )
+        written: list[Layer] = [
+            (land_cover, partial(layers.codes, nomenclature=metadata.nomenclature))
+        ]
+        if confidence is not None:
+            raster = create(
+                confidence, count=1, dtype="uint8", nodata=0, overviews=True, cog=cog,
+                band_names=["confidence (%)"],
+            )  # fmt: skip
+            written.append((stack.enter_context(raster), layers.confidence_percent))
+        if probabilities is not None:
+            raster = create(
+                probabilities, count=len(metadata.nomenclature), dtype="float32", nodata=np.nan,
+                cog=cog, band_names=[c.name for c in metadata.nomenclature.classes],
+            )  # fmt: skip
+            written.append((stack.enter_context(raster), layers.class_probabilities))
+        if verified:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir))
+            raster = create(Path(folder) / "winner.tif", count=1, dtype="float32", nodata=np.nan)
+            winner = stack.enter_context(raster)
+            written.append((winner, layers.winning_probability))
+
+        tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
+        mapped = _predict_tiles(list(iter_tiles(*tiling)), source, predictor, written, progress)
+        verification = None
+        if verified:
+            # the two have to be on disk before they can be read
+            land_cover.close()
+            winner.close()
+            with rasterio.open(land_cover.name) as first, rasterio.open(winner.name) as its:
+                verification = verify(
+                    other_tiles(*tiling), source, predictor, metadata.nomenclature, first, its,
+                    progress,
+                )  # fmt: skip
+            logger.info("verified: %s", verification)
+            if not verification.passed:
+                raise _not_verified(model, verification)
+    if mapped == 0:
+        logger.warning("%s: no pixel is valid in every band, so the map is all 0", subject)
+    if qml:
+        write_style_files(output, metadata.nomenclature.class_table())
+    return PredictReport(grid.height * grid.width, mapped, verification)
+
+
+def _predict_tiles(
+    tiles: Sequence[Tile],
+    source: ImageSource,
+    predictor: Predictor,
+    written: Sequence[Layer],
+    progress: Progress,
+) -> int:
+    """Predict the tiles and write the layers; return how many pixels were valid."""
+    done = mapped = 0
+
+    def compute(tile: Tile, pixels: TilePixels) -> tuple[npt.NDArray[np.float32], TilePixels]:
+        return predictor.probabilities(tile, pixels), pixels
+
+    def write(tile: Tile, computed: tuple[npt.NDArray[np.float32], TilePixels]) -> None:
+        nonlocal done, mapped
+        probabilities, pixels = computed
+        prediction = Prediction.of(probabilities, pixels.valid)
+        for raster, values in written:
+            raster.write(values(prediction), window=tile.kept.ranges)
+        mapped += int(pixels.valid.sum())
+        done += 1
+        progress(done, len(tiles), "predicting")
+
+    overlapped(tiles, source.read, compute, write)
+    return mapped
+
+
+def _check_outputs(
+    image: Pathlike,
+    output: Pathlike,
+    confidence: Pathlike | None,
+    probabilities: Pathlike | None,
+    *,
+    qml: bool,
+    overwrite: bool,
+) -> None:
+    """Refuse, before any work, outputs that collide or cannot be written."""
+    seen: set[str] = set()
+    for path in (output, confidence, probabilities):
+        if path is None:
+            continue
+        name = os.fspath(path)
+        if name != STANDARD_STREAM:
+            name = os.path.realpath(name)
+            if os.path.exists(name) and os.path.exists(image) and os.path.samefile(name, image):
+                raise UsageError(path, "is the image itself", "write to another file")
+        if name in seen:
+            raise UsageError(path, "is named for two outputs", "give each a file of its own")
+        seen.add(name)
+        check_output(path, overwrite=overwrite)
+    if not qml:
+        return
+    if os.fspath(output) == STANDARD_STREAM:
+        raise UsageError("--qml", "needs a map in a file to lie beside", "-o FILE")
+    for side in (os.path.splitext(output)[0] + ".qml", os.fspath(output) + ".aux.xml"):
+        check_output(side, overwrite=overwrite)
+
+
+def _not_verified(model: Pathlike, verification: Verification) -> VerificationError:
+    return VerificationError(
+        model,
+        f"the map depends on its tiles: {verification}",
+        "nothing was written; the model's stride or receptive field is not what its metadata "
+        "says, train it again",
+    )

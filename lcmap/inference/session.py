@@ -1,0 +1,92 @@
+"""An onnxruntime session that keeps its memory flat."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from lcmap.errors import NotAModelError, ProviderMissingError
+from lcmap.model_file.graph import OUTPUT
+
+Provider = Literal["auto", "cpu", "cuda"]
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_ONLY_ERRORS = 3
+
+logger = logging.getLogger(__name__)
+
+
+def available_threads() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Session:
+    """A loaded network. It does not pickle: send its path and open it there."""
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        provider: Provider = "auto",
+        threads: int | None = None,
+    ) -> None:
+        """Load a model on a CUDA device, or on `threads` cores (default: all it may use).
+
+        Raises:
+            ProviderMissingError: CUDA is asked for and is not there.
+            NotAModelError: onnxruntime cannot load the graph.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or available_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ONLY_ERRORS
+        try:
+            self._session = onnxruntime.InferenceSession(
+                os.fspath(model), options, providers=_providers(provider)
+            )
+        except Exception as error:  # onnxruntime has an exception class for each status
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            raise NotAModelError(
+                model, f"onnxruntime cannot load it ({error})", "export it again"
+            ) from error
+        used = self._session.get_providers()[0]
+        if provider == "cuda" and used != _CUDA:
+            raise _no_cuda()
+        self.provider = "cuda" if used == _CUDA else "cpu"
+        logger.debug("inference on %s", self.provider)
+
+    def run(self, entries: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Return the class probabilities, float32 [N, K, H, W].
+
+        Takes each entry's scaled pixels by its name, float32 [N, C, H, W].
+        """
+        result: npt.NDArray[np.float32] = self._session.run([OUTPUT], dict(entries))[0]
+        return result
+
+
+def _providers(provider: Provider) -> list[Any]:
+    # arenas grow by what is asked for: the default doubles, and keeps what it does not use
+    cpu = (_CPU, {"arena_extend_strategy": "kSameAsRequested"})
+    if provider == "cpu":
+        return [_CPU]
+    if _CUDA not in onnxruntime.get_available_providers():
+        if provider == "cuda":
+            raise _no_cuda()
+        return [_CPU]
+    # TF32 keeps 10 bits of 23: results would depend on the tile's shape
+    cuda = (_CUDA, {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"})
+    return [cuda, cpu]
+
+
+def _no_cuda() -> ProviderMissingError:
+    return ProviderMissingError(
+        "--provider cuda", "onnxruntime finds no CUDA device", "install onnxruntime-gpu, or use cpu"
+    )

@@ -1,0 +1,127 @@
+"""Proof that a map does not depend on how the image was cut into tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lcmap.inference.overlap import overlapped
+from lcmap.inference.predictor import Predictor
+from lcmap.inference.source import ImageSource, TilePixels
+from lcmap.inference.tiling import Tile, iter_tiles, round_up
+from lcmap.nomenclature import Nomenclature
+from lcmap.progress import Progress
+
+TOLERANCE = 1e-5
+"""How far two runs' probabilities may be apart, and when two classes are said to tie."""
+
+
+@dataclass
+class Verification:
+    """The comparison of a map with a second prediction, made with other tiles.
+
+    `differing` pixels have another class; of these, in `ties` the two classes' probabilities are
+    within `TOLERANCE`. `largest_difference` is that of the probability of the mapped class.
+    """
+
+    pixels: int = 0
+    differing: int = 0
+    ties: int = 0
+    largest_difference: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether probabilities agree to `TOLERANCE` and classes do wherever they do not tie."""
+        return self.largest_difference < TOLERANCE and self.differing == self.ties
+
+    def add(
+        self,
+        mapped: npt.NDArray[np.intp],
+        probability: npt.NDArray[np.float32],
+        second: npt.NDArray[np.float32],
+    ) -> None:
+        """Compare n pixels.
+
+        Takes the mapped class index [n] and its probability [n] with the second prediction's
+        probabilities [K, n].
+        """
+        if mapped.size == 0:
+            return
+        again = np.take_along_axis(second, mapped[None], axis=0)[0]
+        differs = second.argmax(axis=0) != mapped
+        ties = differs & (second.max(axis=0) - again <= TOLERANCE)
+        self.pixels += mapped.size
+        self.differing += int(differs.sum())
+        self.ties += int(ties.sum())
+        largest = float(np.abs(again - probability).max())
+        # a NaN must not pass for agreement
+        if not largest <= self.largest_difference:
+            self.largest_difference = largest
+
+    def __str__(self) -> str:
+        """Return the figures in one line."""
+        return (
+            f"{self.pixels} pixels compared, {self.differing} differ, "
+            f"{self.ties} of these are ties within {TOLERANCE:g}, "
+            f"largest difference in probability {self.largest_difference:.2g}"
+        )
+
+
+class _Compared(NamedTuple):
+    """A window of the image, of the map [h, w] and of the mapped class's probability [h, w]."""
+
+    pixels: TilePixels
+    codes: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+
+
+def other_tiles(
+    height: int, width: int, tile: int, stride: int, receptive_field: int
+) -> list[Tile]:
+    """Return tiles of another size than `tile`, on a grid shifted against it."""
+    block = round_up(min(tile, max(height, width)) * 5 // 8, stride)
+    return list(iter_tiles(height, width, block, stride, receptive_field, offset=block // 3))
+
+
+def verify(
+    tiles: Sequence[Tile],
+    source: ImageSource,
+    predictor: Predictor,
+    nomenclature: Nomenclature,
+    land_cover: Any,
+    probability: Any,
+    progress: Progress,
+) -> Verification:
+    """Predict again with these tiles and compare with a map and its probabilities.
+
+    `land_cover` (codes) and `probability` (of the mapped class) are open rasters.
+    """
+    verification = Verification()
+    done = 0
+
+    def read(tile: Tile) -> _Compared:
+        window = tile.kept.ranges
+        return _Compared(
+            source.read(tile),
+            land_cover.read(1, window=window),
+            probability.read(1, window=window),
+        )
+
+    def compute(tile: Tile, read: _Compared) -> tuple[_Compared, npt.NDArray[np.float32]]:
+        return read, predictor.probabilities(tile, read.pixels)
+
+    def compare(tile: Tile, computed: tuple[_Compared, npt.NDArray[np.float32]]) -> None:
+        nonlocal done
+        first, second = computed
+        valid = first.pixels.valid
+        mapped = nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
+        verification.add(mapped, first.probability[valid], second[:, valid])
+        done += 1
+        progress(done, len(tiles), "verifying")
+
+    overlapped(tiles, read, compute, compare)
+    return verification

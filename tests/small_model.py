@@ -1,0 +1,100 @@
+"""Small models with random weights, quick to make and to run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from lcmap.model_file import Entry, ModelMetadata, write_model
+from lcmap.nomenclature import load_nomenclature
+
+BANDS = ("red", "green", "blue", "nir")
+
+
+def write_small_model(path: Path, *, depth: int = 2, **changes: Any) -> Path:
+    """Write a model of flair7 for images of four bands; keyword arguments change its metadata."""
+    of_entry = {key: changes.pop(key) for key in ("bands", "dtype", "gsd") if key in changes}
+    entry = replace(Entry("image", "image", BANDS, "uint8", 0.8), **of_entry)
+    metadata = ModelMetadata(
+        nomenclature=load_nomenclature("flair7"),
+        entries=(entry,),
+        stride=2**depth,
+        # a convolution of one pixel on every floor, down and up, and the width of a pooled cell
+        receptive_field=4 * 2**depth - 3,
+    )
+    graph = small_graph(len(entry.bands), len(metadata.nomenclature), depth)
+    write_model(graph.SerializeToString(), replace(metadata, **changes), path)
+    return path
+
+
+def whole_image(model: Path, scaled: np.ndarray, stride: int) -> np.ndarray:
+    """The definition: the network once over the image [C, H, W] mirrored to the pooling grid."""
+    _, height, width = scaled.shape
+    below, right = (max(-(-n // stride) * stride, 2 * stride) - n for n in (height, width))
+    padded = np.pad(scaled, ((0, 0), (0, below), (0, right)), mode="reflect")
+    session = onnxruntime.InferenceSession(model)
+    return session.run(None, {"image": padded[None]})[0][0, :, :height, :width]
+
+
+def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
+    """A U-Net of one convolution per floor, with random weights.
+
+    Mirror padding, max pooling, unpooling to where the maxima were, skips, softmax.
+    """
+    rng = np.random.default_rng(depth)
+    nodes, weights = [], []
+
+    def constant(name: str, values: object, dtype: type) -> str:
+        weights.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def node(op: str, inputs: list[str], output: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def convolution(x: str, name: str, taken: int, given: int) -> str:
+        padded = node("Pad", [x, "rim"], f"{name}_padded", mode="reflect")
+        kernel = rng.normal(0, 1.5 / np.sqrt(9 * taken), (given, taken, 3, 3))
+        inputs = [
+            padded,
+            constant(f"{name}_weight", kernel, np.float32),
+            constant(f"{name}_bias", rng.normal(0, 0.1, given), np.float32),
+        ]
+        return node("Relu", [node("Conv", inputs, f"{name}_sum")], name)
+
+    def doubled(x: str, name: str) -> str:
+        return node("Resize", [x, "", "double"], name, mode="nearest",
+                    coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+
+    constant("rim", [0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    constant("double", [1, 1, 2, 2], np.float32)
+    width = 4
+    x, skips = "image", []
+    for floor in range(depth):
+        skip = convolution(x, f"encoder{floor}", width if floor else channels, width)
+        x = node("MaxPool", [skip], f"pooled{floor}", kernel_shape=[2, 2], strides=[2, 2])
+        maxima = node("Equal", [skip, doubled(x, f"maxima{floor}")], f"is_maximum{floor}")
+        skips.append((skip, node("Cast", [maxima], f"index{floor}", to=TensorProto.FLOAT)))
+    x = convolution(x, "deepest", width, width)
+    for floor in reversed(range(depth)):
+        skip, index = skips[floor]
+        unpooled = node("Mul", [doubled(x, f"doubled{floor}"), index], f"unpooled{floor}")
+        joined = node("Concat", [unpooled, skip], f"joined{floor}", axis=1)
+        x = convolution(joined, f"decoder{floor}", 2 * width, width)
+    constant("classifier", rng.normal(0, 3, (classes, width, 1, 1)), np.float32)
+    node("Softmax", [node("Conv", [x, "classifier"], "logits")], "probabilities", axis=1)
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, "H", "W"])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT,
+                                       ["N", classes, "h", "w"])],
+        weights,
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
