@@ -1,0 +1,82 @@
+"""lcmap rasterize-ref: vector databases to labels on the grid of an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmap.cli import console
+from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Tmpdir, Verbose
+
+
+def command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Vector files (GeoPackage, shapefile, GeoJSON, FlatGeobuf), folders of them, or "
+            "FILE:LAYER for one layer of a file.",
+            show_default=False,
+        ),
+    ],
+    rules: Annotated[
+        str,
+        typer.Option(
+            "--rules",
+            metavar="NAME|FILE.toml",
+            help="bdtopo-topo6, bdtopo-topo18, bdtopo-oso-reclass, or rules of your own.",
+        ),
+    ],
+    like: Annotated[
+        Path, typer.Option("--like", metavar="IMAGE", help="An image on the grid wanted.")
+    ],
+    output: Output = "-",
+    conflicts: Annotated[
+        str | None,
+        typer.Option(
+            "--conflicts",
+            metavar="FILE",
+            help="Write how many classes claim each pixel; a ring claims only what nothing else "
+            "does.",
+        ),
+    ] = None,
+    all_touched: Annotated[
+        bool,
+        typer.Option(
+            "--all-touched",
+            help="Burn every pixel that a feature touches, not only those whose centre it covers.",
+        ),
+    ] = False,
+    allow_vrt: AllowVrt = False,
+    overwrite: Overwrite = False,
+    tmpdir: Tmpdir = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Burn vector databases to labels on the grid of an image.
+
+    The rules say, in order, which features of which layer become which class, how wide lines are
+    and which class the ground around buildings is; later rules win. Layer and field names, and the
+    values that rules ask for, are compared without regard to case and accents. The labels are a
+    uint8 GeoTIFF, 0 where no feature lies, with the nomenclature's colours and names.
+    """
+    from lcmap.reference.rasterize import rasterize_reference
+
+    with (
+        console.session(quiet=quiet, verbose=verbose) as session,
+        session.progress("rasterizing") as progress,
+    ):
+        rasterize_reference(
+            sources,
+            rules,
+            like,
+            output,
+            conflicts=conflicts,
+            all_touched=all_touched,
+            allow_vrt=allow_vrt,
+            overwrite=overwrite,
+            tmpdir=tmpdir,
+            progress=progress,
+        )

@@ -1,0 +1,153 @@
+"""Geometry onto pixels: widths, buffers and rings, and burning that no block edge disturbs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
+
+_POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
+_LINEAR = (1, 2, 5)  # LineString, LinearRing, MultiLineString
+_QUARTER_CIRCLE_SEGMENTS = 8
+_LONGEST_OVERHANG = 4096
+
+Geometries = NDArray[Any]
+Shapes = Sequence[tuple[Geometries, int]]
+
+
+def iter_strips(grid: Grid, rows: int) -> Iterator[Window]:
+    """Yield windows of so many rows over the whole width of a grid, the last one clipped."""
+    for row in range(0, grid.height, rows):
+        yield Window(row, 0, min(rows, grid.height - row), grid.width)
+
+
+def repair(geometries: Geometries) -> Geometries:
+    """Return geometries [N] with invalid polygons mended: what any of their rings encloses."""
+    broken = np.isin(shapely.get_type_id(geometries), _POLYGONAL)
+    broken &= ~shapely.is_valid(geometries)
+    if not broken.any():
+        return geometries
+    mended = geometries.copy()
+    mended[broken] = shapely.make_valid(
+        geometries[broken], method="structure", keep_collapsed=False
+    )
+    return mended
+
+
+def widen_lines(geometries: Geometries, widths: NDArray[np.float64]) -> Geometries:
+    """Return geometries [N] with each line grown to its width [N], in units of the coordinates."""
+    lines = np.isin(shapely.get_type_id(geometries), _LINEAR)
+    if not lines.any():
+        return geometries
+    widened = geometries.copy()
+    widened[lines] = grow(geometries[lines], widths[lines] / 2)
+    return widened
+
+
+def grow(geometries: Geometries, distance: float | NDArray[np.float64]) -> Geometries:
+    """Return geometries [N] with all ground nearer than a distance, corners and ends round."""
+    return np.asarray(
+        shapely.buffer(geometries, distance, quad_segs=_QUARTER_CIRCLE_SEGMENTS), dtype=object
+    )
+
+
+@dataclass(frozen=True)
+class PixelFrame:
+    """Pixel coordinates of a grid, with the very rounding that GDAL's rasterization has.
+
+    GDAL takes a vertex to pixel coordinates of the whole raster and then subtracts the first row
+    of the part that it works on. Burning a strip with a transform of its own instead moves
+    vertices by some 1e-10 pixels, and an edge through pixel centres, as surveyed coordinates in
+    decimetres often give, goes to the other side. So vertices are taken to pixels of the whole
+    grid here, in GDAL's order of operations, and shifted by whole rows.
+    """
+
+    coefficients: tuple[float, float, float, float, float, float]
+    orientation: int
+
+    @classmethod
+    def of(cls, transform: Affine) -> PixelFrame:
+        """Return the frame of a grid's transform."""
+        a, b, c, d, e, f = transform[:6]
+        determinant = a * e - b * d
+        if b == 0 and d == 0:
+            inverse = (-c / a, 1 / a, 0.0, -f / e, 0.0, 1 / e)
+        else:
+            k = 1 / determinant
+            inverse = ((b * f - c * e) * k, e * k, -b * k, (c * d - a * f) * k, -d * k, a * k)
+        # GDAL walks a ring by its sense on the ground, so that must not be mirrored
+        return cls(inverse, 1 if determinant > 0 else -1)
+
+    def to_pixels(self, geometries: Geometries) -> Geometries:
+        """Return geometries [N] in (column, row) coordinates of the whole grid."""
+        c, a, b, f, d, e = self.coefficients
+
+        def inverse(points: NDArray[np.float64]) -> NDArray[np.float64]:  # [V, 2]
+            x, y = points[:, 0], points[:, 1]
+            return np.column_stack([c + x * a + y * b, f + x * d + y * e])
+
+        return np.asarray(shapely.transform(geometries, inverse), dtype=object)
+
+    def burn(self, shapes: Shapes, strip: Window, *, all_touched: bool) -> NDArray[np.uint8]:
+        """Burn shapes in pixel coordinates, later ones over earlier; uint8 [height, width].
+
+        Equal to the same rows of the whole grid burnt at once. `strip` has the grid's whole width.
+        """
+        above, below = _overhang(shapes, strip) if all_touched else (0, 0)
+        first = strip.row - above
+        out = np.zeros((above + strip.height + below, strip.width), np.uint8)
+        signs = np.array([1, self.orientation])
+        offset = np.array([0, first])
+        moved = (
+            (geometry, code)
+            for geometries, code in shapes
+            for geometry in shapely.transform(geometries, lambda points: (points - offset) * signs)
+        )
+        rasterize(
+            moved,
+            out=out,
+            transform=Affine(1, 0, 0, 0, self.orientation, 0),
+            all_touched=all_touched,
+        )
+        return out[above : above + strip.height]
+
+
+def _overhang(shapes: Shapes, strip: Window) -> tuple[int, int]:
+    """Return how many rows above and below a strip the edges that cross its borders reach.
+
+    Where every touched pixel counts, GDAL follows an edge from where it enters the raster and
+    adds up rounding errors on the way; so the edge must enter where it enters the whole grid.
+    """
+    above = below = 0.0
+    for geometries, _ in shapes:
+        points, owners = shapely.get_coordinates(geometries, return_index=True)
+        if len(points) < 2:
+            continue
+        rows = points[:, 1]
+        low, high = np.minimum(rows[:-1], rows[1:]), np.maximum(rows[:-1], rows[1:])
+        edges = (owners[:-1] == owners[1:]) & (high >= strip.row) & (low <= strip.stop_row)
+        above = max(above, strip.row - low[edges].min(initial=strip.row))
+        below = max(below, high[edges].max(initial=strip.stop_row) - strip.stop_row)
+    rows_above = min(math.ceil(above), strip.row, _LONGEST_OVERHANG)
+    return rows_above, min(math.ceil(below), _LONGEST_OVERHANG)
+
+
+def count_classes(
+    shapes: Shapes, frame: PixelFrame, strip: Window, *, all_touched: bool
+) -> NDArray[np.uint8]:
+    """Return how many classes have a shape on each pixel, uint8 [height, width]."""
+    counts = np.zeros((strip.height, strip.width), np.uint8)
+    for code in sorted({code for _, code in shapes}):
+        own = [(geometries, 1) for geometries, owner in shapes if owner == code]
+        counts += frame.burn(own, strip, all_touched=all_touched)
+    return counts

@@ -1,0 +1,267 @@
+"""Vector databases: finding their layers, giving them a spatial index, reading by bounds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import pyogrio
+import pyogrio.raw
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from lcmap.errors import InputMissingError, LayerMissingError, NoCrsError, NotAVectorError
+from lcmap.reference.names import fold_name, mend_encoding
+from lcmap.reference.rules import as_numbers
+
+VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
+"""GDAL drivers of files that hold their own features: none that reads other files or URLs."""
+
+SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
+
+_LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a vector database: its file, its name there, its CRS and its fields."""
+
+    path: Path
+    name: str
+    crs: CRS | None
+    fields: Mapping[str, str]
+    encoding: str
+    driver: str
+    indexed: bool
+    empty: bool
+
+    def __str__(self) -> str:
+        """Return the layer as a user would name it."""
+        return str(self.path) if self.path.stem == self.name else f"{self.path}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features that were read: geometries [N], and a column [N] of any dtype per field."""
+
+    geometries: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Return the number of features, N."""
+        return len(self.geometries)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Features:
+        """Return the features where `chosen`, bool [N], is true."""
+        return Features(
+            self.geometries[chosen], {name: column[chosen] for name, column in self.columns.items()}
+        )
+
+
+def find_layers(sources: Sequence[str | os.PathLike[str]]) -> tuple[Layer, ...]:
+    """Return the layers with geometry of files, of folders of files, or named by FILE:LAYER.
+
+    Folders are searched with those in them. QGIS's form FILE|layername=LAYER is understood too.
+
+    Raises:
+        InputMissingError: no such file, or a folder without vector files.
+        NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
+        LayerMissingError: a file does not have the layer named.
+    """
+    layers: list[Layer] = []
+    for source in sources:
+        path, wanted = _split(os.fspath(source))
+        if not path.exists():
+            raise InputMissingError(path, "no such file", "check the path")
+        files = _files_in(path) if path.is_dir() else [path]
+        found = [layer for file in files for layer in _layers_of(file)]
+        if wanted is not None:
+            found = [layer for layer in found if fold_name(layer.name) == fold_name(wanted)]
+            if not found:
+                names = ", ".join(layer.name for file in files for layer in _layers_of(file))
+                raise LayerMissingError(path, f'has no layer "{wanted}"', f"it has {names}")
+        layers += [layer for layer in found if layer not in layers]
+    return tuple(layers)
+
+
+def _split(source: str) -> tuple[Path, str | None]:
+    """Return the path and the layer of FILE:LAYER; a path that exists is never split."""
+    match = _LAYER_IN_FILE.fullmatch(source)
+    if os.path.exists(source) or match is None:
+        return Path(source), None
+    return Path(match["path"]), match["layer"]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if not files:
+        raise InputMissingError(
+            folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
+        )
+    return sorted(files)
+
+
+def _layers_of(path: Path) -> list[Layer]:
+    with _refusing(path):
+        names = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type]
+        return [_layer(path, name) for name in names]
+
+
+def _layer(path: Path, name: str) -> Layer:
+    info = pyogrio.read_info(path, layer=name)
+    if info["driver"] not in VECTOR_DRIVERS:
+        raise NotAVectorError(
+            path, f"is a {info['driver']} source", f"lcmap reads {', '.join(SUFFIXES)}"
+        )
+    return Layer(
+        path,
+        name,
+        _crs(info["crs"]),
+        dict(zip(info["fields"].tolist(), info["ogr_types"], strict=True)),
+        info["encoding"],
+        info["driver"],
+        bool(info["capabilities"]["fast_spatial_filter"]),
+        info["features"] == 0,
+    )
+
+
+def _crs(text: str | None) -> CRS | None:
+    try:
+        return CRS.from_user_input(text) if text else None
+    except CRSError:
+        return None
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn GDAL's complaints into one error, and its warnings into log lines.
+
+    The only loss that is not worth a line is that of measures (M), which no rule reads.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except (DataSourceError, DataLayerError, UnicodeDecodeError) as error:
+            raise NotAVectorError(
+                path,
+                f"cannot be read as a vector database ({mend_encoding(str(error))})",
+                f"give a whole file of {', '.join(SUFFIXES)}",
+            ) from error
+    for warning in caught:
+        if "Measured (M) geometry types" not in str(warning.message):
+            _log.debug("%s: %s", path, warning.message)
+
+
+def read_features(layer: Layer, fields: Sequence[str], bounds: Bounds) -> Features:
+    """Return a layer's features that may meet bounds (in the layer's CRS), without null geometries.
+
+    Only the fields named are read; geometries come in two dimensions.
+
+    Raises:
+        NotAVectorError: the layer cannot be read.
+    """
+    with _refusing(layer.path):
+        meta, _, geometries, data = pyogrio.raw.read(
+            layer.path, layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
+        )
+        columns = dict(zip(meta["fields"].tolist(), data, strict=True))
+        features = Features(shapely.from_wkb(geometries), columns)
+    usable = ~(shapely.is_missing(features.geometries) | shapely.is_empty(features.geometries))
+    usable &= np.isfinite(shapely.bounds(features.geometries)).all(axis=1)
+    return features if usable.all() else features.only(usable)
+
+
+def largest_number(layer: Layer, field: str) -> float:
+    """Return the largest number in a field of a layer, 0 where it has none.
+
+    Raises:
+        NotAVectorError: the layer cannot be read.
+    """
+    with _refusing(layer.path):
+        _, _, _, data = pyogrio.raw.read(
+            layer.path, layer=layer.name, columns=[field], read_geometry=False
+        )
+    numbers = as_numbers(data[0])
+    return float(np.nanmax(numbers, initial=0.0)) if numbers.size else 0.0
+
+
+def indexed_copy(
+    layer: Layer, fields: Sequence[str], crs: CRS, bounds: Bounds, folder: Path
+) -> Layer:
+    """Return the layer if it has a spatial index and this CRS, else a copy that has both.
+
+    The copy is a FlatGeobuf in `folder` with these fields of the features that may meet `bounds`
+    (in `crs`). It is streamed: memory does not grow with the layer, but for its spatial index.
+
+    Raises:
+        NotAVectorError: the layer cannot be read.
+        NoCrsError: it does not say its CRS.
+    """
+    if layer.crs is None:
+        raise NoCrsError(
+            str(layer),
+            "does not say its coordinate reference system",
+            "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
+        )
+    if layer.indexed and layer.crs == crs:
+        return layer
+    handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
+    os.close(handle)
+    copy, view = Path(name), Path(name).with_suffix(".vrt")
+    view.write_text(_view(layer, fields, crs), encoding="utf-8")
+    wkt = crs.to_wkt()
+    with _refusing(layer.path):
+        with pyogrio.raw.open_arrow(view, bbox=bounds, use_pyarrow=False) as (meta, stream):
+            pyogrio.raw.write_arrow(
+                stream,
+                copy,
+                driver="FlatGeobuf",
+                layer=layer.name,
+                crs=wkt,
+                # a shapefile of polygons holds multipolygons too
+                geometry_type="Unknown",
+                geometry_name=meta["geometry_name"] or "wkb_geometry",
+            )
+        return _layer(copy, layer.name)
+
+
+def _view(layer: Layer, fields: Sequence[str], crs: CRS) -> str:
+    """Return a GDAL virtual layer: some fields of a layer, reprojected where its CRS differs."""
+    # only an encoding named here makes GDAL recode the texts of a shapefile on this way
+    options = (
+        f'<OpenOptions><OOI key="ENCODING">{escape(layer.encoding)}</OOI></OpenOptions>'
+        if layer.driver == "ESRI Shapefile" and layer.encoding
+        else ""
+    )
+    view = (
+        f"<OGRVRTLayer name={quoteattr(layer.name)}>"
+        f'<SrcDataSource relativeToVRT="0">{escape(str(layer.path.resolve()))}</SrcDataSource>'
+        f"{options}<SrcLayer>{escape(layer.name)}</SrcLayer>"
+        + "".join(
+            f"<Field name={quoteattr(f)} src={quoteattr(f)} type={quoteattr(layer.fields[f][3:])}/>"
+            for f in fields
+        )
+        + "</OGRVRTLayer>"
+    )
+    if layer.crs != crs:
+        target = escape(crs.to_wkt())
+        view = f"<OGRVRTWarpedLayer>{view}<TargetSRS>{target}</TargetSRS></OGRVRTWarpedLayer>"
+    return f"<OGRVRTDataSource>{view}</OGRVRTDataSource>"
