@@ -1,0 +1,137 @@
+"""The block bootstrap against a slow one written out, and its coverage on simulated maps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lcmap.accuracy import intervals as module
+from lcmap.accuracy.confusion import margins
+from lcmap.accuracy.intervals import block_bootstrap
+from lcmap.accuracy.measures import OVERALL, scores
+
+OA = OVERALL.index("oa")
+
+
+def random_margins(blocks: int, maps: int, classes: int, seed: int) -> NDArray[np.int64]:
+    random = np.random.default_rng(seed)
+    matrices = random.poisson(3, (blocks, maps, classes, classes + 1))
+    matrices[:, :, range(classes), range(classes)] += 8
+    return np.stack([[margins(matrix) for matrix in block] for block in matrices])
+
+
+def slow_bootstrap(
+    values: NDArray[np.int64], replicates: int, seed: int
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Draw blocks one by one, add them up, score each map alone."""
+    random = np.random.default_rng(seed)
+    drawn, differences = [], []
+    for _ in range(replicates):
+        chosen = random.integers(len(values), size=len(values))
+        per_map = []
+        for m in range(values.shape[1]):
+            total = np.zeros(values.shape[2:], np.int64)
+            for block in chosen:
+                total += values[block, m]
+            found = scores(total)
+            per_map.append(np.concatenate([found.per_class.ravel(), found.overall]))
+        drawn.append(np.array(per_map))
+        differences.append(np.array([row - per_map[0] for row in per_map]))
+    return drawn, differences
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1 << 22])
+def test_agrees_with_the_bootstrap_written_out(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WEIGHTS_AT_ONCE", at_once)
+    values = random_margins(7, 2, 3, seed=1)
+    found = block_bootstrap(values, replicates=40, seed=5, level=90)
+    for interval, slow in zip(found, slow_bootstrap(values, 40, seed=5), strict=True):
+        for end, percent in zip(interval, (5, 95), strict=True):
+            expected = np.percentile(slow, percent, axis=0)
+            flat = np.concatenate([end.per_class.reshape(2, -1), end.overall], axis=1)
+            np.testing.assert_allclose(flat, expected, atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    values = random_margins(30, 1, 3, seed=2)
+    first, again, other = (
+        block_bootstrap(values, replicates=50, seed=seed, level=95).values.low.overall
+        for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_map_compared_with_itself_differs_by_exactly_nothing() -> None:
+    values = random_margins(20, 1, 3, seed=3).repeat(2, axis=1)
+    ends = block_bootstrap(values, replicates=50, seed=0, level=95).differences
+    assert not ends.low.overall.any() and not ends.high.overall.any()
+
+
+def test_pairing_makes_the_interval_of_a_difference_narrow() -> None:
+    """Two maps that share their errors: each is uncertain, their difference is not."""
+    random = np.random.default_rng(0)
+    hits = random.integers(0, 101, 100)
+    matrices = np.zeros((100, 2, 1, 2), np.int64)
+    matrices[:, 0, 0] = np.stack([hits, 100 - hits], axis=1)
+    matrices[:, 1, 0] = np.stack([np.maximum(hits - 5, 0), 100 - np.maximum(hits - 5, 0)], axis=1)
+    values = np.stack([[margins(m) for m in block] for block in matrices])
+    found = block_bootstrap(values, replicates=400, seed=0, level=95)
+    own = (found.values.high.overall - found.values.low.overall)[1, OA]
+    difference = (found.differences.high.overall - found.differences.low.overall)[1, OA]
+    assert difference < own / 10
+    assert found.differences.high.overall[1, OA] < 0, "the second map is worse for certain"
+
+
+def test_a_class_that_the_reference_lacks_has_no_interval() -> None:
+    values = random_margins(10, 2, 3, seed=4)
+    values[:, :, 1:, 2] = 0
+    values[:, :, 0, 2] = 0
+    ends = block_bootstrap(values, replicates=20, seed=0, level=95).values
+    assert np.isnan(ends.low.per_class[..., 2]).all()
+    assert np.isfinite(ends.low.per_class[..., :2]).all()
+
+
+def test_a_class_in_few_blocks_keeps_its_interval_over_the_draws_that_have_it() -> None:
+    values = random_margins(4, 1, 2, seed=5)
+    values[1:, :, :, 1] = 0
+    ends = block_bootstrap(values, replicates=200, seed=0, level=95).values
+    assert np.isfinite(ends.low.per_class[0, 0, 1])
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_fewer_than_two_blocks_have_no_interval(blocks: int) -> None:
+    ends = block_bootstrap(random_margins(2, 1, 2, 0)[:blocks], replicates=9, seed=0, level=95)
+    assert all(np.isnan(part).all() for interval in ends for end in interval for part in end)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlated", [False, True])
+def test_intervals_cover_the_truth_as_often_as_they_say(correlated: bool) -> None:
+    """Maps whose error rate varies from block to block, of a truth known by construction.
+
+    400 maps of 100 blocks; the 90 % interval of OA must hold the true OA in 90 % of them, up to
+    three standard errors of that share (1.5 %) and the bootstrap's own small-sample lack. The
+    same with each pixel as its own block fails where errors are correlated: that is why there
+    are blocks.
+    """
+    random = np.random.default_rng(1)
+    truth, level, maps, blocks, size = 0.8, 90, 400, 100, 64
+    held = naive = 0
+    for _ in range(maps):
+        rate = random.beta(8, 2, blocks) if correlated else np.full(blocks, truth)
+        hits = random.binomial(size, rate)
+        matrices = np.stack([hits, size - hits], axis=1)[:, None, None, :]
+        values = np.stack([[margins(m) for m in block] for block in matrices])
+        ends = block_bootstrap(values, replicates=300, seed=0, level=level).values
+        held += ends.low.overall[0, OA] <= truth <= ends.high.overall[0, OA]
+        mean = hits.sum() / (blocks * size)
+        half = 1.645 * math.sqrt(mean * (1 - mean) / (blocks * size))
+        naive += abs(mean - truth) <= half
+    assert abs(held / maps - level / 100) < 0.045 + 0.01
+    assert (naive / maps < 0.6) == correlated

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio import Affine
+from rasterio.crs import CRS
+from small_labels import WriteLabels
+
+from lcmap.accuracy.label_maps import open_labels
+from lcmap.accuracy.split_windows import SplitTiles, window_by_centres
+from lcmap.dataset.tile_index import Tile, TileIndex
+from lcmap.errors import InputMissingError
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
+
+CODES = np.ones((8, 8), np.uint8)
+
+
+def tile(image: Path, labels: Path | None, window: Window, split: str = "test") -> Tile:
+    return Tile(image, labels, (), window, split, 1.0, {})  # type: ignore[arg-type]
+
+
+def index(*tiles: Tile) -> TileIndex:
+    return TileIndex(Path("t.geojson"), load_nomenclature("topo6"), tiles, 4, "blocks", 0, 0)
+
+
+def test_only_the_split_that_was_asked_for(write_labels: WriteLabels) -> None:
+    path = write_labels("ref.tif", CODES)
+    windows = {split: Window(i, 0, 4, 4) for i, split in enumerate(("train", "validation", "test"))}
+    tiles = index(*(tile(path, path, window, split) for split, window in windows.items()))
+    with open_labels(path) as reference:
+        for split, window in windows.items():
+            assert SplitTiles([tiles], split).windows(reference) == [window]
+        assert SplitTiles([tiles], "all").windows(reference) == list(windows.values())
+
+
+def test_tiles_that_name_the_reference_count_alone(write_labels: WriteLabels) -> None:
+    """Two images of one place, each with its own index and labels."""
+    first, second = write_labels("2018.tif", CODES), write_labels("2019.tif", CODES)
+    tiles = [
+        index(tile(first, first, Window(0, 0, 2, 2))),
+        index(tile(second, second, Window(4, 4, 2, 2))),
+    ]
+    with open_labels(second) as reference:
+        assert SplitTiles(tiles, "test").windows(reference) == [Window(4, 4, 2, 2)]
+
+
+def test_on_another_grid_a_tile_holds_the_pixels_whose_centres_it_holds(
+    write_labels: WriteLabels,
+) -> None:
+    image = write_labels("image.tif", np.ones((40, 40), np.uint8), gsd=0.5)
+    path = write_labels("ref.tif", CODES, gsd=2.0)
+    tiles = index(tile(image, None, Window(6, 0, 10, 10)), tile(image, None, Window(0, 0, 1, 1)))
+    with open_labels(path) as reference:
+        # rows 3.0 to 8.0 m hold the centres at 3, 5 and 7 m; columns 0 to 5 m those at 1 and 3 m
+        assert SplitTiles([tiles], "test").windows(reference) == [Window(1, 0, 3, 2)]
+
+
+def test_tiles_of_another_place_or_crs_do_not_count(write_labels: WriteLabels) -> None:
+    away = write_labels("away.tif", CODES, west=900_000.0)
+    other = write_labels("other.tif", CODES, crs="EPSG:32631")
+    tiles = index(*(tile(image, None, Window(0, 0, 4, 4)) for image in (away, other)))
+    with open_labels(write_labels("ref.tif", CODES)) as reference:
+        assert SplitTiles([tiles], "test").windows(reference) == []
+
+
+def test_an_image_that_is_gone_is_named(write_labels: WriteLabels, tmp_path: Path) -> None:
+    tiles = index(tile(tmp_path / "gone.tif", None, Window(0, 0, 4, 4)))
+    with (
+        open_labels(write_labels("ref.tif", CODES)) as reference,
+        pytest.raises(InputMissingError, match=r"gone\.tif"),
+    ):
+        SplitTiles([tiles], "test").windows(reference)
+
+
+@given(
+    st.builds(Window, *[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2),
+    st.sampled_from([0.3, 1.0, 2.5]),
+    st.floats(-9, 9),
+)
+def test_window_by_centres_is_what_testing_each_centre_gives(
+    window: Window, gsd: float, shift: float
+) -> None:
+    crs = CRS.from_epsg(2154)
+    source = Grid(crs, Affine(1, 0, 100, 0, -1, 200), 40, 40)
+    target = Grid(crs, Affine(gsd, 0, 100 + shift, 0, -gsd, 200 - shift / 2), 30, 25)
+    expected = np.zeros(target.shape, bool)
+    near_edge = False
+    for row, col in np.ndindex(*target.shape):
+        x, y = ~source.transform @ (target.transform @ (col + 0.5, row + 0.5))
+        expected[row, col] = window.col <= x < window.stop_col and window.row <= y < window.stop_row
+        near_edge |= min(abs(x - round(x)), abs(y - round(y))) < 1e-5
+    if near_edge:
+        return  # where rounding decides
+    found = np.zeros(target.shape, bool)
+    inside = window_by_centres(source, window, target)
+    if inside:
+        found[inside.slices] = True
+    assert (found == expected).all()
+
+
+def test_tiles_of_one_image_side_by_side_share_no_pixel() -> None:
+    """Edges that fall on pixel centres belong to one tile only, whatever the rounding."""
+    crs = CRS.from_epsg(2154)
+    source = Grid(crs, Affine(1, 0, 0.1, 0, -1, 0.1), 8, 8)
+    target = Grid(crs, Affine(2, 0, 0.1, 0, -2, 0.1), 4, 4)
+    times = np.zeros(target.shape, int)
+    for row in range(0, 8, 3):
+        for col in range(0, 8, 3):
+            window = window_by_centres(source, Window(row, col, 3, 3).clipped(8, 8), target)
+            if window:
+                times[window.slices] += 1
+    assert (times == 1).all()
