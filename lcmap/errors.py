@@ -35,6 +35,10 @@ class UsageError(LcmapError, ValueError):
     exit_code = 2
 
 
+class BandChoiceError(UsageError):
+    """A band that was asked for does not exist, or is not the only one of its name."""
+
+
 class UnknownNomenclatureError(UsageError):
     """A nomenclature or crosswalk is neither built in nor a .toml file."""
 
@@ -45,6 +49,10 @@ class UnknownRulesError(UsageError):
 
 class ProviderMissingError(UsageError):
     """An accelerator was asked for that is not there."""
+
+
+class ExportError(LcmapError, RuntimeError):
+    """The exported model and the trained network disagree."""
 
 
 class DataError(LcmapError, ValueError):
@@ -93,6 +101,14 @@ class AllNodataError(DataError):
     """An image has no valid pixel."""
 
 
+class LabelBandError(DataError):
+    """A label raster that does not have exactly one band."""
+
+
+class NoLabelsError(DataError):
+    """Labels without a single label on the ground in question."""
+
+
 class TileIndexError(DataError):
     """A tile index is malformed, foreign, newer, or does not fit its rasters."""
 
@@ -131,6 +147,14 @@ class DtypeMismatchError(DataError):
 
 class GsdMismatchError(DataError):
     """An image whose ground sampling distance is not that of the model."""
+
+
+class InitialModelError(DataError):
+    """A model to start training from that was made for other images, classes or sizes."""
+
+
+class CheckpointError(DataError):
+    """The checkpoint of a run is damaged, or of a run with other settings."""
 
 
 class EntryCountError(DataError):

@@ -20,6 +20,7 @@ DEFAULT_GAP = 48
 
 _DRAWS = 64
 _FEWEST_BLOCKS = 8
+_COST_OF_LACKING = np.array([4, 1, 2])
 _SHORTEST_SIDE = 16
 """Shorter remains of a cut tile are dropped: the default network pools over 8 px."""
 
@@ -37,8 +38,9 @@ def split_by_blocks(
 
     `counts` [tiles, classes] are labelled pixels, tiles in row-major order on `rows` × `cols`.
     A random order of the blocks is cut where the labelled pixels come nearest to the quotas. Of
-    64 such draws the one is taken whose splits lack the fewest classes and, among those, have the
-    class shares nearest to the image's.
+    64 such draws the one is taken whose splits lack the fewest classes (a class in one block only
+    goes to train, in two to train and test) and, among those, have sizes nearest to the quotas
+    and class shares nearest to the image's.
     """
     blocks = block_of_tiles(rows, cols, block_tiles)  # [tiles]
     sums = np.zeros((int(blocks.max()) + 1, counts.shape[1]), np.int64)
@@ -89,15 +91,18 @@ def _split_in_order(weights: NDArray[np.float64], order: NDArray[np.intp]) -> ND
 
 
 def _unlikeness(splits: NDArray[np.intp], sums: NDArray[np.int64]) -> tuple[int, float]:
-    """Return how many classes the splits lack, and how far their class shares are from the whole's.
+    """Return how badly the splits lack classes, and how far they are from quotas and shares.
 
-    `sums` [items, classes]; the distance is the sum over splits of the absolute differences.
+    `sums` [items, classes]. The distance adds up the absolute differences of each split's size
+    from its quota and of its class shares from the whole's.
     """
     by_split = np.stack([sums[splits == split].sum(axis=0) for split in range(len(QUOTAS))])
     whole = sums.sum(axis=0)
-    lacking = int(((by_split == 0) & (whole > 0)).sum())
-    shares = by_split / np.maximum(by_split.sum(axis=1, keepdims=True), 1)
+    lacking = int((_COST_OF_LACKING[:, None] * ((by_split == 0) & (whole > 0))).sum())
+    sizes = by_split.sum(axis=1)
+    shares = by_split / np.maximum(sizes, 1)[:, None]
     distance = np.abs(shares - whole / max(whole.sum(), 1)).sum()
+    distance += np.abs(sizes / max(whole.sum(), 1) - QUOTAS).sum()
     return lacking, round(float(distance), 12)
 
 

@@ -99,6 +99,18 @@ def test_rare_class_is_in_every_split_where_it_can_be() -> None:
         assert sorted(splits[[2, 7, 12]]) == [TRAIN, VALIDATION, TEST]
 
 
+@pytest.mark.parametrize(("where", "lacking"), [([5], {TEST, VALIDATION}), ([5, 9], {VALIDATION})])
+def test_class_too_rare_for_all_splits_is_trained_first_and_tested_next(
+    where: list[int], lacking: set[int]
+) -> None:
+    counts = np.zeros((16, 2), np.int64)
+    counts[:, 0] = 10_000
+    counts[where, 1] = 3
+    for seed in range(10):
+        splits = split_by_blocks(counts, 4, 4, 1, seed)
+        assert {TRAIN, VALIDATION, TEST} - set(splits[where].tolist()) == lacking
+
+
 @pytest.mark.parametrize(
     ("rows", "cols", "side"), [(3, 8, 2), (1, 1, 1), (1, 7, 1), (1, 8, 1), (32, 32, 8), (16, 17, 4)]
 )

@@ -1,0 +1,178 @@
+"""lcmap prepare: images to one stack with its quantiles, labels on its grid, and tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lcmap.cli import console
+from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Seed, Tmpdir, Verbose
+
+if TYPE_CHECKING:
+    from lcmap.dataset.tile_index import TileIndex
+    from lcmap.imagery.prepare import Prepared
+
+
+def command(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Images, or files of single bands, on any grids; - is standard input.",
+            show_default=False,
+        ),
+    ],
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="GRID", help="A raster on the grid wanted [default: first image]."),
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BAND,...",
+            help="Bands to take, in order: numbers counted through all images, or names "
+            "[default: all].",
+        ),
+    ] = None,
+    band_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...", help="Names for the bands taken [default: those they have]."
+        ),
+    ] = None,
+    resampling: Annotated[
+        Literal["cubic", "bilinear", "average", "nearest"],
+        typer.Option(help="How images on another grid are resampled."),
+    ] = "cubic",
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS",
+            help="Labels, on any grid; written on the stack's grid as STEM.labels.tif beside it.",
+        ),
+    ] = None,
+    nomenclature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="The classes of --labels [default: what the labels carry].",
+        ),
+    ] = None,
+    crosswalk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM:TO|FILE.toml",
+            help="Bring --labels into other classes, as flair19:flair7.",
+        ),
+    ] = None,
+    tiles: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX.geojson", help="Cut the stack into tiles and write which are for what."
+        ),
+    ] = None,
+    tile_size: Annotated[
+        int, typer.Option(metavar="PX", help="Side of a tile; at the image's rim it is less.")
+    ] = 256,
+    split: Annotated[
+        Literal["blocks", "random"],
+        typer.Option(
+            help="Split tiles into train, validation and test (60, 20, 20 %): by whole blocks of "
+            "tiles, so that neighbours seldom straddle splits, or one by one."
+        ),
+    ] = "blocks",
+    block_tiles: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Side of a block in tiles [default: 8, halved until there are 8 blocks].",
+        ),
+    ] = None,
+    gap: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Pixels left between splits: the reach of the network [default: 48, with "
+            "--split random none].",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    output: Output = "-",
+    allow_vrt: AllowVrt = False,
+    overwrite: Overwrite = False,
+    tmpdir: Tmpdir = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stack images on one grid, with their quantiles; cut them into tiles to train on.
+
+    The bands of all images are brought onto one grid, resampled and reprojected where theirs
+    differs. A pixel that is invalid in any band is invalid in all. The 2 % and 98 % quantiles of
+    each band, over all its valid pixels, are exact and stand in the tags LCMAP_Q02 and LCMAP_Q98.
+
+    Integers keep their nodata value if all images have the same, and otherwise get a mask inside
+    the file where pixels may be invalid, so that every value stays data; floats get NaN.
+    """
+    from lcmap.imagery.prepare import prepare
+    from lcmap.imagery.tiles import Tiling
+
+    with console.session(quiet=quiet, verbose=verbose) as session:
+        with session.progress("preparing") as progress:
+            prepared = prepare(
+                images,
+                output,
+                like=like,
+                bands=bands.split(",") if bands is not None else None,
+                band_names=[name.strip() for name in band_names.split(",")]
+                if band_names is not None
+                else None,
+                resampling=resampling,
+                labels=labels,
+                nomenclature=nomenclature,
+                crosswalk=crosswalk,
+                tiles=tiles,
+                tiling=Tiling(tile_size, split, seed, gap, block_tiles),
+                overwrite=overwrite,
+                allow_vrt=allow_vrt,
+                tmpdir=tmpdir,
+                progress=progress,
+            )
+        if output != "-" and not quiet:
+            session.result(_summary(prepared))
+
+
+def _summary(prepared: Prepared) -> str:
+    """Return what was made, a line for each file, and each split's class shares."""
+    grid = prepared.grid
+    lines = [
+        f"{prepared.output}: {len(prepared.band_names)} bands ({', '.join(prepared.band_names)}), "
+        f"{prepared.dtype}, {grid.width} × {grid.height} px, "
+        f"{100 * prepared.valid_share:.4g} % valid"
+    ]
+    if prepared.labels:
+        lines.append(f"{prepared.labels}: labels")
+    if prepared.tiles:
+        lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
+        lines.extend(_split_lines(prepared.tiles))
+    return "\n".join(lines)
+
+
+def _split_lines(index: TileIndex) -> list[str]:
+    from lcmap.dataset.class_shares import class_shares
+    from lcmap.dataset.tile_index import SPLITS
+
+    lines = []
+    for name in SPLITS:
+        mine = index.split(name)
+        pixels = sum(tile.window.height * tile.window.width for tile in mine)
+        line = f"  {name}: {len(mine)} tiles, {pixels / 1e6:.3g} Mpx"
+        if index.nomenclature:
+            shares = class_shares(mine, index.nomenclature)
+            line += ": " + ", ".join(
+                f"{item.short} {100 * share:.1f} %"
+                for item, share in zip(index.nomenclature.classes, shares, strict=True)
+            )
+        lines.append(line)
+    return lines

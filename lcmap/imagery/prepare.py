@@ -1,0 +1,306 @@
+"""From images, and labels where there are any, to a stack, its quantiles and its tiles."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from lcmap.dataset.class_shares import class_counts
+from lcmap.dataset.tile_index import (
+    SPLITS,
+    TileIndex,
+    check_tile_index_path,
+    write_tile_index,
+)
+from lcmap.errors import NoLabelsError, UsageError
+from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
+from lcmap.imagery.source import Source, describe
+from lcmap.imagery.stack import Stack, choose_bands, name_bands, stack
+from lcmap.imagery.tiles import Tiling, make_tile_index
+from lcmap.progress import Progress, silent
+from lcmap.raster.grid import Grid
+from lcmap.raster.pipes import STANDARD_STREAM, input_path
+from lcmap.raster.quantiles import (
+    QuantileSelection,
+    no_valid_pixel,
+    write_quantiles,
+)
+from lcmap.raster.writing import atomic_raster, check_output
+
+logger = logging.getLogger(__name__)
+
+ResamplingName = Literal["cubic", "bilinear", "average", "nearest"]
+
+_CACHE_MEGABYTES = 256
+"""GDAL's block cache; its default grows with the machine, to a twentieth of its memory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made: the stack's bands, grid and quantiles [bands, 2], and what lies beside it.
+
+    `labels` and `tiles` are None where none were asked for; `valid_share` is the share of pixels
+    that are valid in every band.
+    """
+
+    output: str
+    grid: Grid
+    band_names: tuple[str, ...]
+    dtype: str
+    quantiles: NDArray[np.float64]
+    valid_share: float
+    labels: Path | None
+    tiles: TileIndex | None
+
+
+def prepare(
+    images: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    like: str | os.PathLike[str] | None = None,
+    bands: Sequence[str] | None = None,
+    band_names: Sequence[str] | None = None,
+    resampling: ResamplingName = "cubic",
+    labels: str | os.PathLike[str] | None = None,
+    nomenclature: str | None = None,
+    crosswalk: str | None = None,
+    tiles: str | os.PathLike[str] | None = None,
+    tiling: Tiling | None = None,
+    overwrite: bool = False,
+    allow_vrt: bool = False,
+    tmpdir: Path | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Stack images on one grid and write them with their quantiles; cut them into tiles.
+
+    The grid is that of `like`, else of the first image. Bands are chosen by number, counted
+    through all images, or by name. Labels are brought onto the grid, into the classes wanted, and
+    written beside the stack as "STEM.labels.tif"; the tile index names both.
+
+    Raises:
+        UsageError: options that contradict each other.
+        InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
+        NoOverlapError: an image or the labels cover no ground of the grid.
+        UnknownLabelError, NoLabelsError: labels have unknown codes, or none at all.
+        AllNodataError: no pixel is valid in every band.
+        OutputExistsError, CannotWriteError: an output cannot be written.
+    """
+    tiling = tiling or Tiling()
+    labels_output = _check_outputs(images, output, labels, tiles, tiling, overwrite)
+    if labels is None and (nomenclature is not None or crosswalk is not None):
+        raise UsageError("--nomenclature or --crosswalk", "say what --labels are", "give labels")
+    with ExitStack() as resources:
+        resources.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES))
+        paths = [
+            (os.fspath(image), resources.enter_context(input_path(image, tmpdir=tmpdir)))
+            for image in images
+        ]
+        sources = _sources(paths, bands, band_names, allow_vrt)
+        grid = sources[0].grid
+        if like is not None:
+            grid = describe(Path(like), allow_vrt=allow_vrt).grid
+        if bands is not None:
+            sources = choose_bands(sources, bands)
+        stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
+        resources.callback(stacked.close)
+        aligned = None
+        if labels is not None:
+            classes = label_classes(Path(labels), nomenclature, crosswalk, allow_vrt=allow_vrt)
+            aligned = align_labels(Path(labels), classes, grid, allow_vrt=allow_vrt)
+            resources.callback(aligned.codes.close)
+        quantiles, valid_share = _write(
+            stacked, sources[0].shown, output, aligned, labels_output, overwrite, tmpdir, progress
+        )
+    index = None
+    if tiles is not None:
+        index = make_tile_index(
+            Path(tiles),
+            Path(output),
+            labels_output,
+            aligned.nomenclature if aligned else None,
+            tiling,
+        )
+        write_tile_index(index, overwrite=overwrite)
+        _warn_of_lacking_classes(index)
+    return Prepared(
+        output=os.fspath(output),
+        grid=grid,
+        band_names=stacked.names,
+        dtype=stacked.dtype,
+        quantiles=quantiles,
+        valid_share=valid_share,
+        labels=labels_output,
+        tiles=index,
+    )
+
+
+def _check_outputs(
+    images: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    tiles: str | os.PathLike[str] | None,
+    tiling: Tiling,
+    overwrite: bool,
+) -> Path | None:
+    """Check every output before any work; return where the labels go."""
+    if [os.fspath(image) for image in images].count(STANDARD_STREAM) > 1:
+        raise UsageError("standard input", "can be one image only", "give the others as files")
+    to_stdout = os.fspath(output) == STANDARD_STREAM
+    if to_stdout and (labels is not None or tiles is not None):
+        raise UsageError(
+            "--labels and --tiles",
+            "belong to a stack that is a file, and it goes to standard output",
+            "-o FILE",
+        )
+    check_output(output, overwrite=overwrite)
+    if tiles is not None:
+        check_tile_index_path(tiles)
+        tiling.check()
+        check_output(tiles, overwrite=overwrite)
+    if labels is None:
+        return None
+    labels_output = Path(output).with_name(f"{Path(output).stem}.labels.tif")
+    check_output(labels_output, overwrite=overwrite)
+    if labels_output.exists() and os.path.exists(labels) and labels_output.samefile(labels):
+        raise UsageError(
+            labels, "would be replaced by the labels made from it", "give the output another name"
+        )
+    return labels_output
+
+
+def _sources(
+    paths: Sequence[tuple[str, Path]],
+    bands: Sequence[str] | None,
+    band_names: Sequence[str] | None,
+    allow_vrt: bool,
+) -> list[Source]:
+    """Open every image once for what it offers; `paths` are the names given and the files."""
+    sources = [describe(path, shown=_shown(image), allow_vrt=allow_vrt) for image, path in paths]
+    if not any(source.alpha for source in sources):
+        return sources
+    if _alpha_is_data(sources, bands, band_names):
+        return [
+            describe(path, shown=_shown(image), alpha_is_data=True, allow_vrt=allow_vrt)
+            for image, path in paths
+        ]
+    for source in sources:
+        if source.alpha:
+            logger.warning(
+                "%s: band %d is marked as transparency and taken for a mask; if it is data, "
+                "name all bands with --band-names",
+                source.shown,
+                source.alpha,
+            )
+    return sources
+
+
+def _shown(image: str) -> str:
+    return "standard input" if image == STANDARD_STREAM else image
+
+
+def _alpha_is_data(
+    sources: Sequence[Source], bands: Sequence[str] | None, band_names: Sequence[str] | None
+) -> bool:
+    """Tell whether the user counts bands marked as transparency among the image's bands."""
+    visible = sum(len(source.names) for source in sources)
+    hidden = sum(source.alpha is not None for source in sources)
+    if bands is not None:
+        return any(text.isdecimal() and int(text) > visible for text in bands)
+    return band_names is not None and len(band_names) == visible + hidden
+
+
+def _write(
+    stacked: Stack,
+    subject: str,
+    output: str | os.PathLike[str],
+    labels: AlignedLabels | None,
+    labels_output: Path | None,
+    overwrite: bool,
+    tmpdir: Path | None,
+    progress: Progress,
+) -> tuple[NDArray[np.float64], float]:
+    """Write stack and labels block by block; return the quantiles and the share of valid pixels."""
+    selection = QuantileSelection(len(stacked.names), stacked.dtype)
+    windows = stacked.windows()
+    valid_pixels = labelled_pixels = 0
+    with ExitStack() as outputs:
+        # a mask that lies in the file itself goes where the file goes
+        outputs.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
+        image_file = outputs.enter_context(
+            atomic_raster(
+                output,
+                stacked.grid,
+                count=len(stacked.names),
+                dtype=stacked.dtype,
+                nodata=stacked.nodata,
+                overwrite=overwrite,
+                tmpdir=tmpdir,
+                band_names=stacked.names,
+            )
+        )
+        labels_file = None
+        if labels is not None and labels_output is not None:
+            labels_file = outputs.enter_context(
+                atomic_raster(
+                    labels_output,
+                    stacked.grid,
+                    count=1,
+                    dtype="uint8",
+                    nodata=0,
+                    overwrite=overwrite,
+                    band_names=("class",),
+                    classes=labels.nomenclature.class_table(),
+                )
+            )
+        for i, window in enumerate(windows, start=1):
+            image, valid = stacked.read(window)
+            image_file.write(image, window=window.ranges)
+            if stacked.masked:
+                image_file.write_mask(valid, window=window.ranges)
+            selection.update(image[:, valid])
+            valid_pixels += int(np.count_nonzero(valid))
+            if labels is not None and labels_file is not None:
+                codes = np.where(valid, labels.read(window), np.uint8(0))
+                labels_file.write(codes, 1, window=window.ranges)
+                labelled_pixels += int(np.count_nonzero(codes))
+            progress(i, len(windows), "stacking")
+        selection.end_pass()
+        if valid_pixels == 0:
+            raise no_valid_pixel(subject)
+        if labels is not None and labelled_pixels == 0:
+            raise NoLabelsError(
+                labels.path, "has no label where the image is valid", "check its area"
+            )
+        while not selection.done:
+            for image, valid in stacked.blocks():
+                selection.update(image[:, valid])
+            selection.end_pass()
+        write_quantiles(image_file, selection.quantiles())
+    return selection.quantiles(), valid_pixels / math.prod(stacked.grid.shape)
+
+
+def _warn_of_lacking_classes(index: TileIndex) -> None:
+    """Say which classes of the image a split has no pixel of: its scores cannot tell of them."""
+    if index.nomenclature is None:
+        return
+    whole = class_counts(index.tiles, index.nomenclature)
+    for name in SPLITS:
+        counts = class_counts(index.split(name), index.nomenclature)
+        lacking = [
+            item.name
+            for item, n, total in zip(index.nomenclature.classes, counts, whole, strict=True)
+            if total and not n
+        ]
+        if lacking:
+            logger.warning("%s: the %s split has no %s", index.path, name, ", ".join(lacking))

@@ -1,0 +1,222 @@
+"""Bands of several images stacked on one grid, lazily."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from lcmap.errors import BandChoiceError, NoOverlapError
+from lcmap.imagery.align import CHUNK, covers, lazily_aligned, overlaps
+from lcmap.imagery.source import Source, coverage_vrt, data_vrt
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window, iter_blocks
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Bands on one grid, not yet computed.
+
+    `nodata` is the value of invalid pixels; where it is None, `masked` tells whether there may be
+    any, for which a mask has to be kept.
+    """
+
+    grid: Grid
+    names: tuple[str, ...]
+    dtype: str
+    nodata: float | None
+    masked: bool
+    layers: tuple[Layer, ...]
+
+    def windows(self) -> list[Window]:
+        """Return the windows in which the stack is computed, at little cost in memory each."""
+        return list(iter_blocks(self.grid.height, self.grid.width, CHUNK))
+
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Compute a window: the image [bands, h, w] and where every band is valid, bool [h, w].
+
+        Invalid pixels hold the nodata value in every band, 0 where there is none.
+        """
+        rows, cols = window.slices
+        parts, valid = [], np.ones((window.height, window.width), bool)
+        for layer in self.layers:
+            part = _computed(layer.data, rows, cols)
+            valid &= _valid(part, layer.nodata)
+            if layer.coverage is not None:
+                valid &= _computed(layer.coverage, rows, cols)[0] != 0
+            parts.append(part.astype(self.dtype, copy=False))
+        image = np.concatenate(parts)
+        image[:, ~valid] = 0 if self.nodata is None else self.nodata
+        return image, valid
+
+    def close(self) -> None:
+        """Close the files that it reads from."""
+        for layer in self.layers:
+            layer.data.close()
+            if layer.coverage is not None:
+                layer.coverage.close()
+
+    def blocks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Compute every window in turn."""
+        for window in self.windows():
+            yield self.read(window)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source on the stack's grid: its bands, and where a mask shows it if that is needed."""
+
+    data: xr.DataArray
+    coverage: xr.DataArray | None
+    nodata: float | None
+
+
+def _computed(array: xr.DataArray, rows: slice, cols: slice) -> NDArray[Any]:
+    values: NDArray[Any] = array.isel(y=rows, x=cols).compute(scheduler="synchronous").values
+    return values
+
+
+def _valid(image: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Return where every band [bands, h, w] holds a number other than nodata, bool [h, w]."""
+    valid = np.ones(image.shape[1:], bool)
+    if nodata is not None and not math.isnan(nodata):
+        valid &= (image != np.asarray(nodata).astype(image.dtype)).all(axis=0)
+    if image.dtype.kind == "f":
+        valid &= np.isfinite(image).all(axis=0)
+    return valid
+
+
+def stack(sources: Sequence[Source], grid: Grid, resampling: Resampling) -> Stack:
+    """Stack the bands of sources on a grid, lazily.
+
+    Data keep their dtype (the smallest that holds all where they differ). The nodata value is the
+    sources' if all have the same; else it is NaN for floats, and integers, of which every value
+    may be data, have none but a mask where a pixel may be invalid.
+
+    Raises:
+        NoOverlapError: a source covers no ground of the grid.
+    """
+    for source in sources:
+        if not overlaps(source.grid, grid):
+            raise NoOverlapError(
+                source.shown,
+                "covers no ground of the grid to bring it on",
+                "check both files' places and coordinate reference systems",
+            )
+    dtype = np.result_type(*(source.dtype for source in sources))
+    inside = [covers(source.grid, grid) for source in sources]
+    nodata = _common_nodata(sources, dtype)
+    may_lack = any(
+        source.masked or source.nodata is not None or not whole
+        for source, whole in zip(sources, inside, strict=True)
+    )
+    return Stack(
+        grid=grid,
+        names=tuple(name for source in sources for name in source.names),
+        dtype=dtype.name,
+        nodata=nodata,
+        masked=nodata is None and may_lack,
+        layers=tuple(
+            _layer(source, grid, resampling, whole)
+            for source, whole in zip(sources, inside, strict=True)
+        ),
+    )
+
+
+def _layer(source: Source, grid: Grid, resampling: Resampling, whole: bool) -> Layer:
+    coverage = None
+    if source.masked or (source.nodata is None and not whole):
+        coverage = lazily_aligned(coverage_vrt(source), source.grid, grid, resampling, nodata=0.0)
+    data = lazily_aligned(data_vrt(source), source.grid, grid, resampling, nodata=source.nodata)
+    return Layer(data, coverage, source.nodata)
+
+
+def _common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | None:
+    """Return the nodata value of all sources if they have the same, else NaN for floats."""
+    values = {None if s.nodata is None else repr(s.nodata): s.nodata for s in sources}
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return math.nan if dtype.kind == "f" else None
+
+
+def choose_bands(sources: Sequence[Source], wanted: Sequence[str]) -> list[Source]:
+    """Return the sources cut down and ordered to the wanted bands, numbers from 1 or names.
+
+    Numbers count through all sources; names are compared without regard to case.
+
+    Raises:
+        BandChoiceError: no such band, or several of the name.
+    """
+    bands = [(source, place) for source in sources for place in range(len(source.names))]
+    names = [source.names[place].casefold() for source, place in bands]
+    chosen: list[Source] = []
+    for text in wanted:
+        source, place = bands[_position(text.strip(), names, bands)]
+        chosen.append(source.chosen([place]))
+    return _joined(chosen)
+
+
+def _position(text: str, names: list[str], bands: Sequence[tuple[Source, int]]) -> int:
+    matches = [i for i, name in enumerate(names) if name == text.casefold()]
+    if len(matches) > 1:
+        numbers = ", ".join(str(i + 1) for i in matches)
+        raise BandChoiceError(text, f"bands {numbers} have this name", "choose one by its number")
+    if matches:
+        return matches[0]
+    if text.isdecimal() and 1 <= int(text) <= len(names):
+        return int(text) - 1
+    offered = ", ".join(f"{i} {s.names[place]}" for i, (s, place) in enumerate(bands, start=1))
+    raise BandChoiceError(text or "--bands", "no such band", f"there are: {offered}")
+
+
+def _joined(parts: Sequence[Source]) -> list[Source]:
+    """Join neighbours of the same file, so that it is opened once for them."""
+    joined: list[Source] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last is not None and last.path == part.path:
+            joined[-1] = replace(
+                last, indexes=last.indexes + part.indexes, names=last.names + part.names
+            )
+        else:
+            joined.append(part)
+    return joined
+
+
+def name_bands(sources: Sequence[Source], names: Sequence[str] | None) -> list[Source]:
+    """Return the sources with new band names, or with their own made unique by the files' names.
+
+    Raises:
+        BandChoiceError: not one name for each band, or one twice.
+    """
+    count = sum(len(source.names) for source in sources)
+    if names is None:
+        own = [name for source in sources for name in source.names]
+        times = Counter(name.casefold() for name in own)
+        names = [
+            f"{Path(source.shown).stem} {name}" if times[name.casefold()] > 1 else name
+            for source in sources
+            for name in source.names
+        ]
+        if len({name.casefold() for name in names}) < count:
+            names = [f"band {i}" for i in range(1, count + 1)]
+    elif len(names) != count:
+        raise BandChoiceError(
+            "--band-names", f"names {len(names)} band(s) of {count}", "give one name for each band"
+        )
+    elif len({name.casefold() for name in names}) < count or not all(names):
+        raise BandChoiceError("--band-names", "are empty or not all different", "change them")
+    renamed, start = [], 0
+    for source in sources:
+        stop = start + len(source.names)
+        renamed.append(replace(source, names=tuple(names[start:stop])))
+        start = stop
+    return renamed

@@ -1,0 +1,143 @@
+"""Cutting an image into tiles for training, validation and test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.splits import (
+    DEFAULT_GAP,
+    default_block_tiles,
+    keep_apart,
+    split_at_random,
+    split_by_blocks,
+)
+from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex
+from lcmap.errors import UsageError
+from lcmap.nomenclature import Nomenclature
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.windows import Window, iter_blocks
+
+SplitMethod = Literal["blocks", "random"]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How an image is cut into tiles and how these are split; lengths in pixels.
+
+    `gap` pixels are left between splits (48 for blocks, none for a random split, unless given);
+    `block_tiles` is the side of a block in tiles (chosen by the image's size unless given).
+    """
+
+    tile_size: int = 256
+    method: SplitMethod = "blocks"
+    seed: int = 0
+    gap: int | None = None
+    block_tiles: int | None = None
+
+    def check(self) -> None:
+        """Check the lengths.
+
+        Raises:
+            UsageError: one that makes no tiles, or blocks for a random split.
+        """
+        if self.tile_size < 16:
+            raise UsageError("--tile-size", f"{self.tile_size} px is too small", "take 16 or more")
+        if self.gap is not None and self.gap < 0:
+            raise UsageError("--gap", "is negative", "take 0 or more")
+        if self.block_tiles is not None and self.block_tiles < 1:
+            raise UsageError("--block-tiles", "is below 1", "take 1 or more")
+        if self.block_tiles is not None and self.method == "random":
+            raise UsageError("--block-tiles", "goes with --split blocks", "drop one")
+
+    @property
+    def actual_gap(self) -> int:
+        """The gap, given or by default."""
+        if self.gap is not None:
+            return self.gap
+        return DEFAULT_GAP if self.method == "blocks" else 0
+
+
+def make_tile_index(
+    path: Path,
+    image: Path,
+    labels: Path | None,
+    nomenclature: Nomenclature | None,
+    tiling: Tiling,
+) -> TileIndex:
+    """Cut an image on disk into tiles, count the labels in them and split them; `path` is its name.
+
+    Without labels the splits are made by area.
+    """
+    with open_raster(image) as dataset:
+        grid = Grid.of(dataset)
+    if labels is None or nomenclature is None:
+        return _split(path, image, None, None, grid, tiling, _no_labels)
+    with open_raster(labels) as dataset:
+        codes = np.array(nomenclature.codes)
+
+        def count(windows: Sequence[Window]) -> NDArray[np.int64]:
+            counts = np.zeros((len(windows), len(codes)), np.int64)
+            for i, window in enumerate(windows):
+                values = dataset.read(1, window=window.ranges)
+                counts[i] = np.bincount(values.ravel(), minlength=256)[codes]
+            return counts
+
+        return _split(path, image, labels, nomenclature, grid, tiling, count)
+
+
+def _no_labels(windows: Sequence[Window]) -> NDArray[np.int64]:
+    return np.zeros((len(windows), 0), np.int64)
+
+
+def _split(
+    path: Path,
+    image: Path,
+    labels: Path | None,
+    nomenclature: Nomenclature | None,
+    grid: Grid,
+    tiling: Tiling,
+    count: Callable[[Sequence[Window]], NDArray[np.int64]],
+) -> TileIndex:
+    whole = list(iter_blocks(grid.height, grid.width, tiling.tile_size))
+    if tiling.method == "random":
+        splits = split_at_random(len(whole), tiling.seed)
+    else:
+        rows = math.ceil(grid.height / tiling.tile_size)
+        cols = math.ceil(grid.width / tiling.tile_size)
+        side = tiling.block_tiles or default_block_tiles(rows, cols)
+        splits = split_by_blocks(count(whole), rows, cols, side, tiling.seed)
+    kept = keep_apart(whole, splits, tiling.actual_gap)
+    windows = [window for window in kept if window is not None]
+    split_names = [
+        SPLITS[split] for split, window in zip(splits, kept, strict=True) if window is not None
+    ]
+    codes = nomenclature.codes if nomenclature else ()
+    tiles = tuple(
+        Tile(
+            image=image,
+            labels=labels,
+            sides=(),
+            window=window,
+            split=split,
+            labelled_share=round(float(counts.sum()) / (window.height * window.width), 6),
+            class_counts={code: int(n) for code, n in zip(codes, counts, strict=True) if n},
+        )
+        for window, split, counts in zip(windows, split_names, count(windows), strict=True)
+    )
+    return TileIndex(
+        path=path,
+        nomenclature=nomenclature,
+        tiles=tiles,
+        tile_size=tiling.tile_size,
+        split_method=tiling.method,
+        seed=tiling.seed,
+        gap=tiling.actual_gap,
+    )
