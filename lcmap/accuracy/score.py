@@ -256,6 +256,7 @@ class _Counting:
             ]
             pieces = [((number, *key), piece) for key, piece in cut(window, self._block)]
             self._tally.add(states, predicted, [covered for _, covered in read], pieces)
+        progress(len(whole), len(whole))
 
     def _states(
         self, table: NDArray[np.uint8], codes: NDArray[np.uint8], shown: str, source: Source
@@ -270,7 +271,7 @@ class _Counting:
 
     def _check_memory(self, height: int, width: int) -> None:
         blocks = -(-height // self._block) * -(-width // self._block)
-        if blocks * self._tally.matrices.shape[0] * 24 * len(self._target) > _LARGEST_MARGINS:
+        if blocks * self._tally.block_bytes > _LARGEST_MARGINS:
             raise UsageError(
                 "--block",
                 f"{self._block} px makes {blocks} blocks, too many for intervals",

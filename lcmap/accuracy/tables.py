@@ -29,11 +29,18 @@ class Table:
 
 
 def tables(report: Report, *, matrix: bool = False) -> tuple[Table, ...]:
-    """Return a report's tables: scores, for several maps differences, on request the confusion."""
-    if len(report.maps) == 1:
-        result = [_one_map(report, report.maps[0])]
-    else:
-        result = [_side_by_side(report), _differences(report)]
+    """Return a report's tables: scores, for several maps differences, on request the confusion.
+
+    Classes go by name, or by acronym where names would make a table of scores too wide.
+    """
+    result: list[Table] = []
+    for label in ("name", "short"):
+        if len(report.maps) == 1:
+            result = [_one_map(report, report.maps[0], label)]
+        else:
+            result = [_side_by_side(report, label), _differences(report, label)]
+        if all(_width(table) <= WIDTH for table in result):
+            break
     if matrix:
         result += [_confusion(report, item) for item in report.maps]
     return tuple(result)
@@ -47,8 +54,8 @@ def notes(report: Report) -> tuple[str, ...]:
     if report.bootstrap and report.bootstrap.blocks > 1:
         boot = report.bootstrap
         lines.append(
-            f"[low, high]: {boot.level:g} % intervals, bootstrap of {_number(boot.blocks)} blocks "
-            f"of {boot.block} px ({boot.replicates} replicates, seed {boot.seed})"
+            f"[{boot.level:g} % interval]: {boot.replicates} bootstrap draws of "
+            f"{_number(boot.blocks)} blocks of {boot.block} px, seed {boot.seed}"
         )
     if report.not_covered:
         lines.append(f"{_number(report.not_covered)} labelled pixels lie outside a map: left out")
@@ -84,7 +91,7 @@ def plain_text(report: Report, *, matrix: bool = False) -> str:
     return "\n".join([*parts, *notes(report)]) + "\n"
 
 
-def _one_map(report: Report, item: MapScore) -> Table:
+def _one_map(report: Report, item: MapScore, label: str) -> Table:
     def row(index: int) -> tuple[str, ...]:
         share = float(report.reference_pixels[index]) / report.pixels
         others = [of_class(item.scores, None, m, index)[0] for m in ("precision", "recall", "f1")]
@@ -96,27 +103,31 @@ def _one_map(report: Report, item: MapScore) -> Table:
         for measure, title in _OVERALL_TITLES.items()
     )
     header = ("in %", "reference", "IoU", "precision", "recall", "F1")
-    return _labelled(report, item.name, header, row, totals)
+    return _labelled(report, label, item.name, header, row, totals)
 
 
-def _side_by_side(report: Report) -> Table:
+def _side_by_side(report: Report, label: str) -> Table:
     def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
         return _with_interval(pick(item.scores, item.interval, *key))
 
-    return _columns(report, "IoU of each class and overall figures", report.maps, figure)
+    return _columns(report, label, "IoU of each class and overall figures", report.maps, figure)
 
 
-def _differences(report: Report) -> Table:
+def _differences(report: Report, label: str) -> Table:
     def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
         assert item.differences is not None, "every map but the first is compared with it"
         return _with_interval(pick(item.differences, item.difference_interval, *key), sign="+")
 
     title = f"Difference to {report.maps[0].name}"
-    return _columns(report, title, report.maps[1:], figure)
+    return _columns(report, label, title, report.maps[1:], figure)
 
 
 def _columns(
-    report: Report, title: str, maps: Sequence[MapScore], figure: Callable[..., str]
+    report: Report,
+    label: str,
+    title: str,
+    maps: Sequence[MapScore],
+    figure: Callable[..., str],
 ) -> Table:
     """Return a table with a column for each map."""
 
@@ -127,25 +138,20 @@ def _columns(
         (heading, *(figure(item, overall, measure) for item in maps))
         for measure, heading in _OVERALL_TITLES.items()
     )
-    return _labelled(report, title, ("in %", *(item.name for item in maps)), row, totals)
+    return _labelled(report, label, title, ("in %", *(item.name for item in maps)), row, totals)
 
 
 def _labelled(
     report: Report,
+    label: str,
     title: str,
     header: tuple[str, ...],
     row: Callable[[int], tuple[str, ...]],
     totals: tuple[tuple[str, ...], ...],
 ) -> Table:
-    """Return a table with a row for each class, by acronym where names would make it too wide."""
     classes = report.nomenclature.classes
-    table = Table(title, header, ())
-    for label in ("name", "short"):
-        rows = tuple((getattr(classes[k], label), *row(k)) for k in _shown(report))
-        table = Table(title, header, (rows, totals))
-        if sum(_widths(table)) + len(_GAP) * (len(header) - 1) <= WIDTH:
-            break
-    return table
+    rows = tuple((getattr(classes[k], label), *row(k)) for k in _shown(report))
+    return Table(title, header, (rows, totals))
 
 
 def _confusion(report: Report, item: MapScore) -> Table:
@@ -207,6 +213,10 @@ def _widths(table: Table) -> list[int]:
     return [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
 
 
+def _width(table: Table) -> int:
+    return sum(_widths(table)) + len(_GAP) * (len(table.header) - 1)
+
+
 def _plain_table(table: Table) -> str:
     widths = _widths(table)
 
@@ -215,7 +225,7 @@ def _plain_table(table: Table) -> str:
         others = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
         return _GAP.join([first, *others]).rstrip()
 
-    rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    rule = "-" * _width(table)
     lines = [table.title, line(table.header)]
     for group in table.groups:
         lines += [rule, *(line(row) for row in group)]

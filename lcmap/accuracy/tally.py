@@ -30,6 +30,11 @@ class Tally:
         return int(self.matrices[0].sum())
 
     @property
+    def block_bytes(self) -> int:
+        """The memory that each block with a scored pixel takes."""
+        return len(self.matrices) * 3 * self.classes * 8 if self._by_block else 0
+
+    @property
     def blocks(self) -> NDArray[np.int64]:
         """Margins, int64 [blocks, maps, 3, K], of the blocks that hold a scored pixel."""
         if not self._blocks:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_labels import WriteLabels
 
@@ -58,7 +59,7 @@ def test_the_nomenclature_is_the_one_named_or_what_the_files_say() -> None:
 
 
 def test_without_a_word_on_the_classes_there_is_no_guess() -> None:
-    with pytest.raises(UsageError, match="--nomenclature: neither .* say which classes"):
+    with pytest.raises(UsageError, match=r"--nomenclature: neither .* say which classes"):
         common([source()], source())
 
 
@@ -94,7 +95,7 @@ def test_a_crosswalk_for_each_map_in_order() -> None:
 
 
 def test_a_file_that_says_other_classes_is_refused(write_labels: WriteLabels) -> None:
-    path = write_labels("map.tif", [[1]], classes=TOPO6)
+    path = write_labels("map.tif", np.ones((1, 1), np.uint8), classes=TOPO6)
     with open_labels(path) as raster:
         check_says(raster, source(), TOPO6)
         with pytest.raises(NomenclatureMismatchError, match=r"map\.tif: .* topo6, not flair7"):
