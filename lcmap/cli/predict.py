@@ -9,6 +9,7 @@ import typer
 
 from lcmap.cli import console
 from lcmap.cli.options import AllowVrt, Model, Output, Overwrite, Quiet, Tmpdir, Verbose
+from lcmap.inference import DEFAULT_TILE
 
 
 def command(
@@ -46,7 +47,7 @@ def command(
             help="Size of the blocks predicted at once. The map does not depend on it, memory "
             "and speed do.",
         ),
-    ] = 1024,
+    ] = DEFAULT_TILE,
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,

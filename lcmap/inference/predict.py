@@ -18,7 +18,7 @@ import rasterio
 
 from lcmap import __version__
 from lcmap.errors import EntryCountError, UsageError, VerificationError
-from lcmap.inference import layers
+from lcmap.inference import DEFAULT_TILE, layers
 from lcmap.inference.layers import Prediction
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.predictor import Predictor
@@ -34,8 +34,7 @@ from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
 from lcmap.raster.writing import atomic_raster, check_output
 
-DEFAULT_TILE = 1024
-_CACHE_MEGABYTES = 64
+_CACHE_MEGABYTES = 128
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ def predict(
     entry = metadata.entries[0]
     subject = "standard input" if os.fspath(image) == STANDARD_STREAM else os.fspath(image)
     with ExitStack() as stack:
-        # GDAL decodes beside the network, which takes the cores; its cache serves tiles' overlap
+        # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
         path = stack.enter_context(input_path(image, tmpdir=tmpdir))
         dataset = stack.enter_context(open_raster(path, allow_vrt=allow_vrt))

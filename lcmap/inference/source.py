@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.errors import RasterioIOError
 
 from lcmap.dataset.normalisation import scale
-from lcmap.errors import AllNodataError, NotARasterError
+from lcmap.errors import AllNodataError
 from lcmap.inference.tiling import Tile, mirror
 from lcmap.progress import Progress
-from lcmap.raster.opening import read_valid
+from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.quantiles import band_quantiles, read_quantiles
 
 logger = logging.getLogger(__name__)
@@ -47,18 +46,12 @@ class ImageSource:
             NotARasterError: pixels cannot be read.
         """
         inside = tile.seen.clipped(self._dataset.height, self._dataset.width)
-        try:
+        with reading(self._subject):
             valid = read_valid(self._dataset, inside)
             kept = valid[tile.kept.shifted(-inside.row, -inside.col).slices]
             if not kept.any():
                 return TilePixels(None, kept)
             pixels = self._dataset.read(window=inside.ranges)
-        except RasterioIOError as error:
-            raise NotARasterError(
-                self._subject,
-                "its pixels cannot be read",
-                "the file is damaged or truncated: copy it again",
-            ) from error
         return TilePixels(mirror(scale(pixels, self._quantiles, valid), tile.seen), kept)
 
 

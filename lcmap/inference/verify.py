@@ -57,10 +57,9 @@ class Verification:
         self.pixels += mapped.size
         self.differing += int(differs.sum())
         self.ties += int(ties.sum())
-        largest = float(np.abs(again - probability).max())
-        # a NaN must not pass for agreement
-        if not largest <= self.largest_difference:
-            self.largest_difference = largest
+        largest = np.abs(again - probability).max()
+        # np.maximum hands a NaN on, so that it does not pass for agreement
+        self.largest_difference = float(np.maximum(self.largest_difference, largest))
 
     def __str__(self) -> str:
         """Return the figures in one line."""

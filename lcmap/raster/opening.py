@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
@@ -147,9 +147,15 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     Raises:
         NotARasterError: the pixels cannot be read.
     """
-    taken_for_alpha = any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
-    if taken_for_alpha and alpha_band(dataset) is None:
+    alpha = alpha_band(dataset)
+    if ColorInterp.alpha in dataset.colorinterp and (alpha is None or dataset.nodata is not None):
+        # rasterio would take any alpha band for the mask, or warn that nodata goes before it
+        pixels = dataset.read(window=window.ranges)
         valid = np.ones((window.height, window.width), bool)
+        if dataset.nodata is not None:
+            valid &= (pixels != dataset.nodata).all(axis=0)
+        if alpha is not None:
+            valid &= pixels[alpha - 1] != 0
     else:
         masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
         valid = (masks != 0).all(axis=0)

@@ -146,3 +146,22 @@ def test_fourth_band_hides_pixels_unless_it_has_another_name(
     with open_raster(path) as dataset:
         assert "alpha" in {meaning.name for meaning in dataset.colorinterp}
         assert read_valid(dataset, Window(0, 0, 1, 2)).tolist() == [[not hides, True]]
+
+
+@pytest.mark.parametrize(("name", "hides"), [("nir", False), ("", True)])
+def test_nodata_holds_beside_a_fourth_band_that_may_be_alpha(
+    tmp_path: Path, name: str, hides: bool
+) -> None:
+    path = tmp_path / "four.tif"
+    values = np.ones((4, 1, 3), "uint8")
+    values[1, 0, 0] = 9
+    values[3, 0, 1] = 0
+    profile = {"driver": "GTiff", "width": 3, "height": 1, "count": 4, "dtype": "uint8"}
+    transform = rasterio.Affine(2, 0, 0, 0, -2, 8)
+    with rasterio.open(
+        path, "w", transform=transform, photometric="RGB", alpha="YES", nodata=9, **profile
+    ) as d:
+        d.set_band_description(4, name)
+        d.write(values)
+    with open_raster(path) as dataset:
+        assert read_valid(dataset, Window(0, 0, 1, 3)).tolist() == [[False, not hides, True]]
