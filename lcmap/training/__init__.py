@@ -1,1 +1,1 @@
-"""Training in PyTorch and export to ONNX."""
+"""Training: recipes, batches, the run and its checkpoint, export to ONNX (torch)."""

@@ -1,0 +1,35 @@
+"""How far the network sees, and the pooling grid it works on."""
+
+from __future__ import annotations
+
+_CONVOLUTIONS_PER_FLOOR = 2
+
+
+def stride(depth: int) -> int:
+    """Return the pooling grid in pixels: heights and widths must be multiples of it."""
+    return 1 << depth
+
+
+def receptive_field(depth: int) -> int:
+    """Return how far the network sees to one side of a pixel, at most, in pixels.
+
+    How far depends on where in the pooling grid the pixel lies: `reach` says it for one pixel.
+    """
+    return max(max(reach(depth, pixel)) for pixel in range(stride(depth)))
+
+
+def reach(depth: int, pixel: int) -> tuple[int, int]:
+    """Return how many pixels the network sees before and after a pixel, along one axis.
+
+    `pixel` counts from the pooling grid's origin. The interval seen is followed back through the
+    network: a 3 × 3 convolution widens it by one on each side, unpooling maps it to the cells of
+    the floor below, pooling widens cells to the two pixels that each was made from.
+    """
+    first = last = pixel
+    for _ in range(depth):
+        first, last = (first - _CONVOLUTIONS_PER_FLOOR) // 2, (last + _CONVOLUTIONS_PER_FLOOR) // 2
+    first, last = first - _CONVOLUTIONS_PER_FLOOR, last + _CONVOLUTIONS_PER_FLOOR
+    for _ in range(depth):
+        first = 2 * first - _CONVOLUTIONS_PER_FLOOR
+        last = 2 * last + 1 + _CONVOLUTIONS_PER_FLOOR
+    return pixel - first, last - pixel

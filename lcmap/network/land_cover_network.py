@@ -1,0 +1,115 @@
+"""The U-Net / DeconvNet that turns images into class scores (paper, sections 2.2 and 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from lcmap.network.geometry import stride
+from lcmap.network.operations import Indices, max_pool, mirror_pad, unpool_and_join
+
+Skip = Literal["concat", "reduce"]
+
+
+class LandCoverNetwork(nn.Module):
+    """The encoder-decoder of the paper, with one encoder per entry.
+
+    Each floor has two blocks (3 × 3 convolution with mirror padding, batch normalisation, ReLU)
+    and half the resolution and twice the channels of the floor above; `depth` floors are pooled,
+    one more lies below. Max pooling hands its indices to the unpooling of the same floor; the
+    decoder joins what is unpooled with the encoder's features of that floor. Of several entries
+    all features are joined before the deepest floor; skips and indices come from the first alone.
+    A transposed 3 × 3 convolution of stride 1 is a 3 × 3 convolution with the kernel turned, so
+    the decoder's are convolutions too.
+
+    With `skip` "reduce" a 1 × 1 convolution halves the channels of each skip (U-Net+).
+    """
+
+    def __init__(
+        self,
+        entry_channels: Sequence[int],
+        classes: int,
+        width: int = 32,
+        depth: int = 3,
+        skip: Skip = "concat",
+    ) -> None:
+        """Make the network for entries of these channels, with `width` channels on its top floor.
+
+        Raises:
+            ValueError: no entry, or a number below one, or an unknown kind of skip.
+        """
+        super().__init__()
+        if not entry_channels or min(*entry_channels, classes, width, depth) < 1:
+            raise ValueError("entries, channels, classes, width and depth must be at least 1")
+        if skip not in get_args(Skip):
+            raise ValueError(f"unknown kind of skip {skip!r}")
+        self.depth = depth
+        self.stride = stride(depth)
+        widths = [width * 2**floor for floor in range(depth + 1)]
+        kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
+        self.encoders = nn.ModuleList(
+            nn.ModuleList(_Floor(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
+            for channels in entry_channels
+        )
+        self.deepest = _Floor(len(entry_channels) * widths[-2], widths[-1], widths[-2])
+        self.skips = nn.ModuleList(
+            nn.Identity() if skip == "concat" else nn.Conv2d(w, s, 1)
+            for w, s in zip(widths, kept, strict=False)
+        )
+        self.decoder = nn.ModuleList(
+            _Floor(w + s, w, above)
+            for w, s, above in zip(widths, kept, [width, *widths], strict=False)
+        )
+        self.classifier = nn.Conv2d(width, classes, 1)
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per entry.
+
+        Raises:
+            ValueError: not one image per entry.
+        """
+        if len(images) != len(self.encoders):
+            raise ValueError(f"got {len(images)} images for {len(self.encoders)} entries")
+        features = []
+        skips: list[tuple[Tensor, Indices]] = []
+        for entry, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
+            for floor in _children(encoder):
+                x = floor(mirror_pad(x))  # [N, w, H, W]
+                pooled, indices = max_pool(x)  # [N, w, H/2, W/2]
+                if entry == 0:
+                    skips.append((x, indices))
+                x = pooled
+            features.append(x)
+        x = self.deepest(mirror_pad(torch.cat(features, dim=1)))
+        for floor, reduce in zip(reversed(self.decoder), reversed(self.skips), strict=True):
+            skip, indices = skips.pop()
+            x = floor(unpool_and_join(x, indices, reduce(skip)))
+        return self.classifier(x)  # type: ignore[no-any-return]
+
+
+def _children(modules: nn.Module) -> list[nn.Module]:
+    return list(modules.children())
+
+
+class _Floor(nn.Module):
+    """Two blocks; takes its input with one mirrored pixel around it already."""
+
+    def __init__(self, channels: int, between: int, out: int) -> None:
+        super().__init__()
+        self.first = _block(channels, between)
+        self.second = _block(between, out)
+
+    def forward(self, padded: Tensor) -> Tensor:
+        """Return [N, out, H, W] from [N, channels, H+2, W+2]."""
+        return self.second(mirror_pad(self.first(padded)))  # type: ignore[no-any-return]
+
+
+def _block(channels: int, out: int) -> nn.Sequential:
+    # A bias before batch normalisation would be subtracted again.
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 3, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+    )

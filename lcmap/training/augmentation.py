@@ -1,0 +1,61 @@
+"""Random variation of training samples. Pure functions of arrays and a random generator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.training.recipe import Jitter
+
+
+class Pixels(NamedTuple):
+    """A crop: scaled image float32 [C, h, w], class indices uint8 [h, w], valid bool [h, w]."""
+
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+def flip_and_turn(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return a square crop in one of its eight orientations, all equally likely."""
+    turns, flipped = divmod(int(random.integers(8)), 2)
+    columns = slice(None, None, -1 if flipped else 1)
+
+    def oriented(plane: NDArray[Any]) -> NDArray[Any]:
+        return np.rot90(plane, turns, axes=(-2, -1))[..., columns]
+
+    return Pixels(oriented(pixels.image), oriented(pixels.labels), oriented(pixels.valid))
+
+
+def vary_radiometry(pixels: Pixels, jitter: Jitter, random: np.random.Generator) -> Pixels:
+    """Return a crop with another gain, offset and gamma; invalid pixels stay 0."""
+    bands = len(pixels.image)
+    gain = (1 + random.uniform(-1, 1) * jitter.contrast) * (
+        1 + random.uniform(-1, 1, bands) * jitter.band
+    )
+    offset = random.uniform(-1, 1) * jitter.contrast + random.uniform(-1, 1, bands) * jitter.band
+    exponent = np.float32(np.exp(random.uniform(-1, 1) * jitter.gamma))
+    image = pixels.image * gain.astype(np.float32)[:, None, None]
+    image += offset.astype(np.float32)[:, None, None]
+    if jitter.gamma:
+        # values below the 2 % quantile are negative
+        image = np.sign(image) * np.abs(image) ** exponent
+    image *= pixels.valid
+    return pixels._replace(image=image)
+
+
+def zoom(pixels: Pixels, side: int) -> Pixels:
+    """Return a square crop resampled to side × side: image bilinear, labels by nearest pixel."""
+    old = pixels.labels.shape[-1]
+    centres = (np.arange(side) + 0.5) * old / side  # in pixels of the crop
+    nearest = np.minimum(centres.astype(np.intp), old - 1)
+    before = np.clip(np.floor(centres - 0.5).astype(np.intp), 0, old - 1)
+    after = np.minimum(before + 1, old - 1)
+    share = np.clip(centres - 0.5 - before, 0, 1).astype(np.float32)  # of `after`
+    image = pixels.image
+    image = image[:, before] * (1 - share)[:, None] + image[:, after] * share[:, None]
+    image = image[:, :, before] * (1 - share) + image[:, :, after] * share
+    valid = pixels.valid[nearest][:, nearest]
+    return Pixels(image * valid, pixels.labels[nearest][:, nearest], valid)

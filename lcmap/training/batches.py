@@ -1,0 +1,150 @@
+"""Batches of training samples, made in a background thread ahead of the computation."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcmap.dataset.reading import IGNORE
+from lcmap.dataset.tile_index import Tile
+from lcmap.raster.windows import Window
+from lcmap.training.augmentation import Pixels, flip_and_turn, vary_radiometry, zoom
+from lcmap.training.recipe import Recipe
+from lcmap.training.samples import SampleSource
+
+_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scaled images, one float32 [N, C, S, S] per entry, and labels int64 [N, S, S]."""
+
+    images: tuple[Tensor, ...]
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        if device.type == "cpu":
+            return self
+        return Batch(
+            tuple(image.pin_memory().to(device, non_blocking=True) for image in self.images),
+            self.labels.pin_memory().to(device, non_blocking=True),
+        )
+
+
+class Sampler:
+    """Makes the batches of a run: tiles drawn by their size, cut, and varied at random.
+
+    The batch of a number is the same whenever it is asked for, so a run can be continued.
+    """
+
+    def __init__(
+        self, source: SampleSource, tiles: Sequence[Tile], recipe: Recipe, side: int, seed: int
+    ) -> None:
+        """Cut squares of `side` pixels from these tiles."""
+        self._source = source
+        self._tiles = tiles
+        self._recipe = recipe
+        self._side = side
+        self._seed = seed
+        areas = np.array([t.window.height * t.window.width for t in tiles], np.float64)
+        self._probabilities = areas / areas.sum()
+
+    def batch(self, number: int) -> Batch:
+        """Return the batch of this number.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        random = np.random.default_rng((self._seed, number))
+        drawn = random.choice(len(self._tiles), self._recipe.batch_size, p=self._probabilities)
+        crops = [self._crop(self._tiles[i], random) for i in drawn]
+        # channels last in memory, as convolutions want it
+        image = np.stack([crop.image.transpose(1, 2, 0) for crop in crops])  # [N, S, S, C]
+        labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
+        return Batch((torch.from_numpy(image).permute(0, 3, 1, 2),), torch.from_numpy(labels))
+
+    def _crop(self, tile: Tile, random: np.random.Generator) -> Pixels:
+        recipe = self._recipe
+        side = self._side
+        if recipe.zoom:
+            side = max(round(side * float(np.exp(random.uniform(-1, 1) * recipe.zoom))), 2)
+        pixels = self._source.read(tile, draw_window(tile.window, side, random))
+        pixels = mirrored_to(pixels, side)
+        if side != self._side:
+            pixels = zoom(pixels, self._side)
+        if recipe.flips_and_turns:
+            pixels = flip_and_turn(pixels, random)
+        if recipe.jitter:
+            pixels = vary_radiometry(pixels, recipe.jitter, random)
+        return pixels
+
+
+def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
+    """Return a window of `side` pixels, or of the tile's if less, counted from its corner."""
+    height, width = min(side, tile.height), min(side, tile.width)
+    row = int(random.integers(tile.height - height + 1))
+    col = int(random.integers(tile.width - width + 1))
+    return Window(row, col, height, width)
+
+
+def mirrored_to(pixels: Pixels, side: int) -> Pixels:
+    """Return a crop filled up to side × side, mirrored, without labels in what was added."""
+    height, width = pixels.labels.shape
+    if height == side and width == side:
+        return pixels
+    around = ((0, side - height), (0, side - width))
+    return Pixels(
+        np.pad(pixels.image, ((0, 0), *around), mode="reflect"),
+        np.pad(pixels.labels, around, constant_values=IGNORE),
+        np.pad(pixels.valid, around, mode="reflect"),
+    )
+
+
+@contextmanager
+def batches_ahead(sampler: Sampler, first: int, last: int) -> Iterator[Iterator[Batch]]:
+    """Yield an iterator over the batches first … last - 1, made ahead in a thread.
+
+    Leaving the context ends the thread. An error in the thread is raised by the iterator.
+    """
+    made: queue.Queue[Batch | BaseException] = queue.Queue(_AHEAD)
+    ended = threading.Event()
+
+    def put(item: Batch | BaseException) -> None:
+        while not ended.is_set():
+            try:
+                made.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for number in range(first, last):
+                if ended.is_set():
+                    return
+                put(sampler.batch(number))
+        except BaseException as error:
+            put(error)
+
+    def taken() -> Iterator[Batch]:
+        for _ in range(first, last):
+            item = made.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=make, name="batches", daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        ended.set()
+        thread.join()

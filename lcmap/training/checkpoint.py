@@ -1,0 +1,58 @@
+"""The checkpoint of an unfinished run, beside the model to be."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lcmap.errors import CheckpointError
+from lcmap.raster.writing import atomic_path
+
+FORMAT_VERSION = 1
+
+
+def checkpoint_path(model: str | os.PathLike[str]) -> Path:
+    """Return where the checkpoint of a model's run lies: model.onnx -> model.checkpoint.pt."""
+    return Path(model).with_suffix(".checkpoint.pt")
+
+
+def write_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
+    """Write a run's state (tensors and plain values) and the settings it was begun with.
+
+    Raises:
+        CannotWriteError: as `atomic_path`.
+    """
+    with atomic_path(path, overwrite=True) as temporary:
+        torch.save({"version": FORMAT_VERSION, "settings": settings, "state": state}, temporary)
+
+
+def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a run that was begun with these settings.
+
+    Raises:
+        CheckpointError: no checkpoint of lcmap, or damaged, or of a run with other settings.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version, begun_with, state = content["version"], content["settings"], content["state"]
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(
+            path, "is no checkpoint of lcmap, or damaged", "remove it to start again"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            path, "was written by another version of lcmap", "remove it to start again"
+        )
+    for name, value in settings.items():
+        if begun_with.get(name) != value:
+            raise CheckpointError(
+                path,
+                f"its run was begun with {name} {begun_with.get(name)}, this one has {value}",
+                "use the same options, or --overwrite without --resume to start again",
+            )
+    assert isinstance(state, dict)
+    return state

@@ -1,0 +1,59 @@
+"""The curves of a run, as CSV and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lcmap.raster.writing import atomic_path
+
+Row = dict[str, Any]
+"""One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class."""
+
+
+def curves_paths(model: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return where a model's curves lie: model.onnx -> model.curves.csv, model.curves.png."""
+    return Path(model).with_suffix(".curves.csv"), Path(model).with_suffix(".curves.png")
+
+
+def write_curves(model: str | os.PathLike[str], rows: Sequence[Row]) -> None:
+    """Write the curves so far beside a model.
+
+    Raises:
+        CannotWriteError: as `atomic_path`.
+    """
+    table, picture = curves_paths(model)
+    with (
+        atomic_path(table, overwrite=True) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
+        )
+    with atomic_path(picture, overwrite=True) as temporary:
+        _figure(rows).savefig(temporary, format="png", dpi=100)
+
+
+def _figure(rows: Sequence[Row]) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    left.plot(epochs, [row["loss"] for row in rows], marker=".")
+    left.set(xlabel="epoch", ylabel="training loss")
+    rate = left.twinx()
+    rate.plot(epochs, [row["learning_rate"] for row in rows], color="0.7", linewidth=1)
+    rate.set_ylabel("learning rate", color="0.5")
+    right.plot(epochs, [row["miou"] for row in rows], marker=".", label="mIoU")
+    right.plot(epochs, [row["oa"] for row in rows], marker=".", label="OA")
+    right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1))
+    right.legend(loc="lower right")
+    return figure

@@ -1,0 +1,159 @@
+"""Export of a trained network to ONNX, and the proof that the two agree."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import onnxscript.optimizer
+import torch
+from numpy.typing import NDArray
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    CommonSubexpressionEliminationPass,
+    RemoveUnusedNodesPass,
+)
+from torch import Tensor, nn
+
+from lcmap.errors import ExportError
+from lcmap.model_file.graph import OUTPUT
+from lcmap.network import LandCoverNetwork
+
+WEIGHT_PREFIX = "network."
+"""Before the names that weights have in `LandCoverNetwork.state_dict`, in the graph."""
+
+TOLERANCE = 1e-4
+"""The largest difference of a probability that rounding explains by itself."""
+
+MOST_APART = 1e-2
+"""The share of pixels that may be beyond it, see `Agreement`; another rule for ties moves most."""
+
+_OPSET = 20
+
+
+class _WithSoftmax(nn.Module):
+    def __init__(self, network: LandCoverNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """Return probabilities [N, K, H, W]."""
+        return torch.softmax(self.network(*images), dim=1)
+
+
+def to_onnx(network: LandCoverNetwork, entries: Sequence[str]) -> bytes:
+    """Return a network as an ONNX model with one input per entry and softmax inside.
+
+    Batch, height and width are free, the latter two multiples of the stride. The weights keep the
+    names that they have in the network's state dict, after `WEIGHT_PREFIX`.
+    """
+    network = network.to("cpu").eval()
+    channels = [next(encoder.parameters()).shape[1] for encoder in network.encoders]
+    images = tuple(torch.zeros(2, c, 4 * network.stride, 4 * network.stride) for c in channels)
+    free = torch.export.Dim.DYNAMIC
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            _WithSoftmax(network).eval(),
+            images,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            # the exporter's own optimisation would merge batch normalisation into the kernels,
+            # after which the weights could not be trained further; onnxruntime does it on loading
+            optimize=False,
+            opset_version=_OPSET,
+            input_names=list(entries),
+            output_names=[OUTPUT],
+            dynamic_shapes={"images": tuple({0: free, 2: free, 3: free} for _ in images)},
+        )
+        assert program is not None
+        model: Any = program.model
+        onnxscript.optimizer.fold_constants(model)
+        for simplify in (
+            CommonSubexpressionEliminationPass(),
+            RemoveUnusedNodesPass(),
+            ClearMetadataAndDocStringPass(),
+        ):
+            simplify(model)
+        serialized: bytes = program.model_proto.SerializeToString()
+    return serialized
+
+
+class Agreement(NamedTuple):
+    """How far onnxruntime and PyTorch are apart.
+
+    `difference` is the largest of a probability where both chose the same maxima; `apart` is the
+    share of pixels beyond `TOLERANCE`, where a maximum that is tied but for rounding was unpooled
+    to another pixel.
+    """
+
+    difference: float
+    apart: float
+
+
+def verify(
+    model: bytes, network: LandCoverNetwork, samples: Sequence[tuple[NDArray[np.float32], ...]]
+) -> Agreement:
+    """Return how far an exported model is from the network on samples, all pixels together.
+
+    A sample is one image [N, C, H, W] per entry.
+
+    Raises:
+        ExportError: more than `MOST_APART` of the pixels are beyond `TOLERANCE`.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+    reference = _WithSoftmax(network.to("cpu").eval())
+    differences = []
+    for images in samples:
+        with torch.inference_mode():
+            expected = reference(*map(torch.from_numpy, images)).numpy()
+        (found,) = session.run(None, dict(zip(names, images, strict=True)))
+        differences.append(np.abs(found - expected).max(axis=1).ravel())
+    all_pixels = np.concatenate(differences)
+    alike = all_pixels <= TOLERANCE  # False for NaN
+    apart = 1.0 - float(alike.mean())
+    if apart > MOST_APART:
+        raise ExportError(
+            "exported model",
+            f"onnxruntime {onnxruntime.__version__} and PyTorch {torch.__version__} differ by up "
+            f"to {np.nanmax(all_pixels):.2g} in a probability, in {100 * apart:.2g} % of pixels",
+            "report it; the checkpoint is kept",
+        )
+    return Agreement(float(all_pixels[alike].max()), apart)
+
+
+def noise_to_verify(
+    channels: Sequence[int], stride: int, seed: int
+) -> list[tuple[NDArray[np.float32], ...]]:
+    """Return samples of noise of several sizes, one image per entry."""
+    random = np.random.default_rng(seed)
+    return [
+        tuple(
+            random.normal(0.5, 1, (count, c, rows * stride, cols * stride)).astype(np.float32)
+            for c in channels
+        )
+        for count, rows, cols in ((1, 2, 2), (2, 5, 3), (1, 7, 12))
+    ]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.onnx from saying that torchvision, which lcmap does not use, is missing."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # from inside torch.export, on Python's copying of its own trees
+            warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,89 @@
+"""The recipes of training: the published one, and the one that was measured to be better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Schedule = Literal["steps", "one-cycle"]
+ClassWeights = Literal["paper", "square root", "none"]
+Initialisation = Literal["xavier", "kaiming"]
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far scaled radiometry is varied at random; each 0 leaves it as it is.
+
+    `contrast` varies the gain and the offset of all bands together, `band` those of each band by
+    itself, `gamma` the logarithm of an exponent.
+    """
+
+    contrast: float
+    band: float
+    gamma: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides how a network is trained, apart from the data and the time given.
+
+    `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
+    `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
+    running average of the weights, which is what is validated and kept (0: the weights as they
+    are). `fine_tuning` multiplies the learning rate where training starts from a model.
+    """
+
+    name: str
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: float
+    weight_decay: float
+    schedule: Schedule
+    class_weights: ClassWeights
+    initialisation: Initialisation
+    batch_size: int
+    crop: int | None
+    flips_and_turns: bool
+    jitter: Jitter | None
+    zoom: float
+    average: float
+    fine_tuning: float
+    width: int = 32
+    depth: int = 3
+
+
+PAPER = Recipe(
+    name="paper",
+    optimizer="adam",
+    learning_rate=1e-2,
+    weight_decay=0.0,
+    schedule="steps",
+    class_weights="paper",
+    initialisation="xavier",
+    batch_size=4,
+    crop=None,
+    flips_and_turns=False,
+    jitter=None,
+    zoom=0.0,
+    average=0.0,
+    fine_tuning=1.0,
+)
+"""Stocker and Le Bris 2020, section 2.4; the batch size is not given there."""
+
+DEFAULT = Recipe(
+    name="default",
+    optimizer="adamw",
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    schedule="one-cycle",
+    class_weights="square root",
+    initialisation="kaiming",
+    batch_size=8,
+    crop=192,
+    flips_and_turns=True,
+    jitter=Jitter(contrast=0.1, band=0.05, gamma=0.0),
+    zoom=0.0,
+    average=0.99,
+    fine_tuning=0.3,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, PAPER)}

@@ -1,0 +1,211 @@
+"""What a network is trained and validated on: the tiles of several indexes, read and cached."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.class_shares import class_shares
+from lcmap.dataset.normalisation import scale
+from lcmap.dataset.reading import Sample, TileReader
+from lcmap.dataset.tile_index import Tile, TileIndex, read_tile_index
+from lcmap.errors import (
+    BandMismatchError,
+    DtypeMismatchError,
+    NoLabelledPixelError,
+    NomenclatureMismatchError,
+)
+from lcmap.model_file import Entry
+from lcmap.nomenclature import Nomenclature
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import band_names, has_band_names, open_raster
+from lcmap.raster.windows import Window
+from lcmap.training.augmentation import Pixels
+
+logger = logging.getLogger(__name__)
+
+CACHE_BYTES = 2 << 30
+IMAGE_ENTRY = "image"
+
+_Key = tuple[Path, Window]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The labelled tiles of all indexes, and what they have in common.
+
+    `shares` are the classes' shares of the labelled training pixels, float64 [K].
+    """
+
+    nomenclature: Nomenclature
+    entries: tuple[Entry, ...]
+    train: tuple[Tile, ...]
+    validation: tuple[Tile, ...]
+    shares: NDArray[np.float64]
+    tile_size: int
+
+    @property
+    def labelled_pixels(self) -> int:
+        """The labelled training pixels."""
+        return sum(sum(tile.class_counts.values()) for tile in self.train)
+
+    @property
+    def pixels(self) -> int:
+        """The pixels of all training tiles."""
+        return sum(tile.window.height * tile.window.width for tile in self.train)
+
+
+def read_training_set(
+    paths: Sequence[str | os.PathLike[str]],
+) -> TrainingSet:
+    """Read tile indexes and check that one network can be trained on all of them.
+
+    Tiles without a labelled pixel are left out. A class that no training tile has is said in a
+    warning.
+
+    Raises:
+        InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+        NomenclatureMismatchError: the nomenclatures of two indexes differ.
+        NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
+        BandMismatchError, DtypeMismatchError: the images do not have the same bands.
+    """
+    indexes = [read_tile_index(path) for path in paths]
+    nomenclature = _common_nomenclature(indexes)
+    tiles = [t for index in indexes for t in index.tiles if t.labels and t.class_counts]
+    train = tuple(t for t in tiles if t.split == "train")
+    validation = tuple(t for t in tiles if t.split == "validation")
+    names = ", ".join(os.fspath(path) for path in paths)
+    for split, found in (("training", train), ("validation", validation)):
+        if not found:
+            raise NoLabelledPixelError(
+                names,
+                f"no labelled tile is for {split}",
+                "prepare smaller tiles, more ground or other labels",
+            )
+    shares = class_shares(train, nomenclature)
+    absent = [c.name for c, p in zip(nomenclature.classes, shares, strict=True) if p == 0]
+    if absent:
+        logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
+    with TileReader(nomenclature) as reader:
+        entry = _image_entry(train + validation, reader)
+    return TrainingSet(
+        nomenclature, (entry,), train, validation, shares, max(i.tile_size for i in indexes)
+    )
+
+
+def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
+    first = indexes[0]
+    for index in indexes:
+        if index.nomenclature is None:
+            raise NoLabelledPixelError(
+                index.path, "its tiles have no labels", "prepare the image with --labels"
+            )
+        assert first.nomenclature is not None
+        if index.nomenclature.classes != first.nomenclature.classes:
+            raise NomenclatureMismatchError(
+                index.path,
+                f"its nomenclature {index.nomenclature.name} is not that of {first.path}, "
+                f"{first.nomenclature.name}",
+                "prepare both with the same --nomenclature or --crosswalk",
+            )
+    assert first.nomenclature is not None
+    return first.nomenclature
+
+
+def _image_entry(tiles: Sequence[Tile], reader: TileReader) -> Entry:
+    """Return the entry that all images agree on; its quantiles are the images' mean."""
+    first: tuple[Path, tuple[str, ...], str] | None = None
+    gsds, quantiles = [], []
+    for path in dict.fromkeys(tile.image for tile in tiles):
+        with open_raster(path) as dataset:
+            bands, dtypes = band_names(dataset), set(dataset.dtypes)
+            gsds.append(Grid.of(dataset).gsd_metres)
+        dtype = str(np.result_type(*dtypes))
+        first = first or (path, bands, dtype)
+        _check_bands(path, bands, dtype, *first)
+        quantiles.append(reader.quantiles(path))
+    assert first is not None
+    known = [gsd for gsd in gsds if gsd is not None]
+    return Entry(
+        name=IMAGE_ENTRY,
+        kind="image",
+        bands=first[1],
+        dtype=first[2],
+        gsd=float(np.median(known)) if known else None,
+        quantiles=tuple((float(low), float(high)) for low, high in np.mean(quantiles, axis=0)),
+    )
+
+
+def _check_bands(
+    path: Path,
+    bands: tuple[str, ...],
+    dtype: str,
+    first: Path,
+    first_bands: tuple[str, ...],
+    first_dtype: str,
+) -> None:
+    named = has_band_names(bands) and has_band_names(first_bands)
+    if len(bands) != len(first_bands) or (named and bands != first_bands):
+        raise BandMismatchError(
+            path,
+            f"its bands are {', '.join(bands)}, those of {first} are {', '.join(first_bands)}",
+            "prepare all images with the same bands in the same order",
+        )
+    if dtype != first_dtype:
+        raise DtypeMismatchError(
+            path, f"is {dtype}, {first} is {first_dtype}", "train on images of one kind"
+        )
+
+
+class SampleSource:
+    """Gives windows of tiles, scaled; keeps what it read in memory up to a bound."""
+
+    def __init__(self, reader: TileReader, cache_bytes: int = CACHE_BYTES) -> None:
+        """Read by this reader, which stays the caller's to close."""
+        self._reader = reader
+        self._left = cache_bytes
+        self._kept: dict[_Key, Sample] = {}
+        self._lock = threading.Lock()
+
+    def read(self, tile: Tile, inside: Window | None = None) -> Pixels:
+        """Return a tile, or a window counted from its upper left corner.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        key = (tile.image, tile.window)
+        sample = self._kept.get(key)
+        if sample is None and (inside is None or self._left > 0):
+            sample = self._reader.read(tile)
+            self._keep(key, sample)
+        if sample is None:
+            assert inside is not None
+            row, col = tile.window.row + inside.row, tile.window.col + inside.col
+            sample = self._reader.read(tile, Window(row, col, inside.height, inside.width))
+        elif inside is not None:
+            assert sample.labels is not None
+            sample = Sample(
+                sample.image[:, *inside.slices],
+                sample.valid[inside.slices],
+                sample.labels[inside.slices],
+            )
+        assert sample.labels is not None
+        image = scale(sample.image, self._reader.quantiles(tile.image), sample.valid)
+        return Pixels(image, sample.labels, sample.valid)
+
+    def _keep(self, key: _Key, sample: Sample) -> None:
+        assert sample.labels is not None
+        size = sample.image.nbytes + sample.valid.nbytes + sample.labels.nbytes
+        with self._lock:
+            if self._left >= size:
+                self._left -= size
+                self._kept[key] = sample
+            else:
+                self._left = 0

@@ -1,0 +1,70 @@
+"""How good a network is on validation tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lcmap.accuracy.confusion import cells, count, margins
+from lcmap.accuracy.measures import Scores, scores
+from lcmap.dataset.reading import IGNORE
+from lcmap.dataset.tile_index import Tile
+from lcmap.training.augmentation import Pixels
+from lcmap.training.precision import autocast
+from lcmap.training.samples import SampleSource
+
+
+def validate(
+    network: torch.nn.Module,
+    source: SampleSource,
+    tiles: Sequence[Tile],
+    *,
+    classes: int,
+    stride: int,
+    batch_size: int,
+    device: torch.device,
+    bfloat16: bool,
+) -> Scores:
+    """Return the scores over the labelled pixels of all tiles together.
+
+    The network sees each tile by itself, mirrored right and below to whole multiples of the
+    stride; its mode is left as it was.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
+    was_training = network.training
+    network.eval()
+    counts = np.zeros((classes + 2, classes + 2), np.int64)
+    with torch.inference_mode():
+        for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
+            images = np.stack([padded_image(pixels.image, stride) for pixels in batch])
+            tensor = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+            with autocast(device, bfloat16):
+                winners = network(tensor).argmax(dim=1).to("cpu", torch.uint8).numpy()
+            for pixels, winner in zip(batch, winners, strict=True):
+                height, width = pixels.labels.shape
+                reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
+                counts += count(cells(reference, winner[:height, :width], classes), classes)
+    network.train(was_training)
+    return scores(margins(counts[:classes, : classes + 1]))
+
+
+def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    """Return an image [C, h, w] mirrored right and below to multiples of the stride, at least 2."""
+    heights = [(0, max(-(-n // stride), 2) * stride - n) for n in image.shape[1:]]
+    return np.pad(image, ((0, 0), *heights), mode="reflect")
+
+
+def _batches_of_one_shape(
+    source: SampleSource, tiles: Sequence[Tile], stride: int, size: int
+) -> Iterator[list[Pixels]]:
+    by_shape: dict[tuple[int, int], list[Tile]] = {}
+    for tile in tiles:
+        by_shape.setdefault((tile.window.height, tile.window.width), []).append(tile)
+    for alike in by_shape.values():
+        for start in range(0, len(alike), size):
+            yield [source.read(tile) for tile in alike[start : start + size]]
