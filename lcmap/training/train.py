@@ -78,7 +78,7 @@ class TrainReport:
             f"{self.model}: epoch {self.epoch} of {self.epochs} ({self.steps} steps, "
             f"{self.seconds / 60:.1f} min), validation mIoU {100 * self.miou:.1f} %, "
             f"OA {100 * self.oa:.1f} %; onnxruntime agrees with PyTorch to "
-            f"{self.agreement.difference:.1g} but for {100 * self.agreement.apart:.2g} % of pixels\n"
+            f"{self.agreement.difference:.1g}, {100 * self.agreement.apart:.2g} % of pixels apart\n"
             f"validation IoU in %: {classes}"
         )
 
