@@ -149,11 +149,10 @@ class LabelMap:
         for part, placement in self._placed:
             rows, row_inside = placement.rows(window, part.grid.height)
             cols, col_inside = placement.cols(window, part.grid.width)
-            inside = np.ix_(row_inside, col_inside)
+            inside = row_inside, col_inside
             if not rows.size or not cols.size or covered[inside].all():
                 continue
-            new = ~covered[inside]
-            codes[inside] = np.where(new, _pick(part, rows, cols), codes[inside])
+            np.copyto(codes[inside], _pick(part, rows, cols), where=~covered[inside])
             covered[inside] = True
         return codes, covered
 
@@ -173,11 +172,11 @@ class _Placement:
             for scale, offset in (self._col, self._row)
         )
 
-    def rows(self, window: Window, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def rows(self, window: Window, height: int) -> tuple[NDArray[np.intp], slice]:
         """Return the part's row for each window row that it has, and these window rows."""
         return _nearest(self._row, window.row, window.height, height)
 
-    def cols(self, window: Window, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def cols(self, window: Window, width: int) -> tuple[NDArray[np.intp], slice]:
         """Return the part's column for each window column that it has, and these columns."""
         return _nearest(self._col, window.col, window.width, width)
 
@@ -192,13 +191,15 @@ class _Placement:
 
 def _nearest(
     line: tuple[float, float], start: int, length: int, size: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[NDArray[np.intp], slice]:
     scale, offset = line
     # a centre on a pixel edge falls to the following pixel, whatever the rounding
     position = (np.arange(start, start + length) + 0.5) * scale + offset + 1e-6
     pixel = np.floor(position).astype(np.intp)
+    # positions rise or fall along the line, so the pixels inside are neighbours
     inside = np.flatnonzero((pixel >= 0) & (pixel < size))
-    return pixel[inside], inside
+    found = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0)
+    return pixel[found], found
 
 
 def _place(part: LabelRaster, reference: LabelRaster) -> _Placement:
@@ -241,7 +242,11 @@ def _pick(part: LabelRaster, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> 
         if len(cols) > 1:
             middle = len(cols) // 2
             return np.hstack([_pick(part, rows, half) for half in (cols[:middle], cols[middle:])])
-    return part.read(window)[np.ix_(rows - row, cols - col)]
+    codes = part.read(window)
+    same = len(rows) == window.height and len(cols) == window.width
+    if same and rows[0] == row and cols[0] == col:
+        return codes
+    return codes[np.ix_(rows - row, cols - col)]
 
 
 def _crs_name(grid: Grid) -> str:
