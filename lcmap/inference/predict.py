@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio.errors import RasterioError
 
 from lcmap import __version__
 from lcmap.errors import EntryCountError, UsageError, VerificationError
@@ -32,15 +33,33 @@ from lcmap.raster.classes import write_style_files
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
-from lcmap.raster.writing import atomic_raster, check_output
+from lcmap.raster.windows import Window
+from lcmap.raster.writing import atomic_raster, check_output, write_error
 
 _CACHE_MEGABYTES = 128
 
 logger = logging.getLogger(__name__)
 
 Pathlike = str | os.PathLike[str]
-Layer = tuple[Any, Callable[[Prediction], npt.NDArray[Any]]]
-"""An open raster, and what of a prediction is written to it."""
+
+
+class _Layer(NamedTuple):
+    """An output: its path, its raster open for writing, and what of a prediction it holds."""
+
+    path: Pathlike
+    raster: Any
+    values: Callable[[Prediction], npt.NDArray[Any]]
+
+    def write(self, prediction: Prediction, window: Window) -> None:
+        """Write a window.
+
+        Raises:
+            CannotWriteError: GDAL cannot.
+        """
+        try:
+            self.raster.write(self.values(prediction), window=window.ranges)
+        except RasterioError as error:
+            raise write_error(self.path, Path(self.raster.name), error) from error
 
 
 @dataclass(frozen=True)
@@ -129,26 +148,28 @@ def predict(
                 cog=cog,
             )
         )
-        written: list[Layer] = [
-            (land_cover, partial(layers.codes, nomenclature=metadata.nomenclature))
+        written = [
+            _Layer(output, land_cover, partial(layers.codes, nomenclature=metadata.nomenclature))
         ]
         if confidence is not None:
             raster = create(
                 confidence, count=1, dtype="uint8", nodata=0, overviews=True, cog=cog,
                 band_names=["confidence (%)"],
             )  # fmt: skip
-            written.append((stack.enter_context(raster), layers.confidence_percent))
+            opened = stack.enter_context(raster)
+            written.append(_Layer(confidence, opened, layers.confidence_percent))
         if probabilities is not None:
             raster = create(
                 probabilities, count=len(metadata.nomenclature), dtype="float32", nodata=np.nan,
                 cog=cog, band_names=[c.name for c in metadata.nomenclature.classes],
             )  # fmt: skip
-            written.append((stack.enter_context(raster), layers.class_probabilities))
+            opened = stack.enter_context(raster)
+            written.append(_Layer(probabilities, opened, layers.class_probabilities))
         if verified:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir))
-            raster = create(Path(folder) / "winner.tif", count=1, dtype="float32", nodata=np.nan)
-            winner = stack.enter_context(raster)
-            written.append((winner, layers.winning_probability))
+            path = Path(folder) / "winner.tif"
+            winner = stack.enter_context(create(path, count=1, dtype="float32", nodata=np.nan))
+            written.append(_Layer(path, winner, layers.winning_probability))
 
         tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
         mapped = _predict_tiles(list(iter_tiles(*tiling)), source, predictor, written, progress)
@@ -176,7 +197,7 @@ def _predict_tiles(
     tiles: Sequence[Tile],
     source: ImageSource,
     predictor: Predictor,
-    written: Sequence[Layer],
+    written: Sequence[_Layer],
     progress: Progress,
 ) -> int:
     """Predict the tiles and write the layers; return how many pixels were valid."""
@@ -189,8 +210,8 @@ def _predict_tiles(
         nonlocal done, mapped
         probabilities, pixels = computed
         prediction = Prediction.of(probabilities, pixels.valid)
-        for raster, values in written:
-            raster.write(values(prediction), window=tile.kept.ranges)
+        for layer in written:
+            layer.write(prediction, tile.kept)
         mapped += int(pixels.valid.sum())
         done += 1
         progress(done, len(tiles), "predicting")

@@ -163,12 +163,13 @@ def atomic_raster(
             elif overviews:
                 _build_overviews(temporary, grid, resampling)
         except RasterioError as error:
-            raise _write_error(path, temporary, error) from error
+            raise write_error(path, temporary, error) from error
 
 
-def _write_error(
+def write_error(
     path: str | os.PathLike[str], temporary: Path, error: RasterioError
 ) -> CannotWriteError:
+    """Return the error to raise where GDAL cannot write what is to become `path`."""
     statistics = os.statvfs(temporary.parent)
     if statistics.f_bavail * statistics.f_frsize < 1 << 20:
         return CannotWriteError(path, "no space left", "free some, or choose another place")
