@@ -22,6 +22,11 @@ from lcmap.raster.windows import Window
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
 
+_LARGEST_BLOCK = 1 << 30
+_LARGEST_UNCHECKED = 1 << 34
+_LARGEST_COMPRESSION = 5000
+"""Deflate makes a thousandth of nothing at all; other methods a little less than that."""
+
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
 
@@ -53,6 +58,7 @@ def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Ite
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
             raise NotARasterError(path, problem, remedy) from error
         with dataset:
+            _check_size(path, dataset)
             _check_not_truncated(path, dataset)
             with reading(path):
                 yield dataset
@@ -90,6 +96,29 @@ def check_readable(path: str | os.PathLike[str]) -> None:
 def _looks_like_vrt(path: str | os.PathLike[str]) -> bool:
     with open(path, "rb") as file:
         return b"<VRTDataset" in file.read(4096)
+
+
+def _check_size(path: str | os.PathLike[str], dataset: Any) -> None:
+    """Refuse a raster that cannot be read in pieces, or whose size cannot be meant.
+
+    A TIFF of 2 MB may declare 300 GB of pixels, or one block of that size.
+    """
+    pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    block = max(rows * cols for rows, cols in dataset.block_shapes) * pixel
+    if block > _LARGEST_BLOCK:
+        raise NotARasterError(
+            path,
+            f"is stored in blocks of {block / 1e9:.1f} GB, which fit no memory",
+            "write it again in tiles, as with gdal_translate -co TILED=YES",
+        )
+    declared = dataset.height * dataset.width * pixel
+    stored = os.path.getsize(path) if os.path.isfile(path) else declared
+    if declared > _LARGEST_UNCHECKED and declared > _LARGEST_COMPRESSION * stored:
+        raise NotARasterError(
+            path,
+            f"declares {declared / 1e9:.0f} GB of pixels in a file of {stored / 1e6:.1f} MB",
+            "it is damaged, or nearly all of it was never written: crop it to what it holds",
+        )
 
 
 def _check_not_truncated(path: str | os.PathLike[str], dataset: Any) -> None:

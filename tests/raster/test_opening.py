@@ -165,3 +165,31 @@ def test_nodata_holds_beside_a_fourth_band_that_may_be_alpha(
         d.write(values)
     with open_raster(path) as dataset:
         assert read_valid(dataset, Window(0, 0, 1, 3)).tolist() == [[False, not hides, True]]
+
+
+def test_a_size_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "absurd.tif"
+    profile = {"driver": "GTiff", "width": 200_000, "height": 200_000, "count": 1,
+               "dtype": "uint8", "tiled": True, "blockxsize": 512, "blockysize": 512,
+               "sparse_ok": True, "transform": rasterio.Affine(2, 0, 0, 0, -2, 8)}  # fmt: skip
+    with rasterio.open(path, "w", **profile):
+        pass
+    with (
+        pytest.raises(NotARasterError, match=r"absurd\.tif: declares 40 GB of pixels in a file of"),
+        open_raster(path),
+    ):
+        pass
+
+
+def test_a_block_that_fits_no_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "absurd.tif"
+    profile = {"driver": "GTiff", "width": 40_000, "height": 40_000, "count": 1,
+               "dtype": "uint8", "tiled": True, "blockxsize": 39_936, "blockysize": 39_936,
+               "sparse_ok": True, "transform": rasterio.Affine(2, 0, 0, 0, -2, 8)}  # fmt: skip
+    with rasterio.open(path, "w", **profile):
+        pass
+    with (
+        pytest.raises(NotARasterError, match=r"in blocks of 1\.6 GB, .*; write it again in tiles"),
+        open_raster(path),
+    ):
+        pass
