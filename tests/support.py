@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from lcmap.cli import app
@@ -27,3 +31,39 @@ def run_lcmap(*args: object, input: bytes | None = None) -> Run:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Run(result.exit_code, result.stdout, result.stderr)
+
+
+def write_raster(
+    path: Path,
+    image: NDArray[Any],
+    *,
+    epsg: int | None = 2154,
+    corner: tuple[float, float] = (721_104.0, 6_249_288.0),
+    pixel: float = 0.8,
+    mask: NDArray[np.bool_] | None = None,
+    names: Sequence[str] = (),
+    **profile: Any,
+) -> Path:
+    """Write an array [bands, rows, columns], as programs other than lcmap write one."""
+    x, y = corner
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=len(image),
+            height=image.shape[1],
+            width=image.shape[2],
+            dtype=image.dtype,
+            crs=f"EPSG:{epsg}" if epsg else None,
+            transform=rasterio.Affine(pixel, 0, x, 0, -pixel, y),
+            **({"photometric": "MINISBLACK", "alpha": "NO"} | profile),
+        ) as dataset,
+    ):
+        dataset.write(image)
+        for band, name in enumerate(names, start=1):
+            dataset.set_band_description(band, name)
+        if mask is not None:
+            dataset.write_mask(mask)
+    return path

@@ -116,7 +116,8 @@ def _usable_nodata(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
     if nodata is None:
         return None
     info = np.iinfo(dtype)
-    return nodata if np.isfinite(nodata) and info.min <= nodata <= info.max else None
+    whole = float(nodata).is_integer()  # neither is NaN
+    return nodata if whole and info.min <= nodata <= info.max else None
 
 
 def data_vrt(source: Source, table: NDArray[np.uint8] | None = None) -> str:

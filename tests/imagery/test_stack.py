@@ -1,0 +1,267 @@
+"""Stacks: which pixels are valid, what they hold, and which bands are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from support import write_raster
+
+from lcmap.errors import BandChoiceError, DataError, NoCrsError, NoOverlapError
+from lcmap.imagery.source import describe
+from lcmap.imagery.stack import choose_bands, name_bands, stack
+from lcmap.raster.windows import Window
+
+SHAPE = (20, 30)
+
+
+def noise(bands: int, dtype: str = "uint8", low: int = 1) -> NDArray[Any]:
+    return np.random.default_rng(7).integers(low, 200, (bands, *SHAPE)).astype(dtype)
+
+
+def compute(*paths: Path, like: Path | None = None, method: str = "nearest") -> tuple[Any, ...]:
+    """Return the stack of files on the first one's grid, or like's; its image; its valid pixels."""
+    sources = [describe(path) for path in paths]
+    grid = describe(like or paths[0]).grid
+    stacked = stack(sources, grid, Resampling[method])
+    image, valid = stacked.read(Window(0, 0, grid.height, grid.width))
+    stacked.close()
+    return stacked, image, valid
+
+
+def test_bands_of_files_follow_one_another(tmp_path: Path) -> None:
+    a = write_raster(tmp_path / "a.tif", noise(2), names=("red", "green"))
+    b = write_raster(tmp_path / "b.tif", noise(1) + 20, names=("nir",))
+    stacked, image, valid = compute(a, b)
+    assert stacked.names == ("red", "green", "nir")
+    assert (stacked.dtype, stacked.nodata, stacked.masked) == ("uint8", None, False)
+    assert np.array_equal(image, np.concatenate([noise(2), noise(1) + 20]))
+    assert valid.all()
+
+
+def test_pixel_is_invalid_where_any_band_is(tmp_path: Path) -> None:
+    image = noise(2, "int16")
+    image[0, 3, 4] = image[1, 5, 6] = -1
+    stacked, out, valid = compute(write_raster(tmp_path / "a.tif", image, nodata=-1))
+    assert stacked.nodata == -1
+    assert np.argwhere(~valid).tolist() == [[3, 4], [5, 6]]
+    assert (out[:, ~valid] == -1).all()
+    assert np.array_equal(out[:, valid], image[:, valid])
+
+
+def test_zero_stays_a_value_where_nothing_says_otherwise(tmp_path: Path) -> None:
+    dark = np.zeros((1, *SHAPE), "uint8")
+    path = write_raster(tmp_path / "a.tif", dark)
+    like = write_raster(tmp_path / "like.tif", noise(1), pixel=0.5)
+    for method in ("nearest", "cubic", "bilinear", "average"):
+        stacked, image, valid = compute(path, like=like, method=method)
+        assert not stacked.masked
+        assert valid.all()
+        assert (image == 0).all()
+
+
+def test_image_reaching_beyond_gets_a_mask_and_keeps_its_zeros(tmp_path: Path) -> None:
+    image = noise(1, low=0)
+    image[0, :4] = 0
+    path = write_raster(tmp_path / "a.tif", image)
+    # shifted by 10 px to the right and 5 down
+    like = write_raster(tmp_path / "like.tif", noise(1), corner=(721_112.0, 6_249_284.0))
+    stacked, out, valid = compute(path, like=like)
+    assert (stacked.dtype, stacked.nodata, stacked.masked) == ("uint8", None, True)
+    expected = np.zeros(SHAPE, bool)
+    expected[:15, :20] = True
+    assert np.array_equal(valid, expected)
+    assert np.array_equal(out[0, :15, :20], image[0, 5:, 10:])
+
+
+def test_values_are_not_mixed_with_nodata(tmp_path: Path) -> None:
+    image = np.full((1, *SHAPE), 100, "int16")
+    image[0, :, :15] = -9999
+    path = write_raster(tmp_path / "a.tif", image, nodata=-9999)
+    like = write_raster(tmp_path / "like.tif", np.ones((1, 50, 80), "uint8"), pixel=0.3)
+    for method in ("cubic", "bilinear", "average"):
+        stacked, out, valid = compute(path, like=like, method=method)
+        assert stacked.nodata == -9999
+        assert set(np.unique(out[:, valid])) == {100}
+        assert valid.any()
+        assert not valid.all()
+
+
+def test_float_nan_is_nodata(tmp_path: Path) -> None:
+    image = noise(1, "float32")
+    image[0, 2, 3], image[0, 4, 5] = np.nan, np.inf
+    stacked, out, valid = compute(write_raster(tmp_path / "a.tif", image))
+    assert np.isnan(stacked.nodata)
+    assert np.argwhere(~valid).tolist() == [[2, 3], [4, 5]]
+    assert np.isnan(out[0, ~valid]).all()
+
+
+def test_float_nan_takes_the_declared_nodata_value(tmp_path: Path) -> None:
+    image = noise(1, "float32")
+    image[0, 2, 3] = np.nan
+    stacked, out, valid = compute(write_raster(tmp_path / "a.tif", image, nodata=-9999))
+    assert stacked.nodata == out[0, 2, 3] == -9999
+    assert np.count_nonzero(~valid) == 1
+
+
+def test_mask_inside_a_file_is_heeded_on_any_grid(tmp_path: Path) -> None:
+    image = noise(2, low=0)
+    shown = np.ones(SHAPE, bool)
+    shown[:, 15:] = False
+    path = write_raster(tmp_path / "a.tif", image, mask=shown)
+    stacked, out, valid = compute(path)
+    assert stacked.masked
+    assert np.array_equal(valid, shown)
+    assert (out[:, ~shown] == 0).all()
+    assert np.array_equal(out[:, shown], image[:, shown])
+    like = write_raster(tmp_path / "like.tif", np.ones((1, 40, 60), "uint8"), pixel=0.4)
+    _, _, valid = compute(path, like=like)
+    assert np.array_equal(valid, shown.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_transparency_is_a_mask_and_no_band(tmp_path: Path) -> None:
+    image = noise(4, low=0)
+    image[3] = np.where(np.arange(SHAPE[1]) < 10, 0, 255)
+    path = write_raster(tmp_path / "a.tif", image, photometric="RGB", alpha="YES")
+    stacked, out, valid = compute(path)
+    assert len(stacked.names) == 3
+    assert valid.tolist() == (image[3] > 0).tolist()
+    assert np.array_equal(out[:, valid], image[:3, valid])
+
+
+def test_band_named_nir_is_a_band_whatever_gdal_takes_it_for(tmp_path: Path) -> None:
+    image = noise(4, low=0)
+    image[3, :5] = 0
+    names = ("red", "green", "blue", "nir")
+    path = write_raster(tmp_path / "a.tif", image, photometric="RGB", alpha="YES", names=names)
+    stacked, out, valid = compute(path)
+    assert stacked.names == names
+    assert valid.all()
+    assert np.array_equal(out, image)
+    like = write_raster(tmp_path / "like.tif", np.ones((1, 40, 60), "uint8"), pixel=0.4)
+    _, out, valid = compute(path, like=like)
+    assert valid.all()
+    assert np.array_equal(out, image.repeat(2, axis=1).repeat(2, axis=2))
+
+
+def test_different_nodata_values_become_a_mask(tmp_path: Path) -> None:
+    first, second = noise(1, "int16"), noise(1, "int16")
+    first[0, 0, 0], second[0, 1, 1], second[0, 2, 2] = -1, 0, -1
+    a = write_raster(tmp_path / "a.tif", first, nodata=-1)
+    b = write_raster(tmp_path / "b.tif", second, nodata=0)
+    stacked, out, valid = compute(a, b)
+    assert (stacked.nodata, stacked.masked) == (None, True)
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1]]
+    assert out[1, 2, 2] == -1  # a value like any other in the second file
+
+
+def test_dtype_holds_what_all_files_hold(tmp_path: Path) -> None:
+    a = write_raster(tmp_path / "a.tif", noise(1, "uint16") * 300)
+    b = write_raster(tmp_path / "b.tif", -noise(1, "int16"))
+    stacked, out, _ = compute(a, b)
+    assert stacked.dtype == out.dtype == "int32"
+    assert np.array_equal(out, np.stack([noise(1)[0].astype(int) * 300, -noise(1)[0].astype(int)]))
+
+
+@pytest.mark.parametrize("nodata", ["-9999", "nan", "0.5", "256"])
+def test_nodata_value_that_no_pixel_can_have_is_none(tmp_path: Path, nodata: str) -> None:
+    write_raster(tmp_path / "a.tif", noise(1), pixel=1.0)
+    vrt = tmp_path / "a.vrt"
+    vrt.write_text(
+        '<VRTDataset rasterXSize="30" rasterYSize="20"><SRS>EPSG:2154</SRS>'
+        '<GeoTransform>0, 1, 0, 0, 0, -1</GeoTransform><VRTRasterBand dataType="Byte" band="1">'
+        f"<NoDataValue>{nodata}</NoDataValue><SimpleSource><SourceFilename relativeToVRT='1'>a.tif"
+        "</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    assert describe(vrt, allow_vrt=True).nodata is None
+
+
+def test_no_common_ground_is_an_error(tmp_path: Path) -> None:
+    a = write_raster(tmp_path / "a.tif", noise(1))
+    b = write_raster(tmp_path / "b.tif", noise(1), corner=(100_000, 6_000_000))
+    with pytest.raises(NoOverlapError, match=r"b\.tif: covers no ground"):
+        compute(a, b)
+
+
+def test_image_without_a_crs_is_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", noise(1), epsg=None)
+    with pytest.raises(NoCrsError, match=r"a\.tif: has no coordinate reference system; assign"):
+        describe(path)
+
+
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", noise(1, "complex64"))
+    with pytest.raises(DataError, match="complex64 values"):
+        describe(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two files of two bands, one name in both."""
+    return [
+        write_raster(tmp_path / "may.tif", noise(2), names=("B2", "B3")),
+        write_raster(tmp_path / "july.tif", noise(2) + 20, names=("B3", "B8")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bands"),
+    [
+        (["1", "2", "3", "4"], [(0, 1), (0, 2), (1, 1), (1, 2)]),
+        (["b8", " B2"], [(1, 2), (0, 1)]),
+        (["4", "4"], [(1, 2), (1, 2)]),
+        (["3", "1", "2"], [(1, 1), (0, 1), (0, 2)]),
+    ],
+)
+def test_bands_are_chosen_by_number_or_name(
+    files: list[Path], wanted: list[str], bands: list[tuple[int, int]]
+) -> None:
+    chosen = choose_bands([describe(path) for path in files], wanted)
+    assert [(files.index(s.path), index) for s in chosen for index in s.indexes] == bands
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ("B3", r"B3: bands 2, 3 have this name; choose one by its number"),
+        ("0", "0: no such band; there are: 1 B2, 2 B3, 3 B3, 4 B8"),
+        ("5", "5: no such band"),
+        ("B9", "B9: no such band"),
+        ("", "no such band"),
+    ],
+)
+def test_band_that_is_not_there_is_said_with_those_that_are(
+    files: list[Path], wanted: str, says: str
+) -> None:
+    with pytest.raises(BandChoiceError, match=says):
+        choose_bands([describe(path) for path in files], [wanted])
+
+
+def names_of(sources: Any) -> list[str]:
+    return [name for source in sources for name in source.names]
+
+
+def test_names_given_take_the_place_of_those_there(files: list[Path]) -> None:
+    sources = [describe(path) for path in files]
+    assert names_of(name_bands(sources, list("abcd"))) == list("abcd")
+    with pytest.raises(BandChoiceError, match=r"names 3 band\(s\) of 4"):
+        name_bands(sources, list("abc"))
+    with pytest.raises(BandChoiceError, match="not all different"):
+        name_bands(sources, list("abcA"))
+
+
+def test_name_in_two_files_is_told_apart_by_the_files(files: list[Path]) -> None:
+    sources = [describe(path) for path in files]
+    assert names_of(name_bands(sources, None)) == ["B2", "may B3", "july B3", "B8"]
+    assert names_of(name_bands([sources[0], sources[0]], None)) == [
+        f"band {i}" for i in range(1, 5)
+    ]
+
+
+def test_file_of_one_band_names_it(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "T31TEJ_B08.tif", noise(1))
+    assert describe(path).names == ("T31TEJ_B08",)
