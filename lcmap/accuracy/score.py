@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from lcmap.accuracy.confusion import margins, state_table
@@ -42,6 +43,8 @@ from lcmap.raster.windows import Window, iter_blocks
 logger = logging.getLogger(__name__)
 
 _READ = 1024
+_CACHE_MEGABYTES = 256
+"""GDAL's own limit is a share of the machine's memory; this holds the rows read of a few wide files."""
 _FEW_BLOCKS = 20
 _LARGEST_MARGINS = 1 << 28
 
@@ -98,7 +101,7 @@ def score(
     for output in outputs:
         check_report_path(output, overwrite=overwrite)
     indexes = [read_tile_index(Path(item)) for item in tiles]
-    with ExitStack() as stack:
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES), ExitStack() as stack:
         sources, reference = open_sources(
             maps, references, names, stack, allow_vrt=allow_vrt, tmpdir=tmpdir
         )
