@@ -20,7 +20,9 @@ DEFAULT_GAP = 48
 
 _DRAWS = 64
 _FEWEST_BLOCKS = 8
+# of a class, to train, validation, test: without it in train it cannot be learnt at all
 _COST_OF_LACKING = np.array([4, 1, 2])
+
 _SHORTEST_SIDE = 16
 """Shorter remains of a cut tile are dropped: the default network pools over 8 px."""
 
@@ -112,8 +114,8 @@ def keep_apart(
     """Return the windows, cut back so that `gap` pixels lie between those of different splits.
 
     Train gives way to validation and test, validation to test, which stays whole. Of a window
-    that must give way the largest rectangle is kept; None where less than 16 px across remains
-    of it.
+    that must give way the largest rectangle is kept; None where less than 16 px across (or
+    than it had) remains of it.
     """
     kept: list[Window | None] = list(windows)
     for giving in (VALIDATION, TRAIN):
@@ -151,10 +153,11 @@ def _largest_outside(window: Window, forbidden: Sequence[Window]) -> Window | No
     stops_row = sorted({window.stop_row, *(f.row for f in forbidden)})
     starts_col = sorted({window.col, *(f.stop_col for f in forbidden)})
     stops_col = sorted({window.stop_col, *(f.col for f in forbidden)})
+    least_height, least_width = (min(side, _SHORTEST_SIDE) for side in window[2:])
     best, best_area = None, 0
     for row, stop_row, col, stop_col in product(starts_row, stops_row, starts_col, stops_col):
         candidate = Window(row, col, stop_row - row, stop_col - col)
-        if min(candidate.height, candidate.width) < _SHORTEST_SIDE:
+        if candidate.height < least_height or candidate.width < least_width:
             continue
         if candidate.height * candidate.width <= best_area:
             continue

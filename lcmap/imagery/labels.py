@@ -19,7 +19,7 @@ from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk
 from lcmap.nomenclature.library import nomenclature_of
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster, read_valid
+from lcmap.raster.opening import open_raster, read_valid, reading
 from lcmap.raster.windows import Window, iter_blocks
 
 _BLOCK = 2048
@@ -36,9 +36,14 @@ class AlignedLabels:
     codes: xr.DataArray
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Compute a window of class codes, uint8 [h, w], 0 where there is no label."""
+        """Compute a window of class codes, uint8 [h, w], 0 where there is no label.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
         rows, cols = window.slices
-        block = self.codes.isel(y=rows, x=cols).compute(scheduler="synchronous")
+        with reading(self.path):
+            block = self.codes.isel(y=rows, x=cols).compute(scheduler="synchronous")
         values: NDArray[np.uint8] = block.values[0]
         return values
 

@@ -132,7 +132,7 @@ def prepare(
             tiling,
         )
         write_tile_index(index, overwrite=overwrite)
-        _warn_of_lacking_classes(index)
+        _warn_of_lacks(index)
     return Prepared(
         output=os.fspath(output),
         grid=grid,
@@ -290,17 +290,25 @@ def _write(
     return selection.quantiles(), valid_pixels / math.prod(stacked.grid.shape)
 
 
-def _warn_of_lacking_classes(index: TileIndex) -> None:
-    """Say which classes of the image a split has no pixel of: its scores cannot tell of them."""
-    if index.nomenclature is None:
-        return
-    whole = class_counts(index.tiles, index.nomenclature)
+def _warn_of_lacks(index: TileIndex) -> None:
+    """Say which splits have no tile, or no pixel of a class that the image has."""
     for name in SPLITS:
-        counts = class_counts(index.split(name), index.nomenclature)
-        lacking = [
-            item.name
-            for item, n, total in zip(index.nomenclature.classes, counts, whole, strict=True)
-            if total and not n
-        ]
-        if lacking:
-            logger.warning("%s: the %s split has no %s", index.path, name, ", ".join(lacking))
+        tiles = index.split(name)
+        if not tiles:
+            logger.warning(
+                "%s: no tile is left for %s; the image is small for --tile-size %d and --gap %d",
+                index.path,
+                name,
+                index.tile_size,
+                index.gap,
+            )
+        elif index.nomenclature is not None:
+            counts = class_counts(tiles, index.nomenclature)
+            whole = class_counts(index.tiles, index.nomenclature)
+            lacking = [
+                item.name
+                for item, n, total in zip(index.nomenclature.classes, counts, whole, strict=True)
+                if total and not n
+            ]
+            if lacking:
+                logger.warning("%s: the %s split has no %s", index.path, name, ", ".join(lacking))

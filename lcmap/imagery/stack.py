@@ -18,6 +18,7 @@ from lcmap.errors import BandChoiceError, NoOverlapError
 from lcmap.imagery.align import CHUNK, covers, lazily_aligned, overlaps
 from lcmap.imagery.source import Source, coverage_vrt, data_vrt
 from lcmap.raster.grid import Grid
+from lcmap.raster.opening import reading
 from lcmap.raster.windows import Window, iter_blocks
 
 
@@ -44,14 +45,18 @@ class Stack:
         """Compute a window: the image [bands, h, w] and where every band is valid, bool [h, w].
 
         Invalid pixels hold the nodata value in every band, 0 where there is none.
+
+        Raises:
+            NotARasterError: the pixels of a file cannot be read.
         """
         rows, cols = window.slices
         parts, valid = [], np.ones((window.height, window.width), bool)
         for layer in self.layers:
-            part = _computed(layer.data, rows, cols)
+            with reading(layer.shown):
+                part = _computed(layer.data, rows, cols)
+                if layer.coverage is not None:
+                    valid &= _computed(layer.coverage, rows, cols)[0] != 0
             valid &= _valid(part, layer.nodata)
-            if layer.coverage is not None:
-                valid &= _computed(layer.coverage, rows, cols)[0] != 0
             parts.append(part.astype(self.dtype, copy=False))
         image = np.concatenate(parts)
         image[:, ~valid] = 0 if self.nodata is None else self.nodata
@@ -74,6 +79,7 @@ class Stack:
 class Layer:
     """One source on the stack's grid: its bands, and where a mask shows it if that is needed."""
 
+    shown: str
     data: xr.DataArray
     coverage: xr.DataArray | None
     nodata: float | None
@@ -136,7 +142,7 @@ def _layer(source: Source, grid: Grid, resampling: Resampling, whole: bool) -> L
     if source.masked or (source.nodata is None and not whole):
         coverage = lazily_aligned(coverage_vrt(source), source.grid, grid, resampling, nodata=0.0)
     data = lazily_aligned(data_vrt(source), source.grid, grid, resampling, nodata=source.nodata)
-    return Layer(data, coverage, source.nodata)
+    return Layer(source.shown, data, coverage, source.nodata)
 
 
 def _common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | None:

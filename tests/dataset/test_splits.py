@@ -187,6 +187,11 @@ def test_nothing_is_cut_without_a_gap() -> None:
     assert keep_apart(windows, splits, 0) == windows
 
 
+def test_thin_tile_is_cut_along_its_length_alone() -> None:
+    kept = keep_apart([Window(0, 0, 5, 90), Window(0, 90, 5, 9)], np.array([TRAIN, TEST]), 30)
+    assert kept == [Window(0, 0, 5, 60), Window(0, 90, 5, 9)]
+
+
 def test_tile_shut_in_on_all_sides_is_dropped() -> None:
     windows = list(iter_blocks(96, 96, 32))
     splits = np.full(9, TEST)

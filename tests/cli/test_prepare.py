@@ -1,0 +1,494 @@
+"""lcmap prepare, run as a user would; then its outputs are opened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from support import EXAMPLE_DATA, Run, write_raster
+
+from lcmap.dataset.class_shares import class_counts
+from lcmap.dataset.reading import IGNORE, TileReader
+from lcmap.dataset.tile_index import read_tile_index
+from lcmap.nomenclature import load_crosswalk
+from lcmap.raster.classes import read_class_table
+from lcmap.raster.opening import open_raster, read_valid
+from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.windows import Window
+
+Lcmap = Callable[..., Run]
+SHAPE = (150, 100)
+
+
+def noise(bands: int = 4, dtype: str = "uint8") -> NDArray[Any]:
+    return np.random.default_rng(2).integers(0, 250, (bands, *SHAPE)).astype(dtype)
+
+
+def codes() -> NDArray[np.uint8]:
+    return np.random.default_rng(3).integers(0, 20, (1, *SHAPE)).astype("uint8")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return write_raster(tmp_path / "image.tif", noise(), names=("red", "green", "blue", "nir"))
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    return write_raster(tmp_path / "flair.tif", codes(), nodata=0)
+
+
+def read(path: Path) -> NDArray[Any]:
+    with rasterio.open(path) as dataset:
+        values: NDArray[Any] = dataset.read()
+    return values
+
+
+def check_refused(run: Run, code: int, says: str, folder: Path, *kept: str) -> None:
+    """The exit code, one line on standard error, and nothing left of the outputs."""
+    assert run.exit_code == code, run.stderr
+    assert says in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert run.stderr.startswith("lcmap: ")
+    assert not [p.name for p in folder.iterdir() if p.name not in kept]
+
+
+def test_stack_is_the_image_with_its_quantiles(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "-o", out)
+    assert run.exit_code == 0
+    assert "4 bands (red, green, blue, nir), uint8, 100 × 150 px, 100 % valid" in run.stdout
+    with open_raster(out) as dataset:
+        assert np.array_equal(dataset.read(), noise())
+        assert dataset.descriptions == ("red", "green", "blue", "nir")
+        assert dataset.nodata is None
+        assert read_valid(dataset, Window(0, 0, *SHAPE)).all()
+        assert dataset.profile["tiled"]
+        quantiles = read_quantiles(dataset)
+    expected = np.quantile(noise().reshape(4, -1), (0.02, 0.98), axis=1).T
+    assert quantiles is not None
+    assert np.array_equal(quantiles, expected)
+
+
+def test_bands_grids_and_names(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    coarse = write_raster(
+        tmp_path / "coarse.tif", np.full((2, 15, 10), 700, "uint16"), pixel=8.0, names=("B5", "B6")
+    )
+    out = tmp_path / "out.tif"
+    arguments = ["--bands", "nir,B6,1", "--band-names", "a,b,c"]
+    run = lcmap("prepare", image, coarse, *arguments, "-o", out)
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset:
+        assert dataset.descriptions == ("a", "b", "c")
+        assert dataset.dtypes == ("uint16",) * 3
+        assert np.array_equal(dataset.read([1, 3]), noise()[[3, 0]])
+        assert (dataset.read(2) == 700).all()
+
+
+def test_like_brings_onto_another_grid(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    like = write_raster(tmp_path / "like.tif", np.zeros((1, 75, 50), "uint8"), pixel=1.6)
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--like", like, "--resampling", "average", "-o", out)
+    assert run.exit_code == 0
+    means = noise().reshape(4, 75, 2, 50, 2).mean(axis=(2, 4))
+    assert np.abs(read(out) - means).max() <= 0.5
+
+
+def test_labels_and_tiles(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path) -> None:
+    out, index_path = tmp_path / "made" / "stack.tif", tmp_path / "tiles" / "x.tiles.geojson"
+    out.parent.mkdir()
+    index_path.parent.mkdir()
+    run = lcmap(
+        "prepare", image, "--labels", labels, "--crosswalk", "flair19:flair7", "--tiles",
+        index_path, "--tile-size", 32, "--gap", 8, "--block-tiles", 1, "--seed", 5, "-o", out,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    crosswalk = load_crosswalk("flair19:flair7")
+    expected = crosswalk.apply(codes()[0])
+    with open_raster(out.with_name("stack.labels.tif")) as dataset:
+        assert np.array_equal(dataset.read(1), expected)
+        assert dataset.nodata == 0
+        table = read_class_table(dataset)
+    assert table == crosswalk.target.class_table()
+    index = read_tile_index(index_path)
+    assert (index.tile_size, index.gap, index.seed, index.split_method) == (32, 8, 5, "blocks")
+    assert index.nomenclature == crosswalk.target
+    assert {tile.split for tile in index.tiles} == {"train", "validation", "test"}
+    tested = np.zeros(SHAPE, bool)
+    trained = np.zeros(SHAPE, bool)
+    with TileReader(index.nomenclature) as reader:
+        for tile in index.tiles:
+            here = expected[tile.window.slices]
+            assert tile.class_counts == {c: n for c in range(1, 8) if (n := int((here == c).sum()))}
+            assert tile.labelled_share == pytest.approx((here > 0).mean(), abs=1e-6)
+            sample = reader.read(tile)
+            assert np.array_equal(sample.image, noise()[:, *tile.window.slices])
+            assert sample.labels is not None
+            assert np.array_equal(sample.labels == IGNORE, here == 0)
+            (tested if tile.split == "test" else trained)[tile.window.slices] = True
+    grown = np.zeros(SHAPE, bool)
+    for row, col in np.argwhere(tested):
+        grown[max(row - 8, 0) : row + 9, max(col - 8, 0) : col + 9] = True
+    assert trained.any()
+    assert not (trained & grown).any()
+    counts = class_counts(index.tiles, crosswalk.target)
+    assert 0 < counts.sum() < (expected > 0).sum()
+
+
+def test_labels_of_invalid_pixels_do_not_count(lcmap: Lcmap, labels: Path, tmp_path: Path) -> None:
+    values = noise(1, "int16")
+    values[0, :70] = -1
+    image = write_raster(tmp_path / "image.tif", values, nodata=-1)
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--labels", labels, "--nomenclature", "flair19", "-o", out)
+    assert run.exit_code == 0
+    expected = codes()
+    expected[:, :70] = 0
+    assert np.array_equal(read(tmp_path / "out.labels.tif"), expected)
+
+
+def test_tiles_without_labels_are_split_by_area(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    index_path = tmp_path / "x.tiles.geojson"
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--tiles", index_path, "--tile-size", 25, "--gap", 5, "-o", out)
+    assert run.exit_code == 0
+    index = read_tile_index(index_path)
+    assert index.nomenclature is None
+    assert {tile.split for tile in index.tiles} == {"train", "validation", "test"}
+    assert {(tile.labels, tile.labelled_share) for tile in index.tiles} == {(None, 0.0)}
+
+
+def test_random_split_has_no_gap(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    index_path = tmp_path / "x.tiles.geojson"
+    run = lcmap(
+        "prepare", image, "--tiles", index_path, "--tile-size", 20, "--split", "random",
+        "-o", tmp_path / "out.tif",
+    )  # fmt: skip
+    assert run.exit_code == 0
+    index = read_tile_index(index_path)
+    assert sum(t.window.height * t.window.width for t in index.tiles) == SHAPE[0] * SHAPE[1]
+    assert [len(index.split(s)) for s in ("train", "validation", "test")] == [24, 8, 8]
+
+
+def test_same_seed_gives_the_same_files(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    outcomes = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        run = lcmap(
+            "prepare", image, "--labels", labels, "--crosswalk", "flair19:flair7", "--tiles",
+            folder / "t.geojson", "--tile-size", 32, "-o", folder / "out.tif",
+        )  # fmt: skip
+        assert run.exit_code == 0
+        outcomes.append({p.name: p.read_bytes() for p in folder.iterdir()})
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 90), (77, 1), (5, 300), (255, 257)])
+def test_any_size_works(lcmap: Lcmap, tmp_path: Path, shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(6)
+    image = write_raster(tmp_path / "i.tif", random.integers(0, 99, (2, *shape)).astype("uint16"))
+    labels = write_raster(tmp_path / "l.tif", random.integers(1, 19, (1, *shape)).astype("uint8"))
+    out = tmp_path / "out.tif"
+    run = lcmap(
+        "prepare", image, "--labels", labels, "--crosswalk", "flair19:flair7", "--tiles",
+        tmp_path / "t.geojson", "-o", out,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    assert np.array_equal(read(out), read(image))
+    index = read_tile_index(tmp_path / "t.geojson")
+    covered = np.zeros(shape, int)
+    for tile in index.tiles:
+        covered[tile.window.slices] += 1
+    assert covered.max() == 1
+    assert index.split("train")
+
+
+def test_mask_lies_in_the_file_itself(lcmap: Lcmap, tmp_path: Path) -> None:
+    image = write_raster(tmp_path / "image.tif", noise(1))
+    like = write_raster(tmp_path / "like.tif", noise(1), corner=(721_144.0, 6_249_288.0))
+    out = tmp_path / "out.tif"
+    assert lcmap("prepare", image, "--like", like, "-o", out).exit_code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"image.tif", "like.tif", "out.tif"}
+    with open_raster(out) as dataset:
+        valid = read_valid(dataset, Window(0, 0, *SHAPE))
+        assert np.array_equal(dataset.read()[0, valid], noise(1)[0, :, 50:].ravel())
+        quantiles = read_quantiles(dataset)
+    assert valid[:, :50].all()
+    assert not valid[:, 50:].any()
+    assert quantiles is not None
+    assert quantiles[0].tolist() == np.quantile(noise(1)[0, :, 50:], (0.02, 0.98)).tolist()
+
+
+def test_floats_with_nan_keep_exact_quantiles(lcmap: Lcmap, tmp_path: Path) -> None:
+    values = np.random.default_rng(8).normal(0, 1e3, (2, *SHAPE)).astype("float32")
+    values[0, :20] = np.nan
+    image = write_raster(tmp_path / "image.tif", values)
+    out = tmp_path / "out.tif"
+    assert lcmap("prepare", image, "-o", out).exit_code == 0
+    with open_raster(out) as dataset:
+        assert np.isnan(dataset.nodata)
+        quantiles = read_quantiles(dataset)
+    expected = np.quantile(values[:, 20:].reshape(2, -1).astype(float), (0.02, 0.98), axis=1).T
+    assert quantiles is not None
+    np.testing.assert_allclose(quantiles, expected, rtol=1e-14)
+
+
+def test_fourth_band_marked_as_transparency_can_be_named(lcmap: Lcmap, tmp_path: Path) -> None:
+    image = write_raster(tmp_path / "i.tif", noise(), photometric="RGB", alpha="YES")
+    out = tmp_path / "out.tif"
+    for arguments in (["--band-names", "r,g,b,nir"], ["--bands", "1,2,3,4"]):
+        assert lcmap("prepare", image, *arguments, "--overwrite", "-o", out).exit_code == 0
+        assert np.array_equal(read(out), noise())
+    run = lcmap("prepare", image, "--overwrite", "-o", out)
+    assert read(out).shape[0] == 3
+    assert "band 4 is marked as transparency and taken for a mask" in run.stderr
+
+
+LCMAP = [sys.executable, "-c", "from lcmap.cli import main; main()"]
+
+
+@pytest.mark.parametrize("piped", ["cat image.tif | {lcmap} prepare - | cat > out.tif",
+                                   "{lcmap} prepare - < image.tif > out.tif",
+                                   "{lcmap} prepare image.tif > out.tif"])  # fmt: skip
+def test_pipes(image: Path, tmp_path: Path, piped: str) -> None:
+    command = piped.format(lcmap=f"{LCMAP[0]} -c '{LCMAP[2]}'")
+    run = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert np.array_equal(dataset.read(), noise())
+        assert read_quantiles(dataset) is not None
+
+
+def test_missing_file(lcmap: Lcmap, tmp_path: Path) -> None:
+    run = lcmap("prepare", tmp_path / "none.tif", "-o", tmp_path / "out.tif")
+    check_refused(run, 66, "none.tif: no such file", tmp_path)
+
+
+def test_file_that_is_no_raster(lcmap: Lcmap, tmp_path: Path) -> None:
+    (tmp_path / "text.tif").write_text("no raster")
+    run = lcmap("prepare", tmp_path / "text.tif", "-o", tmp_path / "out.tif")
+    check_refused(run, 65, "text.tif: cannot be opened as a raster", tmp_path, "text.tif")
+
+
+def test_truncated_file(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    stack = tmp_path / "stack.tif"
+    lcmap("prepare", image, "-o", stack)
+    for path in (image, stack):
+        path.write_bytes(path.read_bytes()[:-5000])
+        run = lcmap("prepare", path, "-o", tmp_path / "out.tif")
+        check_refused(run, 65, f"{path.name}: ", tmp_path, "image.tif", "stack.tif")
+        assert "whole" in run.stderr or "truncated" in run.stderr
+
+
+def test_gap_that_swallows_a_split_is_said(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    arguments = ["--tiles", tmp_path / "t.geojson", "--tile-size", 16, "--gap", 40]
+    run = lcmap("prepare", image, *arguments, "-o", tmp_path / "out.tif")
+    assert run.exit_code == 0
+    says = "no tile is left for validation; the image is small for --tile-size 16 and --gap 40"
+    assert says in run.stderr
+
+
+def test_damaged_block_leaves_nothing(lcmap: Lcmap, tmp_path: Path) -> None:
+    image = write_raster(tmp_path / "image.tif", noise(), compress="deflate")
+    content = bytearray(image.read_bytes())
+    with rasterio.open(image) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_0_1", dm="TIFF", bidx=1))
+    content[offset : offset + 60] = bytes(60)
+    image.write_bytes(content)
+    run = lcmap("prepare", image, "-o", tmp_path / "out.tif")
+    check_refused(run, 65, "image.tif: its pixels cannot be read", tmp_path, "image.tif")
+
+
+def test_unknown_label_codes(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--labels", labels, "--nomenclature", "flair7", "-o", out)
+    says = "flair.tif: holds label codes that flair7 does not have: 8, 9, 10, 11"
+    check_refused(run, 65, says, tmp_path, "image.tif", "flair.tif")
+
+
+def test_no_crs(lcmap: Lcmap, tmp_path: Path) -> None:
+    image = write_raster(tmp_path / "image.tif", noise(), epsg=None)
+    run = lcmap("prepare", image, "-o", tmp_path / "out.tif")
+    says = "image.tif: has no coordinate reference system"
+    check_refused(run, 65, says, tmp_path, "image.tif")
+
+
+def test_no_overlap(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    far = write_raster(tmp_path / "far.tif", codes(), corner=(100_000.0, 6_000_000.0))
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--like", far, "-o", out)
+    check_refused(run, 65, "image.tif: covers no ground", tmp_path, "image.tif", "far.tif")
+    run = lcmap("prepare", image, "--labels", far, "--nomenclature", "flair19", "-o", out)
+    check_refused(run, 65, "far.tif: covers no ground", tmp_path, "image.tif", "far.tif")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_all_nodata(lcmap: Lcmap, tmp_path: Path, dtype: str) -> None:
+    image = write_raster(tmp_path / "image.tif", np.zeros((1, 9, 9), dtype), nodata=0)
+    run = lcmap("prepare", image, "-o", tmp_path / "out.tif")
+    check_refused(run, 65, "image.tif: no pixel is valid", tmp_path, "image.tif")
+
+
+def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    empty = write_raster(tmp_path / "empty.tif", np.zeros((1, *SHAPE), "uint8"))
+    run = lcmap(
+        "prepare", image, "--labels", empty, "--nomenclature", "flair19", "-o", tmp_path / "out.tif"
+    )
+    says = "empty.tif: has no label where the image is valid"
+    check_refused(run, 65, says, tmp_path, "image.tif", "empty.tif")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--bands", "5"], "5: no such band; there are: 1 red, 2 green, 3 blue, 4 nir"),
+        (["--band-names", "a,b"], "--band-names: names 2 band(s) of 4"),
+        (["--crosswalk", "flair19:flair7"], "say what --labels are"),
+        (["--labels", "flair.tif"], "flair.tif: does not say what its codes mean"),
+        (["--labels", "flair.tif", "--crosswalk", "a:b"], "no built-in crosswalk has this name"),
+        (["--tiles", "-"], "paths are relative"),
+        (["--tiles", "t.geojson", "--tile-size", "4"], "--tile-size: 4 px is too small"),
+        (["--tiles", "t.geojson", "--gap", "-1"], "--gap: is negative"),
+        (["--tiles", "t.geojson", "--block-tiles", "0"], "--block-tiles: is below 1"),
+        (
+            ["--tiles", "t.geojson", "--block-tiles", "2", "--split", "random"],
+            "--block-tiles: goes with --split blocks",
+        ),
+    ],
+)
+def test_options_that_make_no_sense(
+    lcmap: Lcmap,
+    image: Path,
+    labels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = lcmap("prepare", image, *arguments, "-o", tmp_path / "out.tif")
+    check_refused(run, 2, says, tmp_path, image.name, labels.name)
+
+
+@pytest.mark.parametrize("option", ["--tiles", "--labels"])
+def test_what_lies_beside_the_stack_takes_a_stack_that_is_a_file(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path, option: str
+) -> None:
+    run = lcmap(
+        "prepare", image, option, labels if option == "--labels" else tmp_path / "t.geojson"
+    )
+    check_refused(run, 2, "standard output; -o FILE", tmp_path, image.name, labels.name)
+
+
+def test_outputs_are_not_replaced_unasked(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    for name in ("out.tif", "out.labels.tif", "t.geojson"):
+        (tmp_path / name).write_text("precious")
+        arguments = ["--labels", labels, "--nomenclature", "flair19", "--tiles"]
+        run = lcmap(
+            "prepare", image, *arguments, tmp_path / "t.geojson", "-o", tmp_path / "out.tif"
+        )
+        check_refused(run, 73, f"{name}: exists already", tmp_path, image.name, labels.name, name)
+        assert (tmp_path / name).read_text() == "precious"
+        (tmp_path / name).unlink()
+
+
+def test_labels_are_not_replaced_by_those_made_from_them(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    labels = write_raster(tmp_path / "out.labels.tif", codes())
+    run = lcmap(
+        "prepare", image, "--labels", labels, "--nomenclature", "flair19", "--overwrite",
+        "-o", tmp_path / "out.tif",
+    )  # fmt: skip
+    check_refused(run, 2, "would be replaced", tmp_path, image.name, labels.name)
+    assert np.array_equal(read(labels), codes())
+
+
+def test_standard_input_can_be_one_image_only(lcmap: Lcmap, tmp_path: Path) -> None:
+    run = lcmap("prepare", "-", "-", "-o", tmp_path / "out.tif")
+    check_refused(run, 2, "standard input: can be one image only", tmp_path)
+
+
+def test_example_zone_gets_tiles_of_every_split(lcmap: Lcmap, tmp_path: Path) -> None:
+    image = next(iter(sorted(EXAMPLE_DATA.glob("*rgbn.tif"))), None)
+    assert image is not None
+    labels = image.with_name(image.name.replace("rgbn", "labels"))
+    run = lcmap(
+        "prepare", image, "--labels", labels, "--crosswalk", "flair19:flair7", "--tiles",
+        tmp_path / "t.geojson", "--tile-size", 64, "--gap", 16, "-o", tmp_path / "out.tif",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.count == 4
+    features = json.loads((tmp_path / "t.geojson").read_text())["features"]
+    assert {f["properties"]["split"] for f in features} == {"train", "validation", "test"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("gsd", ["0.8m", "1.6m"])
+def test_every_class_is_in_every_split_over_the_zones(
+    lcmap: Lcmap, data_folder: Path, tmp_path: Path, gsd: str
+) -> None:
+    totals = {split: np.zeros(7, np.int64) for split in ("train", "validation", "test")}
+    for zone in (0, 1, 2, 4, 5):
+        index_path = tmp_path / f"{zone}.geojson"
+        run = lcmap(
+            "prepare", data_folder / f"flair/zone{zone}_{gsd}_rgbn.tif",
+            "--labels", data_folder / f"flair/zone{zone}_0.8m_labels.tif",
+            "--crosswalk", "flair19:flair7", "--tiles", index_path, "-o", tmp_path / f"{zone}.tif",
+        )  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        index = read_tile_index(index_path)
+        assert index.nomenclature is not None
+        for split, counts in totals.items():
+            counts += class_counts(index.split(split), index.nomenclature)  # type: ignore[arg-type]
+    for counts in totals.values():
+        assert (counts > 0).all()
+
+
+@pytest.mark.data
+def test_berlin_on_one_grid(lcmap: Lcmap, data_folder: Path, tmp_path: Path) -> None:
+    fine, coarse = data_folder / "berlin/vhr_36.tif", data_folder / "berlin/s2like_30m.tif"
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", fine, coarse, "--resampling", "bilinear", "-o", out)
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset, rasterio.open(fine) as first:
+        assert dataset.count == 14
+        assert dataset.dtypes[0] == "int16"
+        assert dataset.transform == first.transform
+        valid = read_valid(dataset, Window(0, 0, dataset.height, dataset.width))
+        assert np.array_equal(dataset.read(1)[valid], first.read(1)[valid])
+        # the red bands of both sensors show the same ground
+        red, coarse_red = dataset.read([3, 7])
+    assert np.corrcoef(red[valid], coarse_red[valid])[0, 1] > 0.6
+
+
+@pytest.mark.data
+def test_slovenia_bands_by_name(lcmap: Lcmap, data_folder: Path, tmp_path: Path) -> None:
+    folder = data_folder / "sentinel2_slovenia"
+    out = tmp_path / "out.tif"
+    run = lcmap(
+        "prepare", folder / "s2_l1c_2.tif", "--bands", "B04,B03,B02,B08",
+        "--band-names", "red,green,blue,nir", "-o", out,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset, rasterio.open(folder / "s2_l1c_2.tif") as whole:
+        places = [whole.descriptions.index(name) + 1 for name in ("B04", "B03", "B02", "B08")]
+        assert np.array_equal(dataset.read(), whole.read(places))
+        assert dataset.descriptions == ("red", "green", "blue", "nir")
