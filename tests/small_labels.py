@@ -30,6 +30,7 @@ def label_writer(folder: Path) -> WriteLabels:
         nodata: float | None = 0,
         classes: Nomenclature | None = None,
         transform: rasterio.Affine | None = None,
+        compress: str | None = None,
     ) -> Path:
         array = np.asarray(codes)
         path = folder / name
@@ -45,6 +46,7 @@ def label_writer(folder: Path) -> WriteLabels:
             crs=CRS.from_string(crs) if crs else None,
             transform=transform or rasterio.Affine(gsd, 0, west, 0, -gsd, north),
             nodata=nodata,
+            compress=compress,
         ) as dataset:
             dataset.write(array, 1)
             if classes:

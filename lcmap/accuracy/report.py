@@ -1,4 +1,26 @@
-"""What a scoring run found, and its JSON and CSV forms."""
+"""What a scoring run found, and its JSON and CSV forms.
+
+The JSON, version 1. A figure is {"value", "low", "high"}, fractions; null where undefined, and
+low and high null without intervals.
+
+    format, version, lcmap_version     "lcmap-score", 1 and the version that wrote it
+    nomenclature                       in full, as its TOML file; K classes in order
+    only_classes                       codes that --classes chose, or null
+    references, tiles, split           files; split null without a tile index
+    reference_crosswalk                "source:target" or null
+    pixels                             scored, not_covered, left_out_unclassified
+    bootstrap                          replicates, level (%), block (px), blocks, seed; or null
+    maps                               one for each map, in order:
+        name, files, crosswalk         what was scored
+        without_source                 codes that no class of the map's own leads to
+        unclassified                   scored pixels without a class
+        overall                        figures miou, oa, kappa, mf1
+        classes                        code, name, short, pixels in reference and predicted, and
+                                       figures iou, precision, recall, f1
+        confusion                      K rows (reference) of K + 1 counts, unclassified last
+        difference                     null for the first map; else minus (the first map's name),
+                                       overall and classes (by code) with figures
+"""
 
 from __future__ import annotations
 

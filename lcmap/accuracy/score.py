@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _READ = 1024
 _CACHE_MEGABYTES = 256
-"""GDAL's own limit is a share of the machine's memory; this holds the rows read of a few wide files."""
+"""GDAL's own limit is a share of the machine's memory; this holds the rows of a few wide files."""
 _FEW_BLOCKS = 20
 _LARGEST_MARGINS = 1 << 28
 
@@ -170,6 +170,7 @@ class _Counting:
         self._block = block
         self._tally = tally
         self._allow_vrt = allow_vrt
+        self._described: set[str] = set()
         self._step = block * max(1, _READ // block) if block <= _READ else _READ
 
     def run(self, indexes: Sequence[TileIndex], split: str, progress: Progress) -> None:
@@ -217,9 +218,10 @@ class _Counting:
                         "%s is left out: %s does not cover it", reference.shown, source.name
                     )
                 return None
-            for part in found.parts:
-                if line := describe_resampling(part, reference):
-                    logger.info("%s", line)
+            lines = filter(None, (describe_resampling(part, reference) for part in found.parts))
+            if source.name not in self._described and (line := next(lines, "")):
+                self._described.add(source.name)
+                logger.info("%s", line)
             maps.append(found)
         return maps
 

@@ -136,10 +136,6 @@ def command(
 
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
-
-        lcmap score spot.tif s2.tif fusion.tif --reference ref.tif --tiles t.geojson
-        lcmap score six.tif eighteen.tif --reference ref.tif --crosswalk topo18:topo6
-        lcmap score maps/ --reference labels/ --reference-crosswalk flair19:flair7 --json
     """
     from lcmap.accuracy.score import score
     from lcmap.accuracy.tables import plain_text
@@ -193,13 +189,7 @@ def _rich(report: Report, *, matrix: bool) -> Any:
 
     shown: list[Any] = []
     for table in tables(report, matrix=matrix):
-        rich_table = Table(
-            title=Text(table.title, style="bold"),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
+        rich_table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         for number, heading in enumerate(table.header):
             rich_table.add_column(
                 Text(heading), justify="right" if number else "left", no_wrap=True
@@ -207,5 +197,5 @@ def _rich(report: Report, *, matrix: bool) -> Any:
         for group in table.groups:
             for row in group:
                 rich_table.add_row(*map(Text, row), end_section=row is group[-1])
-        shown.append(rich_table)
+        shown += [Text(table.title, style="bold"), rich_table]
     return Group(*shown, *(Text(line, style="dim") for line in notes(report)))

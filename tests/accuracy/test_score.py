@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 from small_labels import WriteLabels
@@ -21,6 +22,7 @@ from lcmap.errors import (
     NoLabelledPixelError,
     NomenclatureMismatchError,
     NoOverlapError,
+    NotARasterError,
     OutputExistsError,
     UnknownLabelError,
     UsageError,
@@ -239,6 +241,21 @@ def test_another_grid_is_said(write_labels: WriteLabels, caplog: pytest.LogCaptu
     assert "coarse.tif is on another grid" in caplog.text
     blown_up = codes(1, shape=(9, 7)).repeat(10, axis=0).repeat(10, axis=1)
     assert report.maps[0].matrix.tolist() == expected_matrix(codes(0), blown_up)
+
+
+@pytest.mark.parametrize("damaged", ["map.tif", "ref.tif"])
+def test_pixels_that_cannot_be_read_are_blamed_on_their_file(
+    write_labels: WriteLabels, damaged: str
+) -> None:
+    paths = [write_labels(name, codes(0), compress="deflate") for name in ("map.tif", "ref.tif")]
+    path = paths[0].parent / damaged
+    with rasterio.open(path) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1))
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 200] = b"\xff" * 200
+    path.write_bytes(data)
+    with pytest.raises(NotARasterError, match=rf"{damaged}: its pixels cannot be read"):
+        score(paths[:1], paths[1:], nomenclature="topo6")
 
 
 @pytest.mark.parametrize("which", ["map.tif", "ref.tif"])
