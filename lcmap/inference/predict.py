@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from lcmap.inference.source import ImageSource, TilePixels, quantiles_of
 from lcmap.inference.tiling import Tile, iter_tiles
 from lcmap.inference.verify import Verification, other_tiles, verify
 from lcmap.model_file import check_image, read_model
+from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
 from lcmap.raster.grid import Grid
@@ -137,52 +138,22 @@ def predict(
             tmpdir=tmpdir,
             tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
         )
-        land_cover = stack.enter_context(
-            create(
-                output,
-                count=1,
-                dtype="uint8",
-                nodata=0,
-                classes=metadata.nomenclature.class_table(),
-                overviews=True,
-                cog=cog,
-            )
+        written = _create_layers(
+            stack, create, metadata.nomenclature, output, confidence, probabilities, cog=cog
         )
-        written = [
-            _Layer(output, land_cover, partial(layers.codes, nomenclature=metadata.nomenclature))
-        ]
-        if confidence is not None:
-            raster = create(
-                confidence, count=1, dtype="uint8", nodata=0, overviews=True, cog=cog,
-                band_names=["confidence (%)"],
-            )  # fmt: skip
-            opened = stack.enter_context(raster)
-            written.append(_Layer(confidence, opened, layers.confidence_percent))
-        if probabilities is not None:
-            raster = create(
-                probabilities, count=len(metadata.nomenclature), dtype="float32", nodata=np.nan,
-                cog=cog, band_names=[c.name for c in metadata.nomenclature.classes],
-            )  # fmt: skip
-            opened = stack.enter_context(raster)
-            written.append(_Layer(probabilities, opened, layers.class_probabilities))
         if verified:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir))
-            path = Path(folder) / "winner.tif"
-            winner = stack.enter_context(create(path, count=1, dtype="float32", nodata=np.nan))
-            written.append(_Layer(path, winner, layers.winning_probability))
+            path = Path(folder) / "winning-probability.tif"
+            raster = stack.enter_context(create(path, count=1, dtype="float32", nodata=np.nan))
+            written.append(_Layer(path, raster, layers.winning_probability))
 
         tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
         mapped = _predict_tiles(list(iter_tiles(*tiling)), source, predictor, written, progress)
         verification = None
         if verified:
-            # the two have to be on disk before they can be read
-            land_cover.close()
-            winner.close()
-            with rasterio.open(land_cover.name) as first, rasterio.open(winner.name) as its:
-                verification = verify(
-                    other_tiles(*tiling), source, predictor, metadata.nomenclature, first, its,
-                    progress,
-                )  # fmt: skip
+            verification = _verify_layers(
+                other_tiles(*tiling), source, predictor, metadata.nomenclature, written, progress
+            )
             logger.info("verified: %s", verification)
             if not verification.passed:
                 raise _not_verified(model, verification)
@@ -191,6 +162,34 @@ def predict(
     if qml:
         write_style_files(output, metadata.nomenclature.class_table())
     return PredictReport(grid.height * grid.width, mapped, verification)
+
+
+def _create_layers(
+    stack: ExitStack,
+    create: Callable[..., AbstractContextManager[Any]],
+    nomenclature: Nomenclature,
+    output: Pathlike,
+    confidence: Pathlike | None,
+    probabilities: Pathlike | None,
+    *,
+    cog: bool,
+) -> list[_Layer]:
+    """Create the rasters that were asked for, the map first; they become files with the stack."""
+
+    def layer(path: Pathlike, values: Callable[[Prediction], Any], **profile: Any) -> _Layer:
+        return _Layer(path, stack.enter_context(create(path, cog=cog, **profile)), values)
+
+    byte = {"count": 1, "dtype": "uint8", "nodata": 0, "overviews": True}
+    codes = partial(layers.codes, nomenclature=nomenclature)
+    created = [layer(output, codes, classes=nomenclature.class_table(), **byte)]
+    if confidence is not None:
+        names = ["confidence (%)"]
+        created.append(layer(confidence, layers.confidence_percent, band_names=names, **byte))
+    if probabilities is not None:
+        names = [land_cover.name for land_cover in nomenclature.classes]
+        floats = {"count": len(nomenclature), "dtype": "float32", "nodata": np.nan}
+        created.append(layer(probabilities, layers.class_probabilities, band_names=names, **floats))
+    return created
 
 
 def _predict_tiles(
@@ -218,6 +217,23 @@ def _predict_tiles(
 
     overlapped(tiles, source.read, compute, write)
     return mapped
+
+
+def _verify_layers(
+    tiles: Sequence[Tile],
+    source: ImageSource,
+    predictor: Predictor,
+    nomenclature: Nomenclature,
+    written: Sequence[_Layer],
+    progress: Progress,
+) -> Verification:
+    """Compare the first layer (codes) and the last (the winner's probability) with other tiles."""
+    first, last = written[0].raster, written[-1].raster
+    # what is compared is what the files hold
+    first.close()
+    last.close()
+    with rasterio.open(first.name) as land_cover, rasterio.open(last.name) as probability:
+        return verify(tiles, source, predictor, nomenclature, land_cover, probability, progress)
 
 
 def _check_outputs(
