@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from lcmap import __version__
+from lcmap.cli import predict, prepare, rasterize_ref, score, train
+from lcmap.cli.examples import EXIT_CODES, epilog
 
-COMMANDS = ("rasterize-ref", "prepare", "train", "predict", "score")
-
-EPILOG = (
-    "Exit codes: 0 done; 1 a bug; 2 usage; 65 bad data; 66 no input; 73 cannot write; "
-    "75 locked, try again; 130 interrupted."
-)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "rasterize-ref": rasterize_ref.command,
+    "prepare": prepare.command,
+    "train": train.command,
+    "predict": predict.command,
+    "score": score.command,
+}
 
 app = typer.Typer(
     name="lcmap",
@@ -23,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=EPILOG,
+    epilog=EXIT_CODES,
 )
 
 
@@ -49,10 +51,8 @@ def lcmap(
     """
 
 
-for _name in COMMANDS:
-    _module = f"lcmap.cli.{_name.replace('-', '_')}"
-    if importlib.util.find_spec(_module):
-        app.command(_name, epilog=EPILOG)(importlib.import_module(_module).command)
+for _name, _command in COMMANDS.items():
+    app.command(_name, epilog=epilog(_name))(_command)
 
 
 def main() -> None:

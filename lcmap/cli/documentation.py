@@ -7,62 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import typer
 import typer.main
 from typer._completion_shared import get_completion_script
 
 from lcmap import __version__
-from lcmap.cli import EPILOG, app
+from lcmap.cli import app
+from lcmap.cli.examples import EXAMPLES, EXIT_CODES
 
 SUMMARY = "land-cover maps from metric satellite imagery"
-
-EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
-    "rasterize-ref": (
-        (
-            "Burn BD TOPO and RPG to labels on the grid of an image:",
-            "lcmap rasterize-ref bdtopo.gpkg rpg.gpkg --rules bdtopo-topo6 "
-            "--like spot.tif -o ref.tif",
-        ),
-    ),
-    "prepare": (
-        (
-            "Stack an image with its labels and cut it into tiles with a split:",
-            "lcmap prepare spot.tif --labels ref.tif --nomenclature topo6 "
-            "--tiles spot.tiles.geojson -o spot.stack.tif",
-        ),
-        (
-            "Labels of another nomenclature, through a crosswalk:",
-            "lcmap prepare zone0.tif --labels flair.tif --crosswalk flair19:flair7 "
-            "--tiles zone0.tiles.geojson -o zone0.stack.tif",
-        ),
-    ),
-    "train": (
-        (
-            "Train on two images for an hour:",
-            "lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 60 --seed 0",
-        ),
-    ),
-    "predict": (
-        (
-            "A map with its confidence, checked for seams:",
-            "lcmap predict spot.stack.tif -m model.onnx -o map.tif --confidence conf.tif --verify",
-        ),
-        (
-            "In a pipe:",
-            "lcmap prepare spot.tif | lcmap predict - -m model.onnx | "
-            "lcmap score - --reference ref.tif",
-        ),
-    ),
-    "score": (
-        (
-            "Two maps side by side on the test split:",
-            "lcmap score map.tif other.tif --reference ref.tif --tiles t.geojson --split test",
-        ),
-        (
-            "A map of 18 classes scored in 6 (the paper's table 3):",
-            "lcmap score map18.tif --reference ref6.tif --crosswalk topo18:topo6 --json -",
-        ),
-    ),
-}
 
 COMPLETION_FILES = {"bash": "lcmap.bash", "zsh": "_lcmap", "fish": "lcmap.fish"}
 
@@ -101,34 +54,31 @@ def _main_page(group: Any, commands: dict[str, Any]) -> str:
     ]
     for name, command in commands.items():
         lines += [".TP", f"\\fBlcmap\\-{_escape(name)}\\fR(1)", _escape(_first_sentence(command))]
-    lines += [".SH OPTIONS", *_options(group)]
-    lines += [".SH EXIT STATUS", _escape(EPILOG)]
+    lines += [".SH OPTIONS", *_parameters(group, "option")]
+    lines += [".SH EXIT STATUS", _escape(EXIT_CODES)]
     pages = ", ".join(f"\\fBlcmap\\-{_escape(name)}\\fR(1)" for name in commands)
     return "\n".join([*lines, ".SH SEE ALSO", pages]) + "\n"
 
 
 def _command_page(name: str, command: Any, others: list[str]) -> str:
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    usage = " ".join(_argument_usage(p) for p in arguments)
+    context = typer.Context(command)
+    usage = " ".join(command.collect_usage_pieces(context))
     lines = [
         *_header(f"lcmap-{name}", _first_sentence(command).rstrip(".")),
         ".SH SYNOPSIS",
         f".B lcmap {_escape(name)}",
-        _escape(f"[OPTIONS] {usage}".strip()),
+        _escape(usage),
         ".SH DESCRIPTION",
         *_paragraphs(command.help),
     ]
+    arguments = _parameters(command, "argument")
     if arguments:
-        lines.append(".SH ARGUMENTS")
-        for argument in arguments:
-            lines += [".TP", f"\\fI{_escape(_argument_usage(argument))}\\fR"]
-            lines.append(_escape(_one_line(argument.help or "")))
-    lines += [".SH OPTIONS", *_options(command)]
-    lines += [".SH EXIT STATUS", _escape(EPILOG)]
-    if name in EXAMPLES:
-        lines.append(".SH EXAMPLES")
-        for title, example in EXAMPLES[name]:
-            lines += [".PP", _escape(title), ".PP", ".nf", ".RS", _escape(example), ".RE", ".fi"]
+        lines += [".SH ARGUMENTS", *arguments]
+    lines += [".SH OPTIONS", *_parameters(command, "option")]
+    lines += [".SH EXIT STATUS", _escape(EXIT_CODES)]
+    lines.append(".SH EXAMPLES")
+    for title, example in EXAMPLES[name]:
+        lines += [".PP", _escape(title), ".PP", ".nf", ".RS", _escape(example), ".RE", ".fi"]
     pages = ", ".join(f"\\fBlcmap\\-{_escape(other)}\\fR(1)" for other in others)
     return "\n".join([*lines, ".SH SEE ALSO", f"\\fBlcmap\\fR(1), {pages}"]) + "\n"
 
@@ -141,41 +91,16 @@ def _header(name: str, summary: str) -> list[str]:
     ]
 
 
-def _options(command: Any) -> list[str]:
+def _parameters(command: Any, kind: str) -> list[str]:
+    """Return the arguments or options of a command as its own help words them."""
+    context = typer.Context(command)
     lines: list[str] = []
-    for option in command.params:
-        if option.param_type_name != "option" or getattr(option, "hidden", False):
-            continue
-        names = ", ".join(f"\\fB{_escape(o)}\\fR" for o in (*option.opts, *option.secondary_opts))
-        metavar = "" if option.is_flag else f" \\fI{_escape(_metavar(option))}\\fR"
-        lines += [".TP", names + metavar, _escape(_one_line(option.help or "") + _default(option))]
-    lines += [".TP", "\\fB\\-h\\fR, \\fB\\-\\-help\\fR", "Show the help and exit."]
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if parameter.param_type_name == kind and record:
+            usage, text = record
+            lines += [".TP", f"\\fB{_escape(usage)}\\fR", _escape(_one_line(text))]
     return lines
-
-
-def _metavar(option: Any) -> str:
-    choices = getattr(option.type, "choices", None)
-    if option.metavar:
-        return str(option.metavar)
-    return "|".join(str(c) for c in choices) if choices else option.type.name.upper()
-
-
-def _argument_usage(argument: Any) -> str:
-    name = argument.metavar or argument.name.upper()
-    return f"{name}..." if argument.nargs == -1 and not name.endswith("...") else str(name)
-
-
-def _default(option: Any) -> str:
-    default = option.default
-    if callable(default):
-        return ""
-    if option.required:
-        return " [required]"
-    if option.is_flag or default in (None, "", (), []):
-        return ""
-    if isinstance(default, list | tuple):
-        default = ", ".join(str(d) for d in default)
-    return f" [default: {getattr(default, 'value', default)}]"
 
 
 def _first_sentence(command: Any) -> str:

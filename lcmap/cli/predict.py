@@ -80,8 +80,6 @@ def command(
     The image needs the bands, data type and ground sampling distance that the model was trained
     on. It is scaled by its own 2 % and 98 % quantiles, which lcmap prepare writes into it; an
     image without them is read twice. Pixels without data in any band become 0.
-
-        lcmap predict spot.stack.tif -m model.onnx -o map.tif --confidence confidence.tif
     """
     from lcmap.inference.predict import predict
 

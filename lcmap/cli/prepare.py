@@ -19,7 +19,7 @@ def command(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...",
+            metavar="IMAGE",
             help="Images, or files of single bands, on any grids; - is standard input.",
             show_default=False,
         ),

@@ -15,7 +15,7 @@ def command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Vector files (GeoPackage, shapefile, GeoJSON, FlatGeobuf), folders of them, or "
             "FILE:LAYER for one layer of a file.",
             show_default=False,

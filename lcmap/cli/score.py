@@ -18,7 +18,7 @@ def command(
     maps: Annotated[
         list[str],
         typer.Argument(
-            metavar="MAP...",
+            metavar="MAP",
             help="Maps to compare, side by side; - is standard input. A folder or a quoted "
             "pattern is one map in several parts.",
             show_default=False,

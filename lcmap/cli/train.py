@@ -15,7 +15,7 @@ def command(
     tiles: Annotated[
         list[Path],
         typer.Argument(
-            metavar="TILES...",
+            metavar="TILES",
             help="Tile indexes made by lcmap prepare --tiles, in one nomenclature.",
             show_default=False,
         ),
@@ -84,8 +84,6 @@ def command(
     The model with the best mIoU on the validation tiles is kept and written as ONNX, once
     onnxruntime agrees with PyTorch on it. Beside it lie the curves (.curves.csv, .curves.png)
     and, until the run has ended, its checkpoint (.checkpoint.pt), from which --resume goes on.
-
-        lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 10
     """
     from lcmap.training.train import train
 

@@ -48,7 +48,7 @@ def test_every_command_and_option_is_documented(name: str, lcmap) -> None:
         for option in parameter.opts:
             if option.startswith("-"):
                 assert option in shown
-                assert f"\\fB{option}\\fR" in page
+                assert option in page
     assert name in EXAMPLES
 
 
@@ -110,7 +110,7 @@ def test_bash_completes_a_subcommand() -> None:
 def test_man_pages_are_clean_roff() -> None:
     for page in (PROJECT / "man").iterdir():
         done = subprocess.run(
-            ["groff", "-man", "-Tutf8", "-ww", "-K", "utf8", str(page)],
+            ["groff", "-man", "-Tutf8", "-ww", "-K", "utf8", "-P-cbu", str(page)],
             capture_output=True,
             text=True,
         )

@@ -1,0 +1,76 @@
+"""Examples and exit codes, as the help of each command and its man page end with them."""
+
+from __future__ import annotations
+
+import textwrap
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a bug; 2 usage; 65 bad data; 66 no input; 73 cannot write; "
+    "75 locked, try again; 130 interrupted."
+)
+
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "rasterize-ref": (
+        (
+            "Burn BD TOPO and RPG to labels on the grid of an image:",
+            "lcmap rasterize-ref bdtopo.gpkg rpg.gpkg --rules bdtopo-topo6 "
+            "--like spot.tif -o ref.tif",
+        ),
+    ),
+    "prepare": (
+        (
+            "Stack an image with its labels and cut it into tiles with a split:",
+            "lcmap prepare spot.tif --labels ref.tif --nomenclature topo6 "
+            "--tiles spot.tiles.geojson -o spot.stack.tif",
+        ),
+        (
+            "Labels of another nomenclature, through a crosswalk:",
+            "lcmap prepare zone0.tif --labels flair.tif --crosswalk flair19:flair7 "
+            "--tiles zone0.tiles.geojson -o zone0.stack.tif",
+        ),
+    ),
+    "train": (
+        (
+            "Train on two images for an hour:",
+            "lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 60 --seed 0",
+        ),
+    ),
+    "predict": (
+        (
+            "A map with its confidence, checked for seams:",
+            "lcmap predict spot.stack.tif -m model.onnx -o map.tif --confidence conf.tif --verify",
+        ),
+        (
+            "In a pipe:",
+            "lcmap prepare spot.tif | lcmap predict - -m model.onnx | "
+            "lcmap score - --reference ref.tif",
+        ),
+    ),
+    "score": (
+        (
+            "Two maps side by side on the test split:",
+            "lcmap score map.tif other.tif --reference ref.tif --tiles t.geojson --split test",
+        ),
+        (
+            "A map of 18 classes scored in 6 (the paper's table 3):",
+            "lcmap score map18.tif --reference ref6.tif --crosswalk topo18:topo6 --json",
+        ),
+        (
+            "Folders of maps and labels, pooled:",
+            "lcmap score maps/ --reference labels/ --reference-crosswalk flair19:flair7",
+        ),
+    ),
+}
+
+
+def epilog(name: str) -> str:
+    """Return what the help of a command ends with: its examples and the exit codes."""
+    paragraphs = []
+    for title, example in EXAMPLES[name]:
+        lines = textwrap.wrap(
+            example, 72, break_long_words=False, break_on_hyphens=False, subsequent_indent="  "
+        )
+        # the mark keeps the lines as they are
+        command = " \\\n".join(f"  {line}" for line in lines)
+        paragraphs.append(f"\b\n{title}\n{command}")
+    return "\n\n".join([*paragraphs, EXIT_CODES])
