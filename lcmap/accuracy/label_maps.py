@@ -25,7 +25,7 @@ from lcmap.errors import (
     NotLabelsError,
 )
 from lcmap.nomenclature import as_codes
-from lcmap.raster.grid import Grid
+from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.windows import Window
 
@@ -203,7 +203,7 @@ def _nearest(
 
 
 def _place(part: LabelRaster, reference: LabelRaster) -> _Placement:
-    if part.grid.crs != reference.grid.crs:
+    if not same_crs(part.grid.crs, reference.grid.crs):
         raise CrsMismatchError(
             part.shown,
             f"is in {_crs_name(part.grid)}, the reference {reference.shown} in "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lcmap.accuracy.label_maps import LabelRaster
 from lcmap.dataset.tile_index import Tile, TileIndex
-from lcmap.raster.grid import Grid
+from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 
@@ -50,7 +50,7 @@ def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | No
 
     None where there are none, or where the grids are in different CRS.
     """
-    if source.crs != target.crs:
+    if not same_crs(source.crs, target.crs):
         return None
     place = ~target.transform @ source.transform
     (left, top), (right, bottom) = (

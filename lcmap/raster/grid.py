@@ -84,7 +84,7 @@ class Grid:
 
     def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Tell whether both grids have the same CRS, size and pixels, to a fraction of a pixel."""
-        if self.shape != other.shape or self.crs != other.crs:
+        if self.shape != other.shape or not same_crs(self.crs, other.crs):
             return False
         inverse = ~self.transform
         for col, row in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height)):
@@ -92,3 +92,15 @@ class Grid:
             if abs(x - col) > tolerance or abs(y - row) > tolerance:
                 return False
         return True
+
+
+def same_crs(one: CRS | None, other: CRS | None) -> bool:
+    """Tell whether two coordinate reference systems are the same, whoever wrote them down.
+
+    Files older than today's PROJ describe a system without its name or datum ("+proj=lcc …"), which
+    GDAL does not call equal though it knows the EPSG code that both mean.
+    """
+    if one is None or other is None or one == other:
+        return one == other
+    code = one.to_epsg()
+    return code is not None and code == other.to_epsg()

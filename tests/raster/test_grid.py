@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
-from lcmap.raster.grid import Grid
+from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
 
 LAMBERT = CRS.from_epsg(2154)
@@ -59,3 +59,22 @@ def test_matches_to_a_thousandth_of_a_pixel() -> None:
     assert not GRID.matches(drifting)
     assert not GRID.matches(Grid(CRS.from_epsg(32631), GRID.transform, 400, 300))
     assert not GRID.matches(Grid(LAMBERT, GRID.transform, 401, 300))
+
+
+def test_one_crs_written_in_two_ways_is_the_same() -> None:
+    old = CRS.from_proj4(
+        "+proj=lcc +lat_0=46.5 +lon_0=3 +lat_1=49 +lat_2=44 +x_0=700000 +y_0=6600000 "
+        "+ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_defs"
+    )
+    assert old != LAMBERT, "which is why same_crs exists"
+    assert same_crs(old, LAMBERT) and same_crs(LAMBERT, old)
+    assert Grid(old, GRID.transform, 400, 300).matches(GRID)
+    assert not same_crs(LAMBERT, CRS.from_epsg(32631))
+    assert not same_crs(LAMBERT, None)
+    assert same_crs(None, None)
+
+
+def test_two_local_crs_that_no_code_names_are_not_the_same() -> None:
+    one, other = (CRS.from_proj4(f"+proj=tmerc +lon_0={lon} +ellps=GRS80") for lon in (1, 2))
+    assert same_crs(one, one)
+    assert not same_crs(one, other)
