@@ -113,7 +113,7 @@ def open_labels(
             raise NoCrsError(
                 shown,
                 "has no coordinate reference system",
-                "write it in, for example with gdal_edit.py -a_srs EPSG:2154",
+                "assign one, e.g. rio edit-info --crs EPSG:2154",
             )
         yield LabelRaster(path, shown, dataset)
 
@@ -206,16 +206,16 @@ def _place(part: LabelRaster, reference: LabelRaster) -> _Placement:
     if not same_crs(part.grid.crs, reference.grid.crs):
         raise CrsMismatchError(
             part.shown,
-            f"is in {_crs_name(part.grid)}, the reference {reference.shown} in "
-            f"{_crs_name(reference.grid)}",
-            f"reproject one, for example with gdalwarp -r near -t_srs {_crs_name(reference.grid)}",
+            f"is in {_crs_name(part.grid.crs)}, the reference {reference.shown} in "
+            f"{_crs_name(reference.grid.crs)}",
+            "bring it over, e.g. rio warp --resampling nearest --like the reference",
         )
     to_part = ~part.grid.transform @ reference.grid.transform
     if abs(to_part.b) * reference.grid.height > 0.5 or abs(to_part.d) * reference.grid.width > 0.5:
         raise GridMismatchError(
             part.shown,
             f"is rotated against the reference {reference.shown}",
-            "bring both on one grid, for example with gdalwarp -r near",
+            "bring it over, e.g. rio warp --resampling nearest --like the reference",
         )
     return _Placement(to_part.a, to_part.c, to_part.e, to_part.f)
 
@@ -249,8 +249,10 @@ def _pick(part: LabelRaster, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> 
     return codes[np.ix_(rows - row, cols - col)]
 
 
-def _crs_name(grid: Grid) -> str:
-    return str(grid.crs.to_string()) if grid.crs else "no CRS"
+def _crs_name(crs: Any) -> str:
+    """Return the EPSG code of a CRS, else the name that it gives itself."""
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt()).split('"')[1]
 
 
 def open_parts(

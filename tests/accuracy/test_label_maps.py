@@ -172,9 +172,20 @@ def test_another_crs_is_refused_with_the_remedy(write_labels: WriteLabels) -> No
     with (
         open_labels(write_labels("ref.tif", random_codes(2, 2))) as reference,
         open_labels(write_labels("map.tif", random_codes(2, 2), crs="EPSG:32631")) as part,
-        pytest.raises(CrsMismatchError, match=r"map\.tif: is in EPSG:32631, .*ref\.tif.*gdalwarp"),
+        pytest.raises(CrsMismatchError, match=r"map\.tif: is in EPSG:32631, .* in EPSG:2154"),
     ):
         LabelMap([part], reference)
+
+
+def test_a_crs_that_no_code_names_is_shown_in_short(write_labels: WriteLabels) -> None:
+    local = "+proj=tmerc +lon_0=1.234 +ellps=GRS80"
+    with (
+        open_labels(write_labels("ref.tif", random_codes(2, 2))) as reference,
+        open_labels(write_labels("map.tif", random_codes(2, 2), crs=local)) as part,
+        pytest.raises(CrsMismatchError) as caught,
+    ):
+        LabelMap([part], reference)
+    assert "map.tif: is in unknown, the reference" in str(caught.value)
 
 
 def test_a_rotated_map_is_refused(write_labels: WriteLabels) -> None:
