@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from lcmap.raster.windows import Window
 _POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
 _LINEAR = (1, 2, 5)  # LineString, LinearRing, MultiLineString
 _QUARTER_CIRCLE_SEGMENTS = 8
-_LONGEST_OVERHANG = 4096
 
 Geometries = NDArray[Any]
 Shapes = Sequence[tuple[Geometries, int]]
@@ -76,9 +74,9 @@ class PixelFrame:
     orientation: int
 
     @classmethod
-    def of(cls, transform: Affine) -> PixelFrame:
-        """Return the frame of a grid's transform."""
-        a, b, c, d, e, f = transform[:6]
+    def of(cls, grid: Grid) -> PixelFrame:
+        """Return the frame of a grid."""
+        a, b, c, d, e, f = grid.transform[:6]
         determinant = a * e - b * d
         if b == 0 and d == 0:
             inverse = (-c / a, 1 / a, 0.0, -f / e, 0.0, 1 / e)
@@ -101,13 +99,14 @@ class PixelFrame:
     def burn(self, shapes: Shapes, strip: Window, *, all_touched: bool) -> NDArray[np.uint8]:
         """Burn shapes in pixel coordinates, later ones over earlier; uint8 [height, width].
 
-        Equal to the same rows of the whole grid burnt at once. `strip` has the grid's whole width.
+        Equal to the same rows of the whole grid burnt at once, but for one thing: with
+        `all_touched` a pixel that an edge meets in its corner alone, to the last bit, may be burnt
+        or not, because GDAL adds up rounding errors from where an edge enters the raster. `strip`
+        has the grid's whole width.
         """
-        above, below = _overhang(shapes, strip) if all_touched else (0, 0)
-        first = strip.row - above
-        out = np.zeros((above + strip.height + below, strip.width), np.uint8)
+        out = np.zeros((strip.height, strip.width), np.uint8)
         signs = np.array([1, self.orientation])
-        offset = np.array([0, first])
+        offset = np.array([0, strip.row])
         moved = (
             (geometry, code)
             for geometries, code in shapes
@@ -119,27 +118,7 @@ class PixelFrame:
             transform=Affine(1, 0, 0, 0, self.orientation, 0),
             all_touched=all_touched,
         )
-        return out[above : above + strip.height]
-
-
-def _overhang(shapes: Shapes, strip: Window) -> tuple[int, int]:
-    """Return how many rows above and below a strip the edges that cross its borders reach.
-
-    Where every touched pixel counts, GDAL follows an edge from where it enters the raster and
-    adds up rounding errors on the way; so the edge must enter where it enters the whole grid.
-    """
-    above = below = 0.0
-    for geometries, _ in shapes:
-        points, owners = shapely.get_coordinates(geometries, return_index=True)
-        if len(points) < 2:
-            continue
-        rows = points[:, 1]
-        low, high = np.minimum(rows[:-1], rows[1:]), np.maximum(rows[:-1], rows[1:])
-        edges = (owners[:-1] == owners[1:]) & (high >= strip.row) & (low <= strip.stop_row)
-        above = max(above, strip.row - low[edges].min(initial=strip.row))
-        below = max(below, high[edges].max(initial=strip.stop_row) - strip.stop_row)
-    rows_above = min(math.ceil(above), strip.row, _LONGEST_OVERHANG)
-    return rows_above, min(math.ceil(below), _LONGEST_OVERHANG)
+        return out
 
 
 def count_classes(

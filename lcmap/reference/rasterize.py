@@ -341,7 +341,7 @@ class _Burner:
         self._grid = grid
         self._unit = unit
         self._all_touched = all_touched
-        self._frame = PixelFrame.of(grid.transform)
+        self._frame = PixelFrame.of(grid)
 
     def strip(
         self, strip: Window, *, count: bool
