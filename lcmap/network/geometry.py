@@ -11,11 +11,13 @@ def stride(depth: int) -> int:
 
 
 def receptive_field(depth: int) -> int:
-    """Return how far the network sees to one side of a pixel, at most, in pixels.
+    """Return how far the network sees beyond a side of a block that keeps the pooling grid.
 
-    How far depends on where in the pooling grid the pixel lies: `reach` says it for one pixel.
+    In pixels, the same on every side. How far it sees from one pixel depends on where in a cell
+    of the pooling grid that lies, see `reach`; pixels inside a cell see no further out than those
+    at its edge.
     """
-    return max(max(reach(depth, pixel)) for pixel in range(stride(depth)))
+    return reach(depth, 0)[0]
 
 
 def reach(depth: int, pixel: int) -> tuple[int, int]:

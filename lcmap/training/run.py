@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,17 +42,29 @@ class Epoch:
     learning_rate: float
 
 
-@dataclass
 class Clock:
-    """Counts the seconds of a run, over interruptions."""
+    """Counts the seconds between `start` and `stop`, over interruptions."""
 
-    before: float = 0.0
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, before: float = 0.0) -> None:
+        """Go on counting from `before`; the clock stands until it is started."""
+        self._before = before
+        self._started: float | None = None
+
+    def start(self) -> None:
+        """Let the clock run."""
+        self._started = time.monotonic()
+
+    def stop(self) -> None:
+        """Let the clock stand."""
+        self._before = self.seconds
+        self._started = None
 
     @property
     def seconds(self) -> float:
         """The seconds so far."""
-        return self.before + time.monotonic() - self.started
+        if self._started is None:
+            return self._before
+        return self._before + time.monotonic() - self._started
 
 
 class Run:

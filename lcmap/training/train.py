@@ -6,18 +6,13 @@ import dataclasses
 import logging
 import math
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 import lcmap
-from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.dataset.reading import TileReader
 from lcmap.errors import InitialModelError, OutputExistsError, UsageError
 from lcmap.model_file import ModelMetadata, read_model, write_model
@@ -26,26 +21,16 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import check_output
-from lcmap.training.batches import Sampler
 from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
-from lcmap.training.class_weights import class_weights
-from lcmap.training.curves import Row, curves_paths, write_curves
-from lcmap.training.export import Agreement, noise_to_verify, to_onnx, verify
+from lcmap.training.curves import curves_paths, write_curves
+from lcmap.training.export import Agreement, to_onnx, verify
 from lcmap.training.initialisation import initialise, load_weights
-from lcmap.training.precision import Device, choose_device, computes_bfloat16
+from lcmap.training.precision import Device, choose_device
 from lcmap.training.recipe import RECIPES, Recipe
-from lcmap.training.run import Budget, Run, copy_of
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import padded_image, validate
+from lcmap.training.trainer import DEFAULT_PATIENCE, Trainer
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_EPOCHS = 100
-DEFAULT_PATIENCE = 30
-SHORTEST_EPOCH = 50
-"""Steps: an epoch passes over the tiles so often that it has at least so many."""
-
-_TILES_TO_VERIFY = 8
 
 
 @dataclass(frozen=True)
@@ -148,9 +133,10 @@ def train(
         "initial model": os.fspath(initial_model) if initial_model is not None else None,
     }
     with TileReader(data.nomenclature) as reader:
-        training = _Training(
-            data, SampleSource(reader), network, chosen, epochs, minutes, patience, seed,
-            choose_device(device), progress,
+        training = Trainer(
+            data, SampleSource(reader), network, network.stride, chosen,
+            epochs=epochs, minutes=minutes, patience=patience, seed=seed,
+            device=choose_device(device), progress=progress,
         )  # fmt: skip
         if resume and checkpoint.exists():
             training.load_state_dict(read_checkpoint(checkpoint, settings))
@@ -189,143 +175,6 @@ def train(
         class_iou=tuple(best[f"iou {c.short}"] for c in data.nomenclature.classes),
         agreement=agreement,
     )
-
-
-class _Training:
-    """The epochs of a run, validated one by one."""
-
-    def __init__(
-        self,
-        data: TrainingSet,
-        source: SampleSource,
-        network: LandCoverNetwork,
-        recipe: Recipe,
-        epochs: int | None,
-        minutes: float | None,
-        patience: int,
-        seed: int,
-        device: torch.device,
-        progress: Progress,
-    ) -> None:
-        self._data = data
-        self._source = source
-        self._progress = progress
-        self._patience = patience
-        self._seed = seed
-        self._stride = network.stride
-        side = _side(recipe, data, network.stride)
-        pass_ = data.pixels / (recipe.batch_size * side**2)
-        passes = max(math.ceil(SHORTEST_EPOCH / pass_), 1)
-        self._steps = math.ceil(passes * pass_)
-        weights = class_weights(data.shares, recipe.class_weights)
-        if minutes is not None:
-            budget = Budget(seconds=60 * minutes)
-        else:
-            budget = Budget(steps=(epochs or DEFAULT_EPOCHS) * self._steps)
-        self.run = Run(
-            network, recipe, torch.from_numpy(weights.astype(np.float32)), budget,
-            steps_per_pass=pass_, device=device, bfloat16=computes_bfloat16(device),
-        )  # fmt: skip
-        self._sampler = Sampler(source, data.train, recipe, side, seed)
-        self.rows: list[Row] = []
-        self.best: dict[str, torch.Tensor] = {}
-        self.best_epoch = 0
-        self._validation_seconds = 0.0
-        self._note = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the budget is spent, or patience is at its end."""
-        return bool(self.rows) and (
-            self._spent() or len(self.rows) - self.best_epoch >= self._patience
-        )
-
-    def epoch(self) -> None:
-        """Train for one epoch, validate, and keep the model if it is the best so far."""
-        left = self._steps
-        if self.run.budget.steps is not None:
-            left = min(left, self.run.budget.steps - self.run.steps)
-        trained = self.run.epoch(self._sampler, left, self._spent, self._report)
-        started = time.monotonic()
-        found = self._validate()
-        self._validation_seconds = time.monotonic() - started
-        row = self._row(trained.loss, trained.learning_rate, found)
-        self.rows.append(row)
-        if not self.best_epoch or row["miou"] > self.rows[self.best_epoch - 1]["miou"]:
-            self.best_epoch = len(self.rows)
-            self.best = copy_of(self.run.evaluated.state_dict())
-        best = self.rows[self.best_epoch - 1]["miou"]
-        self._note = f"epoch {row['epoch']}, mIoU {row['miou']:.3f} (best {best:.3f})"
-        logger.info(
-            "epoch %d: %d steps, %.0f s, loss %.3f, validation mIoU %.3f, OA %.3f%s",
-            row["epoch"], row["steps"], row["seconds"], row["loss"], row["miou"], row["oa"],
-            " (best)" * (self.best_epoch == len(self.rows)),
-        )  # fmt: skip
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that the next epoch depends on."""
-        return {
-            "run": self.run.state_dict(),
-            "rows": self.rows,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
-            "validation_seconds": self._validation_seconds,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.run.load_state_dict(state["run"])
-        self.rows = state["rows"]
-        self.best = state["best"]
-        self.best_epoch = state["best_epoch"]
-        self._validation_seconds = state["validation_seconds"]
-
-    def samples_to_verify(self) -> list[tuple[np.ndarray[Any, np.dtype[np.float32]], ...]]:
-        """Return noise and validation tiles to hold the exported model against PyTorch."""
-        samples = noise_to_verify(
-            [len(entry.bands) for entry in self._data.entries], self._stride, self._seed
-        )
-        for tile in self._data.validation[:_TILES_TO_VERIFY]:
-            samples.append((padded_image(self._source.read(tile).image, self._stride)[None],))
-        return samples
-
-    def _spent(self) -> bool:
-        budget = self.run.budget
-        reserve = self._validation_seconds if budget.seconds is not None else 0.0
-        return budget.progress(self.run.steps, self.run.clock.seconds + reserve) >= 1
-
-    def _report(self) -> None:
-        budget = self.run.budget
-        if budget.seconds is not None:
-            done = min(int(self.run.clock.seconds), int(budget.seconds))
-            self._progress(done, max(int(budget.seconds), 1), self._note)
-        else:
-            assert budget.steps is not None
-            self._progress(self.run.steps, budget.steps, self._note)
-
-    def _validate(self) -> Scores:
-        return validate(
-            self.run.evaluated, self._source, self._data.validation,
-            classes=len(self._data.nomenclature), stride=self._stride,
-            batch_size=self.run.recipe.batch_size, device=self.run.device,
-            bfloat16=self.run.bfloat16,
-        )  # fmt: skip
-
-    def _row(self, loss: float, learning_rate: float, found: Scores) -> Row:
-        miou, oa, *_ = (float(value) for value in found.overall)
-        ious = found.per_class[PER_CLASS.index("iou")]
-        return {
-            "epoch": len(self.rows) + 1,
-            "steps": self.run.steps,
-            "seconds": self.run.clock.seconds,
-            "learning_rate": learning_rate,
-            "loss": loss,
-            "miou": miou,
-            "oa": oa,
-        } | {
-            f"iou {c.short}": float(iou)
-            for c, iou in zip(self._data.nomenclature.classes, ious, strict=True)
-        }
 
 
 def _check_options(
@@ -403,9 +252,3 @@ def _architecture(
                 initial_model, f"has {name} {has[name]}, not {value}", "leave the option out"
             )
     return has
-
-
-def _side(recipe: Recipe, data: TrainingSet, grid: int) -> int:
-    """Return the side of a training square: the recipe's or a tile's, on the pooling grid."""
-    side = min(recipe.crop or data.tile_size, data.tile_size)
-    return max(-(-side // grid), 2) * grid

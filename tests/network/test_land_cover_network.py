@@ -1,0 +1,120 @@
+"""The network against the same sums written with PyTorch's pooling and transposed convolutions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lcmap.network import LandCoverNetwork, receptive_field
+
+
+def trained_a_little(network: LandCoverNetwork, channels: list[int]) -> LandCoverNetwork:
+    """Move the statistics of batch normalisation away from 0 and 1, then freeze them."""
+    for _ in range(3):
+        network(*(torch.randn(2, c, 32, 32, dtype=torch.float64) for c in channels))
+    return network.eval()
+
+
+def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
+    """The paper's network: mirror padding, max_unpool2d, transposed convolutions in the decoder."""
+
+    def block(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, transposed: bool) -> Tensor:
+        x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        if transposed:
+            # padding 2 takes away the rim that a transposed convolution adds, as "valid" does
+            kernel = convolution.weight.flip(2, 3).transpose(0, 1)
+            x = F.conv_transpose2d(x, kernel, padding=2)
+        else:
+            x = F.conv2d(x, convolution.weight)
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        x = (x - norm.running_mean[:, None, None]) * scale[:, None, None]
+        return torch.relu(x + norm.bias[:, None, None])
+
+    def floor(x: Tensor, module: nn.Module, transposed: bool = False) -> Tensor:
+        for part in (module.first, module.second):
+            x = block(x, part[0], part[1], transposed)
+        return x
+
+    features, skips = [], []
+    for number, (encoder, x) in enumerate(zip(network.encoders, images, strict=True)):
+        for module in encoder:
+            x = floor(x, module)
+            pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+            if number == 0:
+                skips.append((x, indices))
+            x = pooled
+        features.append(x)
+    x = floor(torch.cat(features, dim=1), network.deepest)
+    for level in reversed(range(len(skips))):
+        skip, indices = skips[level]
+        x = torch.cat((F.max_unpool2d(x, indices, 2), network.skips[level](skip)), dim=1)
+        x = floor(x, network.decoder[level], transposed=True)
+    return network.classifier(x)
+
+
+@pytest.mark.parametrize(
+    ("channels", "depth", "skip"),
+    [([4], 3, "concat"), ([3], 2, "reduce"), ([4, 10], 2, "concat"), ([2, 1, 3], 1, "reduce")],
+)
+def test_network_equals_the_papers(channels: list[int], depth: int, skip: str) -> None:
+    torch.manual_seed(0)
+    network = LandCoverNetwork(channels, 5, width=4, depth=depth, skip=skip).double()
+    trained_a_little(network, channels)
+    images = [torch.randn(2, c, 24, 40, dtype=torch.float64) for c in channels]
+    found = network(*images)
+    assert found.shape == (2, 5, 24, 40)
+    assert torch.allclose(found, reference(network, *images), rtol=0, atol=1e-10)
+
+
+def test_gradients_are_the_references() -> None:
+    torch.manual_seed(1)
+    network = LandCoverNetwork([2], 3, width=3, depth=2).double().eval()
+    image = torch.randn(1, 2, 16, 16, dtype=torch.float64)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    found = torch.autograd.grad(network(image).square().sum(), parameters)
+    expected = torch.autograd.grad(reference(network, image).square().sum(), parameters)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_the_second_entry_matters_and_gives_no_skips() -> None:
+    torch.manual_seed(2)
+    network = LandCoverNetwork([2, 3], 3, width=4, depth=1).double().eval()
+    first = torch.randn(1, 2, 8, 8, dtype=torch.float64)
+    second = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    assert not torch.equal(network(first, second), network(first, second + 1))
+    assert [tuple(f.first[0].weight.shape[:2]) for f in network.decoder] == [(4, 8)]
+    assert network.deepest.first[0].weight.shape[1] == 8
+
+
+def test_a_window_beyond_the_receptive_field_is_the_whole_images() -> None:
+    torch.manual_seed(3)
+    network = LandCoverNetwork([1], 2, width=3, depth=2).double().eval()
+    image = torch.randn(1, 1, 96, 96, dtype=torch.float64)
+    halo = -(-receptive_field(2) // network.stride) * network.stride
+    with torch.no_grad():
+        whole = network(image)[..., halo : halo + 8, halo : halo + 8]
+        window = network(image[..., : 2 * halo + 8, : 2 * halo + 8])
+    assert torch.allclose(window[..., halo : halo + 8, halo : halo + 8], whole, atol=1e-12)
+
+
+def test_width_doubles_on_every_floor_and_reduced_skips_are_halved() -> None:
+    network = LandCoverNetwork([4], 7, width=6, depth=2, skip="reduce")
+    widths = [floor.second[0].weight.shape[0] for floor in network.encoders[0]]
+    assert widths == [6, 12]
+    assert network.deepest.first[0].weight.shape[0] == 24
+    assert [skip.weight.shape[:2] for skip in network.skips] == [(3, 6), (6, 12)]
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        LandCoverNetwork([], 7)
+    with pytest.raises(ValueError, match="at least 1"):
+        LandCoverNetwork([4], 7, depth=0)
+    with pytest.raises(ValueError, match="unknown kind of skip"):
+        LandCoverNetwork([4], 7, skip="sum")
+    with pytest.raises(ValueError, match="got 2 images for 1 entries"):
+        image = torch.zeros(1, 4, 16, 16)
+        LandCoverNetwork([4], 7)(image, image)

@@ -1,0 +1,90 @@
+"""The operations against PyTorch's own pooling, padding and automatic differentiation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lcmap.network.operations import (
+    max_pool,
+    mirror_pad,
+    plain_max_pool,
+    plain_mirror_pad,
+    plain_unpool,
+    unpool_and_join,
+)
+
+# few distinct values, so that most cells hold ties
+SHAPES = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+
+
+@st.composite
+def tied_images(draw: st.DrawFn) -> Tensor:
+    n, c, h, w = draw(SHAPES)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
+    return torch.randint(-2, 3, (n, c, 2 * h, 2 * w), generator=generator).float()
+
+
+@given(tied_images())
+def test_pooling_then_unpooling_gives_the_bits_of_max_unpool2d(x: Tensor) -> None:
+    maxima, indices = max_pool(x)
+    expected, places = F.max_pool2d(x, 2, return_indices=True)
+    assert torch.equal(maxima, expected)
+    assert torch.equal(plain_unpool(expected, indices), F.max_unpool2d(expected, places, 2))
+
+
+@given(tied_images())
+def test_exactly_one_pixel_of_each_cell_is_its_maximum(x: Tensor) -> None:
+    _, indices = plain_max_pool(x)
+    assert (torch.stack(indices).sum(dim=0) == 1).all()
+
+
+@given(tied_images(), st.integers(1, 3))
+def test_fast_and_plain_forms_agree_forward_and_backward(x: Tensor, skip_channels: int) -> None:
+    x = x.double()
+    skip = torch.randn(len(x), skip_channels, *x.shape[2:], dtype=torch.float64)
+
+    def fast(x: Tensor, skip: Tensor) -> Tensor:
+        maxima, indices = max_pool(x)
+        return unpool_and_join(maxima * 3, indices, skip)
+
+    def plain(x: Tensor, skip: Tensor) -> Tensor:
+        maxima, places = F.max_pool2d(x, 2, return_indices=True)
+        joined = torch.cat((F.max_unpool2d(maxima * 3, places, 2), skip), dim=1)
+        return F.pad(joined, (1, 1, 1, 1), mode="reflect")
+
+    results = []
+    for function in (fast, plain):
+        inputs = [x.clone().requires_grad_(), skip.clone().requires_grad_()]
+        output = function(*inputs)
+        weights = torch.linspace(-1, 1, output.numel(), dtype=torch.float64).reshape(output.shape)
+        results.append((output, *torch.autograd.grad((output * weights).sum(), inputs)))
+    for found, expected in zip(*results, strict=True):
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 5), (7, 3)])
+def test_mirror_padding_is_reflect_padding_and_its_gradient(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(mirror_pad(x), F.pad(x, (1, 1, 1, 1), mode="reflect"))
+    assert torch.equal(mirror_pad(x), plain_mirror_pad(x))
+    assert torch.autograd.gradcheck(mirror_pad, (x,))
+
+
+def test_layout_in_memory_changes_nothing() -> None:
+    x = torch.randn(2, 3, 4, 6)
+    other = x.to(memory_format=torch.channels_last)
+    assert torch.equal(mirror_pad(x), mirror_pad(other))
+    assert torch.equal(max_pool(x)[0], max_pool(other)[0])
+
+
+def test_inputs_and_gradients_are_left_as_they_are() -> None:
+    x = torch.randn(1, 1, 4, 4, requires_grad=True)
+    gradient = torch.randn(1, 1, 6, 6)
+    before = gradient.clone()
+    mirror_pad(x).backward(gradient)
+    assert torch.equal(gradient, before)
