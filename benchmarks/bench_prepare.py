@@ -49,8 +49,8 @@ def write_repeated(zone: Path, path: Path, size: int, pixel: float) -> None:
             dataset.write(tile[:, rows[:, None], cols], window=window.ranges)
 
 
-def measure(arguments: list[str]) -> tuple[float, float]:
-    """Run lcmap; return its time in seconds and its peak resident memory in MB."""
+def measure(arguments: list[str]) -> tuple[float, float, float]:
+    """Run lcmap; return its time and processor time in seconds and its peak memory in MB."""
     start = time.perf_counter()
     run = subprocess.run(
         [sys.executable, "-c", MEASURED, *arguments],
@@ -59,16 +59,20 @@ def measure(arguments: list[str]) -> tuple[float, float]:
         check=False,
     )
     seconds = time.perf_counter() - start
-    found = re.search(r"peak (\d+) kB", run.stderr)
+    found = re.search(r"peak (\d+) kB, ([\d.]+) s", run.stderr)
     if run.returncode or found is None:
         sys.exit(run.stderr)
-    return seconds, int(found[1]) / 1000
+    return seconds, float(found[2]), int(found[1]) / 1000
 
 
 MEASURED = """
 import atexit, resource, sys
-atexit.register(lambda: print(
-    "peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "kB", file=sys.stderr))
+
+def report():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"peak {used.ru_maxrss} kB, {used.ru_utime + used.ru_stime:.1f} s", file=sys.stderr)
+
+atexit.register(report)
 from lcmap.cli import main
 sys.argv[0] = "lcmap"
 main()
@@ -91,7 +95,7 @@ def main() -> None:
             write_repeated(FLAIR / "zone0_0.8m_labels.tif", labels, size, 0.8)
             write_repeated(FLAIR / "zone0_10m_rgbn.tif", coarse, size // 10 + 1, 8.0)
             images = [image, coarse] if options.coarse else [image]
-            seconds, peak = measure(
+            seconds, processor, peak = measure(
                 [
                     "prepare",
                     *map(str, images),
@@ -107,7 +111,8 @@ def main() -> None:
             )
         print(
             f"{size} × {size} px, {len(images)} image(s): {seconds:.1f} s, "
-            f"{size * size / seconds / 1e6:.1f} Mpx/s, peak {peak:.0f} MB",
+            f"{size * size / seconds / 1e6:.1f} Mpx/s, {processor:.1f} s of one core, "
+            f"peak {peak:.0f} MB",
             flush=True,
         )
 

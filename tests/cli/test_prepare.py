@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
+from rasterio.warp import transform
 from support import EXAMPLE_DATA, Run, write_raster
 
 from lcmap.dataset.class_shares import class_counts
@@ -100,6 +101,27 @@ def test_like_brings_onto_another_grid(lcmap: Lcmap, image: Path, tmp_path: Path
     assert run.exit_code == 0
     means = noise().reshape(4, 75, 2, 50, 2).mean(axis=(2, 4))
     assert np.abs(read(out) - means).max() <= 0.5
+
+
+def test_another_crs_is_reprojected_to_the_right_place(lcmap: Lcmap, tmp_path: Path) -> None:
+    """The image holds its own pixels' coordinates, in metres from a point: an oracle anywhere."""
+    rows, cols = np.mgrid[0:200, 0:200] + 0.5
+    east, north = 522_000.0, 4_800_000.0
+    values = np.stack([cols * 5.0, rows * -5.0]).astype("float32")
+    image = write_raster(tmp_path / "i.tif", values, epsg=32631, corner=(east, north), pixel=5.0)
+    (x,), (y,) = transform("EPSG:32631", "EPSG:2154", [east + 500], [north - 500])
+    like = write_raster(
+        tmp_path / "like.tif", np.ones((1, 60, 70), "uint8"), corner=(x - 100, y + 100), pixel=3.0
+    )
+    out = tmp_path / "out.tif"
+    assert lcmap("prepare", image, "--like", like, "-o", out).exit_code == 0
+    with rasterio.open(out) as dataset:
+        assert dataset.crs.to_epsg() == 2154
+        xs, ys = dataset.transform @ (np.mgrid[0:60, 0:70][::-1] + 0.5)
+        found = dataset.read()
+    eastings, northings = transform("EPSG:2154", "EPSG:32631", xs.ravel(), ys.ravel())
+    expected = np.stack([np.array(eastings) - east, np.array(northings) - north])
+    np.testing.assert_allclose(found.reshape(2, -1), expected, atol=2e-3)
 
 
 def test_labels_and_tiles(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path) -> None:
