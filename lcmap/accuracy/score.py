@@ -57,7 +57,7 @@ def score(
     outputs: Sequence[PathLike] = (),
     overwrite: bool = False,
     tiles: Sequence[PathLike] = (),
-    split: str = "test",
+    split: str | None = None,
     nomenclature: PathLike | None = None,
     crosswalks: Sequence[PathLike] = (),
     reference_crosswalk: PathLike | None = None,
@@ -78,10 +78,10 @@ def score(
     references is compared, on its own grid, with the parts of each map that lie over it.
 
     Scored are the pixels that are labelled in a reference, lie in the split of the tile indexes
-    (without `tiles` anywhere) and are covered by every map. A pixel that a map leaves without a
-    class (0, nodata, a code that its crosswalk discards) counts as missed, or with
-    `ignore_unclassified` is left out for all maps. With `only` (codes, ranges of codes, names or
-    acronyms) pixels of other classes in the reference are left out.
+    ("test" unless another or "all" is named; without `tiles` anywhere) and are covered by every
+    map. A pixel that a map leaves without a class (0, nodata, a code that its crosswalk discards)
+    counts as missed, or with `ignore_unclassified` is left out for all maps. With `only` (codes,
+    ranges of codes, names or acronyms) pixels of other classes in the reference are left out.
 
     `crosswalks` holds one for all maps, or one for each in order ("none" where it needs none); a
     map that carries the target's class names already is taken as it is. Intervals at `level`
@@ -98,6 +98,9 @@ def score(
         NoLabelledPixelError: there is no pixel to score.
         OutputExistsError, CannotWriteError: of an output.
     """
+    if split and not tiles:
+        raise UsageError("--split", "there is no tile index", "name it with --tiles")
+    split = split or "test"
     for output in outputs:
         check_report_path(output, overwrite=overwrite)
     indexes = [read_tile_index(Path(item)) for item in tiles]
@@ -171,6 +174,7 @@ class _Counting:
         self._tally = tally
         self._allow_vrt = allow_vrt
         self._described: set[str] = set()
+        self._away = ""
         self._step = block * max(1, _READ // block) if block <= _READ else _READ
 
     def run(self, indexes: Sequence[TileIndex], split: str, progress: Progress) -> None:
@@ -195,14 +199,15 @@ class _Counting:
                     self._count(number, reference, maps, windows, share)
         if not overlaps:
             raise NoOverlapError(
-                _listed(self._sources[0].files),
-                f"covers no ground of {_listed(files)}",
-                "score a map against a reference of the same place",
+                self._away,
+                f"covers no ground of {_listed([shown for _, shown in files])}",
+                "score maps and references of one place; parts of one map go as a folder or as a "
+                "quoted pattern",
             )
         if self._tally.pixels == 0:
             where = f" in the {split} split" if indexes else ""
             raise NoLabelledPixelError(
-                _listed(files),
+                _listed([shown for _, shown in files]),
                 f"has no labelled pixel to score{where}",
                 "check the split, the classes chosen and what the maps cover",
             )
@@ -213,6 +218,7 @@ class _Counting:
         for source in self._sources:
             found = open_parts(source.files, reference, stack, allow_vrt=self._allow_vrt)
             if not found.parts:
+                self._away = _listed([shown for _, shown in source.files])
                 if len(self._reference.files) > 1:
                     logger.warning(
                         "%s is left out: %s does not cover it", reference.shown, source.name
@@ -256,8 +262,10 @@ class _Counting:
                 continue
             read = [label_map.read(window) for label_map in maps]
             predicted = [
-                self._states(table, codes, _listed(source.files), source)
-                for table, (codes, _), source in zip(map_tables, read, self._sources, strict=True)
+                self._states(table, codes, _listed([part.shown for part in item.parts]), source)
+                for table, (codes, _), item, source in zip(
+                    map_tables, read, maps, self._sources, strict=True
+                )
             ]
             pieces = [((number, *key), piece) for key, piece in cut(window, self._block)]
             self._tally.add(states, predicted, [covered for _, covered in read], pieces)
@@ -356,6 +364,5 @@ def _nth_interval(interval: Interval, number: int) -> Interval:
     return Interval(_nth(interval.low, number), _nth(interval.high, number))
 
 
-def _listed(files: Sequence[tuple[Path, str]]) -> str:
-    first = files[0][1]
-    return first if len(files) == 1 else f"{first} and {len(files) - 1} more"
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -41,9 +41,9 @@ def command(
         ),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test", "all"],
-        typer.Option(help="The split of --tiles that is scored."),
-    ] = "test",
+        Literal["train", "validation", "test", "all"] | None,
+        typer.Option(help="The split of --tiles that is scored [default: test]."),
+    ] = None,
     nomenclature: Annotated[
         str | None,
         typer.Option(

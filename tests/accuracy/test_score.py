@@ -276,6 +276,9 @@ def test_no_overlap_is_an_error_and_a_reference_without_map_a_warning(
     with pytest.raises(NoOverlapError, match=r"map\.tif: covers no ground of .*away\.tif"):
         score([path], [away], nomenclature="topo6")
     here = write_labels("ref.tif", codes(0))
+    other = write_labels("other.tif", codes(1), west=900_000.0)
+    with pytest.raises(NoOverlapError, match=r"other\.tif: covers no ground of .*ref\.tif"):
+        score([path, other], [here], nomenclature="topo6")
     report = score([path], [away, here], nomenclature="topo6")
     assert report.pixels == (codes(0) > 0).sum()
     assert "away.tif is left out: map does not cover it" in caplog.text
@@ -297,6 +300,8 @@ def test_arguments_that_do_not_fit(write_labels: WriteLabels, tmp_path: Path) ->
         score([], [reference])
     with pytest.raises(UsageError, match="standard input can be read once"):
         score(["-"], ["-"])
+    with pytest.raises(UsageError, match="--split: there is no tile index"):
+        score([path], [reference], split="train")
     with pytest.raises(UsageError, match="2 names for 1 maps"):
         score([path], [reference], names=["a", "b"])
     with pytest.raises(UsageError, match="no form has this ending"):
