@@ -459,3 +459,15 @@ def test_a_nomenclature_of_any_codes(lcmap: Lcmap, image: Path, tmp_path: Path) 
     with rasterio.open(output) as dataset:
         assert dataset.colormap(1)[254][:3] == NOMENCLATURE.class_table().colors[1]
         assert dataset.crs == CRS.from_epsg(2154)
+
+
+@pytest.mark.data
+def test_real_imagery_is_verified(
+    lcmap: Lcmap, model: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    image = data_folder / "flair" / "zone4_0.8m_rgbn.tif"
+    output = tmp_path / "map.tif"
+    run = lcmap("predict", image, "-m", model, "-o", output, "--tile", 128, "--verify")
+    assert run.exit_code == 0
+    assert f"verified: {460 * 640} pixels compared" in run.stderr
+    assert read(output).all()

@@ -8,19 +8,41 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import whole_image, write_small_model
+from small_model import BANDS, whole_image, write_small_model
 
 from lcmap.inference.predictor import Predictor
 from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tiling import iter_tiles, mirror
-from lcmap.model_file import read_model
+from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
+from lcmap.nomenclature import load_nomenclature
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     return write_small_model(path, depth=request.param)
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the network itself, as training exports it, with the reach that it states."""
+    import torch
+
+    from lcmap.network import LandCoverNetwork, receptive_field, stride
+    from lcmap.training.export import to_onnx
+
+    torch.manual_seed(0)
+    network = LandCoverNetwork([4], 7, width=4, depth=request.param)
+    path = tmp_path_factory.mktemp("trained") / "model.onnx"
+    metadata = ModelMetadata(
+        load_nomenclature("flair7"),
+        (Entry("image", "image", BANDS, "uint8", 0.8),),
+        stride(request.param),
+        receptive_field(request.param),
+    )
+    write_model(to_onnx(network, ["image"]), metadata, path)
+    return path
 
 
 def put_together(
@@ -53,6 +75,18 @@ def test_tiled_equals_whole(
     scaled = np.random.default_rng(seed).random((4, height, width), np.float32)
     whole = whole_image(model, scaled, read_model(model).stride)
     tiled = put_together(model, scaled, block, offset)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 120), st.integers(0, 120))
+def test_tiled_equals_whole_for_the_network_itself(
+    trained: Path, height: int, width: int, block: int, offset: int
+) -> None:
+    scaled = np.random.default_rng(1).random((4, height, width), np.float32)
+    whole = whole_image(trained, scaled, read_model(trained).stride)
+    tiled = put_together(trained, scaled, block, offset)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
 
 
