@@ -245,10 +245,11 @@ def indexed_copy(
 
 def _view(layer: Layer, fields: Sequence[str], crs: CRS) -> str:
     """Return a GDAL virtual layer: some fields of a layer, reprojected where its CRS differs."""
-    # only an encoding named here makes GDAL recode the texts of a shapefile on this way
+    # texts of a shapefile without a .cpg are recoded on this way only if told from what; where
+    # there is one, the encoding reads UTF-8 here because GDAL recodes by itself
     options = (
         f'<OpenOptions><OOI key="ENCODING">{escape(layer.encoding)}</OOI></OpenOptions>'
-        if layer.driver == "ESRI Shapefile" and layer.encoding
+        if layer.driver == "ESRI Shapefile" and layer.encoding not in (None, "UTF-8")
         else ""
     )
     view = (
