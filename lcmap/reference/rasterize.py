@@ -283,7 +283,7 @@ def _bind(rule_set: RuleSet, rules: Sequence[Rule], layer: Layer) -> tuple[_Boun
         unless = tuple((n, c) for c in rule.unless if (n := actual(c.field)))
         width_field = actual(rule.width.field) if rule.width and rule.width.field else None
         bound.append(_BoundRule(rule, where, unless, width_field))
-    if not layer.fields:
+    if not layer.fields and any(r.where or r.unless or (r.width and r.width.field) for r in rules):
         taken = ", ".join(_described(rule_set, item.rule) for item in bound) or "nothing"
         _log.warning("%s: has no attributes; all its features are taken as %s", layer, taken)
     else:

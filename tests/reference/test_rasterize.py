@@ -1,0 +1,345 @@
+"""rasterize_reference: strips, margins, priority, rings, widths, CRS, and Berlin's polygons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+
+from lcmap.raster.classes import read_class_table
+from lcmap.reference.rasterize import default_strip_rows, rasterize_reference
+
+ROOF, ROAD, WOOD, RING = 1, 2, 3, 4
+BDTOPO = Path(__file__).parent.parent / "data" / "bdtopo"
+X, Y = 664_000.0, 6_360_000.0  # upper left corner of the images
+
+Write = Callable[..., Path]
+Rules = Callable[[str], Path]
+
+THREE = """
+[[rules]]
+layer = "wood"
+class = "Wood"
+[[rules]]
+layer = "road"
+class = "Road"
+width = { field = "largeur", default = 4 }
+[[rules]]
+layer = "roof"
+class = "Roof"
+[[rings]]
+around = "Roof"
+distance = 5
+class = "Ring"
+"""
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as dataset:
+        pixels: NDArray[np.uint8] = dataset.read(1)
+    return pixels
+
+
+def box(left: float, top: float, width: float, height: float) -> shapely.Polygon:
+    """Return a box in metres right of and below the images' corner."""
+    return shapely.box(X + left, Y - top - height, X + left + width, Y - top)
+
+
+def line(*points: tuple[float, float]) -> shapely.LineString:
+    return shapely.LineString([(X + right, Y - down) for right, down in points])
+
+
+@pytest.fixture
+def town(write_layer: Write, tmp_path: Path) -> Path:
+    """Roofs, roads of several widths and a wood, in one file, across many strips."""
+    rng = np.random.default_rng(7)
+    path = tmp_path / "town.gpkg"
+    corners = rng.uniform(0, 85, (25, 2)).round(1)
+    write_layer(path, [box(x, y, 6.3, 4.1) for x, y in corners], layer="roof")
+    lines = [line(*rng.uniform(-20, 110, (3, 2)).round(1)) for _ in range(6)]
+    widths = [3.5, np.nan, 12.0, 0.0, 30.0, 5.0]
+    write_layer(path, lines, {"LARGEUR": widths}, layer="road", append=True)
+    wood = shapely.Polygon([(X - 50, Y + 9), (X + 70, Y - 20), (X + 30, Y - 90)])
+    write_layer(path, [wood], layer="wood", append=True)
+    return path
+
+
+@settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(rows=st.integers(1, 60), all_touched=st.booleans())
+def test_the_result_does_not_depend_on_the_strips(
+    town: Path, like: Write, rules: Rules, tmp_path: Path, rows: int, all_touched: bool
+) -> None:
+    """Roads wider than the strip, and rings, come in from beyond its borders."""
+    for name, strip_rows in (("whole", 10_000), ("strips", rows)):
+        rasterize_reference(
+            [town],
+            rules(THREE),
+            like(),
+            tmp_path / f"{name}.tif",
+            conflicts=tmp_path / f"{name}-conflicts.tif",
+            all_touched=all_touched,
+            overwrite=True,
+            strip_rows=strip_rows,
+        )
+    for name in ("", "-conflicts"):
+        whole, strips = (read(tmp_path / f"{n}{name}.tif") for n in ("whole", "strips"))
+        assert np.array_equal(whole, strips)
+
+
+def test_labels_claims_and_rings_against_rasterio(
+    town: Path, like: Write, rules: Rules, tmp_path: Path
+) -> None:
+    image = like()
+    summary = rasterize_reference(
+        [town],
+        rules(THREE),
+        image,
+        tmp_path / "o.tif",
+        conflicts=tmp_path / "c.tif",
+        strip_rows=7,
+    )
+    with rasterio.open(image) as dataset:
+        shape, transform = dataset.shape, dataset.transform
+
+    def burn(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
+        burnt: NDArray[np.bool_] = rasterize(geometries, shape, transform=transform) > 0
+        return burnt
+
+    def layer(name: str) -> NDArray[np.object_]:
+        return shapely.from_wkb(pyogrio.raw.read(town, layer=name)[2])
+
+    half_widths = np.array([3.5, 4.0, 12.0, 4.0, 30.0, 5.0]) / 2
+    roof, wood = burn(layer("roof")), burn(layer("wood"))
+    road = burn(shapely.buffer(layer("road"), half_widths, quad_segs=8))
+    ring = burn(shapely.buffer(layer("roof"), 5.0, quad_segs=8))
+    expected = np.zeros(shape, np.uint8)
+    for mask, code in ((ring, RING), (wood, WOOD), (road, ROAD), (roof, ROOF)):
+        expected[mask] = code
+    labels = read(tmp_path / "o.tif")
+    assert np.array_equal(labels, expected)
+    # the ring is laid only where nothing else is
+    assert not ((labels == RING) & (roof | road | wood)).any()
+    claims = roof.astype(int) + road + wood
+    assert np.array_equal(read(tmp_path / "c.tif"), np.where(claims, claims, ring))
+    assert summary.pixels == {code: (labels == code).sum() for code in (1, 2, 3, 4)}
+    assert summary.disputed == (claims > 1).sum()
+    with rasterio.open(tmp_path / "o.tif") as dataset:
+        table = read_class_table(dataset)
+        assert (dataset.nodata, dataset.dtypes[0], dataset.crs.to_epsg()) == (0, "uint8", 2154)
+        assert table is not None and table.names[WOOD] == "Wood"
+        assert dataset.tags()["LCMAP_RULES"] == "mine"
+
+
+def test_later_rules_win_unless_priority_says_otherwise(
+    write_layer: Write, like: Write, rules: Rules, tmp_path: Path
+) -> None:
+    source = write_layer(tmp_path / "a.gpkg", [box(0, 0, 90, 75)], layer="roof")
+    write_layer(source, [box(0, 0, 90, 75)], layer="wood", append=True)
+    roof, wood = (f'[[rules]]\nlayer = "{n}"\nclass = "{n}"\n' for n in ("roof", "wood"))
+    for number, (text, winner) in enumerate(
+        [(roof + wood, WOOD), (wood + roof, ROOF), (roof + "priority = 1\n" + wood, ROOF)]
+    ):
+        output = tmp_path / f"{number}.tif"
+        rasterize_reference([source], rules(text), like(), output)
+        assert (read(output) == winner).all()
+
+
+def test_filters_buffers_and_units(
+    write_layer: Write, like: Write, rules: Rules, tmp_path: Path
+) -> None:
+    """A buffered point, one feature kept of three, on a grid in US survey feet."""
+    point = shapely.Point(2_000_050, 500_000 - 50)
+    source = write_layer(
+        tmp_path / "a.gpkg",
+        [point, point, point],
+        {"kind": ["Château d'eau", "Autre", "chateau d’eau"], "sol": ["0", "0", "-1"]},
+        layer="tower",
+        crs="EPSG:2263",
+    )
+    text = (
+        '[[rules]]\nlayer = "tower"\nclass = "Roof"\nbuffer = 6.096012192024384\n'
+        'where = { kind = "CHATEAU D\'EAU" }\nunless = { sol = { max = -1 } }\n'
+    )
+    image = like(100, 100, Affine(1, 0, 2_000_000, 0, -1, 500_000), "EPSG:2263")
+    rasterize_reference([source], rules(text), image, tmp_path / "o.tif")
+    labels = read(tmp_path / "o.tif")
+    # 20 US survey feet around the point
+    assert labels.sum() == pytest.approx(np.pi * 20**2, rel=0.02)
+    assert labels[50, 50] == ROOF
+
+
+def test_a_source_in_another_crs_lands_where_it_should(
+    write_layer: Write, like: Write, rules: Rules, tmp_path: Path
+) -> None:
+    from rasterio.warp import transform
+
+    target = box(20, 20, 40, 30)
+    points = shapely.get_coordinates(target)
+    degrees = np.array(transform("EPSG:2154", "EPSG:4326", points[:, 0], points[:, 1])).T
+    source = write_layer(
+        tmp_path / "roof.geojson",
+        [shapely.Polygon(degrees)],
+        crs="EPSG:4326",
+        COORDINATE_PRECISION=11,
+    )
+    text = '[[rules]]\nlayer = "roof"\nclass = "Roof"\n'
+    rasterize_reference([source], rules(text), like(), tmp_path / "o.tif", strip_rows=8)
+    with rasterio.open(tmp_path / "o.tif") as dataset:
+        expected = rasterize([target], dataset.shape, transform=dataset.transform)
+        assert np.array_equal(dataset.read(1), expected)
+
+
+def test_a_layer_without_attributes(
+    write_layer: Write,
+    like: Write,
+    rules: Rules,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Only rules that ask for nothing, or say so, take its features, at the default width."""
+    source = write_layer(tmp_path / "road.gpkg", [line((0, 37.5), (90, 37.5))])
+    asks = '[[rules]]\nlayer = "road"\nclass = "Road"\nwhere = { nature = "Chemin" }\n'
+    width = 'width = { field = "largeur", default = 6 }\n'
+    text = asks + '[[rules]]\nlayer = "road"\nclass = "Wood"\nwhere = { nature = "Route" }\n'
+    text += 'unless = { fictif = "Oui" }\nwithout_attributes = true\n' + width
+    with caplog.at_level(logging.INFO):
+        rasterize_reference([source], rules(text), like(), tmp_path / "o.tif")
+    assert read(tmp_path / "o.tif")[:, 30].tolist() == [0] * 23 + [WOOD] * 4 + [0] * 23
+    assert "has no attributes; all its features are taken as Wood, 6 m wide" in caplog.text
+
+
+def test_a_field_that_is_missing_is_said_once(
+    write_layer: Write,
+    like: Write,
+    rules: Rules,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = write_layer(tmp_path / "roof.gpkg", [box(0, 0, 30, 30)], {"id": ["a"]})
+    text = '[[rules]]\nlayer = "roof"\nclass = "Road"\nwhere = { nature = "Serre" }\n'
+    text += '[[rules]]\nlayer = "roof"\nclass = "Roof"\nunless = { nature = "Serre" }\n'
+    rasterize_reference([source], rules(text), like(), tmp_path / "o.tif")
+    assert set(np.unique(read(tmp_path / "o.tif"))) == {0, ROOF}
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warnings == [f"{source}: has no field nature, so that rules 1 take nothing from it"]
+
+
+@pytest.mark.parametrize("suffix", ["shp", "geojson", "fgb"])
+def test_every_format_gives_the_same_labels(
+    town: Path, write_layer: Write, like: Write, rules: Rules, tmp_path: Path, suffix: str
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, kind in (("roof", "Polygon"), ("road", "LineString"), ("wood", "Polygon")):
+        meta, _, wkb, data = pyogrio.raw.read(town, layer=name)
+        columns = dict(zip(meta["fields"], data, strict=True))
+        write_layer(folder / f"{name}.{suffix}", shapely.from_wkb(wkb), columns, geometry_type=kind)
+    rasterize_reference([town], rules(THREE), like(), tmp_path / "one.tif")
+    rasterize_reference([folder], rules(THREE), like(), tmp_path / "other.tif", strip_rows=11)
+    assert np.array_equal(read(tmp_path / "one.tif"), read(tmp_path / "other.tif"))
+
+
+def test_bd_topo_by_the_built_in_rules(like: Write, tmp_path: Path) -> None:
+    image = like(460, 460, Affine(1.5, 0, 664_700, 0, -1.5, 6_360_480))
+    found = {}
+    for name in ("bdtopo-topo6", "bdtopo-topo18", "bdtopo-oso-reclass"):
+        output = tmp_path / f"{name}.tif"
+        rasterize_reference([BDTOPO], name, image, output, strip_rows=64)
+        with rasterio.open(output) as dataset:
+            table = read_class_table(dataset)
+            assert table is not None
+            codes = np.unique(dataset.read(1))
+            found[name] = {table.names[code] for code in codes.tolist() if code}
+    assert found["bdtopo-topo6"] == {
+        "Around buildings",
+        "Water",
+        "Roads",
+        "High vegetation",
+        "Buildings",
+    }
+    assert found["bdtopo-topo18"] == {
+        "Around buildings",
+        "Water",
+        "Main roads",
+        "Deciduous trees",
+        "Hedges",
+        "Residential buildings",
+        "Industrial buildings",
+    }
+    assert "Urban vegetation" in found["bdtopo-oso-reclass"]
+
+
+def test_topo18_agrees_with_topo6_by_the_crosswalk(like: Write, tmp_path: Path) -> None:
+    from lcmap.nomenclature import load_crosswalk
+
+    image = like(460, 460, Affine(1.5, 0, 664_700, 0, -1.5, 6_360_480))
+    for name in ("topo6", "topo18"):
+        rasterize_reference([BDTOPO], f"bdtopo-{name}", image, tmp_path / f"{name}.tif")
+    fine, coarse = read(tmp_path / "topo18.tif"), read(tmp_path / "topo6.tif")
+    assert np.array_equal(load_crosswalk("topo18:topo6").apply(fine), coarse)
+
+
+def test_strips_hold_whole_tiles_and_some_32_million_pixels() -> None:
+    assert default_strip_rows(40_000) == 512
+    assert default_strip_rows(10_000) == 3072
+    assert default_strip_rows(500_000) == 512
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("all_touched", [False, True])
+def test_berlin_equals_rasterio_pixel_for_pixel(
+    data_folder: Path, tmp_path: Path, all_touched: bool
+) -> None:
+    berlin = data_folder / "berlin"
+    names = ("Roof", "Pavement", "Grass", "Tree", "Soil", "Other")
+    (tmp_path / "level2.toml").write_text(
+        'name = "level2"\nclasses = ['
+        + ", ".join(
+            f'{{ code = {i}, name = "{n}", short = "{n[:3]}", color = "#00{i:02x}00" }}'
+            for i, n in enumerate(names, start=1)
+        )
+        + "]\n"
+    )
+    (tmp_path / "berlin.toml").write_text(
+        'name = "berlin"\nnomenclature = "level2.toml"\n'
+        + "".join(
+            f'[[rules]]\nlayer = "landcover"\nclass = "{n}"\nwhere = {{ LEVEL2 = "{n.upper()}" }}\n'
+            for n in names
+        )
+    )
+    _, _, wkb, (kinds,) = pyogrio.raw.read(berlin / "landcover.gpkg", columns=["Level_2"])
+    geometries = shapely.from_wkb(wkb)
+    with rasterio.open(berlin / "vhr_36.tif") as image:
+        whole = rasterize(
+            [(g, i) for i, n in enumerate(names, start=1) for g in geometries[kinds == n]],
+            out_shape=image.shape,
+            transform=image.transform,
+            all_touched=all_touched,
+        )
+    for rows in (64, 100, 512):
+        rasterize_reference(
+            [berlin / "landcover.gpkg"],
+            tmp_path / "berlin.toml",
+            berlin / "vhr_36.tif",
+            tmp_path / "o.tif",
+            all_touched=all_touched,
+            overwrite=True,
+            strip_rows=rows,
+        )
+        assert np.array_equal(read(tmp_path / "o.tif"), whole)
+    assert len(np.unique(whole)) == 7
