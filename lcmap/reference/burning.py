@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,9 +109,11 @@ class PixelFrame:
         signs = np.array([1, self.orientation])
         offset = np.array([0, strip.row])
         moved = (
-            (geometry, code)
+            (mapping, code)
             for geometries, code in shapes
-            for geometry in shapely.transform(geometries, lambda points: (points - offset) * signs)
+            for mapping in _mappings(
+                shapely.transform(geometries, lambda points: (points - offset) * signs)
+            )
         )
         rasterize(
             moved,
@@ -119,6 +122,27 @@ class PixelFrame:
             all_touched=all_touched,
         )
         return out
+
+
+def _mappings(geometries: Geometries) -> Iterator[Any]:
+    """Yield the simple parts of geometries [N] as GeoJSON mappings, which rasterio takes.
+
+    Polygons are taken apart all at once: shapely's own mapping of each takes most of the time.
+    """
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    polygonal = shapely.get_type_id(parts) == _POLYGONAL[0]
+    if polygonal.any():
+        _, points, (ring_starts, starts) = shapely.to_ragged_array(parts[polygonal])
+        vertices, rings, polygons = points.tolist(), ring_starts.tolist(), starts.tolist()
+        for first, stop in pairwise(polygons):
+            yield {
+                "type": "Polygon",
+                "coordinates": [
+                    vertices[begin:end] for begin, end in pairwise(rings[first : stop + 1])
+                ],
+            }
+    for part in parts[~polygonal]:
+        yield part.__geo_interface__
 
 
 def count_classes(
