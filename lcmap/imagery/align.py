@@ -14,7 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_coordinates
 
-from lcmap.raster.grid import Grid
+from lcmap.raster.grid import Grid, same_crs
 
 CHUNK = 1024
 """Rows and columns that are computed at once."""
@@ -96,7 +96,7 @@ def to_pixels(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where points in pixels of the target lie in pixels of the source; inf if nowhere."""
     xs, ys = _apply(target.transform, cols, rows)
-    if source.crs != target.crs:
+    if not same_crs(source.crs, target.crs):
         converted = transform_coordinates(target.crs, source.crs, xs, ys)
         xs, ys = np.array(converted[0]), np.array(converted[1])
     return _apply(~source.transform, xs, ys)

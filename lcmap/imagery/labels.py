@@ -18,7 +18,7 @@ from lcmap.imagery.source import Source, data_vrt, describe
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
 from lcmap.nomenclature.library import nomenclature_of
 from lcmap.raster.classes import read_class_table
-from lcmap.raster.grid import Grid
+from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster, read_valid, reading
 from lcmap.raster.windows import Window, iter_blocks
 
@@ -127,7 +127,7 @@ def _check_codes(
     """Check the codes of the label raster's own pixels on the grid's ground, before they merge."""
     nomenclature = classes.source if isinstance(classes, Crosswalk) else classes
     bounds = grid.bounds
-    if source.grid.crs != grid.crs:
+    if not same_crs(source.grid.crs, grid.crs):
         bounds = transform_bounds(grid.crs, source.grid.crs, *bounds)
     area = source.grid.window_of(bounds).clipped(*source.grid.shape)
     if area.height == 0 or area.width == 0:
