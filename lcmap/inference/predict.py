@@ -148,11 +148,19 @@ def predict(
             written.append(_Layer(path, raster, layers.winning_probability))
 
         tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
-        mapped = _predict_tiles(list(iter_tiles(*tiling)), source, predictor, written, progress)
+        first = list(iter_tiles(*tiling))
+        second = other_tiles(*tiling) if verified else []
+        total = len(first) + len(second)
+        mapped = _predict_tiles(first, source, predictor, written, _part(progress, 0, total))
         verification = None
         if verified:
             verification = _verify_layers(
-                other_tiles(*tiling), source, predictor, metadata.nomenclature, written, progress
+                second,
+                source,
+                predictor,
+                metadata.nomenclature,
+                written,
+                _part(progress, len(first), total),
             )
             logger.info("verified: %s", verification)
             if not verification.passed:
@@ -162,6 +170,15 @@ def predict(
     if qml:
         write_style_files(output, metadata.nomenclature.class_table())
     return PredictReport(grid.height * grid.width, mapped, verification)
+
+
+def _part(progress: Progress, before: int, steps: int) -> Progress:
+    """Return the progress of a part of the work: after so many steps, of so many in all."""
+
+    def update(done: int, total: int, note: str = "") -> None:
+        progress(before + done, steps, note)
+
+    return update
 
 
 def _create_layers(
