@@ -67,7 +67,8 @@ class Sampler:
         drawn = random.choice(len(self._tiles), self._recipe.batch_size, p=self._probabilities)
         crops = [self._crop(self._tiles[i], random) for i in drawn]
         # channels last in memory, as convolutions want it
-        image = np.stack([crop.image.transpose(1, 2, 0) for crop in crops])  # [N, S, S, C]
+        image = np.empty((len(crops), self._side, self._side, len(crops[0].image)), np.float32)
+        np.stack([crop.image.transpose(1, 2, 0) for crop in crops], out=image)
         labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
         return Batch((torch.from_numpy(image).permute(0, 3, 1, 2),), torch.from_numpy(labels))
 

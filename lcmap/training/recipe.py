@@ -30,7 +30,8 @@ class Recipe:
     `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
     `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
     running average of the weights, which is what is validated and kept (0: the weights as they
-    are). `fine_tuning` multiplies the learning rate where training starts from a model.
+    are). `fine_tuning` multiplies the learning rate where training starts from a model. `width`
+    and `depth` are the network's.
     """
 
     name: str
@@ -47,8 +48,8 @@ class Recipe:
     zoom: float
     average: float
     fine_tuning: float
-    width: int = 32
-    depth: int = 3
+    width: int
+    depth: int
 
 
 PAPER = Recipe(
@@ -66,6 +67,8 @@ PAPER = Recipe(
     zoom=0.0,
     average=0.0,
     fine_tuning=1.0,
+    width=32,
+    depth=3,
 )
 """Stocker and Le Bris 2020, section 2.4; the batch size is not given there."""
 
@@ -84,6 +87,11 @@ DEFAULT = Recipe(
     zoom=0.0,
     average=0.99,
     fine_tuning=0.3,
+    width=16,
+    depth=4,
 )
+"""Measured on five zones of FLAIR at 0.8 m, validation mIoU after equal processor time: width 16
+with four poolings 0.65, with three 0.60; width 32 with four 0.54, with three 0.54; without jitter
+0.60."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, PAPER)}

@@ -1,0 +1,218 @@
+"""The default recipe, the paper's, and a U-Net ResNet-34, trained for the same time and scored.
+
+    python benchmarks/compare_unet_resnet34.py --minutes 10 [--zones 0 1 2 4 5] [--seed 0] \
+        [--contenders default paper unet-resnet34] [-o comparison.json]
+
+Data: the FLAIR zones at 0.8 m beside the project (LCMAP_DATA, else ../shared/data), nomenclature
+flair7, split `blocks` with seed 0. The U-Net ResNet-34 is segmentation_models_pytorch's, without
+pretrained weights, trained by lcmap's loop with the default recipe: same tiles, crops, batch size,
+loss, schedule, augmentation, average, number format and validation; only the network differs.
+The contenders take turns, an epoch each, so that a disturbance of the machine hits all alike, and
+each has its own clock for training and validation. Kept is what scores best on the validation
+tiles; it predicts every zone whole, and `lcmap score` counts the pixels of the test tiles.
+
+segmentation_models_pytorch is no dependency of lcmap. In an environment of its own:
+
+    python -m venv smp && . smp/bin/activate
+    pip install -c constraints.txt -e . segmentation-models-pytorch==0.6.0 timm torchvision==0.28.0
+
+where torchvision has to be the one made for the installed torch (0.28 for 2.13). A torchvision
+built for CUDA beside a torch for the CPU works too: what it misses is not used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from lcmap.accuracy.measures import PER_CLASS
+from lcmap.accuracy.score import score
+from lcmap.dataset.normalisation import scale
+from lcmap.dataset.reading import TileReader
+from lcmap.imagery.prepare import prepare
+from lcmap.network import LandCoverNetwork
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.windows import Window
+from lcmap.raster.writing import atomic_raster
+from lcmap.training.initialisation import initialise
+from lcmap.training.precision import choose_device
+from lcmap.training.recipe import DEFAULT, PAPER, Recipe
+from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
+from lcmap.training.trainer import Trainer
+from lcmap.training.validation import padded_image
+
+FLAIR = Path(
+    os.environ.get("LCMAP_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+) / "flair"  # fmt: skip
+CONTENDERS = ("default", "paper", "unet-resnet34")
+
+
+def prepare_zones(zones: list[int], folder: Path) -> list[Path]:
+    """Stack and tile the zones in a folder; return the tile indexes."""
+    indexes = []
+    for zone in zones:
+        indexes.append(folder / f"zone{zone}.tiles.geojson")
+        prepare(
+            [FLAIR / f"zone{zone}_0.8m_rgbn.tif"],
+            folder / f"zone{zone}.stack.tif",
+            labels=FLAIR / f"zone{zone}_0.8m_labels.tif",
+            crosswalk="flair19:flair7",
+            tiles=indexes[-1],
+        )
+    return indexes
+
+
+def unet_resnet34(channels: int, classes: int) -> nn.Module:
+    """Return segmentation_models_pytorch's U-Net with a ResNet-34 encoder, untrained."""
+    try:
+        with torchvision_operators():
+            import segmentation_models_pytorch as smp
+    except ImportError as error:
+        sys.exit(f"{error}: see the head of this script for how to install it")
+    return smp.Unet("resnet34", encoder_weights=None, in_channels=channels, classes=classes)
+
+
+@contextmanager
+def torchvision_operators() -> Iterator[None]:
+    """Declare the operators that torchvision registers on import, where its library is missing."""
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        torchvision_operators.library = library  # it lives as long as its operators
+    yield
+
+
+def contender(
+    name: str, data: TrainingSet, source: SampleSource, minutes: float, seed: int
+) -> tuple[Trainer, Recipe, int]:
+    """Return a trainer of a contender, its recipe and the stride of its network."""
+    recipe = PAPER if name == "paper" else DEFAULT
+    channels, classes = len(data.entries[0].bands), len(data.nomenclature)
+    torch.manual_seed(seed)
+    if name == "unet-resnet34":
+        network, stride = unet_resnet34(channels, classes), 32
+    else:
+        network = LandCoverNetwork([channels], classes, recipe.width, recipe.depth)
+        initialise(network, recipe.initialisation, seed)
+        stride = network.stride
+    trainer = Trainer(
+        data, source, network, stride, recipe, minutes=minutes, patience=10**6, seed=seed,
+        device=choose_device("auto"),
+    )  # fmt: skip
+    return trainer, recipe, stride
+
+
+def predict_zone(
+    network: nn.Module, stride: int, reader: TileReader, stack: Path, data: TrainingSet, map_: Path
+) -> None:
+    """Write the map of a whole zone."""
+    with open_raster(stack) as dataset:
+        grid = Grid.of(dataset)
+    image, valid = reader.image(stack, Window(0, 0, *grid.shape))
+    scaled = scale(image, reader.quantiles(stack), valid)
+    with torch.inference_mode():
+        scores = network(torch.from_numpy(padded_image(scaled, stride))[None])
+    winners = scores[0, :, : grid.height, : grid.width].argmax(dim=0).numpy()
+    with atomic_raster(map_, grid, count=1, dtype="uint8", nodata=0, overwrite=True) as dataset:
+        codes = data.nomenclature.index_to_code[winners]
+        dataset.write(np.where(valid, codes, np.uint8(0)), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--zones", type=int, nargs="+", default=[0, 1, 2, 4, 5])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("-o", "--output", type=Path, default=Path("comparison.json"))
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        indexes = prepare_zones(arguments.zones, folder)
+        data = read_training_set(indexes)
+        results = []
+        with TileReader(data.nomenclature) as reader:
+            source = SampleSource(reader)
+            running = {
+                each: contender(each, data, source, arguments.minutes, arguments.seed)
+                for each in arguments.contenders
+            }
+            while not all(trainer.ended for trainer, *_ in running.values()):
+                for each, (trainer, *_) in running.items():
+                    if not trainer.ended:
+                        trainer.epoch()
+                        row = trainer.rows[-1]
+                        print(
+                            f"{each}: {row['seconds']:.0f} s, {row['steps']} steps, "
+                            f"loss {row['loss']:.3f}, validation mIoU {row['miou']:.3f}",
+                            file=sys.stderr, flush=True,
+                        )  # fmt: skip
+            for each, (trainer, _, stride) in running.items():
+                network = trainer.run.network
+                network.load_state_dict(trainer.best)
+                maps = folder / each
+                maps.mkdir()
+                for zone in arguments.zones:
+                    predict_zone(
+                        network.to("cpu").eval(), stride, reader,
+                        folder / f"zone{zone}.stack.tif", data, maps / f"zone{zone}.tif",
+                    )  # fmt: skip
+        report = score(
+            [folder / each for each in running],
+            [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in arguments.zones],
+            names=list(running),
+            tiles=indexes,
+            split="test",
+            reference_crosswalk="flair19:flair7",
+            replicates=0,
+        )
+        names = [c.short for c in data.nomenclature.classes]
+        for item, (each, (trainer, recipe, _)) in zip(report.maps, running.items(), strict=True):
+            last, best = trainer.rows[-1], trainer.rows[trainer.best_epoch - 1]
+            iou = item.scores.per_class[PER_CLASS.index("iou")]
+            results.append(
+                {
+                    "contender": each,
+                    "parameters": sum(p.numel() for p in trainer.run.network.parameters()),
+                    "minutes": last["seconds"] / 60,
+                    "steps": last["steps"],
+                    "validation_miou": best["miou"],
+                    "test_miou": float(item.scores.overall[0]),
+                    "test_oa": float(item.scores.overall[1]),
+                    "test_iou": dict(zip(names, map(float, iou), strict=True)),
+                    "curve": trainer.rows,
+                    "recipe": dataclasses.asdict(recipe),
+                }
+            )
+    arguments.output.write_text(
+        json.dumps({"arguments": vars(arguments) | {"output": None}, "results": results}, indent=1)
+    )
+    print(f"{'':14} {'min':>5} {'steps':>6} {'val mIoU':>8} {'mIoU':>6} {'OA':>6}  IoU:", *names)
+    for r in results:
+        print(
+            f"{r['contender']:14} {r['minutes']:5.1f} {r['steps']:6d} {r['validation_miou']:8.3f} "
+            f"{r['test_miou']:6.3f} {r['test_oa']:6.3f}       ",
+            *(f"{value:.2f}" for value in r["test_iou"].values()),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""lcmap train as a user runs it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.crs import CRS
+
+from lcmap.model_file import read_model
+from lcmap.raster.grid import Grid
+from lcmap.raster.writing import atomic_raster
+
+GRID = Grid(CRS.from_epsg(2154), rasterio.Affine(1.5, 0, 0, 0, -1.5, 0), width=96, height=96)
+
+
+@pytest.fixture
+def tiles(tmp_path: Path, lcmap: Callable[..., object]) -> Path:
+    """Tiles of an image whose labels can be learnt, made by lcmap prepare."""
+    random = np.random.default_rng(0)
+    light = random.integers(0, 2, (12, 12)).repeat(8, axis=0).repeat(8, axis=1)
+    bands = 60 + 120 * light + random.integers(-20, 21, (2, 96, 96))
+    for name, values in (("image", bands), ("labels", 1 + light[None])):
+        with atomic_raster(
+            tmp_path / f"{name}.tif", GRID, count=len(values), dtype="uint8",
+            nodata=0 if name == "labels" else None, overwrite=False,
+        ) as dataset:  # fmt: skip
+            dataset.write(values.astype(np.uint8))
+    index = tmp_path / "image.tiles.geojson"
+    result = lcmap(
+        "prepare", tmp_path / "image.tif", "--labels", tmp_path / "labels.tif", "--nomenclature",
+        "flair7", "--tiles", index, "--tile-size", 16, "--gap", 0, "-o", tmp_path / "stack.tif",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    return index
+
+
+SMALL = ("--width", 8, "--depth", 1, "--batch-size", 2, "--epochs", 1)
+
+
+def test_train_writes_a_verified_model_that_predicts(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.onnx"
+    result = lcmap("train", tiles, "-o", model, *SMALL, "--stac")
+    assert result.exit_code == 0, result.stderr
+    assert "onnxruntime agrees with PyTorch" in result.stdout
+    assert "validation mIoU" in result.stdout and "Traceback" not in result.stderr
+    assert "no training tile has" in result.stderr
+    assert read_model(model).nomenclature.name == "flair7"
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith("model.")}
+    assert made == {"model.onnx", "model.curves.csv", "model.curves.png", "model.stac.json"}
+
+    result = lcmap("predict", tmp_path / "stack.tif", "-m", model, "-o", tmp_path / "map.tif")
+    assert result.exit_code == 0, result.stderr
+    with (
+        rasterio.open(tmp_path / "map.tif") as found,
+        rasterio.open(tmp_path / "labels.tif") as ref,
+    ):
+        assert (found.read(1) == ref.read(1)).mean() > 0.8
+
+    again = lcmap("train", tiles, "-o", model, *SMALL)
+    assert again.exit_code == 73 and "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.geojson", "-o", "m.onnx"], 66, "none.geojson: no such file"),
+        (["image.tif", "-o", "m.onnx"], 65, "image.tif: is not"),
+        (["image.tiles.geojson", "-o", "m.pt"], 2, "a model's name ends in .onnx"),
+        (["image.tiles.geojson", "-o", "no/m.onnx"], 73, "no such folder"),
+        (["image.tiles.geojson", "-o", "m.onnx", "--epochs", 1, "--minutes", 1], 2, "--epochs"),
+        (["image.tiles.geojson", "-o", "m.onnx", "--init-from", "none.onnx"], 66, "none.onnx"),
+        (["image.tiles.geojson", "-o", "m.onnx", "--recipe", "other"], 2, "other"),
+    ],
+)
+def test_bad_input_is_one_line_and_its_exit_code(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object], code: int, said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    result = lcmap("train", *arguments)
+    assert result.exit_code == code and said in result.stderr
+    assert "Traceback" not in result.stderr
+    if code != 2:
+        assert result.stderr.startswith("lcmap: ") and result.stderr.count("\n") == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_sigterm_leaves_a_checkpoint_and_no_model(tiles: Path, tmp_path: Path) -> None:
+    arguments = ["train", tiles, "-o", tmp_path / "m.onnx", *SMALL[:-1], 1000]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "m.curves.png").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in stderr and "Traceback" not in stderr
+    assert not (tmp_path / "m.onnx").exists()
+    assert (tmp_path / "m.checkpoint.pt").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

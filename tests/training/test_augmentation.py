@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcmap.training.augmentation import Pixels, flip_and_turn, vary_radiometry, zoom
+from lcmap.training.recipe import Jitter
+
+
+def pixels(side: int = 4) -> Pixels:
+    numbers = np.arange(side * side).reshape(side, side)
+    valid = np.ones((side, side), bool)
+    valid[0, 0] = False
+    image = np.stack([numbers, 100 + numbers]).astype(np.float32) * valid
+    return Pixels(image, numbers.astype(np.uint8), valid)
+
+
+def test_all_eight_orientations_occur_and_planes_stay_together() -> None:
+    random = np.random.default_rng(0)
+    seen = set()
+    for _ in range(100):
+        turned = flip_and_turn(pixels(), random)
+        seen.add(turned.labels.tobytes())
+        assert np.array_equal(turned.image[0], turned.labels * turned.valid)
+        assert np.array_equal(turned.image[1], (100 + turned.labels) * turned.valid)
+        assert sorted(turned.labels.ravel()) == sorted(pixels().labels.ravel())
+    assert len(seen) == 8
+
+
+@given(st.integers(0, 10**6), st.floats(0, 0.3), st.floats(0, 0.3), st.floats(0, 0.5))
+def test_radiometry_keeps_labels_and_invalid_pixels(
+    seed: int, contrast: float, band: float, gamma: float
+) -> None:
+    before = pixels()
+    after = vary_radiometry(before, Jitter(contrast, band, gamma), np.random.default_rng(seed))
+    assert after.labels is before.labels and after.valid is before.valid
+    assert (after.image[:, 0, 0] == 0).all()
+    assert after.image.dtype == np.float32 and np.isfinite(after.image).all()
+    assert np.array_equal(before.image, pixels().image)
+    # order among pixels of a band survives every gain, offset and gamma
+    for old, new in zip(before.image, after.image, strict=True):
+        order = old[before.valid].argsort()
+        assert (np.diff(new[before.valid][order]) >= 0).all()
+
+
+def test_no_jitter_changes_nothing() -> None:
+    after = vary_radiometry(pixels(), Jitter(0, 0, 0), np.random.default_rng(0))
+    assert np.array_equal(after.image, pixels().image)
+
+
+@pytest.mark.parametrize("side", [2, 3, 4, 8, 13])
+def test_zoom_keeps_a_plane_a_plane_and_labels_from_the_crop(side: int) -> None:
+    rows, columns = np.mgrid[:6, :6].astype(np.float32)
+    plane = np.stack([2 * rows + columns])
+    crop = Pixels(plane, np.arange(36, dtype=np.uint8).reshape(6, 6), np.ones((6, 6), bool))
+    zoomed = zoom(crop, side)
+    assert zoomed.image.shape == (1, side, side)
+    centres = np.clip((np.arange(side) + 0.5) * 6 / side - 0.5, 0, 5)
+    np.testing.assert_allclose(zoomed.image[0], 2 * centres[:, None] + centres, atol=1e-5)
+    assert np.isin(zoomed.labels, crop.labels).all()
+    # each label is that of the pixel its centre lies in
+    assert np.array_equal(
+        zoomed.labels[:, 0] // 6, ((np.arange(side) + 0.5) * 6 / side).astype(int)
+    )

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lcmap.errors import CheckpointError
+from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
+
+SETTINGS = {"seed": 1, "recipe": {"name": "default", "jitter": None}, "tile indexes": ["a", "b"]}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = checkpoint_path(tmp_path / "model.onnx")
+    assert path == tmp_path / "model.checkpoint.pt"
+    write_checkpoint(path, SETTINGS, {"weights": {"a": torch.arange(3)}, "rows": [{"loss": 0.5}]})
+    state = read_checkpoint(path, SETTINGS)
+    assert torch.equal(state["weights"]["a"], torch.arange(3))
+    assert state["rows"] == [{"loss": 0.5}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, SETTINGS, {})
+    with pytest.raises(CheckpointError, match=r"begun with seed 1, this one has 2"):
+        read_checkpoint(path, SETTINGS | {"seed": 2})
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
+def test_damage_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is no checkpoint of lcmap, or damaged") as caught:
+        read_checkpoint(path, SETTINGS)
+    assert caught.value.exit_code == 65 and "\n" not in str(caught.value)
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, SETTINGS, {"weights": torch.zeros(1000)})
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path, SETTINGS)
+
+
+def test_a_file_with_code_inside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    torch.save({"version": 1, "settings": SETTINGS, "state": {"run": print}}, path)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path, SETTINGS)

@@ -1,0 +1,126 @@
+"""The exported graph, and that a wrong one would be noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from lcmap.errors import ExportError, NotAModelError
+from lcmap.network import LandCoverNetwork, land_cover_network
+from lcmap.network.operations import max_pool
+from lcmap.training.export import noise_to_verify, to_onnx, verify
+from lcmap.training.initialisation import initialise, load_weights
+
+
+def network_of(channels: list[int], seed: int = 0) -> LandCoverNetwork:
+    torch.manual_seed(seed)
+    network = LandCoverNetwork(channels, 4, width=16, depth=2)
+    for _ in range(3):
+        network(*(torch.randn(4, c, 16, 16) for c in channels))
+    with torch.no_grad():
+        network.classifier.weight *= 20  # probabilities as decided as a trained network's
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def exported() -> tuple[LandCoverNetwork, bytes]:
+    network = network_of([3])
+    return network, to_onnx(network, ["image"])
+
+
+def test_graph_keeps_its_contract(exported: tuple[LandCoverNetwork, bytes]) -> None:
+    model = onnx.load_model_from_string(exported[1])
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["image"]
+    assert [value.name for value in model.graph.output] == ["probabilities"]
+    operators = {node.op_type for node in model.graph.node}
+    assert "Softmax" in operators and not operators & {"MaxUnpool", "ScatterND", "GatherND"}
+    # nothing of the machine it was made on
+    assert b".py" not in exported[1]
+    assert all(opset.version >= 20 for opset in model.opset_import if not opset.domain)
+
+
+def test_any_size_on_the_pooling_grid_gives_pytorchs_probabilities(
+    exported: tuple[LandCoverNetwork, bytes],
+) -> None:
+    network, model = exported
+    agreement = verify(model, network, noise_to_verify([3], network.stride, 1))
+    assert agreement.difference < 1e-5
+    session = onnxruntime.InferenceSession(model)
+    (found,) = session.run(None, {"image": np.ones((3, 3, 12, 20), np.float32)})
+    assert found.shape == (3, 4, 12, 20)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_ties_are_broken_as_in_pytorch(
+    exported: tuple[LandCoverNetwork, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, model = exported
+    random = np.random.default_rng(0)
+    flat = random.integers(0, 2, (1, 3, 16, 16)).astype(np.float32).repeat(4, 2).repeat(4, 3)
+    noise = random.normal(0.5, 1, (1, 3, 64, 64)).astype(np.float32)
+    for image in (flat, noise):
+        assert verify(model, network, [(image,)]).apart < 1e-3
+
+    def last_maximum(x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        maxima, indices = max_pool(x.flip(2, 3))
+        return maxima.flip(2, 3), tuple(index.flip(2, 3) for index in indices[::-1])
+
+    monkeypatch.setattr(land_cover_network, "max_pool", last_maximum)
+    for image in (flat, noise):
+        with pytest.raises(ExportError):
+            verify(model, network, [(image,)])
+
+
+def test_other_weights_are_noticed(exported: tuple[LandCoverNetwork, bytes]) -> None:
+    with pytest.raises(ExportError, match=r"differ by up to .* in a probability") as caught:
+        verify(exported[1], network_of([3], seed=1), noise_to_verify([3], 4, 0))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_come_back_bit_for_bit(
+    exported: tuple[LandCoverNetwork, bytes], tmp_path: Path
+) -> None:
+    network, model = exported
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model)
+    other = LandCoverNetwork([3], 4, width=16, depth=2)
+    load_weights(other, path)
+    for name, value in network.state_dict().items():
+        if "num_batches" not in name:
+            assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_weights_of_another_shape_are_refused(
+    exported: tuple[LandCoverNetwork, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exported[1])
+    with pytest.raises(NotAModelError, match="lacks the weights encoders"):
+        load_weights(LandCoverNetwork([3], 4, width=8, depth=2), path)
+
+
+def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    network = network_of([2, 3])
+    model = to_onnx(network, ["image", "second"])
+    assert capfd.readouterr() == ("", "")
+    names = [value.name for value in onnx.load_model_from_string(model).graph.input]
+    assert names == ["image", "second"]
+    assert verify(model, network, noise_to_verify([2, 3], 4, 0)).difference < 1e-5
+
+
+def test_initial_weights_are_seeded_and_of_the_published_spread() -> None:
+    networks = [LandCoverNetwork([4], 7, width=16, depth=1) for _ in range(3)]
+    for network, seed in zip(networks, (1, 1, 2), strict=True):
+        initialise(network, "xavier", seed)
+    first, same, other = (n.encoders[0][0].second[0].weight for n in networks)
+    assert torch.equal(first, same) and not torch.equal(first, other)
+    # Glorot and Bengio: uniform within the root of 6 / (fan in + fan out)
+    bound = (6 / (16 * 9 + 16 * 9)) ** 0.5
+    assert 0.95 * bound < first.abs().max() <= bound
+    assert (networks[0].classifier.bias == 0).all()

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lcmap.dataset.reading import TileReader
+from lcmap.dataset.tile_index import read_tile_index
+from lcmap.errors import (
+    BandMismatchError,
+    DtypeMismatchError,
+    LcmapError,
+    NoLabelledPixelError,
+    NomenclatureMismatchError,
+)
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.windows import Window
+from lcmap.training.samples import SampleSource, read_training_set
+
+MakeIndex = Callable[..., Path]
+
+
+def test_two_indexes_become_one_set(make_index: MakeIndex) -> None:
+    dark = np.full((48, 48), 2, np.uint8)
+    data = read_training_set([make_index("a"), make_index("b", codes=dark)])
+    assert {tile.image.stem for tile in data.train} == {"a", "b"}
+    assert len(data.train) == len(data.validation) == 6
+    counts = np.zeros(3)
+    for tile in data.train:
+        counts += [tile.class_counts.get(code, 0) for code in (2, 5, 9)]
+    np.testing.assert_allclose(data.shares, counts / counts.sum())
+    assert data.shares[2] == 0 and data.pixels == 6 * 16 * 16
+    (entry,) = data.entries
+    assert (entry.name, entry.dtype, entry.bands) == ("image", "uint8", ("band 1", "band 2"))
+    assert entry.gsd == pytest.approx(1.5, rel=0.01)
+    np.testing.assert_allclose(
+        entry.quantiles, TileReader(None).quantiles(data.train[0].image), rtol=1e-9
+    )
+
+
+def test_an_absent_class_is_said_in_one_line(
+    make_index: MakeIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        read_training_set([make_index()])
+    assert [r.getMessage() for r in caplog.records] == [
+        "no training tile has never: never predicted reliably"
+    ]
+
+
+def test_unlabelled_tiles_are_left_out(make_index: MakeIndex) -> None:
+    _, codes = np.ones((2, 1)), np.full((48, 48), 5, np.uint8)
+    codes[:16, :16] = 0
+    data = read_training_set([make_index(codes=codes)])
+    assert len(data.train) == 2 and all(tile.class_counts for tile in data.train)
+
+
+def refused(error: type[LcmapError], match: str, *paths: Path) -> None:
+    with pytest.raises(error, match=match) as caught:
+        read_training_set(paths)
+    assert "\n" not in str(caught.value) and caught.value.remedy and caught.value.exit_code == 65
+
+
+def test_nomenclatures_must_agree(make_index: MakeIndex) -> None:
+    other = make_index("b", nomenclature=replace(load_nomenclature("flair7"), name="other"),
+                       codes=np.full((48, 48), 2, np.uint8))  # fmt: skip
+    refused(
+        NomenclatureMismatchError,
+        "nomenclature other is not that of .*a.tiles",
+        make_index("a"),
+        other,
+    )
+
+
+def test_bands_must_agree(make_index: MakeIndex) -> None:
+    three = np.zeros((3, 48, 48), np.uint8)
+    three[:] = np.arange(48)
+    refused(BandMismatchError, "bands are band 1, band 2, band 3", make_index("a"),
+            make_index("b", three))  # fmt: skip
+
+
+def test_band_order_must_agree(make_index: MakeIndex) -> None:
+    first = make_index("a", band_names=("red", "nir"))
+    refused(BandMismatchError, "nir, red", first, make_index("b", band_names=("nir", "red")))
+
+
+def test_dtypes_must_agree(make_index: MakeIndex) -> None:
+    deep = np.arange(48 * 48 * 2, dtype=np.uint16).reshape(2, 48, 48)
+    refused(DtypeMismatchError, "is uint16", make_index("a"), make_index("b", deep))
+
+
+def test_labels_are_needed(make_index: MakeIndex) -> None:
+    refused(NoLabelledPixelError, "no labels", make_index(nomenclature=None))
+
+
+@pytest.mark.parametrize(
+    ("splits", "missing"), [(("train", "test"), "validation"), (("validation",), "training")]
+)
+def test_both_splits_are_needed(
+    make_index: MakeIndex, splits: tuple[str, ...], missing: str
+) -> None:
+    refused(NoLabelledPixelError, f"no labelled tile is for {missing}", make_index(splits=splits))
+
+
+def test_all_unlabelled_is_refused(make_index: MakeIndex) -> None:
+    refused(NoLabelledPixelError, "no labelled tile is for training",
+            make_index(codes=np.zeros((48, 48), np.uint8)))  # fmt: skip
+
+
+def test_nan_pixels_become_zero_and_lose_their_label(make_index: MakeIndex) -> None:
+    image = np.random.default_rng(0).normal(size=(2, 48, 48)).astype(np.float32)
+    image[1, 3, 4] = np.nan
+    image[0, 5, 6] = np.inf
+    index = make_index(image=image)
+    source = SampleSource(TileReader(read_tile_index(index).nomenclature))
+    pixels = source.read(read_tile_index(index).tiles[0])
+    assert np.isfinite(pixels.image).all()
+    for row, col in ((3, 4), (5, 6)):
+        assert (pixels.image[:, row, col] == 0).all()
+        assert pixels.labels[row, col] == 255 and not pixels.valid[row, col]
+    assert (pixels.labels == 255).sum() == 2
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 3000, 1 << 20])
+def test_windows_are_the_same_with_and_without_a_cache(
+    make_index: MakeIndex, cache_bytes: int
+) -> None:
+    index = read_tile_index(make_index())
+    source = SampleSource(TileReader(index.nomenclature), cache_bytes)
+    whole = SampleSource(TileReader(index.nomenclature))
+    for tile in index.tiles * 2:
+        window = Window(3, 5, 8, 10)
+        found, expected = source.read(tile, window), whole.read(tile)
+        assert np.array_equal(found.image, expected.image[:, 3:11, 5:15])
+        assert np.array_equal(found.labels, expected.labels[3:11, 5:15])

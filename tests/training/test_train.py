@@ -1,0 +1,176 @@
+"""Whole runs on a small image that can be learnt."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+
+from lcmap.errors import (
+    CheckpointError,
+    InitialModelError,
+    OutputExistsError,
+    UsageError,
+)
+from lcmap.model_file import read_model
+from lcmap.training.checkpoint import checkpoint_path
+from lcmap.training.train import TrainReport, train
+
+MakeIndex = Callable[..., Path]
+SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 3}
+
+
+def weights(model: Path) -> dict[str, bytes]:
+    graph = onnx.load(str(model)).graph
+    return {t.name: onnx.numpy_helper.to_array(t).tobytes() for t in graph.initializer}
+
+
+def run(index: Path, output: Path, **options: object) -> TrainReport:
+    return train([index], output, **(SMALL | options))  # type: ignore[arg-type]
+
+
+class Interrupted(Exception):
+    """What stops a run in these tests."""
+
+
+def interrupt_after(steps: int) -> Callable[..., None]:
+    def progress(done: int, total: int, note: str = "") -> None:
+        if done >= steps:
+            raise Interrupted
+
+    return progress
+
+
+def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index = make_index()
+    whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
+    report = run(index, whole)
+    assert report.miou > 0.8 and report.oa > 0.9
+    assert report.agreement.difference < 1e-4 and report.agreement.apart < 1e-2
+
+    with pytest.raises(Interrupted):
+        run(index, parts, progress=interrupt_after(report.steps // 2))
+    assert not parts.exists() and checkpoint_path(parts).exists()
+    resumed = run(index, parts, resume=True)
+    assert weights(whole) == weights(parts)
+    assert (resumed.miou, resumed.epoch, resumed.steps) == (
+        report.miou, report.epoch, report.steps,
+    )  # fmt: skip
+    assert not checkpoint_path(parts).exists()
+
+    with open(tmp_path / "parts.curves.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert max(float(row["miou"]) for row in rows) == pytest.approx(report.miou, rel=1e-5)
+    assert (tmp_path / "parts.curves.png").read_bytes().startswith(b"\x89PNG")
+
+    metadata = read_model(whole)
+    assert metadata.nomenclature.codes == (2, 5, 9)
+    assert (metadata.stride, metadata.receptive_field) == (2, 8)
+    assert metadata.scores["validation"]["miou"] == report.miou
+    assert metadata.training["recipe"]["name"] == "default"
+    tuned = run(index, tmp_path / "tuned.onnx", initial_model=whole, epochs=1, width=None)
+    assert tuned.miou > 0.8
+
+
+@pytest.fixture
+def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes seconds and comes after the training."""
+
+    def stop(*_: object) -> bytes:
+        raise Interrupted
+
+    monkeypatch.setattr("lcmap.training.train.to_onnx", stop)
+
+
+@pytest.mark.usefixtures("unexported")
+def test_patience_ends_a_run_that_does_not_improve(make_index: MakeIndex, tmp_path: Path) -> None:
+    # labels without any relation to the image: the first epochs are as good as the last
+    codes = np.random.default_rng(3).choice([2, 5], (48, 48)).astype(np.uint8)
+    with pytest.raises(Interrupted):
+        run(make_index(codes=codes), tmp_path / "m.onnx", epochs=20, patience=1)
+    rows = (tmp_path / "m.curves.csv").read_text().splitlines()[1:]
+    miou = [float(row.split(",")[5]) for row in rows]
+    assert 2 <= len(rows) < 20
+    assert miou[-1] <= max(miou[:-1])
+
+
+@pytest.mark.usefixtures("unexported")
+def test_minutes_shape_and_end_the_run(make_index: MakeIndex, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(Interrupted):
+        run(make_index(), tmp_path / "m.onnx", epochs=None, minutes=0.05,
+            progress=lambda done, total, note="": seen.append((done, total)))  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines()))
+    assert all(total == 3 for _, total in seen)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    # the schedule follows the clock down to nothing, whatever the number of steps
+    assert float(rows[-1]["learning_rate"]) < 0.2 * 3e-3
+
+
+@pytest.mark.usefixtures("unexported")
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_recipes_train_on_nan_pixels_and_unlabelled_ground(
+    make_index: MakeIndex, tmp_path: Path, recipe: str
+) -> None:
+    random = np.random.default_rng(0)
+    image = random.normal(size=(2, 48, 48)).astype(np.float32)
+    image[:, :8] = np.nan
+    codes = np.where(image[0] > 0, 5, 2).astype(np.uint8)
+    codes[:, 40:] = 0
+    with pytest.raises(Interrupted):
+        run(make_index(image=image, codes=codes), tmp_path / "m.onnx", recipe=recipe, epochs=1)
+    (row,) = csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines())
+    assert np.isfinite(float(row["loss"])) and 0 < float(row["miou"]) <= 1
+
+
+@pytest.mark.usefixtures("unexported")
+def test_a_checkpoint_is_neither_overwritten_nor_continued_by_chance(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, output = make_index(), tmp_path / "m.onnx"
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1)
+    with pytest.raises(OutputExistsError, match=r"run that was interrupted; --resume"):
+        run(index, output, epochs=1)
+    with pytest.raises(CheckpointError, match="begun with seed 0, this one has 1"):
+        run(index, output, epochs=1, seed=1, resume=True)
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1, seed=1, overwrite=True)
+
+
+@pytest.mark.usefixtures("unexported")
+def test_resume_without_a_checkpoint_begins(make_index: MakeIndex, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(make_index(), tmp_path / "m.onnx", epochs=1, resume=True)
+    assert checkpoint_path(tmp_path / "m.onnx").exists()
+
+
+def test_an_initial_model_must_fit(make_index: MakeIndex, tmp_path: Path) -> None:
+    first = tmp_path / "first.onnx"
+    run(make_index(), first, epochs=1)
+    three = np.arange(3 * 48 * 48, dtype=np.uint32).reshape(3, 48, 48) % 251
+    cases = [
+        (make_index("bands", three.astype(np.uint8)), {}, "takes uint8 bands"),
+        (make_index("plain"), {"width": 8}, "has width 4, not 8"),
+    ]
+    for index, options, match in cases:
+        with pytest.raises(InitialModelError, match=match):
+            run(index, tmp_path / "m.onnx", initial_model=first, **({"width": None} | options))
+
+
+def test_contradictions_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    nowhere = [tmp_path / "none.geojson"]
+    with pytest.raises(UsageError, match="cannot be given with --epochs"):
+        train(nowhere, tmp_path / "m.onnx", epochs=1, minutes=1)
+    with pytest.raises(UsageError, match=r"name ends in \.onnx"):
+        train(nowhere, tmp_path / "m.pt")
+    with pytest.raises(UsageError, match="needs a name"):
+        train(nowhere, "-")
