@@ -1,0 +1,145 @@
+"""Speed of a training step, and whether the data keeps up with it.
+
+    python benchmarks/bench_training.py [--steps 20] [--rounds 3] [--zones 0 1]
+
+Printed are (1) the seconds of a step of the default recipe's network and batch, forward, backward
+and optimizer, for number formats and memory layouts, and with padding, pooling and unpooling in
+PyTorch's own operations; (2) steps per second on batches cut from real tiles (FLAIR zones beside
+the project: LCMAP_DATA, else ../shared/data) and on one fixed batch, in turns, and their ratio.
+All are medians of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from compare_unet_resnet34 import prepare_zones
+
+from lcmap.dataset.reading import TileReader
+from lcmap.network import LandCoverNetwork, land_cover_network, operations
+from lcmap.training.batches import Batch, Sampler, batches_ahead
+from lcmap.training.class_weights import class_weights
+from lcmap.training.initialisation import initialise
+from lcmap.training.precision import choose_device, computes_bfloat16
+from lcmap.training.recipe import DEFAULT
+from lcmap.training.run import Budget, Run
+from lcmap.training.samples import SampleSource, read_training_set
+
+
+def new_run(weights: torch.Tensor, device: torch.device, bfloat16: bool) -> Run:
+    network = LandCoverNetwork([4], len(weights), DEFAULT.width, DEFAULT.depth)
+    initialise(network, DEFAULT.initialisation, 0)
+    return Run(
+        network, DEFAULT, weights, Budget(steps=10**6), steps_per_pass=1, device=device,
+        bfloat16=bfloat16,
+    )  # fmt: skip
+
+
+def seconds(run: Run, steps: int, take: Callable[[], object]) -> float:
+    """Return the seconds of so many calls, the last one's computation included."""
+    started = time.perf_counter()
+    for _ in range(steps):
+        take()
+    if run.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def step_table(batch: Batch, weights: torch.Tensor, steps: int, rounds: int) -> None:
+    device = choose_device("auto")
+    runs: dict[str, tuple[Run, Batch, bool]] = {}
+    plain = Batch(tuple(image.contiguous() for image in batch.images), batch.labels)
+    for name, layout, bfloat16, own in (
+        ("float32, channels first, PyTorch's operations", torch.contiguous_format, False, False),
+        ("float32, channels last, PyTorch's operations", torch.channels_last, False, False),
+        ("bfloat16, channels last, PyTorch's operations", torch.channels_last, True, False),
+        ("float32, channels last, lcmap's operations", torch.channels_last, False, True),
+        ("bfloat16, channels last, lcmap's operations", torch.channels_last, True, True),
+    ):
+        run = new_run(weights, device, bfloat16)
+        run.network.to(memory_format=layout)
+        runs[name] = run, batch if layout == torch.channels_last else plain, own
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, (run, given, own) in runs.items():
+            with operations_of(own):
+                took = seconds(run, max(steps // 4, 1), lambda r=run, b=given: r.step(b))
+            if number:
+                taken[name].append(took / max(steps // 4, 1))
+    print(f"seconds per step of {len(batch.labels)} × {batch.labels.shape[1]}² px on {device}:")
+    for name, values in taken.items():
+        print(f"  {name:48} {statistics.median(values):.3f}")
+
+
+@contextmanager
+def operations_of(own: bool) -> Iterator[None]:
+    """Run the network with lcmap's fused operations, or with PyTorch's own."""
+    fused = {name: getattr(land_cover_network, name) for name in PYTORCHS}
+    if not own:
+        vars(land_cover_network).update(PYTORCHS)
+    yield
+    vars(land_cover_network).update(fused)
+
+
+def pytorch_max_pool(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+
+
+def pytorch_unpool_and_join(
+    x: torch.Tensor, indices: torch.Tensor, skip: torch.Tensor
+) -> torch.Tensor:
+    unpooled = torch.nn.functional.max_unpool2d(x, indices, 2)
+    return operations.plain_mirror_pad(torch.cat((unpooled, skip), dim=1))
+
+
+PYTORCHS = {
+    "mirror_pad": operations.plain_mirror_pad,
+    "max_pool": pytorch_max_pool,
+    "unpool_and_join": pytorch_unpool_and_join,
+}
+
+
+def pipeline_ratio(sampler: Sampler, weights: torch.Tensor, steps: int, rounds: int) -> None:
+    device = choose_device("auto")
+    run = new_run(weights, device, computes_bfloat16(device))
+    fixed = sampler.batch(0)
+    real, still = [], []
+    for number in range(rounds + 1):
+        with batches_ahead(sampler, 0, steps) as batches:
+            took = seconds(run, steps, lambda b=batches: run.step(next(b)))
+        still_took = seconds(run, steps, lambda: run.step(fixed))
+        if number:  # the first round fills the cache and the allocator
+            real.append(steps / took)
+            still.append(steps / still_took)
+    ratio = statistics.median(a / b for a, b in zip(real, still, strict=True))
+    print(
+        f"steps per second: {statistics.median(real):.3f} on real tiles, "
+        f"{statistics.median(still):.3f} on a fixed batch, ratio {ratio:.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--zones", type=int, nargs="+", default=[0, 1])
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = read_training_set(prepare_zones(arguments.zones, Path(folder)))
+        weights = torch.from_numpy(class_weights(data.shares, DEFAULT.class_weights)).float()
+        with TileReader(data.nomenclature) as reader:
+            side = DEFAULT.crop or data.tile_size
+            sampler = Sampler(SampleSource(reader), data.train, DEFAULT, side, 0)
+            pipeline_ratio(sampler, weights, arguments.steps, arguments.rounds)
+            step_table(sampler.batch(0), weights, arguments.steps, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
