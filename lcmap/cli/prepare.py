@@ -94,8 +94,8 @@ def command(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Pixels left between splits: the reach of the network [default: 48, with "
-            "--split random none].",
+            help="Pixels left between the tiles of different splits [default: 48, with "
+            "--split random none]; a network of depth 3 sees 46 px to each side, of depth 4 94.",
         ),
     ] = None,
     seed: Seed = 0,
