@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -99,11 +102,11 @@ def test_bash_completes_a_subcommand() -> None:
         f"source {PROJECT}/completions/lcmap.bash; COMP_WORDS=(lcmap pre); COMP_CWORD=1; "
         '_lcmap_completion lcmap; echo "${COMPREPLY[@]}"'
     )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
-    assert done.stdout.split() == ["predict", "prepare"] or done.stdout.split() == [
-        "prepare",
-        "predict",
-    ], done.stderr
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert sorted(done.stdout.split()) == ["predict", "prepare"], done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
