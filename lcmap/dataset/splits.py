@@ -24,7 +24,7 @@ _FEWEST_BLOCKS = 8
 _COST_OF_LACKING = np.array([4, 1, 2])
 
 _SHORTEST_SIDE = 16
-"""Shorter remains of a cut tile are dropped: the default network pools over 8 px."""
+"""Shorter remains of a cut tile are dropped: the default network pools over 16 px."""
 
 
 def split_at_random(tiles: int, seed: int) -> NDArray[np.intp]:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,8 +190,3 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid
-
-
-def folder_of(path: str | os.PathLike[str]) -> Path:
-    """Return the folder that a file lies in or would lie in."""
-    return Path(path).resolve().parent

@@ -10,7 +10,6 @@ import torch
 from lcmap.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
-DEVICE_NAMES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 
 
 def choose_device(wanted: Device) -> torch.device:
