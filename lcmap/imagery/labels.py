@@ -13,10 +13,11 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
 from lcmap.errors import LabelBandError, NoOverlapError, UsageError
-from lcmap.imagery.align import lazily_aligned, pixel_size
+from lcmap.imagery.align import lazily_aligned
 from lcmap.imagery.source import Source, data_vrt, describe
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
 from lcmap.nomenclature.library import nomenclature_of
+from lcmap.raster.alignment import pixel_size
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster, read_valid, reading

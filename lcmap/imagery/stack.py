@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from lcmap.errors import BandChoiceError, NoOverlapError
-from lcmap.imagery.align import CHUNK, covers, lazily_aligned, overlaps
+from lcmap.imagery.align import CHUNK, lazily_aligned
 from lcmap.imagery.source import Source, coverage_vrt, data_vrt
+from lcmap.raster.alignment import covers, overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import reading
 from lcmap.raster.windows import Window, iter_blocks

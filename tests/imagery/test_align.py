@@ -1,4 +1,4 @@
-"""Alignment against GDAL's own warp of whole images, and geometry against single points."""
+"""Alignment against GDAL's own warp of whole images."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.warp import reproject, transform_bounds
 
-from lcmap.imagery.align import covers, lazily_aligned, overlaps, pixel_size
+from lcmap.imagery.align import lazily_aligned
 from lcmap.imagery.source import data_vrt, describe
+from lcmap.raster.alignment import pixel_size
 from lcmap.raster.grid import Grid
 from lcmap.raster.writing import atomic_raster
 
@@ -120,52 +118,3 @@ def test_reduction_by_average_equals_block_means(tmp_path: Path) -> None:
     values = aligned(path, target, Resampling.average, chunk=5)
     means = image.reshape(2, 10, 5, 12, 5).mean(axis=(2, 4))
     np.testing.assert_allclose(values, means, rtol=1e-9)
-
-
-grids = st.builds(
-    lambda x, y, size, width, height: Grid(
-        LAMBERT, Affine(size, 0, 721_000 + x, 0, -size, 6_249_300 + y), width, height
-    ),
-    st.integers(-900, 900),
-    st.integers(-900, 900),
-    st.sampled_from([0.8, 3.3, 10.0, 47.0]),
-    st.integers(1, 20),
-    st.integers(1, 20),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(grids)
-def test_cover_means_every_pixel_centre_is_inside(target: Grid) -> None:
-    west, south, east, north = SOURCE.bounds
-    inside = [
-        west < x < east and south < y < north
-        for col in range(target.width)
-        for row in range(target.height)
-        for x, y in [target.transform @ (col + 0.5, row + 0.5)]
-    ]
-    assert covers(SOURCE, target) == all(inside)
-    if any(inside):
-        assert overlaps(SOURCE, target)
-
-
-def test_grids_apart_do_not_overlap() -> None:
-    far = Grid(LAMBERT, Affine(10, 0, 100_000, 0, -10, 6_249_288), 60, 50)
-    assert not overlaps(SOURCE, far)
-    assert not overlaps(SOURCE, Grid(UTM, Affine(10, 0, 0, 0, -10, 9_000_000), 60, 50))
-    assert overlaps(SOURCE, TARGETS["reprojected"])
-
-
-def test_pixel_size_is_counted_in_source_pixels() -> None:
-    assert pixel_size(SOURCE, TARGETS["coarser"]) == pytest.approx((3.13, 3.13))
-    degrees = CRS.from_epsg(4326)
-    place = Grid(degrees, Affine(1e-4, 0, 3.26, 0, -1e-4, 43.34), 10, 10)
-    across, down = pixel_size(SOURCE, place)
-    assert across == pytest.approx(0.81, abs=0.02)  # 1e-4° of longitude at 43° N: 8.1 m
-    assert down == pytest.approx(1.11, abs=0.02)
-
-
-def test_place_that_the_crs_does_not_reach_does_not_overlap() -> None:
-    poles = Grid(CRS.from_epsg(4326), Affine(1, 0, -180, 0, -1, -89), 4, 1)
-    with rasterio.Env():
-        assert not overlaps(SOURCE, poles)
