@@ -145,6 +145,14 @@ class DtypeMismatchError(DataError):
     """An image whose data type is not that of the model."""
 
 
+class SideMismatchError(DataError):
+    """Side inputs whose kinds, order or classes are not those wanted."""
+
+
+class TooLittleOverlapError(DataError):
+    """A side input that covers too small a part of the image."""
+
+
 class GsdMismatchError(DataError):
     """An image whose ground sampling distance is not that of the model."""
 

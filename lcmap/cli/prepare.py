@@ -67,6 +67,15 @@ def command(
             help="Bring --labels into other classes, as flair19:flair7.",
         ),
     ] = None,
+    side: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:MEANING]",
+            help="A side input for the tile index, on any grid; may be given several times. A "
+            "label map names its nomenclature (oso.tif:oso23) unless it carries class names; "
+            "class probabilities are FILE:probabilities, all else is an image.",
+        ),
+    ] = None,
     tiles: Annotated[
         Path | None,
         typer.Option(
@@ -132,6 +141,7 @@ def command(
                 labels=labels,
                 nomenclature=nomenclature,
                 crosswalk=crosswalk,
+                sides=side or (),
                 tiles=tiles,
                 tiling=Tiling(tile_size, split, seed, gap, block_tiles),
                 overwrite=overwrite,
@@ -154,6 +164,10 @@ def _summary(prepared: Prepared) -> str:
     if prepared.labels:
         lines.append(f"{prepared.labels}: labels")
     if prepared.tiles:
+        lines.extend(
+            f"{path}: side input, {what.title}"
+            for path, what in zip(prepared.tiles.tiles[0].sides, prepared.tiles.sides, strict=True)
+        )
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
     return "\n".join(lines)

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from lcmap.dataset.entries import EntryReader
+from lcmap.dataset.sides import Side
 from lcmap.dataset.tile_index import Tile
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
+from lcmap.raster.grid import Grid
 from lcmap.raster.opening import RASTER_DRIVERS, open_raster, read_valid, reading
 from lcmap.raster.quantiles import band_quantiles, read_quantiles
 from lcmap.raster.windows import Window
@@ -108,6 +111,29 @@ class TileReader:
         with reading(path):
             codes: NDArray[np.uint8] = dataset.read(1, window=window.ranges)
         return self._table[codes]
+
+    def side(
+        self, path: Path, side: Side, image: Path, window: Window
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a side input as the network takes it on a window of an image's grid.
+
+        Float32 [C, h, w], and where it is valid, bool [h, w]; see `EntryReader`.
+
+        Raises:
+            NotARasterError, AllNodataError: the pixels cannot be read, or none is valid.
+            UnknownLabelError: a label map holds codes that its nomenclature does not have.
+        """
+        entries: dict[tuple[Path, Path], EntryReader] | None
+        entries = getattr(self._local, "entries", None)
+        if entries is None:
+            entries = self._local.entries = {}
+        if (path, image) not in entries:
+            quantiles = self.quantiles(path) if side.kind == "image" else None
+            grid = Grid.of(self._dataset(image))
+            entries[path, image] = EntryReader(
+                self._dataset(path), grid, side, quantiles, os.fspath(path)
+            )
+        return entries[path, image].read(window)
 
     def quantiles(self, path: Path) -> NDArray[np.float64]:
         """Return an image's 2 % and 98 % quantiles, float64 [C, 2], computed where it has none.

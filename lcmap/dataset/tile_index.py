@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from rasterio.warp import transform as transform_coordinates
 
+from lcmap.dataset.sides import Side
 from lcmap.errors import (
     InputMissingError,
     LcmapError,
@@ -32,7 +33,7 @@ from lcmap.raster.writing import atomic_path
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _WGS84 = "EPSG:4326"
 _DECIMALS = 7  # of a degree: about a centimetre
@@ -57,10 +58,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileIndex:
-    """The tiles of one or more images and how they were split; lengths in pixels."""
+    """The tiles of one or more images and how they were split; lengths in pixels.
+
+    `sides` say what each tile's side inputs are, in their order.
+    """
 
     path: Path
     nomenclature: Nomenclature | None
+    sides: tuple[Side, ...]
     tiles: tuple[Tile, ...]
     tile_size: int
     split_method: str
@@ -102,6 +107,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
     about = {
         "version": FORMAT_VERSION,
         "nomenclature": index.nomenclature.to_dict() if index.nomenclature else None,
+        "sides": [side.to_dict() for side in index.sides],
         "tile_size": index.tile_size,
         "split": index.split_method,
         "seed": index.seed,
@@ -162,6 +168,7 @@ def read_tile_index(path: str | os.PathLike[str]) -> TileIndex:
             nomenclature=Nomenclature.from_dict(nomenclature, os.fspath(path))
             if nomenclature
             else None,
+            sides=tuple(Side.from_dict(side, path) for side in about.get("sides", ())),
             tiles=tuple(_tile(feature["properties"], folder) for feature in document["features"]),
             tile_size=int(about["tile_size"]),
             split_method=str(about["split"]),
@@ -215,6 +222,15 @@ def _check(index: TileIndex) -> None:
     for tile in index.tiles:
         if tile.image not in shapes:
             shapes[tile.image] = _shape(tile.image, index.path)
+        if len(tile.sides) != len(index.sides):
+            raise TileIndexError(
+                index.path,
+                f"has a tile of {len(tile.sides)} side inputs, not {len(index.sides)}",
+                "make it again with lcmap prepare",
+            )
+        for side in tile.sides:
+            if side not in shapes:
+                shapes[side] = _shape(side, index.path)
         if tile.labels and tile.labels not in shapes:
             shapes[tile.labels] = _shape(tile.labels, index.path)
         if tile.labels and shapes[tile.labels] != shapes[tile.image]:

@@ -94,11 +94,7 @@ def align_labels(
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
     source = describe(labels, allow_vrt=allow_vrt)
-    if len(source.indexes) != 1:
-        raise LabelBandError(
-            labels, f"has {len(source.indexes)} bands, labels have one", "give a label raster"
-        )
-    _check_codes(source, classes, grid, allow_vrt)
+    check_codes(source, classes, grid, allow_vrt=allow_vrt)
     table = _table(classes)
     across, down = pixel_size(source.grid, grid)
     coarser = max(across, down) > _COARSER
@@ -122,10 +118,20 @@ def _table(classes: Nomenclature | Crosswalk) -> NDArray[np.uint8]:
     return table
 
 
-def _check_codes(
-    source: Source, classes: Nomenclature | Crosswalk, grid: Grid, allow_vrt: bool
+def check_codes(
+    source: Source, classes: Nomenclature | Crosswalk, grid: Grid, *, allow_vrt: bool = False
 ) -> None:
-    """Check the codes of the label raster's own pixels on the grid's ground, before they merge."""
+    """Check the codes of the label raster's own pixels on the grid's ground, before they merge.
+
+    Raises:
+        LabelBandError: more than one band.
+        NoOverlapError: they cover no ground of the grid.
+        UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
+    """
+    if len(source.indexes) != 1:
+        raise LabelBandError(
+            source.shown, f"has {len(source.indexes)} bands, labels have one", "give a label raster"
+        )
     nomenclature = classes.source if isinstance(classes, Crosswalk) else classes
     bounds = grid.bounds
     if not same_crs(source.grid.crs, grid.crs):

@@ -25,6 +25,7 @@ from lcmap.dataset.tile_index import (
 )
 from lcmap.errors import NoLabelsError, UsageError
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
+from lcmap.imagery.sides import check_sides
 from lcmap.imagery.source import Source, describe
 from lcmap.imagery.stack import Stack, choose_bands, name_bands, stack
 from lcmap.imagery.tiles import Tiling, make_tile_index
@@ -75,6 +76,7 @@ def prepare(
     labels: str | os.PathLike[str] | None = None,
     nomenclature: str | None = None,
     crosswalk: str | None = None,
+    sides: Sequence[str | os.PathLike[str]] = (),
     tiles: str | os.PathLike[str] | None = None,
     tiling: Tiling | None = None,
     overwrite: bool = False,
@@ -86,18 +88,23 @@ def prepare(
 
     The grid is that of `like`, else of the first image. Bands are chosen by number, counted
     through all images, or by name. Labels are brought onto the grid, into the classes wanted, and
-    written beside the stack as "STEM.labels.tif"; the tile index names both.
+    written beside the stack as "STEM.labels.tif"; the tile index names both, and the side inputs,
+    which stay on their own grids: an image each, a label map or class probabilities as their name
+    says after a colon ("oso.tif:oso23") or their tags do.
 
     Raises:
         UsageError: options that contradict each other.
         InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
         NoOverlapError: an image or the labels cover no ground of the grid.
+        TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_sides`.
         UnknownLabelError, NoLabelsError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
     tiling = tiling or Tiling()
     labels_output = _check_outputs(images, output, labels, tiles, tiling, overwrite)
+    if sides and tiles is None:
+        raise UsageError("--side", "goes into a tile index", "give --tiles INDEX.geojson")
     if labels is None and (nomenclature is not None or crosswalk is not None):
         raise UsageError("--nomenclature or --crosswalk", "say what --labels are", "give labels")
     with ExitStack() as resources:
@@ -115,6 +122,7 @@ def prepare(
         stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
         resources.callback(stacked.close)
         aligned = None
+        checked_sides = check_sides(sides, grid, sources[0].shown, allow_vrt=allow_vrt)
         if labels is not None:
             classes = label_classes(Path(labels), nomenclature, crosswalk, allow_vrt=allow_vrt)
             aligned = align_labels(Path(labels), classes, grid, allow_vrt=allow_vrt)
@@ -129,6 +137,7 @@ def prepare(
             Path(output),
             labels_output,
             aligned.nomenclature if aligned else None,
+            checked_sides,
             tiling,
         )
         write_tile_index(index, overwrite=overwrite)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.sides import Side
 from lcmap.dataset.splits import (
     DEFAULT_GAP,
     default_block_tiles,
@@ -70,12 +71,29 @@ def make_tile_index(
     image: Path,
     labels: Path | None,
     nomenclature: Nomenclature | None,
+    sides: Sequence[tuple[Path, Side]],
     tiling: Tiling,
 ) -> TileIndex:
     """Cut an image on disk into tiles, count the labels in them and split them; `path` is its name.
 
-    Without labels the splits are made by area.
+    Without labels the splits are made by area. The side inputs stay as they are and where.
     """
+    index = _index(path, image, labels, nomenclature, tiling)
+    paths = tuple(side for side, _ in sides)
+    return replace(
+        index,
+        sides=tuple(what for _, what in sides),
+        tiles=tuple(replace(tile, sides=paths) for tile in index.tiles),
+    )
+
+
+def _index(
+    path: Path,
+    image: Path,
+    labels: Path | None,
+    nomenclature: Nomenclature | None,
+    tiling: Tiling,
+) -> TileIndex:
     with open_raster(image) as dataset:
         grid = Grid.of(dataset)
     if labels is None or nomenclature is None:
@@ -135,6 +153,7 @@ def _split(
     return TileIndex(
         path=path,
         nomenclature=nomenclature,
+        sides=(),
         tiles=tiles,
         tile_size=tiling.tile_size,
         split_method=tiling.method,

@@ -18,22 +18,21 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from lcmap import __version__
-from lcmap.errors import EntryCountError, UsageError, VerificationError
+from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import DEFAULT_TILE, layers
+from lcmap.inference.inputs import open_inputs
 from lcmap.inference.layers import Prediction
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.predictor import Predictor
 from lcmap.inference.session import Provider, Session
-from lcmap.inference.source import ImageSource, TilePixels, quantiles_of
+from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tiling import Tile, iter_tiles
 from lcmap.inference.verify import Verification, other_tiles, verify
-from lcmap.model_file import check_image, read_model
+from lcmap.model_file import read_model
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
-from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster
-from lcmap.raster.pipes import STANDARD_STREAM, input_path
+from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_raster, check_output, write_error
 
@@ -77,6 +76,8 @@ def predict(
     model: Pathlike,
     output: Pathlike,
     *,
+    sides: Sequence[Pathlike] = (),
+    allow_missing: bool = False,
     confidence: Pathlike | None = None,
     probabilities: Pathlike | None = None,
     verified: bool = False,
@@ -93,6 +94,10 @@ def predict(
 ) -> PredictReport:
     """Write the land-cover map of an image: uint8 codes of the model's nomenclature, 0 = no data.
 
+    A model of several entries takes as many `sides`: images, label maps or class probabilities on
+    any grid, brought onto the image's as it is read. A pixel without data in any of them has none
+    in the map, with `allow_missing` only a pixel without data in all.
+
     The map equals what the network gives for the whole image at once, to float rounding, whatever
     the tile size (`tile` pixels are kept of each tile; the receptive field comes on top). On the
     same grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities`
@@ -102,35 +107,31 @@ def predict(
     is standard input or output.
 
     Raises:
-        InputMissingError, NotARasterError: the image or the model cannot be read.
+        InputMissingError, NotARasterError: an input or the model cannot be read.
         NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
-        EntryCountError, BandMismatchError, DtypeMismatchError, GsdMismatchError: the model was
-            not made for this image.
+        EntryCountError, SideMismatchError, NomenclatureMismatchError, BandMismatchError,
+            DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
+        NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
         ProviderMissingError: as `Session`.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         VerificationError: the map depends on the tiles.
     """
-    _check_outputs(image, output, confidence, probabilities, qml=qml, overwrite=overwrite)
+    inputs = (image, *sides)
+    _check_outputs(inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite)
     metadata = read_model(model)
-    if len(metadata.entries) != 1:
-        names = ", ".join(entry.name for entry in metadata.entries)
-        raise EntryCountError(
-            model, f"takes {len(metadata.entries)} images ({names}), not one", "give another model"
-        )
-    entry = metadata.entries[0]
-    subject = "standard input" if os.fspath(image) == STANDARD_STREAM else os.fspath(image)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
-        path = stack.enter_context(input_path(image, tmpdir=tmpdir))
-        dataset = stack.enter_context(open_raster(path, allow_vrt=allow_vrt))
-        check_image(entry, dataset, subject=subject, force=force)
+        opened = open_inputs(
+            stack, inputs, metadata.entries, model, allow_vrt=allow_vrt,
+            allow_missing=allow_missing, force=force, tmpdir=tmpdir, progress=progress,
+        )  # fmt: skip
+        grid = opened.grid
+        source = TileSource(grid.shape, opened.entries, allow_missing=allow_missing)
         session = Session(model, provider=provider, threads=threads)
-        predictor = Predictor(session, entry.name, len(metadata.nomenclature))
-        quantiles = quantiles_of(dataset, path, subject, allow_vrt=allow_vrt, progress=progress)
-        source = ImageSource(dataset, quantiles, subject)
+        names = [entry.name for entry in metadata.entries]
+        predictor = Predictor(session, names, len(metadata.nomenclature))
 
-        grid = Grid.of(dataset)
         create = partial(
             atomic_raster,
             grid=grid,
@@ -166,7 +167,7 @@ def predict(
             if not verification.passed:
                 raise _not_verified(model, verification)
     if mapped == 0:
-        logger.warning("%s: no pixel is valid in every band, so the map is all 0", subject)
+        logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.subject)
     if qml:
         write_style_files(output, metadata.nomenclature.class_table())
     return PredictReport(grid.height * grid.width, mapped, verification)
@@ -211,7 +212,7 @@ def _create_layers(
 
 def _predict_tiles(
     tiles: Sequence[Tile],
-    source: ImageSource,
+    source: TileSource,
     predictor: Predictor,
     written: Sequence[_Layer],
     progress: Progress,
@@ -238,7 +239,7 @@ def _predict_tiles(
 
 def _verify_layers(
     tiles: Sequence[Tile],
-    source: ImageSource,
+    source: TileSource,
     predictor: Predictor,
     nomenclature: Nomenclature,
     written: Sequence[_Layer],
@@ -254,30 +255,31 @@ def _verify_layers(
 
 
 def _check_outputs(
-    image: Pathlike,
-    output: Pathlike,
-    confidence: Pathlike | None,
-    probabilities: Pathlike | None,
+    inputs: Sequence[Pathlike],
+    outputs: tuple[Pathlike, Pathlike | None, Pathlike | None],
     *,
     qml: bool,
     overwrite: bool,
 ) -> None:
     """Refuse, before any work, outputs that collide or cannot be written."""
     seen: set[str] = set()
-    for path in (output, confidence, probabilities):
+    for path in outputs:
         if path is None:
             continue
         name = os.fspath(path)
         if name != STANDARD_STREAM:
             name = os.path.realpath(name)
-            if os.path.exists(name) and os.path.exists(image) and os.path.samefile(name, image):
-                raise UsageError(path, "is the image itself", "write to another file")
+            if os.path.exists(name):
+                for given in filter(os.path.exists, inputs):
+                    if os.path.samefile(name, given):
+                        raise UsageError(path, "is the image itself", "write to another file")
         if name in seen:
             raise UsageError(path, "is named for two outputs", "give each a file of its own")
         seen.add(name)
         check_output(path, overwrite=overwrite)
     if not qml:
         return
+    output = outputs[0]
     if os.fspath(output) == STANDARD_STREAM:
         raise UsageError("--qml", "needs a map in a file to lie beside", "-o FILE")
     for side in (os.path.splitext(output)[0] + ".qml", os.fspath(output) + ".aux.xml"):

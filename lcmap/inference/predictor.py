@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,12 +13,12 @@ from lcmap.inference.tiling import Tile
 
 
 class Predictor:
-    """A session and the name of the entry that the image is given to."""
+    """A session and the names of its entries."""
 
-    def __init__(self, session: Session, entry: str, classes: int) -> None:
-        """Predict with a loaded network of so many classes, K."""
+    def __init__(self, session: Session, entries: Sequence[str], classes: int) -> None:
+        """Predict with a loaded network of these entries and of so many classes, K."""
         self._session = session
-        self._entry = entry
+        self._entries = tuple(entries)
         self._classes = classes
 
     def probabilities(self, tile: Tile, pixels: TilePixels) -> npt.NDArray[np.float32]:
@@ -24,8 +26,9 @@ class Predictor:
 
         Where no kept pixel is valid the network is not asked, and they are 0.
         """
-        if pixels.scaled is None:
+        if pixels.entries is None:
             return np.zeros((self._classes, tile.kept.height, tile.kept.width), np.float32)
-        (whole,) = self._session.run({self._entry: pixels.scaled[None]})  # [K, seen rows, columns]
+        given = (values[None] for values in pixels.entries)  # each [1, C, seen rows, columns]
+        (whole,) = self._session.run(dict(zip(self._entries, given, strict=True)))
         kept: npt.NDArray[np.float32] = whole[:, *tile.kept_in_seen.slices]
         return kept

@@ -1,76 +1,58 @@
-"""The image that is predicted: its tiles as the network takes them."""
+"""The tiles that are predicted, as the network takes them."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lcmap.dataset.normalisation import scale
-from lcmap.errors import AllNodataError
+from lcmap.dataset.entries import EntryReader
 from lcmap.inference.tiling import Tile, mirror
-from lcmap.progress import Progress
-from lcmap.raster.opening import read_valid, reading
-from lcmap.raster.quantiles import band_quantiles, read_quantiles
-
-logger = logging.getLogger(__name__)
 
 
 class TilePixels(NamedTuple):
     """What is read of a tile.
 
-    `scaled` is what the network takes, float32 [bands, rows, columns] of the window seen, None
-    where no kept pixel is valid; `valid` is bool [rows, columns] of the window kept.
+    `entries` are what the network takes, each float32 [channels, rows, columns] of the window
+    seen, None where no kept pixel is valid; `valid` is bool [rows, columns] of the window kept.
     """
 
-    scaled: npt.NDArray[np.float32] | None
+    entries: tuple[npt.NDArray[np.float32], ...] | None
     valid: npt.NDArray[np.bool_]
 
 
-class ImageSource:
-    """An open image with the quantiles that it is scaled by."""
+class TileSource:
+    """Reads the tiles of an image and of its side inputs."""
 
-    def __init__(self, dataset: Any, quantiles: npt.NDArray[np.float64], subject: str) -> None:
-        """Read from an open raster; `quantiles` are [bands, 2], `subject` names it in errors."""
-        self._dataset = dataset
-        self._quantiles = quantiles
-        self._subject = subject
+    def __init__(
+        self, shape: tuple[int, int], entries: Sequence[EntryReader], *, allow_missing: bool = False
+    ) -> None:
+        """Read tiles of an image of so many rows and columns.
+
+        A pixel is valid where every entry is, with `allow_missing` where any is.
+        """
+        self._shape = shape
+        self._entries = tuple(entries)
+        self._allow_missing = allow_missing
 
     def read(self, tile: Tile) -> TilePixels:
-        """Read one tile; only the image's own pixels are read, the rest is mirrored.
+        """Read one tile; only pixels inside the image are read, the rest is mirrored.
 
         Raises:
             NotARasterError: pixels cannot be read.
+            UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        inside = tile.seen.clipped(self._dataset.height, self._dataset.width)
-        with reading(self._subject):
-            valid = read_valid(self._dataset, inside)
-            kept = valid[tile.kept.shifted(-inside.row, -inside.col).slices]
-            if not kept.any():
-                return TilePixels(None, kept)
-            pixels = self._dataset.read(window=inside.ranges)
-        return TilePixels(mirror(scale(pixels, self._quantiles, valid), tile.seen), kept)
-
-
-def quantiles_of(
-    dataset: Any, path: Path, subject: str, *, allow_vrt: bool, progress: Progress
-) -> npt.NDArray[np.float64]:
-    """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
-
-    They are those that the image carries in its tags, else they are computed over all of it. An
-    image without a valid pixel has zeros.
-
-    Raises:
-        NotARasterError: pixels cannot be read.
-    """
-    carried = read_quantiles(dataset)
-    if carried is not None:
-        return carried
-    logger.info("%s carries no quantiles: computing them over the whole image", subject)
-    try:
-        return band_quantiles(path, allow_vrt=allow_vrt, progress=progress)
-    except AllNodataError:
-        return np.zeros((dataset.count, 2))
+        inside = tile.seen.clipped(*self._shape)
+        kept = tile.kept.shifted(-inside.row, -inside.col).slices
+        combine = np.logical_or if self._allow_missing else np.logical_and
+        valid = np.full((tile.kept.height, tile.kept.width), not self._allow_missing)
+        pixels = []
+        for entry in self._entries:
+            values, where = entry.read(inside)
+            valid = combine(valid, where[kept])
+            if not self._allow_missing and not valid.any():
+                break
+            pixels.append(mirror(values, tile.seen))
+        return TilePixels(tuple(pixels) if valid.any() else None, valid)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.predictor import Predictor
-from lcmap.inference.source import ImageSource, TilePixels
+from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tiling import Tile, iter_tiles, round_up
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress
@@ -88,7 +88,7 @@ def other_tiles(
 
 def verify(
     tiles: Sequence[Tile],
-    source: ImageSource,
+    source: TileSource,
     predictor: Predictor,
     nomenclature: Nomenclature,
     land_cover: Any,

@@ -1,7 +1,7 @@
 """What an .onnx file of lcmap carries: written, read and checked in this one place."""
 
 from lcmap.model_file.image_check import check_image
-from lcmap.model_file.metadata import FORMAT_VERSION, Entry, ModelMetadata
+from lcmap.model_file.metadata import FORMAT_VERSION, Entry, EntryKind, ModelMetadata
 from lcmap.model_file.reading import read_model
 from lcmap.model_file.stac import stac_item
 from lcmap.model_file.writing import stac_item_path, write_model
@@ -9,6 +9,7 @@ from lcmap.model_file.writing import stac_item_path, write_model
 __all__ = [
     "FORMAT_VERSION",
     "Entry",
+    "EntryKind",
     "ModelMetadata",
     "check_image",
     "read_model",

@@ -34,8 +34,7 @@ def check_graph(
             subject, f"its graph takes {list(inputs)}, its metadata says {wanted}", "export again"
         )
     for entry in metadata.entries:
-        channels = len(entry.bands) if entry.kind == "image" else None
-        _check_value(inputs[entry.name], channels, subject)
+        _check_value(inputs[entry.name], entry.channels, subject)
     outputs = [value.name for value in model.graph.output]
     if outputs != [OUTPUT]:
         raise ModelGraphError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
@@ -43,14 +42,14 @@ def check_graph(
 
 
 def _check_value(
-    value: onnx.ValueInfoProto, channels: int | None, subject: str | os.PathLike[str]
+    value: onnx.ValueInfoProto, channels: int, subject: str | os.PathLike[str]
 ) -> None:
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
     if tensor.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
         raise ModelGraphError(subject, f"{value.name} is no float32 [N, C, H, W]", "export again")
     found = dims[1].dim_value
-    if channels is not None and found and found != channels:
+    if found and found != channels:
         raise ModelGraphError(
             subject, f"{value.name} has {found} channels, its metadata says {channels}",
             "export again",

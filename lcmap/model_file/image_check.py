@@ -22,7 +22,8 @@ def check_image(
     """Check that an open raster has the bands, the data type and the GSD of a model's entry.
 
     Band names are compared where both sides have names of their own, in order and without regard
-    to case. `force` lets another GSD pass; `subject` names the image in messages (its path).
+    to case; a label map has one band of any name and integer type. `force` lets another GSD pass;
+    `subject` names the image in messages (its path).
     Without a CRS the GSD is unknown, which is a warning.
 
     Raises:
@@ -36,6 +37,9 @@ def check_image(
             f"({', '.join(entry.bands)})",
             "give the bands that the model was trained on",
         )
+    if entry.kind == "labels":
+        _check_gsd(entry, Grid.of(dataset).gsd_metres, name, force)
+        return
     names = band_names(dataset)
     if (
         has_band_names(names)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from lcmap.nomenclature import Nomenclature
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 EntryKind = Literal["image", "labels", "probabilities"]
@@ -21,7 +21,8 @@ class Entry:
     `name` is the name of the graph's input. `bands` are the band names in order, `dtype` is the
     raster's data type, `gsd` the ground sampling distance in metres (None: the training images
     did not say). `quantiles` are the 2 % and 98 % quantiles of each band over the training
-    images; an image is scaled by its own.
+    images; an image is scaled by its own. A label map goes in one-hot through its `nomenclature`,
+    probabilities as they are; both have no quantiles.
     """
 
     name: str
@@ -31,6 +32,20 @@ class Entry:
     gsd: float | None
     quantiles: tuple[tuple[float, float], ...] = ()
     normalisation: str = NORMALISATION
+    nomenclature: Nomenclature | None = None
+
+    @property
+    def channels(self) -> int:
+        """The channels of the network's input."""
+        return len(self.nomenclature) if self.nomenclature else len(self.bands)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as JSON values."""
+        values = {key: getattr(self, key) for key in _ENTRY_KEYS}
+        return values | {"nomenclature": self.nomenclature and self.nomenclature.to_dict()}
+
+
+_ENTRY_KEYS = ("name", "kind", "bands", "dtype", "gsd", "quantiles", "normalisation")
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class ModelMetadata:
             "format_version": self.format_version,
             "lcmap_version": self.lcmap_version,
             "nomenclature": self.nomenclature.to_dict(),
-            "entries": [asdict(entry) for entry in self.entries],
+            "entries": [entry.to_dict() for entry in self.entries],
             "stride": self.stride,
             "receptive_field": self.receptive_field,
             "architecture": self.architecture,
@@ -96,6 +111,9 @@ def _entry_from_dict(values: dict[str, Any]) -> Entry:
         raise ValueError(f"unknown kind of entry {kind!r}")
     if values["normalisation"] != NORMALISATION:
         raise ValueError(f"unknown normalisation {values['normalisation']!r}")
+    classes = values.get("nomenclature")  # format 1 has none
+    if (kind == "labels") != bool(classes):
+        raise ValueError("a nomenclature belongs to an entry of labels and to no other")
     return Entry(
         name=str(values["name"]),
         kind=cast(EntryKind, kind),
@@ -104,4 +122,5 @@ def _entry_from_dict(values: dict[str, Any]) -> Entry:
         gsd=None if values["gsd"] is None else float(values["gsd"]),
         quantiles=tuple((float(low), float(high)) for low, high in values["quantiles"]),
         normalisation=NORMALISATION,
+        nomenclature=Nomenclature.from_dict(classes) if classes else None,
     )

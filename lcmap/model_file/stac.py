@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from lcmap.model_file.graph import OUTPUT
-from lcmap.model_file.metadata import Entry, ModelMetadata
+from lcmap.model_file.metadata import Entry, EntryKind, ModelMetadata
 
 MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 _TASK = "semantic-segmentation"
+_DESCRIPTIONS: dict[EntryKind, str] = {
+    "image": "each band scaled by the image's own 2 % and 98 % quantiles to 0 and 1, without "
+    "clipping; value_scaling holds those of the training images",
+    "labels": "a label map as one channel per class, 1 where the pixel has it",
+    "probabilities": "the probability of each class",
+}
 
 
 def stac_item(
@@ -66,17 +72,15 @@ def stac_item(
 
 
 def _input(entry: Entry) -> dict[str, Any]:
-    channels = len(entry.bands) if entry.kind == "image" else -1
     value: dict[str, Any] = {
         "name": entry.name,
         "bands": list(entry.bands),
         "input": {
-            "shape": [-1, channels, -1, -1],
+            "shape": [-1, entry.channels, -1, -1],
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },
-        "description": "each band scaled by the image's own 2 % and 98 % quantiles to 0 and 1, "
-        "without clipping; value_scaling holds those of the training images",
+        "description": _DESCRIPTIONS[entry.kind],
     }
     if entry.quantiles:
         value["value_scaling"] = [

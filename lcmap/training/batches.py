@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.dataset.reading import IGNORE
@@ -66,11 +67,9 @@ class Sampler:
         random = np.random.default_rng((self._seed, number))
         drawn = random.choice(len(self._tiles), self._recipe.batch_size, p=self._probabilities)
         crops = [self._crop(self._tiles[i], random) for i in drawn]
-        # channels last in memory, as convolutions want it
-        image = np.empty((len(crops), self._side, self._side, len(crops[0].image)), np.float32)
-        np.stack([crop.image.transpose(1, 2, 0) for crop in crops], out=image)
+        images = map(channels_last, zip(*(crop.images for crop in crops), strict=True))
         labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
-        return Batch((torch.from_numpy(image).permute(0, 3, 1, 2),), torch.from_numpy(labels))
+        return Batch(tuple(images), torch.from_numpy(labels))
 
     def _crop(self, tile: Tile, random: np.random.Generator) -> Pixels:
         recipe = self._recipe
@@ -84,8 +83,22 @@ class Sampler:
         if recipe.flips_and_turns:
             pixels = flip_and_turn(pixels, random)
         if recipe.jitter:
-            pixels = vary_radiometry(pixels, recipe.jitter, random)
+            jittered = tuple(
+                vary_radiometry(image, valid, recipe.jitter, random) if kind == "image" else image
+                for image, valid, kind in zip(
+                    pixels.images, pixels.valid, self._source.kinds, strict=True
+                )
+            )
+            pixels = pixels._replace(images=jittered)
         return pixels
+
+
+def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:
+    """Return images [C, H, W] as one tensor [N, C, H, W], laid out as convolutions want it."""
+    channels, height, width = images[0].shape
+    batch = np.empty((len(images), height, width, channels), np.float32)
+    np.stack([image.transpose(1, 2, 0) for image in images], out=batch)
+    return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
 
 def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
@@ -103,9 +116,9 @@ def mirrored_to(pixels: Pixels, side: int) -> Pixels:
         return pixels
     around = ((0, side - height), (0, side - width))
     return Pixels(
-        np.pad(pixels.image, ((0, 0), *around), mode="reflect"),
+        tuple(np.pad(image, ((0, 0), *around), mode="reflect") for image in pixels.images),
         np.pad(pixels.labels, around, constant_values=IGNORE),
-        np.pad(pixels.valid, around, mode="reflect"),
+        tuple(np.pad(valid, around, mode="reflect") for valid in pixels.valid),
     )
 
 

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from lcmap.dataset.class_shares import class_shares
 from lcmap.dataset.normalisation import scale
-from lcmap.dataset.reading import Sample, TileReader
+from lcmap.dataset.reading import IGNORE, Sample, TileReader
+from lcmap.dataset.sides import Side
 from lcmap.dataset.tile_index import Tile, TileIndex, read_tile_index
 from lcmap.errors import (
     BandMismatchError,
     DtypeMismatchError,
     NoLabelledPixelError,
     NomenclatureMismatchError,
+    SideMismatchError,
 )
-from lcmap.model_file import Entry
+from lcmap.model_file import Entry, EntryKind
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
@@ -45,6 +47,7 @@ class TrainingSet:
     """
 
     nomenclature: Nomenclature
+    sides: tuple[Side, ...]
     entries: tuple[Entry, ...]
     train: tuple[Tile, ...]
     validation: tuple[Tile, ...]
@@ -74,10 +77,12 @@ def read_training_set(
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
+        SideMismatchError: the indexes do not have side inputs of the same kinds.
         BandMismatchError, DtypeMismatchError: the images do not have the same bands.
     """
     indexes = [read_tile_index(path) for path in paths]
     nomenclature = _common_nomenclature(indexes)
+    sides = _common_sides(indexes)
     tiles = [t for index in indexes for t in index.tiles if t.labels and t.class_counts]
     train = tuple(t for t in tiles if t.split == "train")
     validation = tuple(t for t in tiles if t.split == "validation")
@@ -94,10 +99,9 @@ def read_training_set(
     if absent:
         logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
     with TileReader(nomenclature) as reader:
-        entry = _image_entry(train + validation, reader)
-    return TrainingSet(
-        nomenclature, (entry,), train, validation, shares, max(i.tile_size for i in indexes)
-    )
+        entries = _entries(sides, train + validation, reader)
+    size = max(index.tile_size for index in indexes)
+    return TrainingSet(nomenclature, sides, entries, train, validation, shares, size)
 
 
 def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
@@ -119,27 +123,56 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
     return first.nomenclature
 
 
-def _image_entry(tiles: Sequence[Tile], reader: TileReader) -> Entry:
-    """Return the entry that all images agree on; its quantiles are the images' mean."""
+def _common_sides(indexes: Sequence[TileIndex]) -> tuple[Side, ...]:
+    first = indexes[0]
+    for index in indexes[1:]:
+        if index.sides != first.sides:
+            raise SideMismatchError(
+                index.path,
+                f"has {_titles(index.sides)}, {first.path} has {_titles(first.sides)}",
+                "prepare both with the same kinds of --side, in the same order",
+            )
+    return first.sides
+
+
+def _titles(sides: Sequence[Side]) -> str:
+    return ", ".join(f"{side.title} beside the image" for side in sides) or "no side input"
+
+
+def _entries(sides: Sequence[Side], tiles: Sequence[Tile], reader: TileReader) -> tuple[Entry, ...]:
+    """Return what the network takes: the tiles' image, then their side inputs."""
+    image = _entry(IMAGE_ENTRY, Side("image"), [tile.image for tile in tiles], reader)
+    others = (
+        _entry(f"side{place + 1}", side, [tile.sides[place] for tile in tiles], reader)
+        for place, side in enumerate(sides)
+    )
+    return (image, *others)
+
+
+def _entry(name: str, side: Side, paths: Sequence[Path], reader: TileReader) -> Entry:
+    """Return the entry that all these files agree on; its quantiles are their mean."""
     first: tuple[Path, tuple[str, ...], str] | None = None
     gsds, quantiles = [], []
-    for path in dict.fromkeys(tile.image for tile in tiles):
+    for path in dict.fromkeys(paths):
         with open_raster(path) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
         dtype = str(np.result_type(*dtypes))
         first = first or (path, bands, dtype)
         _check_bands(path, bands, dtype, *first)
-        quantiles.append(reader.quantiles(path))
+        if side.kind == "image":
+            quantiles.append(reader.quantiles(path))
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
+    means = np.mean(quantiles, axis=0) if quantiles else ()
     return Entry(
-        name=IMAGE_ENTRY,
-        kind="image",
+        name=name,
+        kind=side.kind,
         bands=first[1],
         dtype=first[2],
         gsd=float(np.median(known)) if known else None,
-        quantiles=tuple((float(low), float(high)) for low, high in np.mean(quantiles, axis=0)),
+        quantiles=tuple((float(low), float(high)) for low, high in means),
+        nomenclature=side.nomenclature,
     )
 
 
@@ -165,10 +198,17 @@ def _check_bands(
 
 
 class SampleSource:
-    """Gives windows of tiles, scaled; keeps what it read in memory up to a bound."""
+    """Gives windows of tiles as the network takes them; keeps images in memory up to a bound.
 
-    def __init__(self, reader: TileReader, cache_bytes: int = CACHE_BYTES) -> None:
-        """Read by this reader, which stays the caller's to close."""
+    Side inputs are resampled anew each time: in their own pixels they are small.
+    """
+
+    def __init__(
+        self, reader: TileReader, sides: Sequence[Side] = (), cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        """Read tiles with these side inputs by a reader, which stays the caller's to close."""
+        self.kinds: tuple[EntryKind, ...] = ("image", *(side.kind for side in sides))
+        self._sides = tuple(sides)
         self._reader = reader
         self._left = cache_bytes
         self._kept: dict[_Key, Sample] = {}
@@ -176,6 +216,8 @@ class SampleSource:
 
     def read(self, tile: Tile, inside: Window | None = None) -> Pixels:
         """Return a tile, or a window counted from its upper left corner.
+
+        A pixel that is not valid in every entry has no label.
 
         Raises:
             NotARasterError: the pixels cannot be read.
@@ -185,10 +227,11 @@ class SampleSource:
         if sample is None and (inside is None or self._left > 0):
             sample = self._reader.read(tile)
             self._keep(key, sample)
+        window = tile.window
+        if inside is not None:
+            window = inside.shifted(tile.window.row, tile.window.col)
         if sample is None:
-            assert inside is not None
-            row, col = tile.window.row + inside.row, tile.window.col + inside.col
-            sample = self._reader.read(tile, Window(row, col, inside.height, inside.width))
+            sample = self._reader.read(tile, window)
         elif inside is not None:
             assert sample.labels is not None
             sample = Sample(
@@ -197,8 +240,14 @@ class SampleSource:
                 sample.labels[inside.slices],
             )
         assert sample.labels is not None
-        image = scale(sample.image, self._reader.quantiles(tile.image), sample.valid)
-        return Pixels(image, sample.labels, sample.valid)
+        images = [scale(sample.image, self._reader.quantiles(tile.image), sample.valid)]
+        valid = [sample.valid]
+        for path, side in zip(tile.sides, self._sides, strict=True):
+            image, where = self._reader.side(path, side, tile.image, window)
+            images.append(image)
+            valid.append(where)
+        labels = np.where(np.logical_and.reduce(valid), sample.labels, np.uint8(IGNORE))
+        return Pixels(tuple(images), labels, tuple(valid))
 
     def _keep(self, key: _Key, sample: Sample) -> None:
         assert sample.labels is not None

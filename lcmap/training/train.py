@@ -134,7 +134,7 @@ def train(
     }
     with TileReader(data.nomenclature) as reader:
         training = Trainer(
-            data, SampleSource(reader), network, network.stride, chosen,
+            data, SampleSource(reader, data.sides), network, network.stride, chosen,
             epochs=epochs, minutes=minutes, patience=patience, seed=seed,
             device=choose_device(device), progress=progress,
         )  # fmt: skip
@@ -215,7 +215,7 @@ def _architecture(
     initial_model: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
     """Return the arguments of LandCoverNetwork; those of the initial model, if there is one."""
-    channels = [len(entry.bands) for entry in data.entries]
+    channels = [entry.channels for entry in data.entries]
     wanted = {
         "entry_channels": channels,
         "classes": len(data.nomenclature),

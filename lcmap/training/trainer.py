@@ -140,10 +140,11 @@ class Trainer:
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
         """Return noise and validation tiles to hold the exported model against PyTorch."""
         samples = noise_to_verify(
-            [len(entry.bands) for entry in self._data.entries], self._stride, self._seed
+            [entry.channels for entry in self._data.entries], self._stride, self._seed
         )
         for tile in self._data.validation[:_TILES_TO_VERIFY]:
-            samples.append((padded_image(self._source.read(tile).image, self._stride)[None],))
+            images = self._source.read(tile).images
+            samples.append(tuple(padded_image(image, self._stride)[None] for image in images))
         return samples
 
     def _spent(self) -> bool:

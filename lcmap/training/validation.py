@@ -13,6 +13,7 @@ from lcmap.accuracy.measures import Scores, scores
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import Tile
 from lcmap.training.augmentation import Pixels
+from lcmap.training.batches import channels_last
 from lcmap.training.precision import autocast
 from lcmap.training.samples import SampleSource
 
@@ -41,10 +42,13 @@ def validate(
     counts = np.zeros((classes + 2, classes + 2), np.int64)
     with torch.inference_mode():
         for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
-            images = np.stack([padded_image(pixels.image, stride) for pixels in batch])
-            tensor = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+            entries = zip(*(pixels.images for pixels in batch), strict=True)
+            tensors = [
+                channels_last([padded_image(image, stride) for image in images]).to(device)
+                for images in entries
+            ]
             with autocast(device, bfloat16):
-                winners = network(tensor).argmax(dim=1).to("cpu", torch.uint8).numpy()
+                winners = network(*tensors).argmax(dim=1).to("cpu", torch.uint8).numpy()
             for pixels, winner in zip(batch, winners, strict=True):
                 height, width = pixels.labels.shape
                 reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)

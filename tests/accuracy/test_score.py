@@ -56,7 +56,7 @@ def write_index(
         for split, windows in splits.items()
         for window in windows
     )
-    index = TileIndex(path, load_nomenclature("topo6"), tiles, 32, "blocks", 0, 0)
+    index = TileIndex(path, load_nomenclature("topo6"), (), tiles, 32, "blocks", 0, 0)
     write_tile_index(index, overwrite=False)
     return path
 

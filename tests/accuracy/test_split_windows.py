@@ -26,7 +26,7 @@ def tile(image: Path, labels: Path | None, window: Window, split: str = "test") 
 
 
 def index(*tiles: Tile) -> TileIndex:
-    return TileIndex(Path("t.geojson"), load_nomenclature("topo6"), tiles, 4, "blocks", 0, 0)
+    return TileIndex(Path("t.geojson"), load_nomenclature("topo6"), (), tiles, 4, "blocks", 0, 0)
 
 
 def test_only_the_split_that_was_asked_for(write_labels: WriteLabels) -> None:

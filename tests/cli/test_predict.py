@@ -396,7 +396,7 @@ def test_models_that_are_refused(
         entries = (*metadata.entries, Entry("s2", "image", BANDS, "uint16", 10.0))
         changed = dataclasses.replace(metadata, entries=entries)
         write_model(loaded.SerializeToString(), changed, bad)
-        line = "takes 2 images (image, s2), not one"
+        line = "takes 2 inputs (red, green, blue, nir; red, green, blue, nir), not 1"
     else:
         loaded = onnx.load(model)
         loaded.graph.node[0].op_type = "NoSuchOperator"

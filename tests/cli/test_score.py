@@ -137,7 +137,7 @@ def test_one_split_of_a_tile_index(
     windows = {"test": Window(0, 0, 60, 30), "train": Window(0, 40, 60, 40)}
     image = tmp_path / "ref.tif"
     tiles = tuple(Tile(image, image, (), w, s, 1.0, {}) for s, w in windows.items())  # type: ignore[arg-type]
-    index = TileIndex(tmp_path / "t.geojson", TOPO6, tiles, 64, "blocks", 0, 0)
+    index = TileIndex(tmp_path / "t.geojson", TOPO6, (), tiles, 64, "blocks", 0, 0)
     write_tile_index(index, overwrite=False)
     for split, window in windows.items():
         done = lcmap(

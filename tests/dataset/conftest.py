@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
+from lcmap.dataset.sides import Side
 from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex, write_tile_index
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
@@ -42,7 +43,7 @@ def index(tmp_path: Path) -> TileIndex:
             Tile(
                 image=folder / "image.tif",
                 labels=folder / "labels.tif",
-                sides=(folder / "side.tif",) * (i % 2),
+                sides=(folder / "image.tif",),
                 window=window,
                 split=SPLITS[i % 3],
                 labelled_share=float(counts.sum() / (window.height * window.width)),
@@ -52,6 +53,7 @@ def index(tmp_path: Path) -> TileIndex:
     made = TileIndex(
         path=tmp_path / "zone.tiles.geojson",
         nomenclature=load_nomenclature("flair7"),
+        sides=(Side("image"),),
         tiles=tuple(tiles),
         tile_size=32,
         split_method="blocks",

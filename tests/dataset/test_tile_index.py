@@ -97,7 +97,7 @@ def edit(index: TileIndex, change: Callable[[Any], None]) -> Path:
     ("change", "says"),
     [
         (lambda d: d.pop("lcmap"), "is not a tile index of lcmap"),
-        (lambda d: d["lcmap"].update(version=2), "newer lcmap"),
+        (lambda d: d["lcmap"].update(version=99), "newer lcmap"),
         (lambda d: d["lcmap"].pop("seed"), "lacks 'seed'"),
         (lambda d: d["features"][1]["properties"].pop("row"), "lacks 'row'"),
         (lambda d: d["features"][1]["properties"].update(row="first"), "damaged"),

@@ -49,14 +49,14 @@ def put_together(
     model: Path, scaled: np.ndarray, block: int, offset: int, **changes: int
 ) -> np.ndarray:
     metadata = read_model(model)
-    predictor = Predictor(Session(model, threads=1), "image", 7)
+    predictor = Predictor(Session(model, threads=1), ["image"], 7)
     _, height, width = scaled.shape
     tiling = {"stride": metadata.stride, "receptive_field": metadata.receptive_field} | changes
     result = np.full((7, height, width), np.nan, np.float32)
     for tile in iter_tiles(height, width, block, offset=offset, **tiling):
         inside = scaled[:, *tile.seen.clipped(height, width).slices]
         valid = np.ones((tile.kept.height, tile.kept.width), bool)
-        pixels = TilePixels(mirror(inside, tile.seen), valid)
+        pixels = TilePixels((mirror(inside, tile.seen),), valid)
         result[:, *tile.kept.slices] = predictor.probabilities(tile, pixels)
     return result
 
@@ -102,12 +102,12 @@ def test_the_comparison_sees_tiles_off_the_pooling_grid(model: Path) -> None:
     whole = whole_image(model, scaled, read_model(model).stride)
     # a multiple of the true stride, so that the network takes the tiles, from origins that are not
     stride = read_model(model).stride
-    predictor = Predictor(Session(model, threads=1), "image", 7)
+    predictor = Predictor(Session(model, threads=1), ["image"], 7)
     (tile, *_) = iter_tiles(152, 176, 1000, stride, 40)
     shifted = np.ascontiguousarray(scaled[:, 1 : 1 + 152 - stride, 1 : 1 + 176 - stride])
     seen = tile.seen._replace(height=152 - stride, width=176 - stride)
     kept = predictor.probabilities(
-        tile._replace(seen=seen, kept=seen), TilePixels(shifted, np.ones(seen[2:], bool))
+        tile._replace(seen=seen, kept=seen), TilePixels((shifted,), np.ones(seen[2:], bool))
     )
     inner = np.s_[:, 45:-45, 45:-45]
     assert np.abs(kept - whole[:, 1 : 1 + seen.height, 1 : 1 + seen.width])[inner].max() > 1e-3
@@ -116,5 +116,5 @@ def test_the_comparison_sees_tiles_off_the_pooling_grid(model: Path) -> None:
 def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
     (tile,) = iter_tiles(8, 9, 64, 8, 40)
     pixels = TilePixels(None, np.zeros((8, 9), bool))
-    result = Predictor(Session(model, threads=1), "image", 7).probabilities(tile, pixels)
+    result = Predictor(Session(model, threads=1), ["image"], 7).probabilities(tile, pixels)
     assert result.shape == (7, 8, 9) and not result.any()

@@ -83,7 +83,8 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
                 )
             )
         index = TileIndex(
-            path=folder / f"{name}.tiles.geojson", nomenclature=nomenclature, tiles=tuple(tiles),
+            path=folder / f"{name}.tiles.geojson", nomenclature=nomenclature, sides=(),
+            tiles=tuple(tiles),
             tile_size=16, split_method="random", seed=0, gap=0,
         )  # fmt: skip
         write_tile_index(index, overwrite=True)

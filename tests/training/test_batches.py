@@ -35,16 +35,17 @@ def test_every_place_in_a_tile_is_drawn() -> None:
 
 def test_small_crops_are_mirrored_and_unlabelled_beyond_their_edge() -> None:
     labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    crop = Pixels(labels[None].astype(np.float32), labels, np.ones((2, 3), bool))
+    crop = Pixels((labels[None].astype(np.float32),), labels, (np.ones((2, 3), bool),))
     filled = mirrored_to(crop, 4)
-    assert filled.image[0].tolist() == [[0, 1, 2, 1], [3, 4, 5, 4], [0, 1, 2, 1], [3, 4, 5, 4]]
+    assert filled.images[0][0].tolist() == [[0, 1, 2, 1], [3, 4, 5, 4], [0, 1, 2, 1], [3, 4, 5, 4]]
     assert filled.labels.tolist() == [[0, 1, 2, 255], [3, 4, 5, 255], [255] * 4, [255] * 4]
     assert mirrored_to(mirrored_to(crop, 3), 3).labels[:2].tolist() == labels.tolist()
 
 
 def test_one_pixel_is_filled_too() -> None:
-    crop = Pixels(np.ones((2, 1, 1), np.float32), np.zeros((1, 1), np.uint8), np.ones((1, 1), bool))
-    assert (mirrored_to(crop, 8).image == 1).all()
+    one = np.ones((2, 1, 1), np.float32)
+    crop = Pixels((one,), np.zeros((1, 1), np.uint8), (np.ones((1, 1), bool),))
+    assert (mirrored_to(crop, 8).images[0] == 1).all()
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def sampler_of(make_index: Callable[..., Path]) -> Callable[..., Sampler]:
     data = read_training_set([make_index()])
 
     def make(seed: int = 0, side: int = 16, cache_bytes: int = 1 << 20) -> Sampler:
-        source = SampleSource(TileReader(data.nomenclature), cache_bytes)
+        source = SampleSource(TileReader(data.nomenclature), cache_bytes=cache_bytes)
         return Sampler(source, data.train, DEFAULT, side, seed)
 
     return make

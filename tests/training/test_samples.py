@@ -118,10 +118,10 @@ def test_nan_pixels_become_zero_and_lose_their_label(make_index: MakeIndex) -> N
     index = make_index(image=image)
     source = SampleSource(TileReader(read_tile_index(index).nomenclature))
     pixels = source.read(read_tile_index(index).tiles[0])
-    assert np.isfinite(pixels.image).all()
+    assert np.isfinite(pixels.images[0]).all()
     for row, col in ((3, 4), (5, 6)):
-        assert (pixels.image[:, row, col] == 0).all()
-        assert pixels.labels[row, col] == 255 and not pixels.valid[row, col]
+        assert (pixels.images[0][:, row, col] == 0).all()
+        assert pixels.labels[row, col] == 255 and not pixels.valid[0][row, col]
     assert (pixels.labels == 255).sum() == 2
 
 
@@ -130,10 +130,10 @@ def test_windows_are_the_same_with_and_without_a_cache(
     make_index: MakeIndex, cache_bytes: int
 ) -> None:
     index = read_tile_index(make_index())
-    source = SampleSource(TileReader(index.nomenclature), cache_bytes)
+    source = SampleSource(TileReader(index.nomenclature), cache_bytes=cache_bytes)
     whole = SampleSource(TileReader(index.nomenclature))
     for tile in index.tiles * 2:
         window = Window(3, 5, 8, 10)
         found, expected = source.read(tile, window), whole.read(tile)
-        assert np.array_equal(found.image, expected.image[:, 3:11, 5:15])
+        assert np.array_equal(found.images[0], expected.images[0][:, 3:11, 5:15])
         assert np.array_equal(found.labels, expected.labels[3:11, 5:15])
