@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lcmap import __version__
-from lcmap.cli import predict, prepare, rasterize_ref, score, train
+from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.examples import EXIT_CODES, epilog
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -16,6 +16,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare.command,
     "train": train.command,
     "predict": predict.command,
+    "fuse": fuse.command,
+    "reclassify-oso": reclassify_oso.command,
     "score": score.command,
 }
 
@@ -47,7 +49,8 @@ def lcmap(
     """Make land-cover maps from metric satellite imagery.
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
-    a model (train), to a map (predict), to its accuracy (score).
+    a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
+    an existing map (reclassify-oso), to its accuracy (score).
     """
 
 

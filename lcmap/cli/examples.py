@@ -28,6 +28,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap prepare zone0.tif --labels flair.tif --crosswalk flair19:flair7 "
             "--tiles zone0.tiles.geojson -o zone0.stack.tif",
         ),
+        (
+            "With side inputs on their own grids, for a model of several encoders:",
+            "lcmap prepare spot.tif --side s2.tif --side oso.tif:oso23 --labels ref.tif "
+            "--nomenclature topo18 --tiles t.geojson -o spot.stack.tif",
+        ),
     ),
     "train": (
         (
@@ -44,6 +49,26 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "In a pipe:",
             "lcmap prepare spot.tif | lcmap predict - -m model.onnx | "
             "lcmap score - --reference ref.tif",
+        ),
+    ),
+    "fuse": (
+        (
+            "A map of SPOT and Sentinel-2 together, each on its own grid:",
+            "lcmap fuse spot.stack.tif s2.tif -m fusion.onnx -o map.tif",
+        ),
+        (
+            "Late fusion of two models' probabilities:",
+            "lcmap fuse --probabilities spot.p.tif s2.p.tif -o map.tif",
+        ),
+    ),
+    "reclassify-oso": (
+        (
+            "OSO and SPOT to a map in finer classes:",
+            "lcmap reclassify-oso spot.stack.tif oso.tif --oso oso23 -m oso.onnx -o map.tif",
+        ),
+        (
+            "OSO alone in the classes it leads to, on SPOT's grid:",
+            "lcmap reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o adapted.tif",
         ),
     ),
     "score": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,4 +36,54 @@ Seed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
+]
+Confidence = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write the mapped class's probability in % (uint8)."),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Predict again with shifted tiles of another size and compare: say how many "
+        "pixels differ and how far probabilities are apart; write nothing where they "
+        "disagree. Takes twice the time, and 4 bytes a pixel in the folder of --tmpdir.",
+    ),
+]
+TileSize = Annotated[
+    int,
+    typer.Option(
+        "--tile",
+        metavar="PIXELS",
+        min=1,
+        help="Size of the blocks predicted at once. The map does not depend on it, memory "
+        "and speed do.",
+    ),
+]
+Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]
+Qml = Annotated[
+    bool,
+    typer.Option(
+        "--qml", help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map."
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Predict an image of another ground sampling distance too."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
+]
+Provider = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="What computes; auto takes CUDA if there."),
+]
+AllowMissing = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="Map a pixel that has data in any input [default: in all]; what is missing goes in "
+        "as 0.",
+    ),
 ]

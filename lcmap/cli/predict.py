@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from lcmap.cli import console
-from lcmap.cli.options import AllowVrt, Model, Output, Overwrite, Quiet, Tmpdir, Verbose
+from lcmap.cli.options import (
+    AllowVrt,
+    Cog,
+    Confidence,
+    Force,
+    Model,
+    Output,
+    Overwrite,
+    Provider,
+    Qml,
+    Quiet,
+    Threads,
+    TileSize,
+    Tmpdir,
+    Verbose,
+    Verify,
+)
 from lcmap.inference import DEFAULT_TILE
 
 
@@ -18,58 +34,21 @@ def command(
     ],
     model: Model,
     output: Output = "-",
-    confidence: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Also write the mapped class's probability in % (uint8)."
-        ),
-    ] = None,
+    confidence: Confidence = None,
     probabilities: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Also write each class's probability (float32, a band per class)."
         ),
     ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Predict again with shifted tiles of another size and compare: say how many "
-            "pixels differ and how far probabilities are apart; write nothing where they "
-            "disagree. Takes twice the time, and 4 bytes a pixel in the folder of --tmpdir.",
-        ),
-    ] = False,
-    tile: Annotated[
-        int,
-        typer.Option(
-            metavar="PIXELS",
-            min=1,
-            help="Size of the blocks predicted at once. The map does not depend on it, memory "
-            "and speed do.",
-        ),
-    ] = DEFAULT_TILE,
-    cog: Annotated[
-        bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
-    ] = False,
-    qml: Annotated[
-        bool,
-        typer.Option(
-            "--qml", help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map."
-        ),
-    ] = False,
+    verify: Verify = False,
+    tile: TileSize = DEFAULT_TILE,
+    cog: Cog = False,
+    qml: Qml = False,
     allow_vrt: AllowVrt = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Predict an image of another ground sampling distance too."),
-    ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
-    ] = None,
-    provider: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="What computes; auto takes CUDA if there."),
-    ] = "auto",
+    force: Force = False,
+    threads: Threads = None,
+    provider: Provider = "auto",
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
     quiet: Quiet = False,
