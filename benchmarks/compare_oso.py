@@ -78,9 +78,7 @@ def main() -> None:
                     made(map_, "predict", image, "-m", model)
                 else:
                     made(map_, "reclassify-oso", image, oso, "--oso", "oso23", "-m", model)
-            names.append(
-                f"{name} alone, seed {seed}" if name == "image" else f"{name}, seed {seed}"
-            )
+            names.append(f"{name}, seed {seed}")
             folders.append(folder)
 
     given: list[object] = [value for path in labels for value in ("--reference", path)]
