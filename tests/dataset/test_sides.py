@@ -65,7 +65,9 @@ def test_a_label_map_goes_in_one_hot() -> None:
     assert labelled.tolist() == [[True, True], [False, True]]
     for row, col in np.ndindex(2, 2):
         code = codes[row, col]
-        assert np.flatnonzero(channels[:, row, col]).tolist() == [OSO.index_of(code)] * (code > 0)
+        assert np.flatnonzero(channels[:, row, col]).tolist() == [OSO.index_of(code)] * int(
+            code > 0
+        )
 
 
 def test_labels_by_nearest_and_codes_of_others_are_refused(tmp_path: Path) -> None:
@@ -79,12 +81,10 @@ def test_labels_by_nearest_and_codes_of_others_are_refused(tmp_path: Path) -> No
         channels, valid = reader.read(Window(0, 0, 30, 35))
         expected = np.kron(codes, np.ones((5, 5), int))
         assert (valid == (expected > 0)).all()
-        assert (
-            np.array([0, *OSO.codes])[np.where(valid, channels.argmax(0) + 1, 0)] == expected
-        ).all()
-        wrong = EntryReader(
-            dataset, finer, Side("labels", load_nomenclature("oso17")), None, "oso.tif"
-        )
+        found = OSO.index_to_code[channels.argmax(axis=0)]
+        assert (found[valid] == expected[valid]).all()
+        oso17 = Side("labels", load_nomenclature("oso17"))
+        wrong = EntryReader(dataset, finer, oso17, None, "oso.tif")
         with pytest.raises(UnknownLabelError, match=r"oso\.tif: holds label codes .* oso17"):
             wrong.read(Window(0, 0, 30, 35))
 
