@@ -71,27 +71,27 @@ def open_inputs(
     check_count(len(inputs), entries, model)
     if [os.fspath(path) for path in inputs].count(STANDARD_STREAM) > 1:
         raise UsageError("standard input", "can be one input only", "give the others as files")
-    readers: list[EntryReader] = []
-    grid, subject = None, ""
+    opened: list[tuple[Any, Path, str]] = []
     for place, (given, entry) in enumerate(zip(inputs, entries, strict=True)):
         path, meaning = (Path(given), None) if place == 0 else parse_side(given)
         shown = "standard input" if os.fspath(path) == STANDARD_STREAM else os.fspath(path)
         path = resources.enter_context(input_path(path, tmpdir=tmpdir))
         dataset = resources.enter_context(open_raster(path, allow_vrt=allow_vrt))
-        side = Side(entry.kind, entry.nomenclature)
         if place > 0:
-            _check_side(identify_side(path, meaning, allow_vrt=allow_vrt), meaning, side, shown)
+            side = identify_side(path, meaning, allow_vrt=allow_vrt)
+            _check_side(side, meaning, Side(entry.kind, entry.nomenclature), shown)
         check_image(entry, dataset, subject=shown, force=force)
-        own = Grid.of(dataset)
-        if grid is None:
-            grid, subject = own, shown
-        else:
-            check_ground(own, grid, shown, subject, allow_missing=allow_missing)
+        opened.append((dataset, path, shown))
+    grid, subject = Grid.of(opened[0][0]), opened[0][2]
+    for dataset, _, shown in opened[1:]:
+        check_ground(Grid.of(dataset), grid, shown, subject, allow_missing=allow_missing)
+    readers = []
+    for (dataset, path, shown), entry in zip(opened, entries, strict=True):
         quantiles = None
         if entry.kind == "image":
             quantiles = _quantiles(dataset, path, shown, allow_vrt=allow_vrt, progress=progress)
+        side = Side(entry.kind, entry.nomenclature)
         readers.append(EntryReader(dataset, grid, side, quantiles, shown))
-    assert grid is not None
     return Inputs(grid, subject, tuple(readers))
 
 

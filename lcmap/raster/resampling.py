@@ -46,7 +46,7 @@ class Centres(NamedTuple):
     @property
     def parallel(self) -> bool:
         """Whether a column of the target lies in one column of the source, and rows likewise."""
-        return self.cols.shape[0] == 1 and self.rows.shape[1] == 1
+        return bool(self.cols.shape[0] == 1 and self.rows.shape[1] == 1)
 
 
 class Alignment:

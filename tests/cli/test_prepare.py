@@ -383,6 +383,9 @@ def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
         (["--labels", "flair.tif"], "flair.tif: does not say what its codes mean"),
         (["--labels", "flair.tif", "--crosswalk", "a:b"], "no built-in crosswalk has this name"),
         (["--tiles", "-"], "paths are relative"),
+        (["--side", "s2.tif"], "--side: goes into a tile index; give --tiles INDEX.geojson"),
+        (["--side", "-", "--tiles", "t.geojson"], "--side: cannot be standard input"),
+        (["--side", "flair.tif:oso99", "--tiles", "t.geojson"], "no built-in nomenclature"),
         (["--tiles", "t.geojson", "--tile-size", "4"], "--tile-size: 4 px is too small"),
         (["--tiles", "t.geojson", "--gap", "-1"], "--gap: is negative"),
         (["--tiles", "t.geojson", "--block-tiles", "0"], "--block-tiles: is below 1"),
@@ -404,6 +407,52 @@ def test_options_that_make_no_sense(
     monkeypatch.chdir(tmp_path)
     run = lcmap("prepare", image, *arguments, "-o", tmp_path / "out.tif")
     check_refused(run, 2, says, tmp_path, image.name, labels.name)
+
+
+def test_side_inputs_stay_where_they_are_and_what_they_are(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    with rasterio.open(image) as dataset:
+        corner = dataset.transform @ (0, 0)
+    folder = tmp_path / "sides"
+    folder.mkdir()
+    oso = write_raster(folder / "oso.tif", np.full((1, 9, 9), 23, np.uint8), pixel=20,
+                       corner=corner)  # fmt: skip
+    s2 = write_raster(folder / "s2.tif", noise(3, "int16"), pixel=5, corner=corner)
+    before = s2.read_bytes(), oso.read_bytes()
+    index = tmp_path / "t.geojson"
+    run = lcmap("prepare", image, "--side", s2, "--side", f"{oso}:oso23", "--labels", labels,
+                "--crosswalk", "flair19:flair7", "--tiles", index, "--tile-size", 32, "--gap", 0,
+                "-o", tmp_path / "stack.tif")  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    assert (s2.read_bytes(), oso.read_bytes()) == before
+    made = read_tile_index(index)
+    assert [side.title for side in made.sides] == ["image", "labels in oso23"]
+    assert {tile.sides for tile in made.tiles} == {(s2, oso)}
+    assert '"sides": ["sides/s2.tif", "sides/oso.tif"]' in index.read_text()
+
+
+def test_side_inputs_that_cannot_be(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    with rasterio.open(image) as dataset:
+        x, y = dataset.transform @ (0, 0)
+    ones = np.ones((1, 9, 9), np.uint8)
+    far = write_raster(tmp_path / "far.tif", ones, corner=(0, 0))
+    little = write_raster(tmp_path / "little.tif", ones, corner=(x - 5, y), pixel=2)
+    unknown = write_raster(tmp_path / "unknown.tif", ones + 199, corner=(x, y), pixel=50)
+    several = write_raster(tmp_path / "several.tif", noise(2), corner=(x, y), pixel=50)
+    kept = [path.name for path in tmp_path.iterdir()]
+    for side, code, says in (
+        (far, 65, "far.tif: covers no ground of"),
+        (little, 65, "little.tif: covers"),
+        (f"{unknown}:oso23", 65, "unknown.tif: holds label codes that oso23 does not have: 200"),
+        (f"{several}:oso23", 65, "several.tif: has 2 bands, labels have one"),
+        (tmp_path / "none.tif", 66, "none.tif: no such file"),
+    ):
+        run = lcmap("prepare", image, "--side", side, "--tiles", tmp_path / "t.geojson", "-o",
+                    tmp_path / "out.tif")  # fmt: skip
+        check_refused(run, code, says, tmp_path, *kept)
 
 
 @pytest.mark.parametrize("option", ["--tiles", "--labels"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.crs import CRS
 
 from lcmap.model_file import read_model
@@ -43,6 +45,68 @@ def tiles(tmp_path: Path, lcmap: Callable[..., object]) -> Path:
 
 
 SMALL = ("--width", 8, "--depth", 1, "--batch-size", 2, "--epochs", 1)
+
+
+def test_a_label_map_and_a_second_image_go_in_beside_the_image(
+    lcmap: Callable[..., object], tmp_path: Path
+) -> None:
+    """The image is noise; only both side inputs together tell the class."""
+    random = np.random.default_rng(0)
+    crop = random.choice([5, 13], (24, 24)).astype(np.uint8)  # rapeseed or grassland in OSO
+    bright = random.integers(0, 2, (24, 24)).astype(np.int16)
+    truth = 1 + (crop == 13) + 2 * bright  # four classes
+    coarser = dataclasses.replace(GRID, transform=GRID.transform @ Affine.scale(4), width=24,
+                                  height=24)  # fmt: skip
+    for name, grid, values in (
+        ("image", GRID, random.integers(0, 256, (2, 96, 96)).astype(np.uint8)),
+        ("oso", coarser, crop[None]),
+        ("s2", coarser, 500 + 3000 * bright[None]),
+        ("labels", GRID, np.kron(truth, np.ones((4, 4)))[None].astype(np.uint8)),
+    ):
+        with atomic_raster(
+            tmp_path / f"{name}.tif", grid, count=len(values), dtype=values.dtype.name,
+            nodata=None, overwrite=False,
+        ) as dataset:  # fmt: skip
+            dataset.write(values)
+    index, stack = tmp_path / "image.tiles.geojson", tmp_path / "stack.tif"
+    result = lcmap(
+        "prepare", tmp_path / "image.tif", "--side", f"{tmp_path / 'oso.tif'}:oso23",
+        "--side", tmp_path / "s2.tif", "--labels", tmp_path / "labels.tif", "--nomenclature",
+        "flair7", "--tiles", index, "--tile-size", 16, "--gap", 0, "--block-tiles", 1, "-o", stack,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "oso.tif: side input, labels in oso23" in result.stdout
+    assert "s2.tif: side input, image" in result.stdout
+    model = tmp_path / "model.onnx"
+    result = lcmap("train", index, "-o", model, "--width", 8, "--depth", 1, "--batch-size", 4,
+                   "--epochs", 6)  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    image, oso, s2 = read_model(model).entries
+    assert (image.kind, oso.kind, s2.kind) == ("image", "labels", "image")
+    assert oso.nomenclature is not None and oso.nomenclature.name == "oso23" and oso.channels == 23
+    assert (s2.dtype, s2.gsd) == ("int16", pytest.approx(4 * GRID.gsd_metres))
+    output = tmp_path / "map.tif"
+    result = lcmap("fuse", stack, f"{tmp_path / 'oso.tif'}:oso23", tmp_path / "s2.tif", "-m", model,
+                   "-o", output, "--verify")  # fmt: skip
+    assert result.exit_code == 0 and "0 differ" in result.stderr
+    with rasterio.open(output) as found, rasterio.open(tmp_path / "labels.tif") as wanted:
+        assert (found.read(1) == wanted.read(1)).mean() > 0.9
+
+
+def test_indexes_of_other_side_inputs_are_not_mixed(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.tiles.geojson"
+    made = lcmap(
+        "prepare", tmp_path / "image.tif", "--side", tmp_path / "image.tif", "--labels",
+        tmp_path / "labels.tif", "--nomenclature", "flair7", "--tiles", other, "--tile-size", 16,
+        "--gap", 0, "-o", tmp_path / "other.tif",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+    result = lcmap("train", tiles, other, "-o", tmp_path / "model.onnx", *SMALL)
+    assert result.exit_code == 65
+    assert "has image beside the image, " in result.stderr
+    assert "has no side input" in result.stderr and not (tmp_path / "model.onnx").exists()
 
 
 def test_train_writes_a_verified_model_that_predicts(

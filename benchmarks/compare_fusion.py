@@ -1,0 +1,164 @@
+"""Sensor fusion on Berlin: 3.6 m alone, 30 m alone, fusion by network, late fusion.
+
+    python benchmarks/compare_fusion.py --data ../shared/data/berlin --work /tmp/fusion --seeds 3
+
+Level_2 of the reference without its four polygons "Other". Every seed draws another spatial split
+and other first weights. Each network is trained for the same number of steps on the same tiles; the
+30 m image is brought onto the 3.6 m grid for its own network, as in the paper (section 3.2), and
+stays on its own for the fusion. Scores pool the test tiles of all seeds; intervals come from a
+bootstrap of tiles by place, the same for all maps. What a run has made stays in --work and is not
+made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from compare_oso import made
+
+from lcmap.accuracy.confusion import cells, count, margins
+from lcmap.accuracy.intervals import block_bootstrap
+from lcmap.accuracy.measures import OVERALL, scores
+from lcmap.dataset.tile_index import read_tile_index
+from lcmap.nomenclature import load_nomenclature
+
+CLASSES = {
+    1: ("Roof", "Roo", "#d7191c"),
+    2: ("Pavement", "Pav", "#808080"),
+    3: ("Grass", "Gra", "#a6d96a"),
+    4: ("Tree", "Tre", "#1a9641"),
+    5: ("Soil", "Soi", "#c2a569"),
+}
+MAPS = ("3.6 m alone", "30 m alone", "fusion", "late: product", "late: mean")
+
+
+def write_rules(folder: Path) -> tuple[Path, Path]:
+    """Write the nomenclature and the rules of the reference's Level_2."""
+    nomenclature = folder / "berlin.toml"
+    lines = ['name = "berlin"', 'title = "Berlin-Urban-Gradient, level 2"']
+    rules = ['name = "berlin-rules"', 'title = "Level 2"', 'nomenclature = "berlin.toml"']
+    for code, (name, short, color) in CLASSES.items():
+        lines += ["[[classes]]", f"code = {code}", f'name = "{name}"']
+        lines += [f'short = "{short}"', f'color = "{color}"']
+        rules += ["[[rules]]", 'layer = "landcover"', f'class = "{name}"']
+        rules += [f'where = {{ Level_2 = "{name}" }}']
+    nomenclature.write_text("\n".join(lines) + "\n")
+    path = folder / "berlin-rules.toml"
+    path.write_text("\n".join(rules) + "\n")
+    return nomenclature, path
+
+
+def maps_of_a_seed(
+    seed: int, data: Path, work: Path, labels: Path, nomenclature: Path, options: list[object]
+) -> tuple[Path, list[Path]]:
+    """Make the maps of one seed in the order of MAPS; return the tile index of their split too."""
+    fine, coarse = data / "vhr_36.tif", data / "s2like_30m.tif"
+    folder = work / f"seed{seed}"
+    folder.mkdir(exist_ok=True)
+    indexes = {name: folder / f"{name}.tiles.geojson" for name in ("fine", "coarse", "both")}
+    tiling = ["--labels", labels, "--nomenclature", nomenclature, "--tile-size", 128]
+    tiling += ["--block-tiles", 1, "--gap", 8, "--seed", seed]
+    stacks = {}
+    for name, image, more in (
+        ("fine", fine, []),
+        ("coarse", coarse, ["--like", fine]),
+        ("both", fine, ["--side", coarse]),
+    ):
+        stacks[name] = made(
+            folder / f"{name}.tif", "prepare", image, *more, *tiling, "--tiles", indexes[name]
+        )
+    windows = [
+        [(tile.window, tile.split) for tile in read_tile_index(path).tiles]
+        for path in indexes.values()
+    ]
+    assert windows[0] == windows[1] == windows[2], "the splits differ"
+    maps, probabilities = [], []
+    for name in ("fine", "coarse"):
+        model = made(folder / f"{name}.onnx", "train", indexes[name], "--seed", seed, *options)
+        own = folder / f"{name}.p.tif"
+        maps.append(
+            made(folder / f"{name}.map.tif", "predict", stacks[name], "-m", model,
+                 "--probabilities", own)
+        )  # fmt: skip
+        probabilities.append(own)
+    model = made(folder / "both.onnx", "train", indexes["both"], "--seed", seed, *options)
+    maps.append(made(folder / "fusion.tif", "fuse", fine, coarse, "-m", model))
+    for rule in ("product", "mean"):
+        maps.append(
+            made(folder / f"late.{rule}.tif", "fuse", "--probabilities", *probabilities,
+                 "--late", rule)
+        )  # fmt: skip
+    return indexes["fine"], maps
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch-size", type=int, default=4)
+    arguments = parser.parse_args()
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    nomenclature_file, rules = write_rules(work)
+    nomenclature = load_nomenclature(nomenclature_file)
+    labels = made(
+        work / "reference.tif", "rasterize-ref", arguments.data / "landcover.gpkg", "--rules",
+        rules, "--like", arguments.data / "vhr_36.tif",
+    )  # fmt: skip
+    truth = nomenclature.code_to_index[read(labels)]
+    classes = len(nomenclature)
+    truth[truth == 255] = classes
+    options = ["--epochs", arguments.epochs, "--batch-size", arguments.batch_size]
+    by_place: dict[tuple[int, int], np.ndarray] = defaultdict(
+        lambda: np.zeros((len(MAPS), 3, classes), np.int64)
+    )
+    of_seeds = []
+    for seed in range(arguments.seeds):
+        index, paths = maps_of_a_seed(
+            seed, arguments.data, work, labels, nomenclature_file, options
+        )
+        predicted = [nomenclature.code_to_index[read(path)] for path in paths]
+        of_seed = np.zeros((len(MAPS), 3, classes), np.int64)
+        for tile in read_tile_index(index).split("test"):
+            here = tile.window.slices
+            place = tile.window.row // 128, tile.window.col // 128
+            for number, codes in enumerate(predicted):
+                states = np.minimum(codes[here], classes).astype(np.uint8)
+                counts = count(cells(truth[here], states, classes), classes)
+                found = margins(counts[:classes, : classes + 1])
+                by_place[place][number] += found
+                of_seed[number] += found
+        of_seeds.append(scores(of_seed).overall)
+    blocks = np.stack(list(by_place.values()))
+    overall = scores(blocks.sum(axis=0)).overall
+    per_class = scores(blocks.sum(axis=0)).per_class[:, 0]
+    intervals = block_bootstrap(blocks, replicates=2000, seed=0, level=95)
+    shorts = " ".join(f"{item.short:>5}" for item in nomenclature.classes)
+    print(f"{len(blocks)} places, {int(blocks[:, 0, 1].sum())} scored pixels of all seeds")
+    print(f"{'':16}{'mIoU':>6} {'OA':>6}   IoU {shorts}   mIoU minus {MAPS[0]} (95 %)   by seed")
+    for number, name in enumerate(MAPS):
+        low, high = (
+            100 * end.overall[number, OVERALL.index("miou")] for end in intervals.differences
+        )
+        ious = " ".join(f"{100 * value:5.1f}" for value in per_class[number])
+        seeds = " ".join(f"{100 * each[number, 0]:.1f}" for each in of_seeds)
+        difference = 100 * (overall[number, 0] - overall[0, 0])
+        print(
+            f"{name:16}{100 * overall[number, 0]:6.1f} {100 * overall[number, 1]:6.1f}"
+            f"       {ious}   {difference:+.1f} ({low:+.1f} to {high:+.1f})   {seeds}"
+        )
+
+
+if __name__ == "__main__":
+    main()

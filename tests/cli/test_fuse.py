@@ -1,0 +1,249 @@
+"""lcmap fuse as a user runs it, against the network over the whole of all inputs at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from rasterio.warp import transform
+from small_fusion import BANDS, IMAGE, OSO, S2, S2_BANDS, write_fusion_model
+from small_model import write_small_model
+from support import Run, write_raster
+
+from lcmap.dataset.entries import EntryReader
+from lcmap.dataset.sides import Side
+from lcmap.model_file import read_model
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.classes import write_class_table
+from lcmap.raster.grid import Grid
+from lcmap.raster.quantiles import band_quantiles
+from lcmap.raster.windows import Window
+
+Lcmap = Callable[..., Run]
+NOMENCLATURE = load_nomenclature("flair7")
+HEIGHT, WIDTH = 150, 211
+WEST, NORTH = 721_104.0, 6_249_288.0
+NODATA = -10_000
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fusion_model(tmp_path_factory.mktemp("two") / "two.onnx", [IMAGE, S2])
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fusion_model(tmp_path_factory.mktemp("three") / "three.onnx", [IMAGE, S2, OSO])
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    coarse = np.random.default_rng(7).integers(0, 256, (4, HEIGHT // 6 + 1, WIDTH // 6 + 1))
+    pixels = np.kron(coarse, np.ones((1, 6, 6)))[:, :HEIGHT, :WIDTH].astype(np.uint8)
+    return write_raster(tmp_path / "spot.tif", pixels, names=BANDS)
+
+
+def write_s2(
+    path: Path, *, epsg: int = 2154, shift: float = 0.0, hole: bool = False, bands: int = 3
+) -> Path:
+    """Write a 10 m image that reaches beyond the image's ground on all sides."""
+    pixels = np.random.default_rng(1).integers(0, 4000, (bands, 40, 45)).astype(np.int16)
+    if hole:
+        pixels[:, 14:18, 15:21] = NODATA
+    xs, ys = transform("EPSG:2154", f"EPSG:{epsg}", [WEST - 123.4], [NORTH + 143.2])
+    corner = (xs[0] + shift, ys[0])
+    names = S2_BANDS[:bands]
+    return write_raster(
+        path, pixels, epsg=epsg, corner=corner, pixel=10, names=names, nodata=NODATA
+    )
+
+
+@pytest.fixture
+def s2(tmp_path: Path) -> Path:
+    return write_s2(tmp_path / "s2.tif")
+
+
+def write_oso(path: Path, *, tagged: bool = False) -> Path:
+    codes = np.random.default_rng(2).integers(1, 24, (1, 40, 45)).astype(np.uint8)
+    write_raster(path, codes, corner=(WEST - 100, NORTH + 100), pixel=10, nodata=0)
+    if tagged:
+        with rasterio.open(path, "r+") as dataset:
+            write_class_table(dataset, load_nomenclature("oso23").class_table())
+    return path
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as dataset:
+        codes: NDArray[np.uint8] = dataset.read(1)
+    return codes
+
+
+def at_once(
+    model: Path, image: Path, *sides: Path
+) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
+    """The network over all of every input at once, and where each input is valid."""
+    metadata = read_model(model)
+    whole = Window(0, 0, HEIGHT, WIDTH)
+    below, right = (-n % metadata.stride for n in (HEIGHT, WIDTH))
+    given, valid = {}, []
+    with rasterio.open(image) as dataset:
+        grid = Grid.of(dataset)
+    for entry, path in zip(metadata.entries, (image, *sides), strict=True):
+        with rasterio.open(path) as dataset:
+            quantiles = band_quantiles(path) if entry.kind == "image" else None
+            side = Side(entry.kind, entry.nomenclature)
+            values, where = EntryReader(dataset, grid, side, quantiles, path.name).read(whole)
+        padded = np.pad(values, ((0, 0), (0, below), (0, right)), mode="reflect")
+        given[entry.name] = padded[None]
+        valid.append(where)
+    session = onnxruntime.InferenceSession(model)
+    return session.run(None, given)[0][0, :, :HEIGHT, :WIDTH], valid
+
+
+def assert_is_map_of(codes: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+    index = NOMENCLATURE.code_to_index[codes].astype(int)
+    assert (index < len(NOMENCLATURE)).all()
+    chosen = np.take_along_axis(probabilities, index[None], axis=0)[0]
+    assert (probabilities.max(axis=0) - chosen < 1e-5).all()
+    assert len(np.unique(codes)) > 2
+
+
+@pytest.mark.parametrize("tile", [16, 60, 768])
+@pytest.mark.parametrize("epsg", [2154, 32631])
+def test_tiles_give_what_everything_at_once_gives(
+    lcmap: Lcmap, two: Path, image: Path, tmp_path: Path, epsg: int, tile: int
+) -> None:
+    s2 = write_s2(tmp_path / "s2.tif", epsg=epsg)
+    output = tmp_path / "map.tif"
+    run = lcmap("fuse", image, s2, "-m", two, "-o", output, "--tile", tile)
+    assert (run.exit_code, run.stdout) == (0, "")
+    probabilities, valid = at_once(two, image, s2)
+    assert all(where.all() for where in valid)
+    assert_is_map_of(read(output), probabilities)
+
+
+def test_the_side_input_matters(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    other = write_s2(tmp_path / "other.tif", shift=40.0)
+    for name, side in (("one.tif", s2), ("two.tif", other)):
+        assert lcmap("fuse", image, side, "-m", two, "-o", tmp_path / name).exit_code == 0
+    assert (read(tmp_path / "one.tif") != read(tmp_path / "two.tif")).mean() > 0.01
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_three_entries_and_verify(
+    lcmap: Lcmap, three: Path, image: Path, s2: Path, tmp_path: Path, tagged: bool
+) -> None:
+    oso = write_oso(tmp_path / "oso.tif", tagged=tagged)
+    output, confidence = tmp_path / "map.tif", tmp_path / "conf.tif"
+    given = oso if tagged else f"{oso}:oso23"
+    run = lcmap("fuse", image, s2, given, "-m", three, "-o", output, "--verify", "--tile", 48,
+                "--confidence", confidence)  # fmt: skip
+    assert run.exit_code == 0 and "0 differ" in run.stderr
+    probabilities, _ = at_once(three, image, s2, oso)
+    assert_is_map_of(read(output), probabilities)
+    percent = read(confidence).astype(float)
+    assert np.abs(percent - 100 * probabilities.max(axis=0)).max() <= 0.51
+
+
+def test_nodata_in_any_input_is_nodata_in_the_map_unless_allowed(
+    lcmap: Lcmap, two: Path, image: Path, tmp_path: Path
+) -> None:
+    with rasterio.open(image, "r+") as dataset:
+        dataset.nodata = 0
+        pixels = dataset.read()
+        dataset.write(np.where(pixels == 0, 1, pixels))
+        dataset.write(np.zeros((4, 10, 30), np.uint8), window=((20, 30), (150, 180)))
+    side = write_s2(tmp_path / "s2.tif", hole=True)
+    strict, allowed = tmp_path / "strict.tif", tmp_path / "allowed.tif"
+    assert lcmap("fuse", image, side, "-m", two, "-o", strict).exit_code == 0
+    run = lcmap("fuse", image, side, "-m", two, "-o", allowed, "--allow-missing", "--tile", 32)
+    assert run.exit_code == 0
+    probabilities, (own, sides) = at_once(two, image, side)
+    assert not own.all() and not sides.all() and (own | sides).all()
+    assert ((read(strict) > 0) == (own & sides)).all()
+    assert_is_map_of(read(allowed), probabilities)
+
+
+def test_pipe(two: Path, image: Path, s2: Path, tmp_path: Path) -> None:
+    lcmap = Path(sys.executable).with_name("lcmap")
+    with image.open("rb") as stdin:
+        prepared = subprocess.run([lcmap, "prepare", "-"], stdin=stdin, capture_output=True)
+    made = subprocess.run(
+        [lcmap, "fuse", "-", s2, "-m", two], input=prepared.stdout, capture_output=True
+    )
+    assert made.returncode == 0, made.stderr
+    piped = tmp_path / "piped.tif"
+    piped.write_bytes(made.stdout)
+    probabilities, _ = at_once(two, image, s2)
+    assert_is_map_of(read(piped), probabilities)
+
+
+def refused(run: Run, code: int, line: str, output: Path) -> None:
+    assert run.exit_code == code
+    assert run.stderr.count("\n") == 1 and line in run.stderr, run.stderr
+    assert not output.exists()
+
+
+def test_what_is_refused(lcmap: Lcmap, two: Path, three: Path, image: Path, tmp_path: Path) -> None:
+    output = tmp_path / "map.tif"
+    s2 = write_s2(tmp_path / "s2.tif")
+    far = write_s2(tmp_path / "far.tif", shift=90_000)
+    edge = write_s2(tmp_path / "edge.tif", shift=200)
+    few = write_s2(tmp_path / "few.tif", bands=2)
+    oso = write_oso(tmp_path / "oso.tif")
+    topo = write_raster(tmp_path / "topo.tif", np.ones((1, 40, 45), np.uint8), pixel=10)
+
+    def fuse(*inputs: object, model: Path = two) -> Run:
+        return lcmap("fuse", *inputs, "-m", model, "-o", output)
+
+    refused(fuse(image), 65, "takes 2 inputs (red, green, blue, nir; B2, B3, B8), not 1", output)
+    refused(fuse(image, s2, s2), 65, "not 3", output)
+    refused(fuse(image, far), 65, "far.tif: covers no ground of", output)
+    refused(fuse(image, edge), 65, "--allow-missing", output)
+    refused(fuse(image, few), 65, "few.tif: has 2 band(s), the model takes 3 (B2, B3, B8)", output)
+    refused(fuse(s2, image), 65, "s2.tif: has 3 band(s), the model takes 4", output)
+    refused(fuse(image, f"{oso}:oso23"), 65, "is labels in oso23, the model takes image", output)
+    refused(fuse(image, s2, oso, model=three), 2, "oso.tif:oso23 if they are oso23's", output)
+    refused(fuse(image, s2, f"{oso}:oso17", model=three), 65,
+            "is in oso17, the model was trained on oso23", output)  # fmt: skip
+    refused(fuse(image, s2, f"{topo}:image", model=three), 65, "takes labels in oso23", output)
+    refused(fuse(image, tmp_path / "none.tif"), 66, "none.tif: no such file", output)
+    refused(fuse("-", "-"), 2, "standard input: can be one input only", output)
+    assert fuse(image, edge, model=two).exit_code == 65
+    assert lcmap("fuse", image, edge, "-m", two, "-o", output, "--allow-missing").exit_code == 0
+
+
+def test_predict_names_the_command_for_several_inputs(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    run = lcmap("predict", image, "-m", two, "-o", tmp_path / "map.tif")
+    refused(run, 65, "give them to lcmap fuse in this order", tmp_path / "map.tif")
+    one = write_small_model(tmp_path / "one.onnx")
+    run = lcmap("fuse", image, s2, "-m", one, "-o", tmp_path / "map.tif")
+    refused(run, 65, "give them to lcmap predict", tmp_path / "map.tif")
+
+
+def test_options_that_make_no_sense(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "map.tif"
+    refused(lcmap("fuse", image, s2, "-o", output), 2, "--model", output)
+    refused(lcmap("fuse", image, s2, "-m", two, "--probabilities", "-o", output), 2, "--model",
+            output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "-m", two, "--weights", "1,2", "-o", output), 2, "--weights",
+            output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "--probabilities", "--weights", "1,x", "-o", output), 2,
+            "1,x are no numbers", output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "--probabilities", "--verify", "-o", output), 2, "--verify",
+            output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "-m", two, "-o", s2, "--overwrite"), 2, "is the image itself",
+            output)  # fmt: skip
