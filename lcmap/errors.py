@@ -101,6 +101,10 @@ class AllNodataError(DataError):
     """An image has no valid pixel."""
 
 
+class PanchromaticError(DataError):
+    """An image that cannot sharpen others: several bands, too coarse, or of something else."""
+
+
 class LabelBandError(DataError):
     """A label raster that does not have exactly one band."""
 
