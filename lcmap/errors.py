@@ -157,6 +157,10 @@ class TooLittleOverlapError(DataError):
     """A side input that covers too small a part of the image."""
 
 
+class ProbabilitiesError(DataError):
+    """A raster that is not the class probabilities that a map was made from."""
+
+
 class GsdMismatchError(DataError):
     """An image whose ground sampling distance is not that of the model."""
 
