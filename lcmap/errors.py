@@ -101,6 +101,10 @@ class AllNodataError(DataError):
     """An image has no valid pixel."""
 
 
+class PanchromaticError(DataError):
+    """An image that cannot sharpen others: several bands, too coarse, or of something else."""
+
+
 class LabelBandError(DataError):
     """A label raster that does not have exactly one band."""
 
@@ -151,6 +155,10 @@ class SideMismatchError(DataError):
 
 class TooLittleOverlapError(DataError):
     """A side input that covers too small a part of the image."""
+
+
+class ProbabilitiesError(DataError):
+    """A raster that is not the class probabilities that a map was made from."""
 
 
 class GsdMismatchError(DataError):

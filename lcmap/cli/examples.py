@@ -33,6 +33,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap prepare spot.tif --side s2.tif --side oso.tif:oso23 --labels ref.tif "
             "--nomenclature topo18 --tiles t.geojson -o spot.stack.tif",
         ),
+        (
+            "Sharpen four bands of 6 m with a panchromatic image of 1.5 m:",
+            "lcmap prepare spot-ms.tif --pan spot-pan.tif -o spot.stack.tif",
+        ),
     ),
     "train": (
         (

@@ -28,6 +28,14 @@ def command(
         Path | None,
         typer.Option(metavar="GRID", help="A raster on the grid wanted [default: first image]."),
     ] = None,
+    pan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAN",
+            help="A finer panchromatic image: sharpen the images to its pixels, on its grid; - is "
+            "standard input.",
+        ),
+    ] = None,
     bands: Annotated[
         str | None,
         typer.Option(
@@ -121,6 +129,9 @@ def command(
     differs. A pixel that is invalid in any band is invalid in all. The 2 % and 98 % quantiles of
     each band, over all its valid pixels, are exact and stand in the tags LCMAP_Q02 and LCMAP_Q98.
 
+    With --pan, the bands get the detail of a panchromatic image, as SPOT-6/7's of 1.5 m for bands
+    of 6 m; the radiometries of the two are tied by regression, so that they may have any units.
+
     Integers keep their nodata value if all images have the same, and otherwise get a mask inside
     the file where pixels may be invalid, so that every value stays data; floats get NaN.
     """
@@ -133,6 +144,7 @@ def command(
                 images,
                 output,
                 like=like,
+                pan=pan,
                 bands=bands.split(",") if bands is not None else None,
                 band_names=[name.strip() for name in band_names.split(",")]
                 if band_names is not None

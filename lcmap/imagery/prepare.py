@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from lcmap.dataset.tile_index import (
 )
 from lcmap.errors import NoLabelsError, UsageError
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
+from lcmap.imagery.pansharpening import pansharpen
 from lcmap.imagery.sides import check_sides
 from lcmap.imagery.source import Source, describe
 from lcmap.imagery.stack import Stack, choose_bands, name_bands, stack
@@ -70,6 +72,7 @@ def prepare(
     output: str | os.PathLike[str],
     *,
     like: str | os.PathLike[str] | None = None,
+    pan: str | os.PathLike[str] | None = None,
     bands: Sequence[str] | None = None,
     band_names: Sequence[str] | None = None,
     resampling: ResamplingName = "cubic",
@@ -86,27 +89,32 @@ def prepare(
 ) -> Prepared:
     """Stack images on one grid and write them with their quantiles; cut them into tiles.
 
-    The grid is that of `like`, else of the first image. Bands are chosen by number, counted
-    through all images, or by name. Labels are brought onto the grid, into the classes wanted, and
-    written beside the stack as "STEM.labels.tif"; the tile index names both, and the side inputs,
-    which stay on their own grids: an image each, a label map or class probabilities as their name
-    says after a colon ("oso.tif:oso23") or their tags do.
+    The grid is that of `like`, else of the first image; with a panchromatic image, `pan`, it is
+    that one's, and the bands are sharpened with it. Bands are chosen by number, counted through all
+    images, or by name. Labels are brought onto the grid, into the classes wanted, and written
+    beside the stack as "STEM.labels.tif"; the tile index names both, and the side inputs, which
+    stay on their own grids: an image each, a label map or class probabilities as their name says
+    after a colon ("oso.tif:oso23") or their tags do.
 
     Raises:
         UsageError: options that contradict each other.
         InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
         NoOverlapError: an image or the labels cover no ground of the grid.
+        PanchromaticError: `pan` cannot sharpen the images.
         TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_sides`.
         UnknownLabelError, NoLabelsError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
     tiling = tiling or Tiling()
-    labels_output = _check_outputs(images, output, labels, tiles, tiling, overwrite)
+    inputs = [*images, pan] if pan is not None else images
+    labels_output = _check_outputs(inputs, output, labels, tiles, tiling, overwrite)
     if sides and tiles is None:
         raise UsageError("--side", "goes into a tile index", "give --tiles INDEX.geojson")
     if labels is None and (nomenclature is not None or crosswalk is not None):
         raise UsageError("--nomenclature or --crosswalk", "say what --labels are", "give labels")
+    if pan is not None and like is not None:
+        raise UsageError("--like", "goes without --pan, whose grid is taken", "drop one")
     with ExitStack() as resources:
         resources.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES))
         paths = [
@@ -117,9 +125,24 @@ def prepare(
         grid = sources[0].grid
         if like is not None:
             grid = describe(Path(like), allow_vrt=allow_vrt).grid
-        if bands is not None:
-            sources = choose_bands(sources, bands)
-        stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
+        chosen = sources if bands is None else choose_bands(sources, bands)
+        chosen = name_bands(chosen, band_names)
+        if pan is None:
+            stacked = stack(chosen, grid, Resampling[resampling])
+        else:
+            path = resources.enter_context(input_path(pan, tmpdir=tmpdir))
+            folder = resources.enter_context(
+                tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir)
+            )
+            stacked = pansharpen(
+                describe(path, shown=_shown(os.fspath(pan)), allow_vrt=allow_vrt),
+                sources,
+                chosen,
+                Path(folder),
+                resampling=Resampling[resampling],
+                progress=progress,
+            )
+            grid = stacked.grid
         resources.callback(stacked.close)
         aligned = None
         checked_sides = check_sides(sides, grid, sources[0].shown, allow_vrt=allow_vrt)

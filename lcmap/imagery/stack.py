@@ -120,7 +120,7 @@ def stack(sources: Sequence[Source], grid: Grid, resampling: Resampling) -> Stac
             )
     dtype = np.result_type(*(source.dtype for source in sources))
     inside = [covers(source.grid, grid) for source in sources]
-    nodata = _common_nodata(sources, dtype)
+    nodata = common_nodata(sources, dtype)
     may_lack = any(
         source.masked or source.nodata is not None or not whole
         for source, whole in zip(sources, inside, strict=True)
@@ -146,7 +146,7 @@ def _layer(source: Source, grid: Grid, resampling: Resampling, whole: bool) -> L
     return Layer(source.shown, data, coverage, source.nodata)
 
 
-def _common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | None:
+def common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | None:
     """Return the nodata value of all sources if they have the same, else NaN for floats."""
     values = {None if s.nodata is None else repr(s.nodata): s.nodata for s in sources}
     if len(values) == 1:

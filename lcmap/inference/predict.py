@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.errors import RasterioError
 
 from lcmap import __version__
-from lcmap.errors import UsageError, VerificationError
+from lcmap.errors import VerificationError
 from lcmap.inference import DEFAULT_TILE, layers
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.layers import Prediction
+from lcmap.inference.map_files import Layer, check_map_files, create_layers
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.predictor import Predictor
 from lcmap.inference.session import Provider, Session
@@ -32,34 +31,13 @@ from lcmap.model_file import read_model
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
-from lcmap.raster.pipes import STANDARD_STREAM
-from lcmap.raster.windows import Window
-from lcmap.raster.writing import atomic_raster, check_output, write_error
+from lcmap.raster.writing import atomic_raster
 
 _CACHE_MEGABYTES = 128
 
 logger = logging.getLogger(__name__)
 
 Pathlike = str | os.PathLike[str]
-
-
-class _Layer(NamedTuple):
-    """An output: its path, its raster open for writing, and what of a prediction it holds."""
-
-    path: Pathlike
-    raster: Any
-    values: Callable[[Prediction], npt.NDArray[Any]]
-
-    def write(self, prediction: Prediction, window: Window) -> None:
-        """Write a window.
-
-        Raises:
-            CannotWriteError: GDAL cannot.
-        """
-        try:
-            self.raster.write(self.values(prediction), window=window.ranges)
-        except RasterioError as error:
-            raise write_error(self.path, Path(self.raster.name), error) from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +95,7 @@ def predict(
         VerificationError: the map depends on the tiles.
     """
     inputs = (image, *sides)
-    _check_outputs(inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite)
+    check_map_files(inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite)
     metadata = read_model(model)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
@@ -139,14 +117,14 @@ def predict(
             tmpdir=tmpdir,
             tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
         )
-        written = _create_layers(
+        written = create_layers(
             stack, create, metadata.nomenclature, output, confidence, probabilities, cog=cog
         )
         if verified:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir))
             path = Path(folder) / "winning-probability.tif"
             raster = stack.enter_context(create(path, count=1, dtype="float32", nodata=np.nan))
-            written.append(_Layer(path, raster, layers.winning_probability))
+            written.append(Layer(path, raster, layers.winning_probability))
 
         tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
         first = list(iter_tiles(*tiling))
@@ -182,39 +160,11 @@ def _part(progress: Progress, before: int, steps: int) -> Progress:
     return update
 
 
-def _create_layers(
-    stack: ExitStack,
-    create: Callable[..., AbstractContextManager[Any]],
-    nomenclature: Nomenclature,
-    output: Pathlike,
-    confidence: Pathlike | None,
-    probabilities: Pathlike | None,
-    *,
-    cog: bool,
-) -> list[_Layer]:
-    """Create the rasters that were asked for, the map first; they become files with the stack."""
-
-    def layer(path: Pathlike, values: Callable[[Prediction], Any], **profile: Any) -> _Layer:
-        return _Layer(path, stack.enter_context(create(path, cog=cog, **profile)), values)
-
-    byte = {"count": 1, "dtype": "uint8", "nodata": 0, "overviews": True}
-    codes = partial(layers.codes, nomenclature=nomenclature)
-    created = [layer(output, codes, classes=nomenclature.class_table(), **byte)]
-    if confidence is not None:
-        names = ["confidence (%)"]
-        created.append(layer(confidence, layers.confidence_percent, band_names=names, **byte))
-    if probabilities is not None:
-        names = [land_cover.name for land_cover in nomenclature.classes]
-        floats = {"count": len(nomenclature), "dtype": "float32", "nodata": np.nan}
-        created.append(layer(probabilities, layers.class_probabilities, band_names=names, **floats))
-    return created
-
-
 def _predict_tiles(
     tiles: Sequence[Tile],
     source: TileSource,
     predictor: Predictor,
-    written: Sequence[_Layer],
+    written: Sequence[Layer],
     progress: Progress,
 ) -> int:
     """Predict the tiles and write the layers; return how many pixels were valid."""
@@ -242,7 +192,7 @@ def _verify_layers(
     source: TileSource,
     predictor: Predictor,
     nomenclature: Nomenclature,
-    written: Sequence[_Layer],
+    written: Sequence[Layer],
     progress: Progress,
 ) -> Verification:
     """Compare the first layer (codes) and the last (the winner's probability) with other tiles."""
@@ -252,38 +202,6 @@ def _verify_layers(
     last.close()
     with rasterio.open(first.name) as land_cover, rasterio.open(last.name) as probability:
         return verify(tiles, source, predictor, nomenclature, land_cover, probability, progress)
-
-
-def _check_outputs(
-    inputs: Sequence[Pathlike],
-    outputs: tuple[Pathlike, Pathlike | None, Pathlike | None],
-    *,
-    qml: bool,
-    overwrite: bool,
-) -> None:
-    """Refuse, before any work, outputs that collide or cannot be written."""
-    seen: set[str] = set()
-    for path in outputs:
-        if path is None:
-            continue
-        name = os.fspath(path)
-        if name != STANDARD_STREAM:
-            name = os.path.realpath(name)
-            if os.path.exists(name):
-                for given in filter(os.path.exists, inputs):
-                    if os.path.samefile(name, given):
-                        raise UsageError(path, "is the image itself", "write to another file")
-        if name in seen:
-            raise UsageError(path, "is named for two outputs", "give each a file of its own")
-        seen.add(name)
-        check_output(path, overwrite=overwrite)
-    if not qml:
-        return
-    output = outputs[0]
-    if os.fspath(output) == STANDARD_STREAM:
-        raise UsageError("--qml", "needs a map in a file to lie beside", "-o FILE")
-    for side in (os.path.splitext(output)[0] + ".qml", os.fspath(output) + ".aux.xml"):
-        check_output(side, overwrite=overwrite)
 
 
 def _not_verified(model: Pathlike, verification: Verification) -> VerificationError:

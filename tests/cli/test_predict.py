@@ -20,6 +20,7 @@ from support import Run
 from lcmap.dataset.normalisation import scale
 from lcmap.model_file import Entry, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
+from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.quantiles import write_quantiles
 
@@ -125,6 +126,7 @@ def test_confidence_and_probabilities(
     with rasterio.open(p) as dataset:
         assert dataset.dtypes == ("float32",) * 7 and np.isnan(dataset.nodata)
         assert dataset.descriptions == tuple(c.name for c in NOMENCLATURE.classes)
+        assert read_nomenclature(dataset, p) == NOMENCLATURE
         found = dataset.read()
     np.testing.assert_allclose(found, probabilities, atol=2e-6)
     percent = read(confidence)[0]
@@ -425,7 +427,7 @@ def test_outputs_that_collide(lcmap: Lcmap, image: Path, model: Path, tmp_path: 
     assert_refused(run, 2, "map.tif: is named for two outputs", output)
     before = image.read_bytes()
     run = lcmap("predict", image, "-m", model, "-o", image, "--overwrite")
-    assert_refused(run, 2, "image.tif: is the image itself")
+    assert_refused(run, 2, "image.tif: is one of the inputs")
     assert image.read_bytes() == before
     run = lcmap("predict", image, "-m", model, "--qml")
     assert_refused(run, 2, "--qml: needs a map in a file")

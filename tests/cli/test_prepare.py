@@ -295,6 +295,92 @@ def test_pipes(image: Path, tmp_path: Path, piped: str) -> None:
         assert read_quantiles(dataset) is not None
 
 
+def write_pair(folder: Path) -> tuple[Path, Path]:
+    """A panchromatic image and bands of 4 × 4 of its pixels, lit alike."""
+    rows, cols = np.mgrid[0:32, 0:24]
+    bands = np.stack(
+        [100 + 50 * np.sin(rows / (9 - k)) + 30 * np.cos(cols / 7 + k) for k in range(4)]
+    )
+    bands = bands.astype("uint8")
+    ms = write_raster(folder / "ms.tif", bands, pixel=6.0, names=("red", "green", "blue", "nir"))
+    grey = bands.repeat(4, 1).repeat(4, 2).mean(axis=0, keepdims=True) * 9
+    grey += np.random.default_rng(5).integers(0, 300, grey.shape)
+    return write_raster(folder / "pan.tif", grey.astype("uint16"), pixel=1.5), ms
+
+
+def test_pan_sharpens_onto_its_grid_with_all_the_rest(lcmap: Lcmap, tmp_path: Path) -> None:
+    pan, ms = write_pair(tmp_path)
+    labels = write_raster(tmp_path / "l.tif", np.full((1, 64, 48), 5, "uint8"), pixel=3.0)
+    out = tmp_path / "out.tif"
+    run = lcmap(
+        "prepare", ms, "--pan", pan, "--bands", "nir,1", "--band-names", "a,b", "--labels", labels,
+        "--nomenclature", "flair7", "--tiles", tmp_path / "t.geojson", "--tile-size", 32,
+        "--gap", 0, "-o", out,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    with open_raster(out) as dataset, rasterio.open(pan) as fine:
+        assert (dataset.shape, dataset.transform) == (fine.shape, fine.transform)
+        assert dataset.descriptions == ("a", "b")
+        assert dataset.dtypes == ("uint8", "uint8")
+        image, grey = dataset.read().astype(float), fine.read(1).astype(float)
+        quantiles = read_quantiles(dataset)
+    with rasterio.open(ms) as dataset:
+        coarse = dataset.read([4, 1]).astype(float)
+    expected = np.quantile(image.reshape(2, -1), (0.02, 0.98), axis=1).T
+    assert quantiles is not None
+    assert np.array_equal(quantiles, expected)
+    cells = image.reshape(2, 32, 4, 24, 4)
+    assert np.abs(cells.mean(axis=(2, 4)) - coarse).max() < 4
+    detail = cells - cells.mean(axis=(2, 4), keepdims=True)
+    fine_cells = grey.reshape(32, 4, 24, 4)
+    fine_detail = fine_cells - fine_cells.mean(axis=(1, 3), keepdims=True)
+    for band in detail:
+        assert np.corrcoef(band.ravel(), fine_detail.ravel())[0, 1] > 0.7
+    assert read(out.with_name("out.labels.tif")).shape == (1, 128, 96)
+    assert {tile.window.height for tile in read_tile_index(tmp_path / "t.geojson").tiles} == {32}
+
+
+@pytest.mark.parametrize("piped", ["prepare - --pan pan.tif < ms.tif > piped.tif",
+                                   "prepare ms.tif --pan - < pan.tif > piped.tif"])  # fmt: skip
+def test_pan_in_pipes(lcmap: Lcmap, tmp_path: Path, piped: str) -> None:
+    pan, ms = write_pair(tmp_path)
+    assert lcmap("prepare", ms, "--pan", pan, "-o", tmp_path / "out.tif").exit_code == 0
+    command = f"{LCMAP[0]} -c '{LCMAP[2]}' {piped}"
+    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert np.array_equal(read(tmp_path / "piped.tif"), read(tmp_path / "out.tif"))
+
+
+@pytest.mark.parametrize(
+    ("image", "pan", "arguments", "code", "says"),
+    [
+        ("pan.tif", "ms.tif", [], 65, "ms.tif: has 4 bands, a panchromatic image has one; give"),
+        ("pan.tif", "one.tif", [], 65, "one.tif: has no finer pixels than"),
+        ("far.tif", "pan.tif", [], 65, "far.tif: covers no ground of"),
+        ("-", "-", [], 2, "standard input: can be one image only"),
+        ("ms.tif", "pan.tif", ["--like", "ms.tif"], 2, "--like: goes without --pan, whose grid"),
+        ("ms.tif", "none.tif", [], 66, "none.tif: no such file"),
+    ],
+)
+def test_pan_that_cannot_sharpen(
+    lcmap: Lcmap,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    image: str,
+    pan: str,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pair(tmp_path)
+    write_raster(tmp_path / "one.tif", np.ones((1, 32, 24), "uint8"), pixel=6.0)
+    write_raster(tmp_path / "far.tif", noise(), pixel=6.0, corner=(1e5, 6e6))
+    run = lcmap("prepare", image, "--pan", pan, *arguments, "-o", tmp_path / "out.tif")
+    check_refused(run, code, says, tmp_path, "pan.tif", "ms.tif", "one.tif", "far.tif")
+
+
 def test_missing_file(lcmap: Lcmap, tmp_path: Path) -> None:
     run = lcmap("prepare", tmp_path / "none.tif", "-o", tmp_path / "out.tif")
     check_refused(run, 66, "none.tif: no such file", tmp_path)

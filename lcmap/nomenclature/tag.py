@@ -1,0 +1,36 @@
+"""A nomenclature in one tag of a raster, for rasters whose pixels are not codes."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from lcmap.errors import NomenclatureError
+from lcmap.nomenclature.classes import Nomenclature
+
+NOMENCLATURE_JSON_TAG = "LCMAP_NOMENCLATURE_JSON"
+
+
+def write_nomenclature(dataset: Any, nomenclature: Nomenclature) -> None:
+    """Write a nomenclature into the tags of a raster open for writing."""
+    text = json.dumps(nomenclature.to_dict(), ensure_ascii=False)
+    dataset.update_tags(**{NOMENCLATURE_JSON_TAG: text})
+
+
+def read_nomenclature(dataset: Any, subject: str | os.PathLike[str]) -> Nomenclature | None:
+    """Return the nomenclature in an open raster's tags, None where there is none.
+
+    Raises:
+        NomenclatureError: the tag holds none; `subject` names the raster.
+    """
+    text = dataset.tags().get(NOMENCLATURE_JSON_TAG)
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise NomenclatureError(subject, f"its tag {NOMENCLATURE_JSON_TAG} is not a JSON object")
+    return Nomenclature.from_dict(values, os.fspath(subject))

@@ -1,0 +1,388 @@
+"""Pansharpening: the arithmetic against slow references, and stacks of real files on any grids."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.warp import transform
+from support import EXAMPLE_DATA, write_raster
+
+from lcmap.errors import NoOverlapError, PanchromaticError
+from lcmap.imagery.pansharpening import (
+    Moments,
+    PansharpenedStack,
+    Response,
+    as_dtype,
+    inject,
+    pansharpen,
+    response,
+)
+from lcmap.imagery.source import describe
+from lcmap.imagery.stack import stack
+from lcmap.raster.windows import Window, iter_blocks
+
+CORNER = (721_104.0, 6_249_288.0)
+NAMES = ("red", "green", "blue", "nir")
+WEIGHTS = (0.4, 0.3, 0.2, 0.1)
+
+
+def scene(height: int = 120, width: int = 96) -> NDArray[np.float64]:
+    """Four bands of a real image, values 0 to 255."""
+    with rasterio.open(EXAMPLE_DATA / "suburb_rgbn.tif") as dataset:
+        image: NDArray[np.float64] = dataset.read().astype(np.float64)[:, :height, :width]
+    return image
+
+
+def averaged(image: NDArray[Any], ratio: int = 4) -> NDArray[np.float64]:
+    bands, height, width = image.shape
+    shape = (bands, height // ratio, ratio, width // ratio, ratio)
+    means: NDArray[np.float64] = image.reshape(shape).mean(axis=(2, 4))
+    return means
+
+
+def light(image: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """The panchromatic image of a scene, in a radiometry of its own."""
+    return np.rint(np.tensordot(WEIGHTS, image, 1) * 7.3 + 210).astype("uint16")[None]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A panchromatic image and bands of four times its pixel size."""
+    image = scene()
+    return (
+        write_raster(tmp_path / "pan.tif", light(image), pixel=1.5),
+        write_raster(
+            tmp_path / "ms.tif", np.rint(averaged(image)).astype("uint8"), pixel=6.0, names=NAMES
+        ),
+    )
+
+
+@contextmanager
+def sharpened(pan: Path, *images: Path) -> Iterator[PansharpenedStack]:
+    sources = [describe(path) for path in images]
+    with tempfile.TemporaryDirectory(dir=pan.parent) as folder:
+        result = pansharpen(describe(pan), sources, sources, Path(folder))
+        yield result
+        result.close()
+
+
+def whole(result: PansharpenedStack) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    return result.read(Window(0, 0, *result.grid.shape))
+
+
+@given(
+    values=hnp.arrays(np.float64, (3, 40), elements=st.floats(-1e4, 1e4, width=16)),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+)
+def test_moments_of_blocks_are_those_of_the_whole(
+    values: NDArray[np.float64], cuts: list[int]
+) -> None:
+    moments = Moments(3)
+    for part in np.split(values, sorted(cuts), axis=1):
+        moments.update(part)
+    assert moments.count == 40
+    np.testing.assert_allclose(moments.mean, values.mean(axis=1), rtol=1e-12, atol=1e-9)
+    expected = np.cov(values, bias=True) * 40
+    np.testing.assert_allclose(moments.comoment, expected, rtol=1e-9, atol=1e-3)
+
+
+def tied(bands: NDArray[np.float64], pan: NDArray[np.float64]) -> Response | None:
+    moments = Moments(len(bands) + 1)
+    moments.update(np.concatenate([bands, pan[None]]).reshape(len(bands) + 1, -1))
+    return response(moments)
+
+
+@given(
+    weights=st.tuples(*[st.floats(0.05, 3)] * 4),
+    offset=st.floats(-500, 500),
+)
+def test_response_that_made_the_panchromatic_image_is_found(
+    weights: tuple[float, ...], offset: float
+) -> None:
+    bands = averaged(scene())
+    found = tied(bands, np.tensordot(weights, bands, 1) + offset)
+    assert found is not None
+    np.testing.assert_allclose(found.weights, weights, rtol=1e-6)
+    assert found.offset == pytest.approx(offset, abs=1e-3)
+    assert found.explained == pytest.approx(1)
+    assert found.gain == pytest.approx(sum(weights))
+
+
+def test_no_weight_is_negative() -> None:
+    bands = averaged(scene())
+    found = tied(bands, 2 * bands[0] - 0.5 * bands[3])
+    assert found is not None
+    assert min(found.weights) == 0
+    assert found.weights[0] > 0
+    assert found.explained < 1
+
+
+def test_bands_that_are_all_the_same_share_the_weight() -> None:
+    band = averaged(scene())[0]
+    found = tied(np.stack([band, band]), band)
+    assert found is not None
+    np.testing.assert_allclose(found.weights, (0.5, 0.5))
+
+
+@pytest.mark.parametrize("pan", [-averaged(scene())[0], np.full((30, 24), 7.0)])
+def test_panchromatic_image_that_goes_against_all_bands_has_no_response(
+    pan: NDArray[np.float64],
+) -> None:
+    assert tied(averaged(scene())[:1], pan) is None
+
+
+def slow_injection(
+    bands: list[float], reduced: float, pan: float, weight: float, offset: float
+) -> list[float]:
+    """One pixel, as the sources write it: the mean of high-pass filtering and modulation."""
+    pan, reduced = (pan - offset) / weight, (reduced - offset) / weight
+    result = []
+    for band in bands:
+        high_pass = band + (pan - reduced)
+        if reduced <= 0:
+            result.append(high_pass)
+            continue
+        modulated = band + min(max(band / reduced, 0), 4) * (pan - reduced)
+        result.append((high_pass + modulated) / 2)
+    return result
+
+
+level = st.floats(0, 1000, width=32)
+
+
+@given(st.lists(level, min_size=1, max_size=4), level, level, st.floats(0.1, 9), st.floats(-9, 300))
+def test_injection_is_the_mean_of_two_methods(
+    bands: list[float], reduced: float, pan: float, weight: float, offset: float
+) -> None:
+    weight, offset = float(np.float32(weight)), float(np.float32(offset))
+    found = inject(
+        np.array(bands)[:, None, None],
+        np.array([[reduced]]),
+        np.array([[pan]]),
+        Response((weight / 2, weight / 2), offset, 1.0),
+    )
+    expected = slow_injection(bands, reduced, pan, weight, offset)
+    np.testing.assert_allclose(found[:, 0, 0], expected, rtol=1e-9, atol=1e-6)
+
+
+@given(
+    values=hnp.arrays(np.float32, 20, elements=st.floats(-400, 400, width=32)),
+    dtype=st.sampled_from(["uint8", "int8", "uint16", "int16"]),
+    data=st.data(),
+)
+def test_values_are_rounded_into_the_dtype_beside_nodata(
+    values: NDArray[np.float32], dtype: str, data: Any
+) -> None:
+    info = np.iinfo(dtype)
+    nodata = data.draw(st.none() | st.integers(max(info.min, -400), min(info.max, 400)))
+    found = as_dtype(values, dtype, nodata)
+    assert found.dtype == dtype
+    for value, got in zip(values.tolist(), found.tolist(), strict=True):
+        expected = min(max(round(value), info.min), info.max)
+        if expected == nodata:
+            assert abs(got - expected) == 1
+        else:
+            assert got == expected
+
+
+def test_floats_stay_and_keep_off_nodata() -> None:
+    found = as_dtype(np.array([0.0, 1.5, -9999.0]), "float32", -9999.0)
+    assert found[:2].tolist() == [0, 1.5]
+    assert found[2] != -9999
+    assert found[2] == pytest.approx(-9999)
+
+
+def test_true_image_is_found_better_than_by_interpolation(pair: tuple[Path, Path]) -> None:
+    pan, ms = pair
+    true = scene()
+    with sharpened(pan, ms) as result:
+        image, valid = whole(result)
+    assert valid.all()
+    assert (result.dtype, result.names, result.nodata, result.masked) == (
+        "uint8", NAMES, None, False,
+    )  # fmt: skip
+    plain = stack([describe(ms)], describe(pan).grid, Resampling.cubic)
+    interpolated, _ = plain.read(Window(0, 0, *plain.grid.shape))
+    plain.close()
+    for band in range(4):
+        left, before = (np.std(true[band] - found[band]) for found in (image, interpolated))
+        assert left < (0.6 if NAMES[band] == "nir" else 0.3) * before
+
+
+def test_broad_tones_stay_where_the_panchromatic_image_sees_other_light(tmp_path: Path) -> None:
+    """It sees light that no band does, worth up to 200 of their units."""
+    image = scene()
+    other = np.linspace(0, 1500, 96)[None, None]
+    pan = write_raster(tmp_path / "pan.tif", light(image) + other.astype("uint16"), pixel=1.5)
+    ms = write_raster(tmp_path / "ms.tif", np.rint(averaged(image)).astype("uint8"), pixel=6.0)
+    with sharpened(pan, ms) as result:
+        found, _ = whole(result)
+    assert np.abs(averaged(found, 24) - averaged(image, 24)).max() < 5
+
+
+def test_radiometry_of_the_panchromatic_image_does_not_matter(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pan, ms = pair
+    with sharpened(pan, ms) as result:
+        expected, _ = whole(result)
+    (tmp_path / "other").mkdir()
+    values = light(scene()).astype("float32") * 0.5 + 1000
+    with sharpened(write_raster(tmp_path / "other/pan.tif", values, pixel=1.5), ms) as result:
+        found, _ = whole(result)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("block", [17, 64])
+@pytest.mark.parametrize("epsg", [2154, 32631])
+def test_pixels_do_not_depend_on_their_block(tmp_path: Path, block: int, epsg: int) -> None:
+    """On grids that share no line, with nodata in both."""
+    image = scene()
+    ms = np.rint(averaged(image)).astype("uint16")
+    ms[:, 5:7, 9] = 0
+    corner = (CORNER[0] - 4.3, CORNER[1] + 7.1)
+    if epsg != 2154:
+        xs, ys = transform("EPSG:2154", f"EPSG:{epsg}", *([value] for value in corner))
+        corner = (xs[0], ys[0])
+    values = light(image)
+    values[0, 60:64, 30:33] = 65535
+    pan_path = write_raster(tmp_path / "pan.tif", values, pixel=1.5, nodata=65535)
+    ms_path = write_raster(tmp_path / "ms.tif", ms, pixel=6.0, corner=corner, epsg=epsg, nodata=0)
+    with sharpened(pan_path, ms_path) as result:
+        expected, expected_valid = whole(result)
+        assert expected_valid.mean() > 0.5
+        assert not expected_valid[60:64, 30:33].any()
+        for window in iter_blocks(*result.grid.shape, block):
+            found, valid = result.read(window)
+            assert np.array_equal(found, expected[:, *window.slices])
+            assert np.array_equal(valid, expected_valid[window.slices])
+    assert (expected[:, ~expected_valid] == 0).all()
+    assert (expected[:, expected_valid] != 0).all()
+
+
+def test_common_ground_is_valid(tmp_path: Path) -> None:
+    """The bands begin 30 m further east and 48 m further north than the panchromatic image."""
+    image = scene()
+    pan = write_raster(tmp_path / "pan.tif", light(image), pixel=1.5)
+    ms = write_raster(
+        tmp_path / "ms.tif", np.rint(averaged(image)).astype("uint8"), pixel=6.0,
+        corner=(CORNER[0] + 30, CORNER[1] + 48),
+    )  # fmt: skip
+    with sharpened(pan, ms) as result:
+        _, valid = whole(result)
+    expected = np.zeros_like(valid)
+    expected[:-32, 20:] = True
+    assert np.array_equal(valid, expected)
+    assert result.masked
+    assert result.nodata is None
+
+
+def test_masks_are_heeded_and_zeros_stay_values(tmp_path: Path) -> None:
+    image = scene()
+    image[:, :40] = 0
+    shown, lit = np.ones((120, 96), bool), np.ones((30, 24), bool)
+    shown[:, :10] = False
+    lit[20:] = False
+    pan = write_raster(tmp_path / "pan.tif", light(image), pixel=1.5, mask=shown)
+    ms = write_raster(
+        tmp_path / "ms.tif", np.rint(averaged(image)).astype("uint8"), pixel=6.0, mask=lit
+    )
+    with sharpened(pan, ms) as result:
+        found, valid = whole(result)
+    expected = shown & lit.repeat(4, axis=0).repeat(4, axis=1)
+    assert np.array_equal(valid, expected)
+    assert (found[:, :30, 10:] == 0).all()
+
+
+def test_bands_in_files_of_their_own_are_sharpened_alike(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pan, ms = pair
+    with sharpened(pan, ms) as result:
+        expected, _ = whole(result)
+    (tmp_path / "parts").mkdir()
+    bands = np.rint(averaged(scene())).astype("uint8")
+    files = [
+        write_raster(tmp_path / f"parts/{name}.tif", band[None], pixel=6.0)
+        for name, band in zip(NAMES, bands, strict=True)
+    ]
+    with sharpened(pan, *files) as result:
+        found, _ = whole(result)
+    assert result.names == NAMES
+    assert np.array_equal(found, expected)
+
+
+def test_chosen_band_is_what_it_is_among_all(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    pan, ms = pair
+    source = describe(ms)
+    with sharpened(pan, ms) as result:
+        expected, _ = whole(result)
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    result = pansharpen(describe(pan), [source], [source.chosen([3, 0])], folder)
+    found, _ = whole(result)
+    result.close()
+    assert result.names == ("nir", "red")
+    assert np.array_equal(found, expected[[3, 0]])
+
+
+def test_several_bands_are_no_panchromatic_image(pair: tuple[Path, Path]) -> None:
+    _, ms = pair
+    with pytest.raises(PanchromaticError, match=r"ms\.tif: has 4 bands"), sharpened(ms, ms):
+        pass
+
+
+def test_panchromatic_image_named_the_wrong_way_round(pair: tuple[Path, Path]) -> None:
+    pan, ms = pair
+    coarse = write_raster(ms.parent / "b4.tif", np.ones((1, 30, 24), "uint8"), pixel=6.0)
+    says = r"b4\.tif: has no finer pixels than .*pan\.tif; give --pan the finer"
+    with pytest.raises(PanchromaticError, match=says), sharpened(coarse, pan):
+        pass
+    with pytest.raises(PanchromaticError, match="no finer pixels"), sharpened(coarse, ms):
+        pass
+
+
+def test_no_common_ground(pair: tuple[Path, Path]) -> None:
+    pan, ms = pair
+    far = write_raster(
+        ms.parent / "far.tif", np.ones((1, 30, 24), "uint8"), pixel=6.0, corner=(1e5, 6e6)
+    )
+    says = r"far\.tif: covers no ground of .*pan\.tif"
+    with pytest.raises(NoOverlapError, match=says), sharpened(pan, far):
+        pass
+
+
+def test_no_pixel_valid_in_both(tmp_path: Path) -> None:
+    image = scene()
+    values, bands = light(image), np.rint(averaged(image)).astype("uint8")
+    values[:, 60:], bands[:, :15] = 0, 0
+    pan = write_raster(tmp_path / "pan.tif", values, pixel=1.5, nodata=0)
+    ms = write_raster(tmp_path / "ms.tif", bands, pixel=6.0, nodata=0)
+    says = r"has no valid pixel where .*ms\.tif has one"
+    with pytest.raises(NoOverlapError, match=says), sharpened(pan, ms):
+        pass
+
+
+def test_image_of_something_else(pair: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    _, ms = pair
+    values = 4000 - light(scene())
+    other = write_raster(ms.parent / "other.tif", values, pixel=1.5)
+    says = r"other\.tif: shows nothing of what .*ms\.tif"
+    with pytest.raises(PanchromaticError, match=says), sharpened(other, ms):
+        pass
+    noise = np.random.default_rng(0).normal(0, 1000, (1, 30, 24)).repeat(4, 1).repeat(4, 2)
+    values = (light(scene()) + noise).astype("float32")
+    with sharpened(write_raster(ms.parent / "noisy.tif", values, pixel=1.5), ms):
+        assert "% of it only; is it of the same ground and date?" in caplog.text
