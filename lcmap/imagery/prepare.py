@@ -24,10 +24,17 @@ from lcmap.dataset.tile_index import (
     write_tile_index,
 )
 from lcmap.errors import NoLabelsError, UsageError
+from lcmap.imagery.dated import (
+    SynthesisChoice,
+    Synthesised,
+    has_dates,
+    open_dated,
+    summarised,
+)
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.sides import check_sides
 from lcmap.imagery.source import Source, describe
-from lcmap.imagery.stack import Stack, choose_bands, name_bands, stack
+from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
 from lcmap.imagery.tiles import Tiling, make_tile_index
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
@@ -63,6 +70,7 @@ class Prepared:
     valid_share: float
     labels: Path | None
     tiles: TileIndex | None
+    synthesis: Synthesised | None = None
 
 
 def prepare(
@@ -79,6 +87,7 @@ def prepare(
     sides: Sequence[str | os.PathLike[str]] = (),
     tiles: str | os.PathLike[str] | None = None,
     tiling: Tiling | None = None,
+    synthesis: SynthesisChoice | None = None,
     overwrite: bool = False,
     allow_vrt: bool = False,
     tmpdir: Path | None = None,
@@ -92,8 +101,12 @@ def prepare(
     which stay on their own grids: an image each, a label map or class probabilities as their name
     says after a colon ("oso.tif:oso23") or their tags do.
 
+    Folders are Sentinel-2 products, masked; with a period, `synthesis` makes one image of the
+    images' dates.
+
     Raises:
         UsageError: options that contradict each other.
+        ProductError, AcquisitionDateError: a folder is no whole product; an image has no date.
         InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
         NoOverlapError: an image or the labels cover no ground of the grid.
         TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_sides`.
@@ -102,6 +115,8 @@ def prepare(
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
     tiling = tiling or Tiling()
+    synthesis = synthesis or SynthesisChoice()
+    synthesis.check(images, output, overwrite=overwrite)
     labels_output = _check_outputs(images, output, labels, tiles, tiling, overwrite)
     if sides and tiles is None:
         raise UsageError("--side", "goes into a tile index", "give --tiles INDEX.geojson")
@@ -113,14 +128,30 @@ def prepare(
             (os.fspath(image), resources.enter_context(input_path(image, tmpdir=tmpdir)))
             for image in images
         ]
-        sources = _sources(paths, bands, band_names, allow_vrt)
-        grid = sources[0].grid
-        if like is not None:
-            grid = describe(Path(like), allow_vrt=allow_vrt).grid
-        if bands is not None:
-            sources = choose_bands(sources, bands)
-        stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
-        resources.callback(stacked.close)
+        grid = None if like is None else describe(Path(like), allow_vrt=allow_vrt).grid
+        stacked: GridImage
+        if has_dates(images, synthesis):
+            stacked = open_dated(
+                paths,
+                synthesis,
+                resources,
+                grid=grid,
+                bands=bands,
+                band_names=band_names,
+                resampling=Resampling[resampling],
+                overwrite=overwrite,
+                allow_vrt=allow_vrt,
+                tmpdir=tmpdir,
+                progress=progress,
+            )
+        else:
+            sources = _sources(paths, bands, band_names, allow_vrt)
+            grid = grid or sources[0].grid
+            if bands is not None:
+                sources = choose_bands(sources, bands)
+            stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
+            resources.callback(stacked.close)
+        grid = stacked.grid
         aligned = None
         checked_sides = check_sides(sides, grid, sources[0].shown, allow_vrt=allow_vrt)
         if labels is not None:
@@ -128,7 +159,14 @@ def prepare(
             aligned = align_labels(Path(labels), classes, grid, allow_vrt=allow_vrt)
             resources.callback(aligned.codes.close)
         quantiles, valid_share = _write(
-            stacked, sources[0].shown, output, aligned, labels_output, overwrite, tmpdir, progress
+            stacked,
+            _shown(paths[0][0]),
+            output,
+            aligned,
+            labels_output,
+            overwrite,
+            tmpdir,
+            progress,
         )
     index = None
     if tiles is not None:
@@ -151,6 +189,7 @@ def prepare(
         valid_share=valid_share,
         labels=labels_output,
         tiles=index,
+        synthesis=summarised(stacked, synthesis),
     )
 
 
@@ -230,7 +269,7 @@ def _alpha_is_data(
 
 
 def _write(
-    stacked: Stack,
+    stacked: GridImage,
     subject: str,
     output: str | os.PathLike[str],
     labels: AlignedLabels | None,
