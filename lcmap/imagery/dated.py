@@ -140,8 +140,8 @@ def open_dated(
 ) -> GridImage:
     """Return images of one day, or of a period, on the grid: else that of the first.
 
-    Images beside the grid are left out. `images` are the names given and where they lie. Temporary files, and the raster of clear
-    dates, belong to `resources`.
+    Images beside the grid are left out. `images` are the names given and where they lie.
+    Temporary files, and the raster of clear dates, belong to `resources`.
 
     Raises:
         ProductError, BandChoiceError: a folder is no whole product, or lacks a band.
