@@ -121,7 +121,7 @@ def write_l1c(
     """Write an L1C product; the baseline tells whether it has an offset and raster masks.
 
     `classes`, [3, 20, 20], are opaque clouds, cirrus and snow at 60 m; `quality`, by band
-    [8, h, w], the quality bits. Before 04.00 they become polygons, of `quality` only the saturation.
+    [8, h, w], the quality bits. Before 04.00 they become polygons, of the bits the saturation.
     """
     new = baseline >= "04.00"
     offset = -1000 if new else 0

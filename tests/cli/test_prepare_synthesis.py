@@ -112,8 +112,12 @@ def test_filled_from_outside_the_period_or_left_nodata(
 
 
 def write_stack(
-    folder: Path, name: str, image: NDArray[Any], names: tuple[str, ...] = ("B03", "B8A"), **profile: Any
-) -> Path:  # fmt: skip
+    folder: Path,
+    name: str,
+    image: NDArray[Any],
+    names: tuple[str, ...] = ("B03", "B8A"),
+    **profile: Any,
+) -> Path:
     return write_raster(folder / name, image, names=names, **profile)
 
 
@@ -182,14 +186,14 @@ def test_stack_without_names_takes_those_given(lcmap: Lcmap, tmp_path: Path) -> 
 def test_pixels_do_not_depend_on_the_grid_around_them(
     lcmap: Lcmap, tmp_path: Path, products: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blocks of 32 px, and dates one row at a time, give the same as one of all."""
+    """Blocks of 64 px, and strips of a few rows, give the same as one of all."""
     arguments = ["--period", "2018-07", "--method", "linear", "--clear-dates"]
     whole, blocks = tmp_path / "whole.tif", tmp_path / "blocks.tif"
     run = lcmap("prepare", *products, *arguments, tmp_path / "n.tif", "-o", whole)
     assert run.exit_code == 0, run.stderr
-    monkeypatch.setattr("lcmap.imagery.stack.CHUNK", 32)
+    monkeypatch.setattr("lcmap.imagery.stack.CHUNK", 64)
     monkeypatch.setattr("lcmap.imagery.sentinel2.masking._CHUNK", 48)
-    monkeypatch.setattr("lcmap.imagery.synthesis._BYTES", 1 << 12)
+    monkeypatch.setattr("lcmap.imagery.synthesis._BYTES", 1 << 17)
     run = lcmap("prepare", *products, *arguments, tmp_path / "m.tif", "-o", blocks)
     assert run.exit_code == 0, run.stderr
     assert np.array_equal(read(blocks), read(whole))
