@@ -33,6 +33,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap prepare spot.tif --side s2.tif --side oso.tif:oso23 --labels ref.tif "
             "--nomenclature topo18 --tiles t.geojson -o spot.stack.tif",
         ),
+        (
+            "Sentinel-2 products of several dates, as one image of a month:",
+            "lcmap prepare S2A_MSIL2A_*.SAFE --like spot.tif --period 2018-07 -o s2.tif",
+        ),
     ),
     "train": (
         (

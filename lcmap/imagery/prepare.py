@@ -151,22 +151,15 @@ def prepare(
                 sources = choose_bands(sources, bands)
             stacked = stack(name_bands(sources, band_names), grid, Resampling[resampling])
             resources.callback(stacked.close)
-        grid = stacked.grid
+        grid, subject = stacked.grid, _shown(paths[0][0])
         aligned = None
-        checked_sides = check_sides(sides, grid, sources[0].shown, allow_vrt=allow_vrt)
+        checked_sides = check_sides(sides, grid, subject, allow_vrt=allow_vrt)
         if labels is not None:
             classes = label_classes(Path(labels), nomenclature, crosswalk, allow_vrt=allow_vrt)
             aligned = align_labels(Path(labels), classes, grid, allow_vrt=allow_vrt)
             resources.callback(aligned.codes.close)
         quantiles, valid_share = _write(
-            stacked,
-            _shown(paths[0][0]),
-            output,
-            aligned,
-            labels_output,
-            overwrite,
-            tmpdir,
-            progress,
+            stacked, subject, output, aligned, labels_output, overwrite, tmpdir, progress
         )
     index = None
     if tiles is not None:
