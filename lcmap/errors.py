@@ -65,6 +65,14 @@ class NotARasterError(DataError):
     """A file is no raster that lcmap opens, or is truncated."""
 
 
+class ProductError(DataError):
+    """A folder is no Sentinel-2 product, or one that is not whole."""
+
+
+class AcquisitionDateError(DataError):
+    """An image does not say when it was taken."""
+
+
 class NotLabelsError(DataError):
     """A raster given as labels has several bands."""
 

@@ -37,6 +37,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "Sharpen four bands of 6 m with a panchromatic image of 1.5 m:",
             "lcmap prepare spot-ms.tif --pan spot-pan.tif -o spot.stack.tif",
         ),
+        (
+            "Sentinel-2 products of several dates, as one image of a month:",
+            "lcmap prepare S2A_MSIL2A_*.SAFE --like spot.tif --period 2018-07 -o s2.tif",
+        ),
     ),
     "train": (
         (

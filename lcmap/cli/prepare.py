@@ -20,7 +20,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="IMAGE",
-            help="Images, or files of single bands, on any grids; - is standard input.",
+            help="Images, or files of single bands, on any grids, - is standard input; or folders "
+            "of Sentinel-2 products (ESA SAFE L1C and L2A, THEIA L2A).",
             show_default=False,
         ),
     ],
@@ -116,6 +117,43 @@ def command(
         ),
     ] = None,
     seed: Seed = 0,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERIOD",
+            help="Make one image of a period, 2018, 2018-07, 2018-07-14 or 2018-07/2018-09, from "
+            "products or stacks of several dates.",
+        ),
+    ] = None,
+    method: Annotated[
+        Literal["median", "linear"] | None,
+        typer.Option(
+            help="How a pixel of --period is made: the median of its clear dates in the period, "
+            "or linear in time between the clear dates around the period's middle "
+            "[default: median]."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Leave pixels without a clear date in the period nodata; else they are filled "
+            "from the clear dates before and after it.",
+        ),
+    ] = False,
+    clear_dates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write how many dates of the period are clear at each pixel."
+        ),
+    ] = None,
+    dates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE,...",
+            help="The images' dates, in order [default: from their tags or names].",
+        ),
+    ] = None,
     output: Output = "-",
     allow_vrt: AllowVrt = False,
     overwrite: Overwrite = False,
@@ -134,7 +172,13 @@ def command(
 
     Integers keep their nodata value if all images have the same, and otherwise get a mask inside
     the file where pixels may be invalid, so that every value stays data; floats get NaN.
+
+    Sentinel-2 products become reflectance × 10 000 (int16, nodata -10000): the ten bands of 10 and
+    20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, their shadows,
+    saturation and edges. Products of one day are one image; where several see a pixel, the first
+    given counts. What the grid needs of them is masked into --tmpdir first.
     """
+    from lcmap.imagery.dated import SynthesisChoice
     from lcmap.imagery.prepare import prepare
     from lcmap.imagery.tiles import Tiling
 
@@ -156,6 +200,9 @@ def command(
                 sides=side or (),
                 tiles=tiles,
                 tiling=Tiling(tile_size, split, seed, gap, block_tiles),
+                synthesis=SynthesisChoice(
+                    period, method, strict, clear_dates, dates.split(",") if dates else None
+                ),
                 overwrite=overwrite,
                 allow_vrt=allow_vrt,
                 tmpdir=tmpdir,
@@ -173,6 +220,7 @@ def _summary(prepared: Prepared) -> str:
         f"{prepared.dtype}, {grid.width} × {grid.height} px, "
         f"{100 * prepared.valid_share:.4g} % valid"
     ]
+    lines.extend(_synthesis_lines(prepared))
     if prepared.labels:
         lines.append(f"{prepared.labels}: labels")
     if prepared.tiles:
@@ -183,6 +231,19 @@ def _summary(prepared: Prepared) -> str:
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
     return "\n".join(lines)
+
+
+def _synthesis_lines(prepared: Prepared) -> list[str]:
+    made = prepared.synthesis
+    if made is None:
+        return []
+    lines = [
+        f"  {made.period}, {made.method}: {made.days_inside} of {made.days} dates in the period; "
+        f"{made.filled} px ({100 * made.filled_share:.4g} %) filled from the others"
+    ]
+    if made.clear_dates:
+        lines.append(f"{made.clear_dates}: clear dates in the period")
+    return lines
 
 
 def _split_lines(index: TileIndex) -> list[str]:

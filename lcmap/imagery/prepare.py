@@ -25,11 +25,18 @@ from lcmap.dataset.tile_index import (
     write_tile_index,
 )
 from lcmap.errors import NoLabelsError, UsageError
+from lcmap.imagery.dated import (
+    SynthesisChoice,
+    Synthesised,
+    has_dates,
+    open_dated,
+    summarised,
+)
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.pansharpening import pansharpen
 from lcmap.imagery.sides import check_sides
 from lcmap.imagery.source import Source, describe
-from lcmap.imagery.stack import Stack, choose_bands, name_bands, stack
+from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
 from lcmap.imagery.tiles import Tiling, make_tile_index
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
@@ -65,6 +72,7 @@ class Prepared:
     valid_share: float
     labels: Path | None
     tiles: TileIndex | None
+    synthesis: Synthesised | None = None
 
 
 def prepare(
@@ -82,6 +90,7 @@ def prepare(
     sides: Sequence[str | os.PathLike[str]] = (),
     tiles: str | os.PathLike[str] | None = None,
     tiling: Tiling | None = None,
+    synthesis: SynthesisChoice | None = None,
     overwrite: bool = False,
     allow_vrt: bool = False,
     tmpdir: Path | None = None,
@@ -96,8 +105,12 @@ def prepare(
     stay on their own grids: an image each, a label map or class probabilities as their name says
     after a colon ("oso.tif:oso23") or their tags do.
 
+    Folders are Sentinel-2 products, masked; with a period, `synthesis` makes one image of the
+    images' dates.
+
     Raises:
         UsageError: options that contradict each other.
+        ProductError, AcquisitionDateError: a folder is no whole product; an image has no date.
         InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
         NoOverlapError: an image or the labels cover no ground of the grid.
         PanchromaticError: `pan` cannot sharpen the images.
@@ -107,6 +120,8 @@ def prepare(
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
     tiling = tiling or Tiling()
+    synthesis = synthesis or SynthesisChoice()
+    synthesis.check(images, output, overwrite=overwrite)
     inputs = [*images, pan] if pan is not None else images
     labels_output = _check_outputs(inputs, output, labels, tiles, tiling, overwrite)
     if sides and tiles is None:
@@ -121,37 +136,55 @@ def prepare(
             (os.fspath(image), resources.enter_context(input_path(image, tmpdir=tmpdir)))
             for image in images
         ]
-        sources = _sources(paths, bands, band_names, allow_vrt)
-        grid = sources[0].grid
-        if like is not None:
-            grid = describe(Path(like), allow_vrt=allow_vrt).grid
-        chosen = sources if bands is None else choose_bands(sources, bands)
-        chosen = name_bands(chosen, band_names)
-        if pan is None:
-            stacked = stack(chosen, grid, Resampling[resampling])
-        else:
-            path = resources.enter_context(input_path(pan, tmpdir=tmpdir))
-            folder = resources.enter_context(
-                tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir)
-            )
-            stacked = pansharpen(
-                describe(path, shown=_shown(os.fspath(pan)), allow_vrt=allow_vrt),
-                sources,
-                chosen,
-                Path(folder),
+        grid = None if like is None else describe(Path(like), allow_vrt=allow_vrt).grid
+        stacked: GridImage
+        if has_dates(images, synthesis):
+            if pan is not None:
+                raise UsageError(
+                    "--pan", "sharpens one image, not Sentinel-2 products or dates", "drop it"
+                )
+            stacked = open_dated(
+                paths,
+                synthesis,
+                resources,
+                grid=grid,
+                bands=bands,
+                band_names=band_names,
                 resampling=Resampling[resampling],
+                overwrite=overwrite,
+                allow_vrt=allow_vrt,
+                tmpdir=tmpdir,
                 progress=progress,
             )
-            grid = stacked.grid
-        resources.callback(stacked.close)
+        else:
+            sources = _sources(paths, bands, band_names, allow_vrt)
+            chosen = sources if bands is None else choose_bands(sources, bands)
+            chosen = name_bands(chosen, band_names)
+            if pan is None:
+                stacked = stack(chosen, grid or sources[0].grid, Resampling[resampling])
+            else:
+                path = resources.enter_context(input_path(pan, tmpdir=tmpdir))
+                folder = resources.enter_context(
+                    tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir)
+                )
+                stacked = pansharpen(
+                    describe(path, shown=_shown(os.fspath(pan)), allow_vrt=allow_vrt),
+                    sources,
+                    chosen,
+                    Path(folder),
+                    resampling=Resampling[resampling],
+                    progress=progress,
+                )
+            resources.callback(stacked.close)
+        grid, subject = stacked.grid, _shown(paths[0][0])
         aligned = None
-        checked_sides = check_sides(sides, grid, sources[0].shown, allow_vrt=allow_vrt)
+        checked_sides = check_sides(sides, grid, subject, allow_vrt=allow_vrt)
         if labels is not None:
             classes = label_classes(Path(labels), nomenclature, crosswalk, allow_vrt=allow_vrt)
             aligned = align_labels(Path(labels), classes, grid, allow_vrt=allow_vrt)
             resources.callback(aligned.codes.close)
         quantiles, valid_share = _write(
-            stacked, sources[0].shown, output, aligned, labels_output, overwrite, tmpdir, progress
+            stacked, subject, output, aligned, labels_output, overwrite, tmpdir, progress
         )
     index = None
     if tiles is not None:
@@ -174,6 +207,7 @@ def prepare(
         valid_share=valid_share,
         labels=labels_output,
         tiles=index,
+        synthesis=summarised(stacked, synthesis),
     )
 
 
@@ -253,7 +287,7 @@ def _alpha_is_data(
 
 
 def _write(
-    stacked: Stack,
+    stacked: GridImage,
     subject: str,
     output: str | os.PathLike[str],
     labels: AlignedLabels | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +25,8 @@ from lcmap.raster.windows import Window, iter_blocks
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Bands on one grid, not yet computed.
+class GridImage(ABC):
+    """An image on a grid, not yet computed.
 
     `nodata` is the value of invalid pixels; where it is None, `masked` tells whether there may be
     any, for which a mask has to be kept.
@@ -36,12 +37,12 @@ class Stack:
     dtype: str
     nodata: float | None
     masked: bool
-    layers: tuple[Layer, ...]
 
     def windows(self) -> list[Window]:
-        """Return the windows in which the stack is computed, at little cost in memory each."""
+        """Return the windows in which it is computed, at little cost in memory each."""
         return list(iter_blocks(self.grid.height, self.grid.width, CHUNK))
 
+    @abstractmethod
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Compute a window: the image [bands, h, w] and where every band is valid, bool [h, w].
 
@@ -50,6 +51,25 @@ class Stack:
         Raises:
             NotARasterError: the pixels of a file cannot be read.
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the files that it reads from."""
+
+    def blocks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Compute every window in turn."""
+        for window in self.windows():
+            yield self.read(window)
+
+
+@dataclass(frozen=True)
+class Stack(GridImage):
+    """Bands of one or several files on one grid, as the layers that hold them."""
+
+    layers: tuple[Layer, ...]
+
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Compute a window; a pixel is valid where every layer is."""
         rows, cols = window.slices
         parts, valid = [], np.ones((window.height, window.width), bool)
         for layer in self.layers:
@@ -69,11 +89,6 @@ class Stack:
             layer.data.close()
             if layer.coverage is not None:
                 layer.coverage.close()
-
-    def blocks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
-        """Compute every window in turn."""
-        for window in self.windows():
-            yield self.read(window)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from rasterio.warp import transform as transform_coordinates
 
 from lcmap.raster.grid import Grid, same_crs
+from lcmap.raster.windows import Window
 
 _RIM = 1e-6
+
+_KERNEL_RADIUS = 4
+"""Source pixels (times the reduction) that a pixel may depend on to each side; cubic: 2."""
 _PROBES = 64
 
 
@@ -73,6 +77,21 @@ def overlaps(source: Grid, target: Grid) -> bool:
         and rows.max() > 0
         and rows.min() < source.height
     )
+
+
+def footprint(source: Grid, target: Grid) -> Window:
+    """Return the window of the source that resampling it to the target may read, kernels included.
+
+    Both grids have common ground, as `overlaps` tells.
+    """
+    cols, rows = to_pixels(source, target, *_rim(target))
+    finite = np.isfinite(cols) & np.isfinite(rows)
+    if not finite.all():
+        return Window(0, 0, source.height, source.width)
+    margin = _KERNEL_RADIUS * math.ceil(max(1.0, *pixel_size(source, target)))
+    row, col = math.floor(rows.min()) - margin, math.floor(cols.min()) - margin
+    stop_row, stop_col = math.ceil(rows.max()) + margin, math.ceil(cols.max()) + margin
+    return Window(row, col, stop_row - row, stop_col - col).clipped(source.height, source.width)
 
 
 def _rim(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

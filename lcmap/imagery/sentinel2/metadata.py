@@ -1,0 +1,63 @@
+"""Reading the XML files of products."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lcmap.errors import ProductError
+
+
+def read_xml(path: Path) -> ElementTree.Element:
+    """Return the root of an XML file.
+
+    Raises:
+        ProductError: it cannot be read or is no XML.
+    """
+    try:
+        return ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise ProductError(
+            path, f"cannot be read as XML ({error})", "unpack the product again"
+        ) from error
+
+
+def elements(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    """Return all elements of a name, in whatever namespace."""
+    return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]
+
+
+def text_of(root: ElementTree.Element, *names: str) -> str | None:
+    """Return the text of the first element that has one of these names, tried in turn."""
+    for name in names:
+        for element in elements(root, name):
+            if element.text and element.text.strip():
+                return element.text.strip()
+    return None
+
+
+def number_of(path: Path, text: str) -> float:
+    """Return the number that a metadata file gives.
+
+    Raises:
+        ProductError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ProductError(path, f"{text!r} is no number", "unpack the product again") from None
+
+
+def day_of(path: Path, text: str | None) -> date:
+    """Return the day of a time such as "2018-07-05T10:50:31.024Z".
+
+    Raises:
+        ProductError: it is missing or no time.
+    """
+    try:
+        return date.fromisoformat((text or "")[:10])
+    except ValueError:
+        raise ProductError(
+            path, "does not say when the image was taken", "unpack the product again"
+        ) from None

@@ -1,0 +1,62 @@
+"""Telling products from images, and reading whichever kind a folder is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcmap.errors import BandChoiceError, ProductError
+from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, normalised
+from lcmap.imagery.sentinel2.esa import METADATA, find_metadata, read_safe
+from lcmap.imagery.sentinel2.scene import Scene
+from lcmap.imagery.sentinel2.theia import REFLECTANCE, is_theia, read_theia
+
+
+def is_product(path: str | os.PathLike[str]) -> bool:
+    """Tell whether an input is to be read as a product: a folder.
+
+    Raises:
+        ProductError: it is a zip archive.
+    """
+    if Path(path).suffix.casefold() == ".zip" and os.path.isfile(path):
+        raise ProductError(path, "is an archive", "unpack it and give the folder in it")
+    return os.path.isdir(path)
+
+
+def product_bands(wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the bands wanted of products, the ten of 10 and 20 m by default.
+
+    Raises:
+        BandChoiceError: no band of Sentinel-2, or one twice.
+    """
+    if wanted is None:
+        return LAND_BANDS
+    bands = tuple(normalised(name) for name in wanted)
+    for band in bands:
+        if band not in BANDS:
+            raise BandChoiceError(
+                band or "--bands", "is no band of Sentinel-2", f"there are: {', '.join(BANDS)}"
+            )
+        if bands.count(band) > 1:
+            raise BandChoiceError(band, "is named twice", "name each band once")
+    return bands
+
+
+def read_product(folder: Path, bands: Sequence[str]) -> list[Scene]:
+    """Return the scenes of a product's folder, with these bands and their masks.
+
+    Raises:
+        ProductError: it is no product, or not whole.
+        BandChoiceError: a band that such products do not have.
+    """
+    if find_metadata(folder) is not None:
+        return read_safe(folder, bands)
+    if is_theia(folder):
+        return read_theia(folder, bands)
+    raise ProductError(
+        folder,
+        f"is no Sentinel-2 product: there is no {', '.join(METADATA)} (ESA) "
+        f"and no {REFLECTANCE} (THEIA) in it",
+        "give the folder that holds these",
+    )

@@ -1,0 +1,109 @@
+"""THEIA's level 2A products, made by MAJA in the MUSCATE format.
+
+Source: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcmap.errors import BandChoiceError, ProductError
+from lcmap.imagery.sentinel2.bands import RESOLUTIONS
+from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.scene import (
+    BandFile,
+    Mask,
+    RasterMask,
+    Scene,
+    bits_masked,
+    values_masked,
+)
+
+REFLECTANCE = "*_FRE_B*.tif"
+"""Reflectance corrected for slopes too ("flat")."""
+
+_NODATA = -10_000
+_QUANTIFICATION = 10_000.0
+
+_CLOUD_BITS = 1 << 0 | 1 << 7
+"""Bits of CLM that are honoured: 0, all clouds except the thinnest and all shadows (the union of
+the bits for each); and 7, high clouds seen at 1.38 µm, as cirrus is masked in ESA's products.
+What the other bits mean differs between the descriptions of THEIA's and of MAJA's own format
+(shadows are bits 5 and 6, or 2 and 3); what they mark is in bit 0 already, save the thinnest
+clouds, through which MAJA corrects."""
+
+_BITS = {10: ("B2", "B3", "B4", "B8"), 20: ("B5", "B6", "B7", "B8A", "B11", "B12")}
+"""Bands by resolution, in the order of their bits in SAT."""
+
+_SET = {10: "R1", 20: "R2"}
+
+
+def is_theia(folder: Path) -> bool:
+    """Tell whether a folder is a THEIA product."""
+    return next(folder.glob(REFLECTANCE), None) is not None
+
+
+def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
+    """Return the scene of a THEIA folder, with these bands.
+
+    Raises:
+        ProductError: metadata, a band or a mask is missing or damaged.
+        BandChoiceError: a band that such products do not have.
+    """
+    for band in bands:
+        if RESOLUTIONS[band] not in _BITS:
+            raise BandChoiceError(
+                band, f"{folder.name} is a THEIA product, which has none", "leave it out"
+            )
+    metadata = next(iter(sorted(folder.glob("*_MTD_ALL.xml"))), None)
+    quantification, nodata, time = _QUANTIFICATION, _NODATA, _time_in_name(folder)
+    if metadata is not None:
+        root = read_xml(metadata)
+        text = text_of(root, "REFLECTANCE_QUANTIFICATION_VALUE")
+        if text is not None:
+            quantification = number_of(metadata, text)
+        for value in elements(root, "SPECIAL_VALUE"):
+            if value.get("name") == "nodata":
+                nodata = int(number_of(metadata, value.text or ""))
+        time = text_of(root, "ACQUISITION_DATE") or time
+    files = {
+        band: BandFile(
+            path=_only(folder, f"*_FRE_{band}.tif"),
+            nodata=nodata,
+            quantification=quantification,
+        )
+        for band in bands
+    }
+    masks = {band: _masks(folder, band) for band in bands}
+    return [Scene(folder.name, day_of(metadata or folder, time), files, masks)]
+
+
+def _time_in_name(folder: Path) -> str | None:
+    """Return the time in a name such as SENTINEL2A_20180705-105031-456_L2A_T31TFJ_D."""
+    match = re.match(r"SENTINEL2[A-Z]_(\d{4})(\d{2})(\d{2})-", _only(folder, REFLECTANCE).name)
+    return "-".join(match.groups()) if match else None
+
+
+def _masks(folder: Path, band: str) -> tuple[Mask, ...]:
+    resolution = RESOLUTIONS[band]
+    saturated = bits_masked(1 << _BITS[resolution].index(band))
+    return (
+        RasterMask(_mask_file(folder, "CLM", resolution), 1, bits_masked(_CLOUD_BITS)),
+        RasterMask(_mask_file(folder, "EDG", resolution), 1, values_masked(*range(1, 256))),
+        RasterMask(_only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif"), 1, saturated),
+    )
+
+
+def _mask_file(folder: Path, kind: str, resolution: int) -> Path:
+    """Return the mask of this resolution; that of 10 m where there is no other."""
+    found = sorted(folder.glob(f"MASKS/*_{kind}_{_SET[resolution]}.tif"))
+    return found[0] if found else _only(folder, f"MASKS/*_{kind}_R1.tif")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise ProductError(folder, f"has no {pattern}", "unpack the product whole")
+    return found[0]

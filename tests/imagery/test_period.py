@@ -1,0 +1,99 @@
+"""Periods and the days of images."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from lcmap.errors import UsageError
+from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2018", date(2018, 1, 1), date(2018, 12, 31)),
+        ("2018-07", date(2018, 7, 1), date(2018, 7, 31)),
+        ("2020-02", date(2020, 2, 1), date(2020, 2, 29)),
+        ("2018-07-14", date(2018, 7, 14), date(2018, 7, 14)),
+        ("2018-07/2018-09", date(2018, 7, 1), date(2018, 9, 30)),
+        ("2017-12-15/2018", date(2017, 12, 15), date(2018, 12, 31)),
+        (" 2018-07-05/2018-07-20 ", date(2018, 7, 5), date(2018, 7, 20)),
+    ],
+)
+def test_periods(text: str, first: date, last: date) -> None:
+    period = parse_period(text)
+    assert (period.first, period.last) == (first, last)
+    assert first in period
+    assert last in period
+    assert date.fromordinal(last.toordinal() + 1) not in period
+    assert date.fromordinal(first.toordinal() - 1) not in period
+
+
+def test_middle_is_as_far_from_both_ends() -> None:
+    assert parse_period("2018-07").middle == date(2018, 7, 16).toordinal()
+    assert parse_period("2018-06").middle == date(2018, 6, 15).toordinal() + 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "July",
+        "2018-7",
+        "2018-13",
+        "2018-02-30",
+        "201807",
+        "2018-07/",
+        "/2018",
+        "2018/2019/2020",
+    ],
+)
+def test_what_is_no_period(text: str) -> None:
+    with pytest.raises(UsageError, match="is no period"):
+        parse_period(text)
+
+
+def test_period_that_ends_before_it_begins() -> None:
+    with pytest.raises(UsageError, match="ends before it begins"):
+        parse_period("2018-07/2018-06")
+
+
+def test_days() -> None:
+    assert parse_day("2018-07-05") == parse_day("20180705") == date(2018, 7, 5)
+    for text in ("5.7.2018", "2018-7-5", "20180732", ""):
+        with pytest.raises(UsageError, match="is no date"):
+            parse_day(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("s2_20180705.tif", date(2018, 7, 5)),
+        ("s2-2018-07-05_stack.tif", date(2018, 7, 5)),
+        ("S2A_20180705T105029_20180705T130530.tif", date(2018, 7, 5)),
+        ("S2A_20180705T105029_20180706T010530.tif", None),
+        ("s2_2018070512.tif", None),
+        ("s2_18990705.tif", None),
+        ("tile_20181399.tif", None),
+        ("s2.tif", None),
+    ],
+)
+def test_day_in_a_name(name: str, day: date | None) -> None:
+    assert day_in_name(name) == day
+
+
+@pytest.mark.parametrize(
+    ("tags", "day"),
+    [
+        ({"ACQUISITION_DATE": "2018-07-05T10:50:31.456Z"}, date(2018, 7, 5)),
+        ({"ACQUISITIONDATETIME": "2018-07-05 10:50:31"}, date(2018, 7, 5)),
+        ({"PRODUCT_START_TIME": "20180705"}, date(2018, 7, 5)),
+        ({"ACQUISITION_DATE": "2018-07-45"}, None),
+        ({"TIFFTAG_DATETIME": "2018:07:05 10:50:31"}, None),
+        ({}, None),
+    ],
+)
+def test_day_in_tags(tags: dict[str, str], day: date | None) -> None:
+    assert day_in_tags(tags) == day
