@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -38,10 +39,12 @@ NAMES = ("red", "green", "blue", "nir")
 WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 
 
+@cache
 def scene(height: int = 120, width: int = 96) -> NDArray[np.float64]:
     """Four bands of a real image, values 0 to 255."""
     with rasterio.open(EXAMPLE_DATA / "suburb_rgbn.tif") as dataset:
         image: NDArray[np.float64] = dataset.read().astype(np.float64)[:, :height, :width]
+    image.flags.writeable = False
     return image
 
 
@@ -82,6 +85,7 @@ def whole(result: PansharpenedStack) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return result.read(Window(0, 0, *result.grid.shape))
 
 
+@settings(deadline=None)
 @given(
     values=hnp.arrays(np.float64, (3, 40), elements=st.floats(-1e4, 1e4, width=16)),
     cuts=st.lists(st.integers(0, 40), max_size=4),
@@ -104,6 +108,7 @@ def tied(bands: NDArray[np.float64], pan: NDArray[np.float64]) -> Response | Non
     return response(moments)
 
 
+@settings(deadline=None)
 @given(
     weights=st.tuples(*[st.floats(0.05, 3)] * 4),
     offset=st.floats(-500, 500),
@@ -162,6 +167,7 @@ def slow_injection(
 level = st.floats(0, 1000, width=32)
 
 
+@settings(deadline=None)
 @given(st.lists(level, min_size=1, max_size=4), level, level, st.floats(0.1, 9), st.floats(-9, 300))
 def test_injection_is_the_mean_of_two_methods(
     bands: list[float], reduced: float, pan: float, weight: float, offset: float
@@ -177,6 +183,7 @@ def test_injection_is_the_mean_of_two_methods(
     np.testing.assert_allclose(found[:, 0, 0], expected, rtol=1e-9, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(
     values=hnp.arrays(np.float32, 20, elements=st.floats(-400, 400, width=32)),
     dtype=st.sampled_from(["uint8", "int8", "uint16", "int16"]),
@@ -245,7 +252,7 @@ def test_radiometry_of_the_panchromatic_image_does_not_matter(
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("block", [17, 64])
+@pytest.mark.parametrize("block", [41, 64])
 @pytest.mark.parametrize("epsg", [2154, 32631])
 def test_pixels_do_not_depend_on_their_block(tmp_path: Path, block: int, epsg: int) -> None:
     """On grids that share no line, with nodata in both."""
@@ -290,7 +297,7 @@ def test_common_ground_is_valid(tmp_path: Path) -> None:
 
 
 def test_masks_are_heeded_and_zeros_stay_values(tmp_path: Path) -> None:
-    image = scene()
+    image = scene().copy()
     image[:, :40] = 0
     shown, lit = np.ones((120, 96), bool), np.ones((30, 24), bool)
     shown[:, :10] = False

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support import write_raster
@@ -86,6 +86,7 @@ def arrays(pixel: Pixel) -> tuple[list[NDArray[np.float32]], list[NDArray[np.boo
     return values, [np.array([[here]]) for here in valid], weights
 
 
+@settings(deadline=None)
 @given(pixels())
 def test_product_is_the_slow_one(pixel: Pixel) -> None:
     found = product_rule(*arrays(pixel))
@@ -94,6 +95,7 @@ def test_product_is_the_slow_one(pixel: Pixel) -> None:
     assert found.sum() == pytest.approx(1, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(pixels())
 def test_mean_is_the_slow_one(pixel: Pixel) -> None:
     found = mean_rule(*arrays(pixel))
