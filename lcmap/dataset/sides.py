@@ -11,6 +11,7 @@ from lcmap.errors import NoCrsError, NoOverlapError, TooLittleOverlapError
 from lcmap.model_file import EntryKind
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.nomenclature.library import nomenclature_of
+from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid
@@ -68,7 +69,8 @@ def identify_side(path: Path, meaning: str | None, *, allow_vrt: bool = False) -
     """Return what a side input is.
 
     It is what `meaning` says ("image", "probabilities", or the nomenclature of a label map), else
-    a label map where the raster carries class names, else an image.
+    what the raster's tags do: a label map carries class names, probabilities their nomenclature.
+    Without either it is an image.
 
     Raises:
         InputMissingError, NotARasterError: as `open_raster`.
@@ -81,6 +83,8 @@ def identify_side(path: Path, meaning: str | None, *, allow_vrt: bool = False) -
         return Side("labels", load_nomenclature(meaning))
     with open_raster(path, allow_vrt=allow_vrt) as dataset:
         table = read_class_table(dataset)
+        if read_nomenclature(dataset, path) is not None:
+            return Side("probabilities")
     if table is not None:
         return Side("labels", nomenclature_of(table))
     return Side("image")

@@ -19,6 +19,7 @@ from lcmap.errors import (
     UnknownNomenclatureError,
 )
 from lcmap.nomenclature import load_nomenclature
+from lcmap.nomenclature.tag import write_nomenclature
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
@@ -51,6 +52,9 @@ def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
         write_class_table(dataset, OSO.class_table())
     assert identify_side(path, None) == Side("labels", OSO)
     assert identify_side(path, "image") == Side("image")
+    with rasterio.open(path, "r+") as dataset:
+        write_nomenclature(dataset, OSO)
+    assert identify_side(path, None) == Side("probabilities")
 
 
 @pytest.mark.parametrize("side", [Side("image"), Side("labels", OSO), Side("probabilities")])

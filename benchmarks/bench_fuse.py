@@ -1,0 +1,182 @@
+"""What a second sensor costs: fuse beside predict, and the share of resampling on the fly.
+
+    python benchmarks/bench_fuse.py [--size 3072] [--tile 768] [--runs 3] [--valid 1.0]
+
+The image is the mosaic of bench_predict, at 0.8 m; the side image has ten bands of 10 m, made of
+noise, on another grid of the same CRS (EPSG:2154) and on one of another (EPSG:32631). The networks
+are those of the default recipe with random weights, which cost what trained ones do. `predict`,
+`fuse` and the bare sessions take turns, and medians are printed, beside the multiplications that
+each network makes for a pixel. The share of resampling is the time of reading side windows, in a
+thread of its own, of the run's. With `--valid` below 1 the rest of the image is no data, which the
+network is not asked about: for peak memory at full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from affine import Affine
+from bench_predict import write_mosaic
+from rasterio.warp import transform
+from torch.utils.flop_counter import FlopCounterMode
+
+from lcmap.inference import DEFAULT_TILE
+from lcmap.inference.inputs import open_inputs
+from lcmap.inference.session import Session, available_threads
+from lcmap.inference.tiling import iter_tiles
+from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
+from lcmap.network import LandCoverNetwork, receptive_field, stride
+from lcmap.nomenclature import load_nomenclature
+from lcmap.progress import silent
+from lcmap.training.export import to_onnx
+from lcmap.training.recipe import DEFAULT
+
+IMAGE = Entry("image", "image", ("red", "green", "blue", "nir"), "uint8", 0.8)
+S2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+SIDE = Entry("side1", "image", S2, "int16", 10.0)
+CRSS = {"same CRS": "EPSG:2154", "other CRS": "EPSG:32631"}
+
+
+def write_network(path: Path, entries: list[Entry]) -> float:
+    """Write a model of the default recipe's size; return its million multiplications a pixel."""
+    torch.manual_seed(0)
+    network = LandCoverNetwork(
+        [entry.channels for entry in entries], 7, width=DEFAULT.width, depth=DEFAULT.depth
+    ).eval()
+    metadata = ModelMetadata(
+        load_nomenclature("flair7"), tuple(entries), stride(DEFAULT.depth),
+        receptive_field(DEFAULT.depth),
+    )  # fmt: skip
+    write_model(to_onnx(network, [entry.name for entry in entries]), metadata, path)
+    side = 256
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*(torch.zeros(1, entry.channels, side, side) for entry in entries))
+    return counter.get_total_flops() / 2 / side**2 / 1e6
+
+
+def write_side(path: Path, crs: str, size: int) -> None:
+    """Write ten bands of 10 m noise that cover the mosaic of so many pixels."""
+    pixels = round(size * 0.8 / 10 * 1.2) + 80
+    x, y = transform("EPSG:2154", crs, [700_000 - 300], [6_300_000 + 300])
+    values = np.random.default_rng(0).integers(0, 4000, (10, pixels, pixels)).astype(np.int16)
+    with rasterio.open(
+        path, "w", driver="GTiff", count=10, dtype="int16", height=pixels, width=pixels, crs=crs,
+        transform=Affine(10, 0, x[0], 0, -10, y[0]), nodata=-10_000, tiled=True, compress="deflate",
+    ) as dataset:  # fmt: skip
+        dataset.write(values)
+        for band, name in enumerate(S2, 1):
+            dataset.set_band_description(band, name)
+
+
+def run_command(*arguments: object) -> tuple[float, float]:
+    """Run lcmap; return its seconds and its peak memory in MiB."""
+    start = time.perf_counter()
+    command = [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read() if process.stderr else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"lcmap {arguments[0]} failed:\n{said}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def bare_session(model: Path, shape: tuple[int, int]) -> float:
+    """Return the seconds of the session alone for one tile of a shape [rows, columns]."""
+    session = Session(model)
+    random = np.random.default_rng(0)
+    feed = {
+        entry.name: random.random((1, entry.channels, *shape), np.float32)
+        for entry in read_model(model).entries
+    }
+    session.run(feed)
+    start = time.perf_counter()
+    for _ in range(3):
+        session.run(feed)
+    return (time.perf_counter() - start) / 3
+
+
+def resampling(image: Path, side: Path, model: Path, tiles: list) -> float:
+    """Return the seconds of reading the side input's windows of all tiles."""
+    with ExitStack() as stack:
+        opened = open_inputs(
+            stack, [image, side], read_model(model).entries, model, allow_vrt=False,
+            allow_missing=False, force=False, tmpdir=None, progress=silent,
+        )  # fmt: skip
+        start = time.perf_counter()
+        for tile in tiles:
+            opened.entries[1].read(tile.seen.clipped(*opened.grid.shape))
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=3072)
+    parser.add_argument("--tile", type=int, default=DEFAULT_TILE)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--valid", type=float, default=1.0)
+    arguments = parser.parse_args()
+    size, tile = arguments.size, arguments.tile
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image, one, two = folder / "image.tif", folder / "one.onnx", folder / "two.onnx"
+        costs = write_network(one, [IMAGE]), write_network(two, [IMAGE, SIDE])
+        write_mosaic(image, size)
+        if arguments.valid < 1:
+            with rasterio.open(image, "r+") as dataset:
+                dataset.nodata = 0
+                first = round(size * arguments.valid)
+                for row in range(first, size, 512):
+                    rows = min(512, size - row)
+                    empty = np.zeros((4, rows, size), np.uint8)
+                    dataset.write(empty, window=((row, row + rows), (0, size)))
+        sides = {title: folder / f"{number}.tif" for number, title in enumerate(CRSS)}
+        for title, path in sides.items():
+            write_side(path, CRSS[title], size)
+        metadata = read_model(two)
+        tiles = list(iter_tiles(size, size, tile, metadata.stride, metadata.receptive_field))
+        shape = tiles[0].seen[2:]
+        print(f"{size} x {size} px, {len(tiles)} tiles of {shape[0]} x {shape[1]} px, "
+              f"{available_threads()} threads")  # fmt: skip
+        seconds: dict[str, list[float]] = {}
+        peaks: dict[str, float] = {}
+        options = ("-o", folder / "map.tif", "--overwrite", "--tile", tile)
+        for run in range(arguments.runs):
+            found = {"predict": run_command("predict", image, "-m", one, *options)}
+            for title, side in sides.items():
+                found[f"fuse, {title}"] = run_command("fuse", image, side, "-m", two, *options)
+            for title, (value, peak) in found.items():
+                seconds.setdefault(title, []).append(value)
+                peaks[title] = max(peaks.get(title, 0.0), peak)
+            for title, model in (("session of predict", one), ("session of fuse", two)):
+                seconds.setdefault(title, []).append(bare_session(model, shape))
+            for title, side in sides.items():
+                value = resampling(image, side, two, tiles)
+                seconds.setdefault(f"resampling, {title}", []).append(value)
+            print(f"run {run + 1}: ", end="")
+            print(", ".join(f"{title} {each[-1]:.2f} s" for title, each in seconds.items()),
+                  flush=True)  # fmt: skip
+        medians = {title: statistics.median(each) for title, each in seconds.items()}
+        print(f"multiplications a pixel: predict {costs[0]:.4f} M, fuse {costs[1]:.4f} M, "
+              f"{costs[1] / costs[0]:.3f} times")  # fmt: skip
+        print("bare session, fuse beside predict: "
+              f"{medians['session of fuse'] / medians['session of predict']:.3f} times")  # fmt: skip
+        for title in CRSS:
+            fuse = medians[f"fuse, {title}"]
+            print(f"{title}: fuse takes {fuse / medians['predict']:.3f} times predict; resampling "
+                  f"is {100 * medians[f'resampling, {title}'] / fuse:.1f} % of its time")  # fmt: skip
+        print("peak memory: " + ", ".join(f"{t} {peak:.0f} MiB" for t, peak in peaks.items()))
+
+
+if __name__ == "__main__":
+    main()
