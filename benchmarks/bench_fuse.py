@@ -167,14 +167,20 @@ def main() -> None:
             print(", ".join(f"{title} {each[-1]:.2f} s" for title, each in seconds.items()),
                   flush=True)  # fmt: skip
         medians = {title: statistics.median(each) for title, each in seconds.items()}
-        print(f"multiplications a pixel: predict {costs[0]:.4f} M, fuse {costs[1]:.4f} M, "
-              f"{costs[1] / costs[0]:.3f} times")  # fmt: skip
-        print("bare session, fuse beside predict: "
-              f"{medians['session of fuse'] / medians['session of predict']:.3f} times")  # fmt: skip
+        print(
+            f"multiplications a pixel: predict {costs[0]:.4f} M, fuse {costs[1]:.4f} M, "
+            f"{costs[1] / costs[0]:.3f} times"
+        )
+        print(
+            "bare session, fuse beside predict: "
+            f"{medians['session of fuse'] / medians['session of predict']:.3f} times"
+        )
         for title in CRSS:
             fuse = medians[f"fuse, {title}"]
-            print(f"{title}: fuse takes {fuse / medians['predict']:.3f} times predict; resampling "
-                  f"is {100 * medians[f'resampling, {title}'] / fuse:.1f} % of its time")  # fmt: skip
+            print(
+                f"{title}: fuse takes {fuse / medians['predict']:.3f} times predict; resampling "
+                f"is {100 * medians[f'resampling, {title}'] / fuse:.1f} % of its time"
+            )
         print("peak memory: " + ", ".join(f"{t} {peak:.0f} MiB" for t, peak in peaks.items()))
 
 
