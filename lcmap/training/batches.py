@@ -90,6 +90,13 @@ class Sampler:
                 )
             )
             pixels = pixels._replace(images=jittered)
+        if recipe.side_dropout:
+            image, *sides = pixels.images
+            dropped = (
+                np.zeros_like(side) if random.random() < recipe.side_dropout else side
+                for side in sides
+            )
+            pixels = pixels._replace(images=(image, *dropped))
         return pixels
 
 

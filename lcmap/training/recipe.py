@@ -30,8 +30,9 @@ class Recipe:
     `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
     `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
     running average of the weights, which is what is validated and kept (0: the weights as they
-    are). `fine_tuning` multiplies the learning rate where training starts from a model. `width`
-    and `depth` are the network's.
+    are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
+    it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
+    learning rate where training starts from a model. `width` and `depth` are the network's.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Recipe:
     jitter: Jitter | None
     zoom: float
     average: float
+    side_dropout: float
     fine_tuning: float
     width: int
     depth: int
@@ -66,6 +68,7 @@ PAPER = Recipe(
     jitter=None,
     zoom=0.0,
     average=0.0,
+    side_dropout=0.0,
     fine_tuning=1.0,
     width=32,
     depth=3,
@@ -86,6 +89,7 @@ DEFAULT = Recipe(
     jitter=Jitter(contrast=0.1, band=0.05, gamma=0.0),
     zoom=0.0,
     average=0.99,
+    side_dropout=0.3,
     fine_tuning=0.3,
     width=16,
     depth=4,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
+from lcmap.dataset.tile_index import Tile
 from lcmap.errors import NotARasterError
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
@@ -115,3 +117,27 @@ def test_errors_of_the_thread_reach_the_caller(
         batches_ahead(sampler, 0, 5) as batches,
     ):
         list(batches)
+
+
+class TwoEntries:
+    """A source whose image and side input are 1 everywhere."""
+
+    kinds = ("image", "labels")
+
+    def read(self, tile: Tile, inside: Window) -> Pixels:
+        shape = inside.height, inside.width
+        valid = np.ones(shape, bool)
+        one = np.ones((1, *shape), np.float32)
+        return Pixels((one, one), np.zeros(shape, np.uint8), (valid, valid))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_side_inputs_are_left_out_at_random_and_images_never(dropout: float) -> None:
+    tile = Tile(Path("i.tif"), None, (Path("s.tif"),), Window(0, 0, 8, 8), "train", 1.0, {})
+    recipe = dataclasses.replace(DEFAULT, side_dropout=dropout, jitter=None)
+    sampler = Sampler(TwoEntries(), [tile], recipe, 8, 0)  # type: ignore[arg-type]
+    batches = [sampler.batch(number) for number in range(100)]
+    assert all((batch.images[0] == 1).all() for batch in batches)
+    sides = torch.cat([batch.images[1] for batch in batches]).flatten(1)  # [800, 64]
+    assert ((sides == 0).all(dim=1) | (sides == 1).all(dim=1)).all()
+    assert abs(float((sides == 0).float().mean()) - dropout) < 0.05
