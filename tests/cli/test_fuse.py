@@ -197,7 +197,7 @@ def test_what_is_refused(lcmap: Lcmap, two: Path, three: Path, image: Path, tmp_
     output = tmp_path / "map.tif"
     s2 = write_s2(tmp_path / "s2.tif")
     far = write_s2(tmp_path / "far.tif", shift=90_000)
-    edge = write_s2(tmp_path / "edge.tif", shift=200)
+    edge = write_s2(tmp_path / "edge.tif", shift=250)
     few = write_s2(tmp_path / "few.tif", bands=2)
     oso = write_oso(tmp_path / "oso.tif")
     topo = write_raster(tmp_path / "topo.tif", np.ones((1, 40, 45), np.uint8), pixel=10)
@@ -245,5 +245,30 @@ def test_options_that_make_no_sense(
             "1,x are no numbers", output)  # fmt: skip
     refused(lcmap("fuse", image, s2, "--probabilities", "--verify", "-o", output), 2, "--verify",
             output)  # fmt: skip
-    refused(lcmap("fuse", image, s2, "-m", two, "-o", s2, "--overwrite"), 2, "is the image itself",
+    refused(lcmap("fuse", image, s2, "-m", two, "-o", s2, "--overwrite"), 2, "is one of the inputs",
             output)  # fmt: skip
+
+
+def test_late_fusion_of_two_models(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    read_all = []
+    files = []
+    for depth in (1, 2):
+        model = write_small_model(tmp_path / f"{depth}.onnx", depth=depth)
+        path = tmp_path / f"{depth}.p.tif"
+        files.append(path)
+        run = lcmap("predict", image, "-m", model, "-o", tmp_path / f"{depth}.tif",
+                    "--probabilities", path)  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        with rasterio.open(path) as dataset:
+            read_all.append(dataset.read().astype(float))
+    product, mean = tmp_path / "product.tif", tmp_path / "mean.tif"
+    saved = tmp_path / "saved.tif"
+    run = lcmap("fuse", "--probabilities", *files, "-o", product, "--save-probabilities", saved)
+    assert (run.exit_code, run.stdout, run.stderr) == (0, "", "")
+    expected = read_all[0] * read_all[1]
+    assert_is_map_of(read(product), (expected / expected.sum(axis=0)).astype(np.float32))
+    with rasterio.open(saved) as dataset:
+        np.testing.assert_allclose(dataset.read(), expected / expected.sum(axis=0), atol=1e-5)
+    run = lcmap("fuse", "--probabilities", *files, "--late", "mean", "--weights", "3,1", "-o", mean)
+    assert run.exit_code == 0
+    assert_is_map_of(read(mean), ((3 * read_all[0] + read_all[1]) / 4).astype(np.float32))
