@@ -3,11 +3,14 @@
     python examples/make_data.py FLAIR_FOLDER examples/data
 
 FLAIR_FOLDER holds zoneN_0.8m_rgbn.tif and zoneN_0.8m_labels.tif: block means of the 0.2 m images
-of FLAIR #1 (IGN, Licence Ouverte 2.0) and the majority of its hand-made labels.
+of FLAIR #1 (IGN, Licence Ouverte 2.0) and the majority of its hand-made labels; and, of the same
+ground at 10 m, zoneN_10m_rgbn.tif (block means) and zoneN_10m_oso_like.tif (a Random Forest's
+classification of these, in the codes of OSO).
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import numpy as np
 import pyogrio.raw
 import rasterio
 import rasterio.features
+import rasterio.windows
 import shapely
 import shapely.geometry
 
@@ -40,13 +44,12 @@ LAYERS = {
 SIMPLIFICATION_METRES = 0.6
 
 
-def crop(source: Path, target: Path, row: int, col: int) -> None:
-    window = ((row, row + SIZE), (col, col + SIZE))
+def crop(source: Path, target: Path, window: rasterio.windows.Window) -> None:
     with rasterio.open(source) as dataset:
         profile = dataset.profile | {
-            "width": SIZE,
-            "height": SIZE,
-            "transform": dataset.window_transform(rasterio.windows.Window(col, row, SIZE, SIZE)),
+            "width": window.width,
+            "height": window.height,
+            "transform": dataset.window_transform(window),
             "compress": "deflate",
             "zlevel": 9,
             "predictor": 2,
@@ -58,6 +61,16 @@ def crop(source: Path, target: Path, row: int, col: int) -> None:
             copy.write(dataset.read(window=window))
             copy.descriptions = dataset.descriptions
             copy.update_tags(ATTRIBUTION="IGN, FLAIR #1, Licence Ouverte 2.0")
+
+
+def covering(source: Path, ground: Path) -> rasterio.windows.Window:
+    """Return the smallest window of whole pixels of `source` that covers the ground of another."""
+    with rasterio.open(source) as coarse, rasterio.open(ground) as fine:
+        left, top = ~coarse.transform @ (fine.bounds.left, fine.bounds.top)
+        right, bottom = ~coarse.transform @ (fine.bounds.right, fine.bounds.bottom)
+        rows = max(math.floor(top), 0), min(math.ceil(bottom), coarse.height)
+        cols = max(math.floor(left), 0), min(math.ceil(right), coarse.width)
+    return rasterio.windows.Window.from_slices(rows, cols)
 
 
 def draw_reference(labels: list[Path], target: Path) -> None:
@@ -88,7 +101,13 @@ def main(flair: Path, target: Path) -> None:
     labels = []
     for name, (zone, row, col) in CROPS.items():
         for kind in ("rgbn", "labels"):
-            crop(flair / f"zone{zone}_0.8m_{kind}.tif", target / f"{name}_{kind}.tif", row, col)
+            window = rasterio.windows.Window(col, row, SIZE, SIZE)
+            crop(flair / f"zone{zone}_0.8m_{kind}.tif", target / f"{name}_{kind}.tif", window)
+        for source, kind in (("10m_rgbn", "coarse"), ("10m_oso_like", "oso_like")):
+            coarse = flair / f"zone{zone}_{source}.tif"
+            crop(
+                coarse, target / f"{name}_{kind}.tif", covering(coarse, target / f"{name}_rgbn.tif")
+            )
         labels.append(target / f"{name}_labels.tif")
     draw_reference(labels, target / "reference.gpkg")
 

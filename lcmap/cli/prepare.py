@@ -91,6 +91,14 @@ def command(
             metavar="INDEX.geojson", help="Cut the stack into tiles and write which are for what."
         ),
     ] = None,
+    tiles_like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX.geojson",
+            help="Take the tiles and splits of this index of an image on the same grid, as to "
+            "compare sensors or nomenclatures on the same ground.",
+        ),
+    ] = None,
     tile_size: Annotated[
         int, typer.Option(metavar="PX", help="Side of a tile; at the image's rim it is less.")
     ] = 256,
@@ -203,6 +211,7 @@ def command(
                 synthesis=SynthesisChoice(
                     period, method, strict, clear_dates, dates.split(",") if dates else None
                 ),
+                tiles_like=tiles_like,
                 overwrite=overwrite,
                 allow_vrt=allow_vrt,
                 tmpdir=tmpdir,

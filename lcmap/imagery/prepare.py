@@ -37,7 +37,7 @@ from lcmap.imagery.pansharpening import pansharpen
 from lcmap.imagery.sides import check_sides
 from lcmap.imagery.source import Source, describe
 from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
-from lcmap.imagery.tiles import Tiling, make_tile_index
+from lcmap.imagery.tiles import Tiling, make_tile_index, read_tiles_to_take
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
@@ -91,6 +91,7 @@ def prepare(
     tiles: str | os.PathLike[str] | None = None,
     tiling: Tiling | None = None,
     synthesis: SynthesisChoice | None = None,
+    tiles_like: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     allow_vrt: bool = False,
     tmpdir: Path | None = None,
@@ -103,7 +104,8 @@ def prepare(
     images, or by name. Labels are brought onto the grid, into the classes wanted, and written
     beside the stack as "STEM.labels.tif"; the tile index names both, and the side inputs, which
     stay on their own grids: an image each, a label map or class probabilities as their name says
-    after a colon ("oso.tif:oso23") or their tags do.
+    after a colon ("oso.tif:oso23") or their tags do. Tiles and splits are made by `tiling`, or
+    taken from the index `tiles_like`.
 
     Folders are Sentinel-2 products, masked; with a period, `synthesis` makes one image of the
     images' dates.
@@ -114,11 +116,20 @@ def prepare(
         InputMissingError, NotARasterError, NoCrsError: an input is missing or no raster.
         NoOverlapError: an image or the labels cover no ground of the grid.
         PanchromaticError: `pan` cannot sharpen the images.
+        TileIndexError, GridMismatchError: as `read_tiles_to_take`.
         TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_sides`.
         UnknownLabelError, NoLabelsError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
+    if tiles_like is not None and tiles is None:
+        raise UsageError("--tiles-like", "goes into a tile index", "give --tiles INDEX.geojson")
+    if tiles_like is not None and tiling not in (None, Tiling()):
+        raise UsageError(
+            "--tiles-like",
+            "brings its own tiles and splits",
+            "drop --tile-size, --split, --block-tiles, --gap and --seed",
+        )
     tiling = tiling or Tiling()
     synthesis = synthesis or SynthesisChoice()
     synthesis.check(images, output, overwrite=overwrite)
@@ -177,6 +188,7 @@ def prepare(
                 )
             resources.callback(stacked.close)
         grid, subject = stacked.grid, _shown(paths[0][0])
+        taken = read_tiles_to_take(tiles_like, grid) if tiles_like is not None else None
         aligned = None
         checked_sides = check_sides(sides, grid, subject, allow_vrt=allow_vrt)
         if labels is not None:
@@ -195,6 +207,7 @@ def prepare(
             aligned.nomenclature if aligned else None,
             checked_sides,
             tiling,
+            taken,
         )
         write_tile_index(index, overwrite=overwrite)
         _warn_of_lacks(index)

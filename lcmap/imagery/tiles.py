@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from lcmap.dataset.splits import (
     split_at_random,
     split_by_blocks,
 )
-from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex
-from lcmap.errors import UsageError
+from lcmap.dataset.tile_index import SPLITS, Split, Tile, TileIndex, read_tile_index
+from lcmap.errors import GridMismatchError, TileIndexError, UsageError
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
@@ -66,6 +67,28 @@ class Tiling:
         return DEFAULT_GAP if self.method == "blocks" else 0
 
 
+def read_tiles_to_take(path: str | os.PathLike[str], grid: Grid) -> TileIndex:
+    """Read an index whose tiles and splits another image is to have, which lies on `grid`.
+
+    Raises:
+        InputMissingError, TileIndexError: as `read_tile_index`, or it is of several images or none.
+        GridMismatchError: the image of the index lies on another grid.
+    """
+    index = read_tile_index(path)
+    images = {tile.image for tile in index.tiles}
+    if len(images) != 1:
+        raise TileIndexError(path, f"is of {len(images)} images", "give the index of one image")
+    image = images.pop()
+    with open_raster(image) as dataset:
+        if not Grid.of(dataset).matches(grid):
+            raise GridMismatchError(
+                path,
+                "has the tiles of another grid than the stack's",
+                f"give --like {image}, or an index on the stack's grid",
+            )
+    return index
+
+
 def make_tile_index(
     path: Path,
     image: Path,
@@ -73,12 +96,14 @@ def make_tile_index(
     nomenclature: Nomenclature | None,
     sides: Sequence[tuple[Path, Side]],
     tiling: Tiling,
+    taken: TileIndex | None = None,
 ) -> TileIndex:
     """Cut an image on disk into tiles, count the labels in them and split them; `path` is its name.
 
-    Without labels the splits are made by area. The side inputs stay as they are and where.
+    Without labels the splits are made by area. The side inputs stay as they are and where. The
+    windows and splits are those of `taken`, in place of `tiling`, where it is given.
     """
-    index = _index(path, image, labels, nomenclature, tiling)
+    index = _index(path, image, labels, nomenclature, tiling, taken)
     paths = tuple(side for side, _ in sides)
     return replace(
         index,
@@ -93,11 +118,12 @@ def _index(
     labels: Path | None,
     nomenclature: Nomenclature | None,
     tiling: Tiling,
+    taken: TileIndex | None,
 ) -> TileIndex:
     with open_raster(image) as dataset:
         grid = Grid.of(dataset)
     if labels is None or nomenclature is None:
-        return _split(path, image, None, None, grid, tiling, _no_labels)
+        return _counted(path, image, None, None, grid, tiling, taken, _no_labels)
     with open_raster(labels) as dataset:
         codes = np.array(nomenclature.codes)
 
@@ -108,35 +134,28 @@ def _index(
                 counts[i] = np.bincount(values.ravel(), minlength=256)[codes]
             return counts
 
-        return _split(path, image, labels, nomenclature, grid, tiling, count)
+        return _counted(path, image, labels, nomenclature, grid, tiling, taken, count)
 
 
 def _no_labels(windows: Sequence[Window]) -> NDArray[np.int64]:
     return np.zeros((len(windows), 0), np.int64)
 
 
-def _split(
+def _counted(
     path: Path,
     image: Path,
     labels: Path | None,
     nomenclature: Nomenclature | None,
     grid: Grid,
     tiling: Tiling,
+    taken: TileIndex | None,
     count: Callable[[Sequence[Window]], NDArray[np.int64]],
 ) -> TileIndex:
-    whole = list(iter_blocks(grid.height, grid.width, tiling.tile_size))
-    if tiling.method == "random":
-        splits = split_at_random(len(whole), tiling.seed)
+    if taken is None:
+        windows, splits = _split(grid, tiling, count)
     else:
-        rows = math.ceil(grid.height / tiling.tile_size)
-        cols = math.ceil(grid.width / tiling.tile_size)
-        side = tiling.block_tiles or default_block_tiles(rows, cols)
-        splits = split_by_blocks(count(whole), rows, cols, side, tiling.seed)
-    kept = keep_apart(whole, splits, tiling.actual_gap)
-    windows = [window for window in kept if window is not None]
-    split_names = [
-        SPLITS[split] for split, window in zip(splits, kept, strict=True) if window is not None
-    ]
+        windows = [tile.window for tile in taken.tiles]
+        splits = [tile.split for tile in taken.tiles]
     codes = nomenclature.codes if nomenclature else ()
     tiles = tuple(
         Tile(
@@ -148,15 +167,36 @@ def _split(
             labelled_share=round(float(counts.sum()) / (window.height * window.width), 6),
             class_counts={code: int(n) for code, n in zip(codes, counts, strict=True) if n},
         )
-        for window, split, counts in zip(windows, split_names, count(windows), strict=True)
+        for window, split, counts in zip(windows, splits, count(windows), strict=True)
     )
     return TileIndex(
         path=path,
         nomenclature=nomenclature,
         sides=(),
         tiles=tiles,
-        tile_size=tiling.tile_size,
-        split_method=tiling.method,
-        seed=tiling.seed,
-        gap=tiling.actual_gap,
+        tile_size=taken.tile_size if taken else tiling.tile_size,
+        split_method=taken.split_method if taken else tiling.method,
+        seed=taken.seed if taken else tiling.seed,
+        gap=taken.gap if taken else tiling.actual_gap,
     )
+
+
+def _split(
+    grid: Grid, tiling: Tiling, count: Callable[[Sequence[Window]], NDArray[np.int64]]
+) -> tuple[list[Window], list[Split]]:
+    """Return the windows that are left between the gaps, and the split of each."""
+    whole = list(iter_blocks(grid.height, grid.width, tiling.tile_size))
+    if tiling.method == "random":
+        splits = split_at_random(len(whole), tiling.seed)
+    else:
+        rows = math.ceil(grid.height / tiling.tile_size)
+        cols = math.ceil(grid.width / tiling.tile_size)
+        side = tiling.block_tiles or default_block_tiles(rows, cols)
+        splits = split_by_blocks(count(whole), rows, cols, side, tiling.seed)
+    kept = keep_apart(whole, splits, tiling.actual_gap)
+    pairs = [
+        (window, SPLITS[split])
+        for window, split in zip(kept, splits, strict=True)
+        if window is not None
+    ]
+    return [window for window, _ in pairs], [split for _, split in pairs]

@@ -200,6 +200,63 @@ def test_random_split_has_no_gap(lcmap: Lcmap, image: Path, tmp_path: Path) -> N
     assert [len(index.split(s)) for s in ("train", "validation", "test")] == [24, 8, 8]
 
 
+def test_tiles_and_splits_of_another_index(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.geojson", tmp_path / "second.geojson"
+    run = lcmap(
+        "prepare", image, "--labels", labels, "--nomenclature", "flair19", "--tiles", first,
+        "--tile-size", 32, "--gap", 8, "--block-tiles", 1, "--seed", 5, "-o", tmp_path / "a.tif",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    coarse = write_raster(tmp_path / "coarse.tif", noise()[:, :12, :8], pixel=10.0)
+    run = lcmap(
+        "prepare", coarse, "--like", image, "--labels", labels, "--crosswalk", "flair19:flair7",
+        "--tiles", second, "--tiles-like", first, "-o", tmp_path / "b.tif",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    taken, index = read_tile_index(first), read_tile_index(second)
+    assert [(t.window, t.split) for t in index.tiles] == [(t.window, t.split) for t in taken.tiles]
+    assert {tile.image.name for tile in index.tiles} == {"b.tif"}
+    assert (index.tile_size, index.gap, index.seed, index.split_method) == (32, 8, 5, "blocks")
+    for tile in index.tiles:
+        here = read(tmp_path / "b.labels.tif")[0][tile.window.slices]
+        assert tile.class_counts == {c: n for c in range(1, 8) if (n := int((here == c).sum()))}
+
+
+def test_tiles_of_another_grid_are_refused(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "first.geojson"
+    run = lcmap(
+        "prepare", image, "--tiles", index, "--tile-size", 32, "--gap", 8, "-o", tmp_path / "a.tif"
+    )
+    assert run.exit_code == 0, run.stderr
+    coarse = write_raster(tmp_path / "coarse.tif", noise()[:, :12, :8], pixel=10.0)
+    run = lcmap(
+        "prepare", coarse, "--tiles", tmp_path / "second.geojson", "--tiles-like", index,
+        "-o", tmp_path / "b.tif",
+    )  # fmt: skip
+    kept = (image.name, labels.name, "a.tif", "coarse.tif", index.name)
+    check_refused(
+        run, 65, "has the tiles of another grid than the stack's; give --like", tmp_path, *kept
+    )
+
+
+def test_index_without_tiles_gives_none(
+    lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "first.geojson"
+    run = lcmap("prepare", image, "--tiles", index, "-o", tmp_path / "a.tif")
+    assert run.exit_code == 0, run.stderr
+    document = json.loads(index.read_text())
+    index.write_text(json.dumps(document | {"features": []}))
+    arguments = ("--tiles", tmp_path / "t.geojson", "--tiles-like", index, "-o", tmp_path / "b.tif")
+    run = lcmap("prepare", image, *arguments)
+    kept = (image.name, labels.name, "a.tif", index.name)
+    check_refused(run, 65, "is of 0 images; give the index of one image", tmp_path, *kept)
+
+
 def test_same_seed_gives_the_same_files(
     lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path
 ) -> None:
@@ -469,6 +526,7 @@ def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
         (["--labels", "flair.tif"], "flair.tif: does not say what its codes mean"),
         (["--labels", "flair.tif", "--crosswalk", "a:b"], "no built-in crosswalk has this name"),
         (["--tiles", "-"], "paths are relative"),
+        (["--pan", "pan.tif", "--period", "2018"], "--pan: sharpens one image"),
         (["--side", "s2.tif"], "--side: goes into a tile index; give --tiles INDEX.geojson"),
         (["--side", "-", "--tiles", "t.geojson"], "--side: cannot be standard input"),
         (["--side", "flair.tif:oso99", "--tiles", "t.geojson"], "no built-in nomenclature"),
@@ -478,6 +536,11 @@ def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
         (
             ["--tiles", "t.geojson", "--block-tiles", "2", "--split", "random"],
             "--block-tiles: goes with --split blocks",
+        ),
+        (["--tiles-like", "a.geojson"], "--tiles-like: goes into a tile index"),
+        (
+            ["--tiles", "t.geojson", "--tiles-like", "a.geojson", "--gap", "8"],
+            "--tiles-like: brings its own tiles and splits",
         ),
     ],
 )
