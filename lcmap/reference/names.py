@@ -10,16 +10,23 @@ from functools import lru_cache
 SHAPEFILE_NAME_LENGTH = 10
 _LIGATURES = str.maketrans({"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "’": "'", "\u00a0": " "})
 
+_AFTER_LATIN = "\u0180"
+
 
 def mend_encoding(text: str) -> str:
-    """Return the text that was meant where UTF-8 was read as Latin-1 ("RÃ©sidentiel")."""
+    """Return the text that was meant where UTF-8 was read as Latin-1 ("RÃ©sidentiel").
+
+    Right text may be valid UTF-8 too, but then it would mean letters of other alphabets.
+    """
     if text.isascii():
         return text
     for encoding in ("latin-1", "cp1252"):
         try:
-            return text.encode(encoding).decode("utf-8")
+            meant = text.encode(encoding).decode("utf-8")
         except UnicodeError:
             continue
+        if all(c < _AFTER_LATIN or "\u2000" <= c <= "\u206f" for c in meant):
+            return meant
     return text
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lcmap.reference.names import find_field, fold_name, fold_value, matches_layer, mend_encoding
 
 
+@example("à°Œ")
+@example("ÉŒ")
 @given(st.text(alphabet="aéèêàâçôûïÉÀŒœ'° -", max_size=20))
 def test_utf8_read_as_latin_1_is_mended_and_right_text_kept(text: str) -> None:
     assert mend_encoding(text.encode().decode("latin-1")) == text
