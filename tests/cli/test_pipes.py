@@ -163,6 +163,8 @@ def start_and_wait_for_output(folder: Path, large: Path) -> subprocess.Popen[byt
         ["lcmap", "predict", large.name, "-m", "model.onnx", "-o", "map.tif", "--tile", "8",
          "--confidence", "confidence.tif"],
         cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE,
+        # a shell lets its background jobs, as this test may be, ignore the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(folder.glob(".confidence.tif.*/confidence.tif")):
