@@ -1,4 +1,5 @@
 # make example   install into .venv and run the main job on the data in examples/data
+# make examples  the paper's experiments, small, on the same data
 # make test      lint, types, layer contract and tests
 # make test-all  the same with the slow tests and those on the real data beside the project
 # make docs      man pages and completions from the app
@@ -9,10 +10,15 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: example test test-all lint docs clean
+.PHONY: example examples test test-all lint docs clean
 
 example: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/main_job.sh
+
+examples: $(VENV)/.installed
+	for experiment in sensor_comparison stability fusion oso; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/$$experiment.sh || exit; \
+	done
 
 test: lint
 	$(BIN)/pytest

@@ -34,5 +34,5 @@ done
 lcmap score "output/*.map.tif" "${references[@]}" --reference-crosswalk flair19:flair7 \
     "${tiles[@]}" --split test --block 128 -o output/score.json --overwrite
 
-python side_by_side.py output/side_by_side.png "${pictures[@]}"
+python side_by_side.py output/side_by_side.png image,reference,map "${pictures[@]}"
 echo "maps, confidence, scores and side_by_side.png are in examples/output"
