@@ -1,6 +1,6 @@
 """Mirror padding, max pooling that keeps its indices, and unpooling.
 
-Each is written twice: `plain_*` in operations that ONNX has, which is the definition, and an
+Each is written twice: `plain_*` in operations that ONNX has and its runtimes compute fast, and an
 autograd function that fills one buffer instead of padding, unpooling and concatenating one after
 the other, for the speed of training. Both give the same bits, and those of
 `torch.nn.functional.max_pool2d` and `max_unpool2d`, ties included.
@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Indices: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
-"""One-hot over the four pixels of a cell in reading order, each bool [N, C, h, w]."""
+Indices: TypeAlias = tuple[Tensor, ...]
+"""Which pixel of each cell is its maximum, as `unpool_and_join` takes it: one-hot over the four
+pixels of a cell in reading order, each bool [N, C, h, w]; in the plain form one bool [N, C, H, W].
+"""
 
 
 def mirror_pad(x: Tensor) -> Tensor:
@@ -33,9 +35,10 @@ def max_pool(x: Tensor) -> tuple[Tensor, Indices]:
     Where several pixels of a cell are its maximum, it is said to lie in the first.
     """
     if torch.compiler.is_exporting():
-        return plain_max_pool(x)
+        maxima, is_maximum = plain_max_pool(x)
+        return maxima, (is_maximum,)
     maxima, *indices = _apply(_MaxPool, x)
-    return maxima, (indices[0], indices[1], indices[2], indices[3])
+    return maxima, tuple(indices)
 
 
 def unpool_and_join(x: Tensor, indices: Indices, skip: Tensor) -> Tensor:
@@ -45,7 +48,7 @@ def unpool_and_join(x: Tensor, indices: Indices, skip: Tensor) -> Tensor:
     [N, C+S, H+2, W+2]. `indices` are those of `max_pool`.
     """
     if torch.compiler.is_exporting():
-        return plain_mirror_pad(torch.cat((plain_unpool(x, indices), skip), dim=1))
+        return plain_mirror_pad(torch.cat((plain_unpool(x, *indices), skip), dim=1))
     return _tensor(_apply(_UnpoolAndJoin, x, skip, *indices))
 
 
@@ -54,8 +57,33 @@ def plain_mirror_pad(x: Tensor) -> Tensor:
     return F.pad(x, (1, 1, 1, 1), mode="reflect")
 
 
-def plain_max_pool(x: Tensor) -> tuple[Tensor, Indices]:
-    """Return what `max_pool` returns."""
+def plain_max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maxima [N, C, h, w], and which pixels they came from, bool [N, C, H, W].
+
+    Of the pixels that equal their cell's maximum it is the first, found without indices, gathers
+    and strided views, which runtimes compute slowly: the pixels of a cell are numbered from 4 down
+    to 1, and the highest number among the equal ones wins.
+    """
+    maxima = F.max_pool2d(x, 2)
+    # of one channel, and a convolution, so that it follows the size of x in the exported graph
+    ones = torch.ones_like(maxima[:, :1])
+    numbers = F.conv_transpose2d(ones, x.new_tensor([[[[4.0, 3.0], [2.0, 1.0]]]]), stride=2)
+    candidates = (x == _upsampled(maxima)).to(x.dtype) * numbers
+    return maxima, candidates == _upsampled(F.max_pool2d(candidates, 2))
+
+
+def plain_unpool(x: Tensor, is_maximum: Tensor) -> Tensor:
+    """Return x [N, C, h, w] unpooled to [N, C, H, W], zeros beside the maxima."""
+    return _upsampled(x) * is_maximum
+
+
+def _upsampled(x: Tensor) -> Tensor:
+    """Return x [N, C, h, w] with every pixel laid over its cell, [N, C, H, W]."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def _maxima_and_indices(x: Tensor) -> tuple[Tensor, Indices]:
+    """Return what `max_pool` returns outside of an export."""
     upper_left, upper_right, lower_left, lower_right = _cell_pixels(x)
     right_in_upper = upper_right > upper_left
     right_in_lower = lower_right > lower_left
@@ -69,13 +97,6 @@ def plain_max_pool(x: Tensor) -> tuple[Tensor, Indices]:
         in_lower & right_in_lower,
     )
     return torch.maximum(upper, lower), indices
-
-
-def plain_unpool(x: Tensor, indices: Indices) -> Tensor:
-    """Return x [N, C, h, w] unpooled to [N, C, H, W], zeros beside the maxima."""
-    n, c, h, w = x.shape
-    pixels = torch.stack(tuple(x * index for index in indices), dim=2)  # [N, C, 4, h, w]
-    return F.pixel_shuffle(pixels.reshape(n, 4 * c, h, w), 2)
 
 
 def _cell_pixels(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -132,7 +153,7 @@ class _MirrorPad(torch.autograd.Function):
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, ...]:
-        maxima, indices = plain_max_pool(x)
+        maxima, indices = _maxima_and_indices(x)
         ctx.save_for_backward(*indices)
         ctx.mark_non_differentiable(*indices)
         return maxima, *indices

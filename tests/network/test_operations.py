@@ -30,17 +30,24 @@ def tied_images(draw: st.DrawFn) -> Tensor:
 
 
 @given(tied_images())
-def test_pooling_then_unpooling_gives_the_bits_of_max_unpool2d(x: Tensor) -> None:
-    maxima, indices = max_pool(x)
+def test_pooling_and_unpooling_give_the_bits_of_pytorchs(x: Tensor) -> None:
     expected, places = F.max_pool2d(x, 2, return_indices=True)
+    unpooled = F.max_unpool2d(expected, places, 2)
+    maxima, indices = max_pool(x)
     assert torch.equal(maxima, expected)
-    assert torch.equal(plain_unpool(expected, indices), F.max_unpool2d(expected, places, 2))
+    joined = unpool_and_join(expected, indices, x)
+    assert torch.equal(joined[:, : x.shape[1], 1:-1, 1:-1], unpooled)
+    maxima, is_maximum = plain_max_pool(x)
+    assert torch.equal(maxima, expected)
+    assert torch.equal(plain_unpool(expected, is_maximum), unpooled)
 
 
 @given(tied_images())
 def test_exactly_one_pixel_of_each_cell_is_its_maximum(x: Tensor) -> None:
-    _, indices = plain_max_pool(x)
+    _, indices = max_pool(x)
     assert (torch.stack(indices).sum(dim=0) == 1).all()
+    _, is_maximum = plain_max_pool(x)
+    assert (F.avg_pool2d(is_maximum.double(), 2) == 0.25).all()
 
 
 @given(tied_images(), st.integers(1, 3))
