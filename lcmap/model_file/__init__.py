@@ -1,7 +1,7 @@
 """What an .onnx file of lcmap carries: written, read and checked in this one place."""
 
 from lcmap.model_file.image_check import check_image
-from lcmap.model_file.metadata import FORMAT_VERSION, Entry, EntryKind, ModelMetadata
+from lcmap.model_file.metadata import FORMAT_VERSION, Entry, EntryKind, ModelMetadata, Precision
 from lcmap.model_file.reading import read_model
 from lcmap.model_file.stac import stac_item
 from lcmap.model_file.writing import stac_item_path, write_model
@@ -11,6 +11,7 @@ __all__ = [
     "Entry",
     "EntryKind",
     "ModelMetadata",
+    "Precision",
     "check_image",
     "read_model",
     "stac_item",

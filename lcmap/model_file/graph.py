@@ -20,7 +20,7 @@ def check_graph(
 
     Raises:
         ExternalDataError: weights lie in another file.
-        ModelGraphError: inputs or output are not those of the metadata.
+        ModelGraphError: inputs, output or precision are not those of the metadata.
     """
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
         raise ExternalDataError(
@@ -39,6 +39,13 @@ def check_graph(
     if outputs != [OUTPUT]:
         raise ModelGraphError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
     _check_value(model.graph.output[0], len(metadata.nomenclature.classes), subject)
+    in_integers = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    if in_integers != (metadata.precision == "int8"):
+        raise ModelGraphError(
+            subject,
+            f"its metadata says {metadata.precision}, its graph is not in it",
+            "export again",
+        )
 
 
 def _check_value(

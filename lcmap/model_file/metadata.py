@@ -7,10 +7,11 @@ from typing import Any, Literal, cast, get_args
 
 from lcmap.nomenclature import Nomenclature
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 EntryKind = Literal["image", "labels", "probabilities"]
+Precision = Literal["float32", "int8"]
 NORMALISATION = "quantiles-2-98"
 
 
@@ -53,8 +54,9 @@ class ModelMetadata:
     """All that a model says of itself.
 
     `stride` is the pooling grid in pixels (2 to the depth); `receptive_field` is how far the
-    network sees to one side of a pixel, in pixels. `architecture`, `training` and `scores` hold
-    plain JSON values.
+    network sees to one side of a pixel, in pixels. `precision` is what its convolutions compute
+    in. `architecture`, `training`, `scores` and `quantisation` hold plain JSON values; the last says
+    of an int8 model what it was calibrated on, and its scores before and after.
     """
 
     nomenclature: Nomenclature
@@ -64,6 +66,8 @@ class ModelMetadata:
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    precision: Precision = "float32"
+    quantisation: dict[str, Any] = field(default_factory=dict)
     lcmap_version: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -79,6 +83,8 @@ class ModelMetadata:
             "architecture": self.architecture,
             "training": self.training,
             "scores": self.scores,
+            "precision": self.precision,
+            "quantisation": self.quantisation,
         }
 
     @classmethod
@@ -92,6 +98,9 @@ class ModelMetadata:
         stride, receptive_field = int(values["stride"]), int(values["receptive_field"])
         if not entries or stride < 1 or receptive_field < 0:
             raise ValueError("no entries, or a stride or receptive field that cannot be")
+        precision = values.get("precision", "float32")  # formats 1 and 2 have none
+        if precision not in get_args(Precision):
+            raise ValueError(f"unknown precision {precision!r}")
         return cls(
             nomenclature=Nomenclature.from_dict(values["nomenclature"]),
             entries=entries,
@@ -100,6 +109,8 @@ class ModelMetadata:
             architecture=dict(values["architecture"]),
             training=dict(values["training"]),
             scores=dict(values["scores"]),
+            precision=cast(Precision, precision),
+            quantisation=dict(values.get("quantisation", {})),
             lcmap_version=str(values["lcmap_version"]),
             format_version=int(values["format_version"]),
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.measures import Scores, scores
@@ -16,6 +17,10 @@ from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import channels_last
 from lcmap.training.precision import autocast
 from lcmap.training.samples import SampleSource
+
+
+Winners = Callable[[Sequence[Sequence[NDArray[np.float32]]]], NDArray[np.uint8]]
+"""Gives the most probable classes [N, H, W] of N images [C, H, W] for each entry."""
 
 
 def validate(
@@ -29,31 +34,54 @@ def validate(
     device: torch.device,
     bfloat16: bool,
 ) -> Scores:
-    """Return the scores over the labelled pixels of all tiles together.
+    """Return the scores of a network over the labelled pixels of all tiles together.
 
-    The network sees each tile by itself, mirrored right and below to whole multiples of the
-    stride; its mode is left as it was.
+    Its mode is left as it was.
 
     Raises:
         NotARasterError: pixels cannot be read.
     """
+
+    def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
+        tensors = [channels_last(of_entry).to(device) for of_entry in images]
+        with autocast(device, bfloat16):
+            classes: Tensor = network(*tensors).argmax(dim=1)
+        return classes.to("cpu", torch.uint8).numpy()
+
     was_training = network.training
     network.eval()
-    counts = np.zeros((classes + 2, classes + 2), np.int64)
     with torch.inference_mode():
-        for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
-            entries = zip(*(pixels.images for pixels in batch), strict=True)
-            tensors = [
-                channels_last([padded_image(image, stride) for image in images]).to(device)
-                for images in entries
-            ]
-            with autocast(device, bfloat16):
-                winners = network(*tensors).argmax(dim=1).to("cpu", torch.uint8).numpy()
-            for pixels, winner in zip(batch, winners, strict=True):
-                height, width = pixels.labels.shape
-                reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
-                counts += count(cells(reference, winner[:height, :width], classes), classes)
+        found = score_winners(
+            winners, source, tiles, classes=classes, stride=stride, batch_size=batch_size
+        )
     network.train(was_training)
+    return found
+
+
+def score_winners(
+    winners: Winners,
+    source: SampleSource,
+    tiles: Sequence[Tile],
+    *,
+    classes: int,
+    stride: int,
+    batch_size: int,
+) -> Scores:
+    """Return the scores over the labelled pixels of all tiles together.
+
+    Each tile is seen by itself, mirrored right and below to whole multiples of the stride.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
+    counts = np.zeros((classes + 2, classes + 2), np.int64)
+    for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
+        entries = zip(*(pixels.images for pixels in batch), strict=True)
+        images = [[padded_image(image, stride) for image in of_entry] for of_entry in entries]
+        for pixels, winner in zip(batch, winners(images), strict=True):
+            height, width = pixels.labels.shape
+            reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
+            counts += count(cells(reference, winner[:height, :width], classes), classes)
     return scores(margins(counts[:classes, : classes + 1]))
 
 

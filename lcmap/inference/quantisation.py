@@ -1,0 +1,113 @@
+"""Models in 8-bit integers: a float32 graph and a sample of pixels to an int8 graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir
+import onnxruntime
+from onnx import TensorProto, helper
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+from onnxscript.rewriter import rewrite
+from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
+
+from lcmap.dataset.entries import EntryReader
+from lcmap.errors import CalibrationError
+from lcmap.inference.integer_graph import Range, activations, with_integers
+from lcmap.inference.tiling import mirror, padded_length
+from lcmap.raster.windows import Window
+
+Sample = tuple[npt.NDArray[np.float32], ...]
+"""What a network takes, float32 [1, C, h, w] for each entry."""
+
+SAMPLES = 32
+SAMPLE_SIDE = 256
+"""So many windows of so many pixels a side say how large the values in a network become."""
+
+_ONLY_ERRORS = 3
+
+
+def quantise(model: bytes, samples: Iterable[Sample]) -> bytes:
+    """Return a float32 model of lcmap as one that computes its convolutions in 8-bit integers.
+
+    Inputs, output, sizes and metadata are the same. The samples say between which values the
+    convolutions' results lie; they are taken one after another.
+
+    Raises:
+        CalibrationError: no sample, or one for which the network gives no numbers.
+    """
+    merged = _with_merged_normalisation(onnx.load_model_from_string(model))
+    integers: bytes = with_integers(merged, _ranges(merged, samples)).SerializeToString()
+    return integers
+
+
+def calibration_samples(
+    entries: Sequence[EntryReader],
+    shape: tuple[int, int],
+    stride: int,
+    *,
+    count: int = SAMPLES,
+    seed: int = 0,
+) -> Iterator[Sample]:
+    """Yield windows drawn from the grid of an image of this shape [rows, columns], without repeats.
+
+    They have valid pixels in every entry and are mirrored to multiples of the stride.
+
+    Raises:
+        NotARasterError, UnknownLabelError: as `EntryReader.read`.
+    """
+    side = -(-SAMPLE_SIDE // stride) * stride
+    rows, columns = (range(0, length, side) for length in shape)
+    order = np.random.default_rng(seed).permutation(len(rows) * len(columns))
+    for number in order.tolist():
+        if count == 0:
+            return
+        row, column = divmod(number, len(columns))
+        window = Window(rows[row], columns[column], side, side).clipped(*shape)
+        values, valid = zip(*(entry.read(window) for entry in entries), strict=True)
+        if not np.logical_and.reduce(valid).any():
+            continue
+        size = padded_length(window.height, stride), padded_length(window.width, stride)
+        yield tuple(mirror(pixels, Window(0, 0, *size))[None] for pixels in values)
+        count -= 1
+
+
+def load(graph: bytes) -> onnxruntime.InferenceSession:
+    """Return a graph loaded to run on the processor, on a few samples of several sizes."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _with_merged_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model with batch normalisation in the convolutions and constants as initializers."""
+    network = onnx_ir.serde.deserialize_model(model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(network)
+    return onnx_ir.serde.serialize_model(rewrite(network, [fuse_batchnorm_into_conv_rule]))
+
+
+def _ranges(model: onnx.ModelProto, samples: Iterable[Sample]) -> dict[str, Range]:
+    """Return between which values the activations of a model lie on the samples."""
+    names = activations(model.graph)
+    entries = [value.name for value in model.graph.input]
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    observed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    session = load(observed.SerializeToString())
+    lows, highs = [], []
+    for sample in samples:
+        found = session.run(names, dict(zip(entries, sample, strict=True)))
+        lows.append([float(values.min()) for values in found])
+        highs.append([float(values.max()) for values in found])
+    if not highs:
+        raise CalibrationError("the image", "has no valid pixel to calibrate int8 on", "...")
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise CalibrationError("the model", "gives no numbers")
+    return {name: Range(*pair) for name, *pair in zip(names, low.tolist(), high.tolist(), strict=True)}
