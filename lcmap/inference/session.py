@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 import onnxruntime
 
 from lcmap.errors import NotAModelError, ProviderMissingError
-from lcmap.model_file.graph import OUTPUT
 
 Provider = Literal["auto", "cpu", "cuda"]
 
@@ -31,13 +29,9 @@ class Session:
     """A loaded network. It does not pickle: send its path and open it there."""
 
     def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        provider: Provider = "auto",
-        threads: int | None = None,
+        self, graph: bytes, *, provider: Provider = "auto", threads: int | None = None
     ) -> None:
-        """Load a model on a CUDA device, or on `threads` cores (default: all it may use).
+        """Load a graph on a CUDA device, or on `threads` cores (default: all it may use).
 
         Raises:
             ProviderMissingError: CUDA is asked for and is not there.
@@ -53,13 +47,13 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                os.fspath(model), options, providers=_providers(provider)
+                graph, options, providers=_providers(provider)
             )
         except Exception as error:  # onnxruntime has an exception class for each status
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
             raise NotAModelError(
-                model, f"onnxruntime cannot load it ({error})", "export it again"
+                "the model", f"onnxruntime cannot load its graph ({error})", "export it again"
             ) from error
         used = self._session.get_providers()[0]
         if provider == "cuda" and used != _CUDA:
@@ -67,13 +61,10 @@ class Session:
         self.provider = "cuda" if used == _CUDA else "cpu"
         logger.debug("inference on %s", self.provider)
 
-    def run(self, entries: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """Return the class probabilities, float32 [N, K, H, W].
-
-        Takes each entry's scaled pixels by its name, float32 [N, C, H, W].
-        """
-        result: npt.NDArray[np.float32] = self._session.run([OUTPUT], dict(entries))[0]
-        return result
+    def run(self, entries: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for each entry's scaled pixels, float32 [1, C, H, W]."""
+        results: list[npt.NDArray[Any]] = self._session.run(None, entries)
+        return results
 
 
 def _providers(provider: Provider) -> list[Any]:
