@@ -61,7 +61,7 @@ class Predictor:
         self._entries = [entry.name for entry in metadata.entries]
         self._results = tuple(results)
         self._classes = len(metadata.nomenclature)
-        self._model = with_results(model, self._results)
+        self._model = model
         self._padded = padded
         self._load = load
         self._loaded: tuple[tuple[Rim, int, int], LoadedGraph] | None = None
@@ -122,7 +122,9 @@ class Predictor:
         key = self._graph_key(tile)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next takes memory
-            graph = graph_for(self._model, self._stride, key[0], self._borders)
-            loaded = self._load(of_size(graph, *key[1:]).SerializeToString())
+            rim, *size = key
+            graph = graph_for(self._model, self._stride, rim, self._borders)
+            wanted = of_size(with_results(graph, self._results), *size)
+            loaded = self._load(wanted.SerializeToString())
             self._loaded = key, loaded
         return self._loaded[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -32,7 +32,7 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
     has_softmax = last.op_type == "Softmax" and list(last.output) == [OUTPUT]
     scores = last.input[0] if has_softmax else OUTPUT
 
-    def add(operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
