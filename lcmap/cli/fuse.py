@@ -26,7 +26,6 @@ from lcmap.cli.options import (
     Verify,
 )
 from lcmap.errors import UsageError
-from lcmap.inference import DEFAULT_TILE
 
 
 def command(
@@ -74,7 +73,7 @@ def command(
         ),
     ] = None,
     verify: Verify = False,
-    tile: TileSize = DEFAULT_TILE,
+    tile: TileSize = None,
     allow_missing: AllowMissing = False,
     cog: Cog = False,
     qml: Qml = False,

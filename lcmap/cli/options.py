@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from lcmap.inference import DEFAULT_TILE
+
 Output = Annotated[
     str,
     typer.Option("--output", "-o", metavar="FILE", help="Where to write; - is standard output."),
@@ -51,13 +53,13 @@ Verify = Annotated[
     ),
 ]
 TileSize = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--tile",
         metavar="PIXELS",
         min=1,
         help="Size of the blocks predicted at once. The map does not depend on it, memory "
-        "and speed do.",
+        f"and speed do [default: {DEFAULT_TILE}].",
     ),
 ]
 Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]

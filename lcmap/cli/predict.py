@@ -25,7 +25,6 @@ from lcmap.cli.options import (
     Verbose,
     Verify,
 )
-from lcmap.inference import DEFAULT_TILE
 
 
 def command(
@@ -42,7 +41,7 @@ def command(
         ),
     ] = None,
     verify: Verify = False,
-    tile: TileSize = DEFAULT_TILE,
+    tile: TileSize = None,
     cog: Cog = False,
     qml: Qml = False,
     allow_vrt: AllowVrt = False,

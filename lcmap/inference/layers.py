@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lcmap.nomenclature import Nomenclature
+
+Layer = Literal["codes", "confidence", "probabilities", "winning-probability"]
 
 
 class Prediction(NamedTuple):
@@ -54,3 +57,18 @@ def winning_probability(prediction: Prediction) -> npt.NDArray[np.float32]:
 def class_probabilities(prediction: Prediction) -> npt.NDArray[np.float32]:
     """Return the probability of each class, float32 [K, h, w], NaN without data."""
     return np.where(prediction.valid, prediction.probabilities, np.float32(np.nan))
+
+
+_MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
+    "codes": codes,
+    "confidence": lambda prediction, _: confidence_percent(prediction),
+    "probabilities": lambda prediction, _: class_probabilities(prediction),
+    "winning-probability": lambda prediction, _: winning_probability(prediction),
+}
+
+
+def arrays(
+    prediction: Prediction, nomenclature: Nomenclature, wanted: Iterable[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the layers that are wanted by name, each [bands, h, w]."""
+    return {layer: _MAKE[layer](prediction, nomenclature) for layer in wanted}
