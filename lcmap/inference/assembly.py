@@ -14,8 +14,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from lcmap.inference.journal import Record
 from lcmap.inference.map_files import MapFile
 from lcmap.inference.spool import Spool
+from lcmap.inference.unfinished import Unfinished
 from lcmap.progress import Progress
 from lcmap.raster.pipes import STANDARD_STREAM, copy_to_stdout
 from lcmap.raster.windows import Window
@@ -85,17 +87,39 @@ def assemble(
                 progress(done, len(bands) * len(windows), f"writing {file.layer}")
 
 
-def give_name(file: MapFile, folder: Path) -> None:
-    """Move an assembled file to its place, or copy it to standard output.
+def write_files(
+    files: Sequence[MapFile],
+    work: Unfinished,
+    shape: tuple[int, int],
+    create: Callable[..., AbstractContextManager[Any]],
+    wanted: Naming,
+    report: Record,
+    check_outputs: Callable[[], None],
+    progress: Progress,
+) -> None:
+    """Assemble all files from finished tiles, and give them their names, the map's last.
+
+    What an earlier run did of it is not done again. `check_outputs` is called before the first file
+    gets its name; the `report` goes on record with the names.
 
     Raises:
         CannotWriteError: no space left, or standard output was closed.
     """
-    waiting = assembled_path(folder, file)
-    if os.fspath(file.path) == STANDARD_STREAM:
-        copy_to_stdout(waiting)
-    else:
-        move_into_place(waiting, Path(file.path))
+    begun = work.last("naming")
+    own = named(files, work.folder, wanted, begun)
+    left = [file for file in files if file.layer not in own]
+    for file in left:
+        if begun != wanted or not assembled_path(work.folder, file).exists():
+            assemble(file, work.spool, shape, create, work.folder, progress)
+    if begun != wanted:
+        check_outputs()
+        work.record({"naming": wanted, "report": report})
+    for file in reversed(left):
+        waiting = assembled_path(work.folder, file)
+        if os.fspath(file.path) == STANDARD_STREAM:
+            copy_to_stdout(waiting)
+        else:
+            move_into_place(waiting, Path(file.path))
 
 
 def _strips(height: int, width: int) -> Iterator[Window]:

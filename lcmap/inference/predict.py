@@ -19,7 +19,7 @@ import rasterio
 from lcmap import __version__
 from lcmap.errors import VerificationError
 from lcmap.inference import DEFAULT_TILE, layers
-from lcmap.inference.assembly import assemble, give_name, named, naming
+from lcmap.inference.assembly import named, naming, write_files
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.journal import Record
 from lcmap.inference.layers import Prediction
@@ -119,8 +119,8 @@ def predict(
     check_outputs = partial(
         check_map_files, inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite
     )
-    begun = recorded(output, "naming") if resumable else None
-    own = named(files, unfinished_folder(output), names, begun)
+    record = recorded(output, "naming") if resumable else None
+    own = named(files, unfinished_folder(output), names, record)
     check_outputs(made={os.path.realpath(file.path) for file in files if file.layer in own})
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
@@ -157,8 +157,7 @@ def predict(
             logger.info("%s: was made already", output)
             report = PredictReport.from_record(recorded(output, "report"))
         else:
-            if not work.begin(plan, kept, planes, before_afresh=check_outputs):
-                begun, own = None, set()
+            work.begin(plan, kept, planes, before_afresh=check_outputs)
             run = _Run(model, metadata.nomenclature, source, predictor, work, progress)
             report = run.predict(tiles, other_tiles(*tiling) if verified else [])
             create = partial(
@@ -169,16 +168,10 @@ def predict(
                 tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
             )
             with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
-                for file in files:
-                    if begun != names:
-                        assemble(file, work.spool, grid.shape, create, work.folder, progress)
-            if begun != names:
-                check_outputs()
-                work.record({"naming": names, "report": dataclasses.asdict(report)})
-            # the map last: where it is, all is there
-            for file in reversed(files):
-                if file.layer not in own:
-                    give_name(file, work.folder)
+                write_files(
+                    files, work, grid.shape, create, names, dataclasses.asdict(report),
+                    check_outputs, progress,
+                )  # fmt: skip
         if report.mapped == 0:
             subject = opened.subject
             logger.warning("%s: no pixel is valid in every band, so the map is all 0", subject)

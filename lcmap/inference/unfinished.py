@@ -56,8 +56,7 @@ def recorded(output: Pathlike, kind: str) -> Any:
         content = (unfinished_folder(output) / _JOURNAL).read_bytes()
     except OSError:
         return None
-    found = [record[kind] for record in decode(content)[0] if kind in record]
-    return found[-1] if found else None
+    return _last(decode(content)[0], kind)
 
 
 class Unfinished:
@@ -118,8 +117,8 @@ class Unfinished:
         planes: Sequence[Plane],
         *,
         before_afresh: Callable[[], None],
-    ) -> bool:
-        """Continue what lies here if it has the same plan, else start afresh; return which.
+    ) -> None:
+        """Continue what lies here if it has the same plan, else start afresh.
 
         `before_afresh` is called before anything is given up for a new start, which it may refuse.
 
@@ -145,7 +144,6 @@ class Unfinished:
         if self.done("tile"):
             count = len(self.done("tile"))
             logger.info("%s: continuing: %d of %d tiles are done", self.output, count, len(tiles))
-        return continued
 
     @property
     def spool(self) -> Spool:
@@ -158,6 +156,11 @@ class Unfinished:
         assert self._journal is not None, "begin first"
         records = [*self._journal.records, *self._pending]
         return {record[kind]: record for record in records if kind in record}
+
+    def last(self, kind: str) -> Any:
+        """Return what was last recorded of a kind, None if nothing."""
+        assert self._journal is not None, "begin first"
+        return _last([*self._journal.records, *self._pending], kind)
 
     def store(self, tile: Window, arrays: Mapping[str, npt.NDArray[Any]], record: Record) -> None:
         """Write the arrays of a finished tile, and `add` its record.
@@ -315,6 +318,11 @@ def _lock(folder: Path, output: str) -> int:
                 output, "another run is making it", "wait until it ends, or name another output"
             ) from error
         os.close(lock)
+
+
+def _last(records: Sequence[Record], kind: str) -> Any:
+    found = [record[kind] for record in records if kind in record]
+    return found[-1] if found else None
 
 
 def _free_bytes(folder: Path) -> int:

@@ -14,9 +14,7 @@ from lcmap.inference.verify import Verification, other_tiles
 def compared(first: list[list[float]], second: list[list[float]]) -> Verification:
     """Compare two lists of pixels with their class probabilities."""
     p, q = np.array(first, np.float32).T, np.array(second, np.float32).T
-    verification = Verification()
-    verification.add(p.argmax(axis=0), p.max(axis=0), q)
-    return verification
+    return Verification.of(p.argmax(axis=0), p.max(axis=0), q)
 
 
 def test_equal_predictions_pass() -> None:
@@ -48,17 +46,19 @@ def test_probabilities_that_are_apart_fail() -> None:
 def test_a_nan_fails() -> None:
     verification = Verification()
     nan = np.array([np.nan], np.float32)
-    verification.add(np.array([0]), nan, np.array([[0.5], [0.5]], np.float32))
+    verification.merge(Verification.of(np.array([0]), nan, np.array([[0.5], [0.5]], np.float32)))
     assert not verification.passed
-    verification.add(np.array([0]), np.array([0.5], np.float32), np.array([[0.5], [0.5]]))
+    verification.merge(
+        Verification.of(np.array([0]), np.array([0.5], np.float32), np.array([[0.5], [0.5]]))
+    )
     assert not verification.passed
 
 
 def test_blocks_add_up() -> None:
     verification = Verification()
-    verification.add(np.array([0]), np.array([0.5]), np.array([[0.25], [0.75]]))
-    verification.add(np.array([1]), np.array([0.5]), np.array([[0.5], [0.5]]))
-    verification.add(np.zeros(0, int), np.zeros(0), np.zeros((2, 0)))
+    verification.merge(Verification.of(np.array([0]), np.array([0.5]), np.array([[0.25], [0.75]])))
+    verification.merge(Verification.of(np.array([1]), np.array([0.5]), np.array([[0.5], [0.5]])))
+    verification.merge(Verification.of(np.zeros(0, int), np.zeros(0), np.zeros((2, 0))))
     assert verification == Verification(2, 2, 1, 0.25)
     assert "2 pixels compared, 2 differ, 1 of these are ties" in str(verification)
 
