@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lcmap.inference.results import Result
 from lcmap.nomenclature import Nomenclature
+
+Layer = Literal["codes", "confidence", "probabilities", "winning-probability"]
 
 
 class Prediction(NamedTuple):
@@ -56,3 +58,31 @@ def class_probabilities(prediction: Prediction) -> npt.NDArray[np.float32]:
     """Return the probability of each class, float32 [K, h, w], NaN without data."""
     found = prediction.results["probabilities"]
     return np.where(prediction.valid, found, np.float32(np.nan))
+
+
+_MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
+    "codes": codes,
+    "confidence": lambda prediction, _: confidence_percent(prediction),
+    "probabilities": lambda prediction, _: class_probabilities(prediction),
+    "winning-probability": lambda prediction, _: winning_probability(prediction),
+}
+
+RESULT_OF: dict[str, Result] = {
+    "codes": "winner",
+    "confidence": "winning_probability",
+    "probabilities": "probabilities",
+    "winning-probability": "winning_probability",
+}
+"""The result of the network that each layer is made from."""
+
+
+def arrays(
+    prediction: Prediction, nomenclature: Nomenclature, wanted: Iterable[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the layers that are wanted by name, each [bands, h, w]."""
+    return {layer: _MAKE[layer](prediction, nomenclature) for layer in wanted}
+
+
+def results_of(wanted: Iterable[str]) -> list[Result]:
+    """Return the results of the network that layers are made from, each once."""
+    return list(dict.fromkeys(RESULT_OF[layer] for layer in wanted))

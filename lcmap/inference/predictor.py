@@ -20,6 +20,7 @@ from lcmap.inference.borders import (
     padded_borders,
 )
 from lcmap.inference.layers import Prediction
+from lcmap.inference.memory import largest_block, peak_bytes_per_pixel
 from lcmap.inference.results import Result, of_size, with_results
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tiling import Tile, tiles_of
@@ -59,10 +60,12 @@ class Predictor:
         """
         self._stride = metadata.stride
         self._entries = [entry.name for entry in metadata.entries]
+        self._channels = sum(entry.channels for entry in metadata.entries)
         self._results = tuple(results)
         self._classes = len(metadata.nomenclature)
         self._model = model
         self._padded = padded
+        self._unknown = ""
         self._load = load
         self._loaded: tuple[tuple[Rim, int, int], LoadedGraph] | None = None
         self._borders = padded_borders(metadata.stride, metadata.receptive_field)
@@ -73,6 +76,15 @@ class Predictor:
     def borders(self) -> Borders:
         """What tiles lose where they do not end with the image."""
         return self._borders
+
+    def largest_block(self, memory: int) -> int:
+        """Return the pixels to keep of a tile so that a run fits in so many bytes.
+
+        Raises:
+            UsageError: not even the smallest tile fits.
+        """
+        needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
+        return largest_block(memory, needed, self._channels, self._stride, self._borders)
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of an image, those of one graph and size after one another.
@@ -109,8 +121,7 @@ class Predictor:
         try:
             return find_borders(self._model, self._stride)
         except UnknownGraphError as error:
-            logger.warning("the model's graph is not one that lcmap exports now (%s): all its "
-                           "tiles are padded, which is slower", error)  # fmt: skip
+            self._unknown = str(error)
             self._padded = True
             return self._borders
 
@@ -127,4 +138,10 @@ class Predictor:
             wanted = of_size(with_results(graph, self._results), *size)
             loaded = self._load(wanted.SerializeToString())
             self._loaded = key, loaded
+            if self._unknown:
+                logger.warning(
+                    "the model's graph is not one that lcmap exports now (%s): its tiles are "
+                    "padded on every side, which is slower", self._unknown,
+                )  # fmt: skip
+                self._unknown = ""
         return self._loaded[1]
