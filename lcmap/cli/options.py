@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,13 +52,38 @@ Verify = Annotated[
     ),
 ]
 TileSize = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--tile",
         metavar="PIXELS",
         min=1,
-        help="Size of the blocks predicted at once. The map does not depend on it, memory "
-        "and speed do.",
+        help="Size of the blocks predicted at once; the map does not depend on it "
+        "[default: the largest that --memory allows].",
+    ),
+]
+
+
+def parse_bytes(text: str) -> int:
+    """Return a number of bytes written as in 2G, 1.5GB, 800M or 1073741824.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    if found is None:
+        raise ValueError(text)
+    number, unit = found.groups()
+    return int(float(number) * 1024 ** " KMGT".index(unit or " "))
+
+
+DEFAULT_MEMORY = "2G"
+Memory = Annotated[
+    int,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        parser=parse_bytes,
+        help="How much memory to use, as in 800M or 4G; it decides the size of the blocks.",
     ),
 ]
 Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]

@@ -9,10 +9,12 @@ import typer
 
 from lcmap.cli import console
 from lcmap.cli.options import (
+    DEFAULT_MEMORY,
     AllowVrt,
     Cog,
     Confidence,
     Force,
+    Memory,
     Model,
     Output,
     Overwrite,
@@ -25,7 +27,6 @@ from lcmap.cli.options import (
     Verbose,
     Verify,
 )
-from lcmap.inference import DEFAULT_TILE
 
 
 def command(
@@ -42,7 +43,8 @@ def command(
         ),
     ] = None,
     verify: Verify = False,
-    tile: TileSize = DEFAULT_TILE,
+    tile: TileSize = None,
+    memory: Memory = DEFAULT_MEMORY,  # type: ignore[assignment]
     cog: Cog = False,
     qml: Qml = False,
     allow_vrt: AllowVrt = False,
@@ -74,6 +76,7 @@ def command(
             probabilities=probabilities,
             verified=verify,
             tile=tile,
+            memory=memory,
             cog=cog,
             qml=qml,
             allow_vrt=allow_vrt,

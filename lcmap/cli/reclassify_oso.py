@@ -9,11 +9,13 @@ import typer
 
 from lcmap.cli import console
 from lcmap.cli.options import (
+    DEFAULT_MEMORY,
     AllowMissing,
     AllowVrt,
     Cog,
     Confidence,
     Force,
+    Memory,
     Output,
     Overwrite,
     Provider,
@@ -26,7 +28,6 @@ from lcmap.cli.options import (
     Verify,
 )
 from lcmap.errors import UsageError
-from lcmap.inference import DEFAULT_TILE
 
 
 def command(
@@ -80,7 +81,8 @@ def command(
         ),
     ] = None,
     verify: Verify = False,
-    tile: TileSize = DEFAULT_TILE,
+    tile: TileSize = None,
+    memory: Memory = DEFAULT_MEMORY,  # type: ignore[assignment]
     allow_missing: AllowMissing = False,
     cog: Cog = False,
     qml: Qml = False,
@@ -119,6 +121,7 @@ def command(
                     probabilities=probabilities,
                     verified=verify,
                     tile=tile,
+                    memory=memory,
                     cog=cog,
                     qml=qml,
                     allow_vrt=allow_vrt,

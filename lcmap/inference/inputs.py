@@ -36,11 +36,15 @@ Pathlike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model is given: the grid of the first image, and a reader for each of its entries."""
+    """What a model is given: the grid of the first image, and a reader for each of its entries.
+
+    `files` are all that is read of them: the rasters themselves and what lies beside them.
+    """
 
     grid: Grid
     subject: str
     entries: tuple[EntryReader, ...]
+    files: tuple[str, ...]
 
 
 def open_inputs(
@@ -92,7 +96,8 @@ def open_inputs(
             quantiles = _quantiles(dataset, path, shown, allow_vrt=allow_vrt, progress=progress)
         side = Side(entry.kind, entry.nomenclature)
         readers.append(EntryReader(dataset, grid, side, quantiles, shown))
-    return Inputs(grid, subject, tuple(readers))
+    files = tuple(name for dataset, _, _ in opened for name in dataset.files)
+    return Inputs(grid, subject, tuple(readers), files)
 
 
 def check_count(given: int, entries: Sequence[Entry], model: Pathlike) -> None:

@@ -27,8 +27,9 @@ from lcmap.errors import (
     ProbabilitiesError,
     UsageError,
 )
+from lcmap.inference import layers
 from lcmap.inference.layers import Prediction
-from lcmap.inference.map_files import check_map_files, create_layers
+from lcmap.inference.map_files import check_map_files, map_files
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.progress import Progress, silent
@@ -166,9 +167,11 @@ def late_fusion(
             grid=grid,
             overwrite=overwrite,
             tmpdir=tmpdir,
+            cog=cog,
             tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_LATE_FUSION": method},
         )
-        written = create_layers(resources, create, nomenclature, *outputs, cog=cog)
+        files = map_files(nomenclature, *outputs)
+        writers = [resources.enter_context(file.created(create, file.path)) for file in files]
         windows = list(iter_blocks(*grid.shape, _BLOCK))
         mapped = 0
         for done, window in enumerate(windows, start=1):
@@ -179,9 +182,11 @@ def late_fusion(
             valid = [here for _, here in read]
             known = (np.logical_or if allow_missing else np.logical_and).reduce(valid)
             fused = _RULES[method]([values for values, _ in read], valid, shares)
-            prediction = Prediction.of(fused, known)
-            for layer in written:
-                layer.write(prediction, window)
+            arrays = layers.arrays(
+                Prediction.of(fused, known), nomenclature, [file.layer for file in files]
+            )
+            for file, write in zip(files, writers, strict=True):
+                write(arrays[file.layer], window, range(1, file.plane.bands + 1))
             mapped += int(np.count_nonzero(known))
             progress(done, len(windows), "fusing")
     if mapped == 0:

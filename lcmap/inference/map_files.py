@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rasterio.errors import RasterioError
 
-from lcmap.errors import UsageError
-from lcmap.inference import layers
-from lcmap.inference.layers import Prediction
+from lcmap.errors import CannotWriteError, OutputExistsError, UsageError
+from lcmap.inference.layers import Layer
+from lcmap.inference.spool import Plane
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import write_nomenclature
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -25,55 +25,70 @@ from lcmap.raster.writing import check_output, write_error
 Pathlike = str | os.PathLike[str]
 
 
-class Layer(NamedTuple):
-    """An output: its path, its raster open for writing, and what of a prediction it holds."""
+@dataclass(frozen=True)
+class MapFile:
+    """A file of a map: its path, the layer that it holds, and what `atomic_raster` has to know."""
 
     path: Pathlike
-    raster: Any
-    values: Callable[[Prediction], npt.NDArray[Any]]
+    layer: Layer
+    nomenclature: Nomenclature
+    profile: Mapping[str, Any]
 
-    def write(self, prediction: Prediction, window: Window) -> None:
-        """Write a window.
+    @property
+    def plane(self) -> Plane:
+        """The layer as it is spooled."""
+        return Plane(self.layer, self.profile["count"], self.profile["dtype"])
+
+    @contextmanager
+    def created(
+        self, create: Callable[..., AbstractContextManager[Any]], path: Pathlike
+    ) -> Iterator[Callable[[npt.NDArray[Any], Window, Sequence[int]], None]]:
+        """Yield a function that writes values [bands, h, w] to a window of these bands, from 1.
+
+        `create` is `atomic_raster` for a grid; what it makes becomes `path` in the end. Errors name
+        the file's own path.
 
         Raises:
-            CannotWriteError: GDAL cannot.
+            CannotWriteError: GDAL cannot write.
         """
         try:
-            self.raster.write(self.values(prediction), window=window.ranges)
-        except RasterioError as error:
-            raise write_error(self.path, Path(self.raster.name), error) from error
+            with create(path, **self.profile) as raster:
+                if self.layer == "probabilities":
+                    write_nomenclature(raster, self.nomenclature)
+
+                def write(values: npt.NDArray[Any], window: Window, bands: Sequence[int]) -> None:
+                    try:
+                        raster.write(values, list(bands), window=window.ranges)
+                    except RasterioError as error:
+                        raise write_error(self.path, Path(raster.name), error) from error
+
+                yield write
+        except OutputExistsError:
+            raise
+        except CannotWriteError as error:
+            raise CannotWriteError(self.path, error.problem, error.remedy) from error
 
 
-def create_layers(
-    resources: ExitStack,
-    create: Callable[..., AbstractContextManager[Any]],
+def map_files(
     nomenclature: Nomenclature,
     output: Pathlike,
     confidence: Pathlike | None,
     probabilities: Pathlike | None,
-    *,
-    cog: bool,
-) -> list[Layer]:
-    """Create the rasters that were asked for, the map first; they become files with `resources`.
-
-    `create` is `atomic_raster` for a grid. The probabilities carry their nomenclature in a tag.
-    """
-
-    def layer(path: Pathlike, values: Callable[[Prediction], Any], **profile: Any) -> Layer:
-        return Layer(path, resources.enter_context(create(path, cog=cog, **profile)), values)
-
+) -> list[MapFile]:
+    """Return the files that were asked for, the map first."""
     byte = {"count": 1, "dtype": "uint8", "nodata": 0, "overviews": True}
-    codes = partial(layers.codes, nomenclature=nomenclature)
-    created = [layer(output, codes, classes=nomenclature.class_table(), **byte)]
-    if confidence is not None:
-        names = ["confidence (%)"]
-        created.append(layer(confidence, layers.confidence_percent, band_names=names, **byte))
-    if probabilities is not None:
-        names = [land_cover.name for land_cover in nomenclature.classes]
-        floats = {"count": len(nomenclature), "dtype": "float32", "nodata": np.nan}
-        created.append(layer(probabilities, layers.class_probabilities, band_names=names, **floats))
-        write_nomenclature(created[-1].raster, nomenclature)
-    return created
+    floats = {"count": len(nomenclature), "dtype": "float32", "nodata": np.nan}
+    classes = [land_cover.name for land_cover in nomenclature.classes]
+    files: list[tuple[Pathlike | None, Layer, dict[str, Any]]] = [
+        (output, "codes", byte | {"classes": nomenclature.class_table()}),
+        (confidence, "confidence", byte | {"band_names": ["confidence (%)"]}),
+        (probabilities, "probabilities", floats | {"band_names": classes}),
+    ]
+    return [
+        MapFile(path, layer, nomenclature, profile)
+        for path, layer, profile in files
+        if path is not None
+    ]
 
 
 def check_map_files(
@@ -82,8 +97,11 @@ def check_map_files(
     *,
     qml: bool,
     overwrite: bool,
+    made: Collection[str] = (),
 ) -> None:
     """Refuse, before any work, outputs that collide or cannot be written; the map is the first.
+
+    Those that an unfinished run has `made`, real paths, may exist.
 
     Raises:
         UsageError: an output is an input, or named twice, or `qml` has no file to lie beside.
@@ -103,11 +121,11 @@ def check_map_files(
         if name in seen:
             raise UsageError(path, "is named for two outputs", "give each a file of its own")
         seen.add(name)
-        check_output(path, overwrite=overwrite)
+        check_output(path, overwrite=overwrite or name in made)
     if not qml:
         return
     output = os.fspath(outputs[0])
     if output == STANDARD_STREAM:
         raise UsageError("--qml", "needs a map in a file to lie beside", "-o FILE")
     for side in (os.path.splitext(output)[0] + ".qml", output + ".aux.xml"):
-        check_output(side, overwrite=overwrite)
+        check_output(side, overwrite=overwrite or os.path.realpath(output) in made)

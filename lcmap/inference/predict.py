@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,25 +13,33 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import onnx
+import onnxruntime
 import rasterio
 
 from lcmap import __version__
 from lcmap.errors import VerificationError
-from lcmap.inference import DEFAULT_TILE, layers
+from lcmap.inference import layers
+from lcmap.inference.assembly import named, naming, write_files
 from lcmap.inference.inputs import open_inputs
-from lcmap.inference.layers import Prediction
-from lcmap.inference.map_files import Layer, check_map_files, create_layers
+from lcmap.inference.journal import Record
+from lcmap.inference.layers import Prediction, results_of
+from lcmap.inference.map_files import check_map_files, map_files
+from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.overlap import overlapped
+from lcmap.inference.plan import Plan, content_identity, file_identities, tiling_identity
 from lcmap.inference.predictor import Predictor
-from lcmap.inference.session import Provider, Session
+from lcmap.inference.session import Provider, Session, available_threads, choose_provider
 from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tiling import Tile, iter_tiles
+from lcmap.inference.spool import Plane
+from lcmap.inference.tiling import Tile
+from lcmap.inference.unfinished import Unfinished, recorded, unfinished_folder
 from lcmap.inference.verify import Verification, other_tiles, verify
 from lcmap.model_file import read_model
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
+from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import atomic_raster
 
 _CACHE_MEGABYTES = 128
@@ -48,6 +57,13 @@ class PredictReport:
     mapped: int
     verification: Verification | None
 
+    @classmethod
+    def from_record(cls, record: Record) -> PredictReport:
+        """Return the report whose fields are in a record of JSON."""
+        verification = record["verification"]
+        compared = None if verification is None else Verification(**verification)
+        return cls(record["pixels"], record["mapped"], compared)
+
 
 def predict(
     image: Pathlike,
@@ -59,7 +75,8 @@ def predict(
     confidence: Pathlike | None = None,
     probabilities: Pathlike | None = None,
     verified: bool = False,
-    tile: int = DEFAULT_TILE,
+    tile: int | None = None,
+    memory: int = DEFAULT_MEMORY,
     cog: bool = False,
     qml: bool = False,
     allow_vrt: bool = False,
@@ -77,9 +94,12 @@ def predict(
     in the map, with `allow_missing` only a pixel without data in all.
 
     The map equals what the network gives for the whole image at once, to float rounding, whatever
-    the tile size (`tile` pixels are kept of each tile; the receptive field comes on top). On the
-    same grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities`
-    one float32 band per class, NaN without data. With `verified` the image is predicted again
+    the tile size (`tile` pixels are kept of each tile; by default as many as fit in `memory`
+    bytes). Until it
+    is whole, what is finished lies beside `output` in raw form, and a run that was killed is
+    continued by the same call, to the same bytes; not where "-" is an input or the map. On the same
+    grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities` one
+    float32 band per class, NaN without data. With `verified` the image is predicted again
     with other tiles and compared; where that fails, nothing is written. `qml` writes a QGIS style
     and GDAL's class names beside the map. `force` lets another ground sampling distance pass. "-"
     is standard input or output.
@@ -92,11 +112,20 @@ def predict(
         NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
         ProviderMissingError: as `Session`.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
+        LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
     """
     inputs = (image, *sides)
-    check_map_files(inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite)
+    resumable = STANDARD_STREAM not in [os.fspath(path) for path in (*inputs, output)]
     metadata = read_model(model)
+    files = map_files(metadata.nomenclature, output, confidence, probabilities)
+    names = naming(files, model=Path(model).name, cog=cog)
+    check_outputs = partial(
+        check_map_files, inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite
+    )
+    record = recorded(output, "naming") if resumable else None
+    own = named(files, unfinished_folder(output), names, record)
+    check_outputs(made={os.path.realpath(file.path) for file in files if file.layer in own})
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
@@ -105,103 +134,136 @@ def predict(
             allow_missing=allow_missing, force=force, tmpdir=tmpdir, progress=progress,
         )  # fmt: skip
         grid = opened.grid
+        work = stack.enter_context(Unfinished(output, resumable=resumable, tmpdir=tmpdir))
         source = TileSource(grid.shape, opened.entries, allow_missing=allow_missing)
-        session = Session(model, provider=provider, threads=threads)
-        names = [entry.name for entry in metadata.entries]
-        predictor = Predictor(session, names, len(metadata.nomenclature))
-
-        create = partial(
-            atomic_raster,
-            grid=grid,
-            overwrite=overwrite,
-            tmpdir=tmpdir,
-            tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
-        )
-        written = create_layers(
-            stack, create, metadata.nomenclature, output, confidence, probabilities, cog=cog
-        )
+        planes = [file.plane for file in files]
         if verified:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir))
-            path = Path(folder) / "winning-probability.tif"
-            raster = stack.enter_context(create(path, count=1, dtype="float32", nodata=np.nan))
-            written.append(Layer(path, raster, layers.winning_probability))
-
-        tiling = (*grid.shape, tile, metadata.stride, metadata.receptive_field)
-        first = list(iter_tiles(*tiling))
-        second = other_tiles(*tiling) if verified else []
-        total = len(first) + len(second)
-        mapped = _predict_tiles(first, source, predictor, written, _part(progress, 0, total))
-        verification = None
-        if verified:
-            verification = _verify_layers(
-                second,
-                source,
-                predictor,
-                metadata.nomenclature,
-                written,
-                _part(progress, len(first), total),
+            planes.append(Plane("winning-probability", 1, "float32"))
+        device = choose_provider(provider)
+        make = partial(
+            Predictor, onnx.load(model), metadata,
+            load=partial(Session, provider=device, threads=threads, subject=model),
+        )  # fmt: skip
+        predictor = make(results_of(plane.name for plane in planes))
+        facts: Plan = {
+            "lcmap": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            "provider": device,
+            "model": content_identity(model),
+            "inputs": file_identities(opened.files),
+            "allow-missing": allow_missing,
+            "layers": planes,
+        }
+        size = tile or work.continued_tile(facts) or predictor.largest_block(memory)
+        tiles = predictor.tiles(*grid.shape, size)
+        kept = [tile.kept for tile in tiles]
+        plan = facts | {"tile": size, "tiling": tiling_identity(kept)}
+        if len(own) == len(files) and work.has(plan):
+            logger.info("%s: was made already", output)
+            report = PredictReport.from_record(recorded(output, "report"))
+        else:
+            work.begin(plan, kept, planes, before_afresh=check_outputs)
+            run = _Run(model, metadata.nomenclature, source, work, progress)
+            run.predict(predictor, tiles)
+            if verified:
+                run.verify(make(("probabilities",), padded=True), grid.shape, size)
+            report = run.report(grid.shape)
+            create = partial(
+                atomic_raster,
+                grid=grid,
+                overwrite=True,
+                cog=cog,
+                tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
             )
-            logger.info("verified: %s", verification)
-            if not verification.passed:
-                raise _not_verified(model, verification)
-    if mapped == 0:
-        logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.subject)
-    if qml:
-        write_style_files(output, metadata.nomenclature.class_table())
-    return PredictReport(grid.height * grid.width, mapped, verification)
+            with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
+                write_files(
+                    files, work, grid.shape, create, names, dataclasses.asdict(report),
+                    check_outputs, progress,
+                )  # fmt: skip
+        if report.mapped == 0:
+            subject = opened.subject
+            logger.warning("%s: no pixel is valid in every band, so the map is all 0", subject)
+        if qml:
+            write_style_files(output, metadata.nomenclature.class_table())
+    return report
 
 
-def _part(progress: Progress, before: int, steps: int) -> Progress:
-    """Return the progress of a part of the work: after so many steps, of so many in all."""
+class _Run:
+    """The tiles of an image through the network, as far as they are not done yet."""
 
-    def update(done: int, total: int, note: str = "") -> None:
-        progress(before + done, steps, note)
+    def __init__(
+        self,
+        model: Pathlike,
+        nomenclature: Nomenclature,
+        source: TileSource,
+        work: Unfinished,
+        progress: Progress,
+    ) -> None:
+        self._model = model
+        self._nomenclature = nomenclature
+        self._source = source
+        self._work = work
+        self._progress = progress
+        self._verification: Verification | None = None
 
-    return update
+    def predict(self, predictor: Predictor, tiles: Sequence[Tile]) -> None:
+        """Predict the tiles into the spool."""
+        left = self._left("tile", tiles)
+        wanted = list(self._work.spool.planes)
+        finished = 0
+
+        def compute(tile: Tile, pixels: TilePixels) -> Prediction:
+            return predictor.predict(tile, pixels)
+
+        def write(tile: Tile, prediction: Prediction) -> None:
+            nonlocal finished
+            arrays = layers.arrays(prediction, self._nomenclature, wanted)
+            record = {"tile": left[tile], "mapped": int(np.count_nonzero(prediction.valid))}
+            self._work.store(tile.kept, arrays, record)
+            finished += 1
+            self._progress(finished, len(left), "predicting")
+
+        overlapped(left, self._source.read, compute, write)
+        self._work.commit()
+
+    def verify(self, predictor: Predictor, shape: tuple[int, int], tile: int) -> None:
+        """Compare with a second prediction, with other tiles than those of `tile` pixels.
+
+        Raises:
+            VerificationError: they disagree.
+        """
+        left = self._left("verified", other_tiles(predictor, *shape, tile))
+        finished = 0
+
+        def report(tile: Tile, compared: Verification) -> None:
+            nonlocal finished
+            self._work.add({"verified": left[tile], **dataclasses.asdict(compared)})
+            finished += 1
+            self._progress(finished, len(left), "verifying")
+
+        verify(list(left), self._source, predictor, self._nomenclature, self._work.spool, report)
+        self._work.commit()
+        self._verification = Verification()
+        for record in self._work.done("verified").values():
+            self._verification.merge(Verification(**_without(record, "verified")))
+        logger.info("verified: %s", self._verification)
+        if not self._verification.passed:
+            self._work.discard()
+            raise _not_verified(self._model, self._verification)
+
+    def report(self, shape: tuple[int, int]) -> PredictReport:
+        """Return what was done so far, of an image of this shape."""
+        mapped = sum(record["mapped"] for record in self._work.done("tile").values())
+        return PredictReport(math.prod(shape), mapped, self._verification)
+
+    def _left(self, kind: str, tiles: Sequence[Tile]) -> dict[Tile, int]:
+        """Return the tiles that are not done, with their numbers."""
+        done = self._work.done(kind)
+        return {tile: number for number, tile in enumerate(tiles) if number not in done}
 
 
-def _predict_tiles(
-    tiles: Sequence[Tile],
-    source: TileSource,
-    predictor: Predictor,
-    written: Sequence[Layer],
-    progress: Progress,
-) -> int:
-    """Predict the tiles and write the layers; return how many pixels were valid."""
-    done = mapped = 0
-
-    def compute(tile: Tile, pixels: TilePixels) -> tuple[npt.NDArray[np.float32], TilePixels]:
-        return predictor.probabilities(tile, pixels), pixels
-
-    def write(tile: Tile, computed: tuple[npt.NDArray[np.float32], TilePixels]) -> None:
-        nonlocal done, mapped
-        probabilities, pixels = computed
-        prediction = Prediction.of(probabilities, pixels.valid)
-        for layer in written:
-            layer.write(prediction, tile.kept)
-        mapped += int(pixels.valid.sum())
-        done += 1
-        progress(done, len(tiles), "predicting")
-
-    overlapped(tiles, source.read, compute, write)
-    return mapped
-
-
-def _verify_layers(
-    tiles: Sequence[Tile],
-    source: TileSource,
-    predictor: Predictor,
-    nomenclature: Nomenclature,
-    written: Sequence[Layer],
-    progress: Progress,
-) -> Verification:
-    """Compare the first layer (codes) and the last (the winner's probability) with other tiles."""
-    first, last = written[0].raster, written[-1].raster
-    # what is compared is what the files hold
-    first.close()
-    last.close()
-    with rasterio.open(first.name) as land_cover, rasterio.open(last.name) as probability:
-        return verify(tiles, source, predictor, nomenclature, land_cover, probability, progress)
+def _without(record: Record, name: str) -> Record:
+    return {key: value for key, value in record.items() if key != name}
 
 
 def _not_verified(model: Pathlike, verification: Verification) -> VerificationError:

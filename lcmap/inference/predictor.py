@@ -1,34 +1,147 @@
-"""One tile of an image through the network."""
+"""Tiles of an image through the network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
-from lcmap.inference.session import Session
+from lcmap.inference.borders import (
+    ALL_AROUND,
+    Borders,
+    Rim,
+    UnknownGraphError,
+    find_borders,
+    graph_for,
+    padded_borders,
+)
+from lcmap.inference.layers import Prediction
+from lcmap.inference.memory import largest_block, peak_bytes_per_pixel
+from lcmap.inference.results import Result, of_size, with_results
 from lcmap.inference.source import TilePixels
-from lcmap.inference.tiling import Tile
+from lcmap.inference.tiling import Tile, tiles_of
+from lcmap.model_file import ModelMetadata
+
+logger = logging.getLogger(__name__)
+
+
+class LoadedGraph(Protocol):
+    """A graph that an engine has loaded."""
+
+    def run(self, entries: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for each entry's scaled pixels, float32 [1, C, H, W]."""
 
 
 class Predictor:
-    """A session and the names of its entries."""
+    """A model cut to the tiles of an image.
 
-    def __init__(self, session: Session, entries: Sequence[str], classes: int) -> None:
-        """Predict with a loaded network of these entries and of so many classes, K."""
-        self._session = session
-        self._entries = tuple(entries)
-        self._classes = classes
+    Interior tiles are not padded, those at the image's rim on the rim's sides only, each by a graph
+    of its own (see `borders`). One graph is loaded at a time, for one size of tile, so tiles come
+    in the order that `tiles` gives them.
+    """
 
-    def probabilities(self, tile: Tile, pixels: TilePixels) -> npt.NDArray[np.float32]:
-        """Return the probabilities of the window kept, float32 [K, rows, columns].
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        metadata: ModelMetadata,
+        results: Sequence[Result],
+        load: Callable[[bytes], LoadedGraph],
+        *,
+        padded: bool = False,
+    ) -> None:
+        """Predict with a model whose graphs an engine's `load` makes ready.
 
-        Where no kept pixel is valid the network is not asked, and they are 0.
+        With `padded` all tiles are padded on every side, as the graph in the model file is: slower,
+        and the definition of what is right.
+        """
+        self._stride = metadata.stride
+        self._entries = [entry.name for entry in metadata.entries]
+        self._channels = sum(entry.channels for entry in metadata.entries)
+        self._results = tuple(results)
+        self._classes = len(metadata.nomenclature)
+        self._model = model
+        self._padded = padded
+        self._unknown = ""
+        self._load = load
+        self._loaded: tuple[tuple[Rim, int, int], LoadedGraph] | None = None
+        self._borders = padded_borders(metadata.stride, metadata.receptive_field)
+        if not padded:
+            self._borders = self._unpadded_borders()
+
+    @property
+    def borders(self) -> Borders:
+        """What tiles lose where they do not end with the image."""
+        return self._borders
+
+    def largest_block(self, memory: int) -> int:
+        """Return the pixels to keep of a tile so that a run fits in so many bytes.
+
+        Raises:
+            UsageError: not even the smallest tile fits.
+        """
+        needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
+        return largest_block(memory, needed, self._channels, self._stride, self._borders)
+
+    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+        """Return the tiles of an image, those of one graph and size after one another.
+
+        `block` and `offset` are as with `tiling.spans`.
+        """
+        tiles = tiles_of(height, width, block, self._stride, self._borders, offset)
+        return sorted(tiles, key=self._graph_key)
+
+    def predict(self, tile: Tile, pixels: TilePixels) -> Prediction:
+        """Return the prediction of the window kept.
+
+        Where no kept pixel is valid the network is not asked, and all of it is 0.
         """
         if pixels.entries is None:
-            return np.zeros((self._classes, tile.kept.height, tile.kept.width), np.float32)
+            return self._nothing(tile, pixels.valid)
         given = (values[None] for values in pixels.entries)  # each [1, C, seen rows, columns]
-        (whole,) = self._session.run(dict(zip(self._entries, given, strict=True)))
-        kept: npt.NDArray[np.float32] = whole[:, *tile.kept_in_seen.slices]
-        return kept
+        found = self._graph(tile).run(dict(zip(self._entries, given, strict=True)))
+        first = tile.seen if self._padded else tile.right
+        kept = tile.kept.shifted(-first.row, -first.col).slices
+        windows = (values[0, ..., *kept] for values in found)
+        return Prediction(dict(zip(self._results, windows, strict=True)), pixels.valid)
+
+    def _nothing(self, tile: Tile, valid: npt.NDArray[np.bool_]) -> Prediction:
+        size = tile.kept.height, tile.kept.width
+        empty: dict[Result, npt.NDArray[Any]] = {
+            "winner": np.zeros(size, np.uint8),
+            "winning_probability": np.zeros(size, np.float32),
+            "probabilities": np.zeros((self._classes, *size), np.float32),
+        }
+        return Prediction({name: empty[name] for name in self._results}, valid)
+
+    def _unpadded_borders(self) -> Borders:
+        try:
+            return find_borders(self._model, self._stride)
+        except UnknownGraphError as error:
+            self._unknown = str(error)
+            self._padded = True
+            return self._borders
+
+    def _graph_key(self, tile: Tile) -> tuple[Rim, int, int]:
+        rim = ALL_AROUND if self._padded else tile.rim
+        return rim, tile.seen.height, tile.seen.width
+
+    def _graph(self, tile: Tile) -> LoadedGraph:
+        key = self._graph_key(tile)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # before the next takes memory
+            rim, *size = key
+            graph = graph_for(self._model, self._stride, rim, self._borders)
+            wanted = of_size(with_results(graph, self._results), *size)
+            loaded = self._load(wanted.SerializeToString())
+            self._loaded = key, loaded
+            if self._unknown:
+                logger.warning(
+                    "the model's graph is not one that lcmap exports now (%s): its tiles are "
+                    "padded on every side, which is slower", self._unknown,
+                )  # fmt: skip
+                self._unknown = ""
+        return self._loaded[1]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnx import TensorProto, helper
 
 from lcmap.errors import NotAModelError, ProviderMissingError
-from lcmap.model_file.graph import OUTPUT
 
-Provider = Literal["auto", "cpu", "cuda"]
+Device = Literal["cpu", "cuda"]
+Provider = Literal["auto", Device]
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ONLY_ERRORS = 3
@@ -32,15 +32,18 @@ class Session:
 
     def __init__(
         self,
-        model: str | os.PathLike[str],
+        graph: bytes,
         *,
-        provider: Provider = "auto",
+        provider: Device = "cpu",
         threads: int | None = None,
+        subject: str | os.PathLike[str] = "the model",
     ) -> None:
-        """Load a model on a CUDA device, or on `threads` cores (default: all it may use).
+        """Load a graph on a CUDA device, or on `threads` cores (default: all it may use).
+
+        `subject` names the model in errors.
 
         Raises:
-            ProviderMissingError: CUDA is asked for and is not there.
+            ProviderMissingError: there is no CUDA device.
             NotAModelError: onnxruntime cannot load the graph.
         """
         options = onnxruntime.SessionOptions()
@@ -53,37 +56,50 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                os.fspath(model), options, providers=_providers(provider)
+                graph, options, providers=_providers(provider)
             )
         except Exception as error:  # onnxruntime has an exception class for each status
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
             raise NotAModelError(
-                model, f"onnxruntime cannot load it ({error})", "export it again"
+                subject, f"onnxruntime cannot load it ({error})", "export it again"
             ) from error
         used = self._session.get_providers()[0]
         if provider == "cuda" and used != _CUDA:
             raise _no_cuda()
-        self.provider = "cuda" if used == _CUDA else "cpu"
-        logger.debug("inference on %s", self.provider)
 
-    def run(self, entries: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """Return the class probabilities, float32 [N, K, H, W].
-
-        Takes each entry's scaled pixels by its name, float32 [N, C, H, W].
-        """
-        result: npt.NDArray[np.float32] = self._session.run([OUTPUT], dict(entries))[0]
-        return result
+    def run(self, entries: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for each entry's scaled pixels, float32 [1, C, H, W]."""
+        results: list[npt.NDArray[Any]] = self._session.run(None, entries)
+        return results
 
 
-def _providers(provider: Provider) -> list[Any]:
+def choose_provider(provider: Provider) -> Device:
+    """Return what computes: for "auto" a CUDA device where there is one.
+
+    Raises:
+        ProviderMissingError: CUDA is asked for and is not there.
+    """
+    if provider == "cpu":
+        return "cpu"
+    if _CUDA in onnxruntime.get_available_providers():
+        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+        graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
+        probe = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+        try:
+            Session(probe.SerializeToString(), provider="cuda")
+            return "cuda"
+        except ProviderMissingError:
+            pass
+    if provider == "cuda":
+        raise _no_cuda()
+    return "cpu"
+
+
+def _providers(device: Device) -> list[Any]:
     # the default doubles an arena that has to grow, and keeps it
     growth = {"arena_extend_strategy": "kSameAsRequested"}
-    if provider == "cpu":
-        return [(_CPU, growth)]
-    if _CUDA not in onnxruntime.get_available_providers():
-        if provider == "cuda":
-            raise _no_cuda()
+    if device == "cpu":
         return [(_CPU, growth)]
     # TF32 keeps 10 of 23 bits, so results would depend on the shape of the tile
     return [(_CUDA, growth | {"use_tf32": "0"}), (_CPU, growth)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.predictor import Predictor
 from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tiling import Tile, iter_tiles, round_up
+from lcmap.inference.spool import Spool
+from lcmap.inference.tiling import Tile
 from lcmap.nomenclature import Nomenclature
-from lcmap.progress import Progress
 
 TOLERANCE = 1e-5
 """How far two runs' probabilities may be apart, and when two classes are said to tie."""
@@ -38,28 +38,35 @@ class Verification:
         """Whether probabilities agree to `TOLERANCE` and classes do wherever they do not tie."""
         return self.largest_difference < TOLERANCE and self.differing == self.ties
 
-    def add(
-        self,
+    @classmethod
+    def of(
+        cls,
         mapped: npt.NDArray[np.intp],
         probability: npt.NDArray[np.float32],
         second: npt.NDArray[np.float32],
-    ) -> None:
+    ) -> Verification:
         """Compare n pixels.
 
         Takes the mapped class index [n] and its probability [n] with the second prediction's
         probabilities [K, n].
         """
         if mapped.size == 0:
-            return
+            return cls()
         again = np.take_along_axis(second, mapped[None], axis=0)[0]
         differs = second.argmax(axis=0) != mapped
         ties = differs & (second.max(axis=0) - again <= TOLERANCE)
-        self.pixels += mapped.size
-        self.differing += int(differs.sum())
-        self.ties += int(ties.sum())
-        largest = np.abs(again - probability).max()
+        largest = float(np.abs(again - probability).max())
+        return cls(mapped.size, int(differs.sum()), int(ties.sum()), largest)
+
+    def merge(self, other: Verification) -> None:
+        """Add the figures of other pixels."""
+        self.pixels += other.pixels
+        self.differing += other.differing
+        self.ties += other.ties
         # np.maximum hands a NaN on, so that it does not pass for agreement
-        self.largest_difference = float(np.maximum(self.largest_difference, largest))
+        self.largest_difference = float(
+            np.maximum(self.largest_difference, other.largest_difference)
+        )
 
     def __str__(self) -> str:
         """Return the figures in one line."""
@@ -78,12 +85,10 @@ class _Compared(NamedTuple):
     probability: npt.NDArray[np.float32]
 
 
-def other_tiles(
-    height: int, width: int, tile: int, stride: int, receptive_field: int
-) -> list[Tile]:
+def other_tiles(predictor: Predictor, height: int, width: int, tile: int) -> list[Tile]:
     """Return tiles of another size than `tile`, on a grid shifted against it."""
-    block = round_up(min(tile, max(height, width)) * 5 // 8, stride)
-    return list(iter_tiles(height, width, block, stride, receptive_field, offset=block // 3))
+    block = max(min(tile, max(height, width)) * 5 // 8, 1)
+    return predictor.tiles(height, width, block, offset=block // 3)
 
 
 def verify(
@@ -91,36 +96,26 @@ def verify(
     source: TileSource,
     predictor: Predictor,
     nomenclature: Nomenclature,
-    land_cover: Any,
-    probability: Any,
-    progress: Progress,
-) -> Verification:
-    """Predict again with these tiles and compare with a map and its probabilities.
+    spool: Spool,
+    report: Callable[[Tile, Verification], None],
+) -> None:
+    """Predict again with these tiles, compare with the arrays in a spool, and report on each.
 
-    `land_cover` (codes) and `probability` (of the mapped class) are open rasters.
+    The spool holds the codes and the winner's probability, the predictor gives probabilities.
     """
-    verification = Verification()
-    done = 0
 
     def read(tile: Tile) -> _Compared:
-        window = tile.kept.ranges
-        return _Compared(
-            source.read(tile),
-            land_cover.read(1, window=window),
-            probability.read(1, window=window),
-        )
+        (codes,) = spool.read("codes", tile.kept)
+        (probability,) = spool.read("winning-probability", tile.kept)
+        return _Compared(source.read(tile), codes, probability)
 
     def compute(tile: Tile, read: _Compared) -> tuple[_Compared, npt.NDArray[np.float32]]:
-        return read, predictor.probabilities(tile, read.pixels)
+        return read, predictor.predict(tile, read.pixels).results["probabilities"]
 
     def compare(tile: Tile, computed: tuple[_Compared, npt.NDArray[np.float32]]) -> None:
-        nonlocal done
         first, second = computed
         valid = first.pixels.valid
         mapped = nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
-        verification.add(mapped, first.probability[valid], second[:, valid])
-        done += 1
-        progress(done, len(tiles), "verifying")
+        report(tile, Verification.of(mapped, first.probability[valid], second[:, valid]))
 
     overlapped(tiles, read, compute, compare)
-    return verification

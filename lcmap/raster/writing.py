@@ -6,7 +6,9 @@ is written beside its destination, closed, checked, and only then given its name
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -88,6 +90,31 @@ def atomic_path(
             raise cannot_write(path, error) from error
 
 
+def move_into_place(finished: Path, path: Path) -> None:
+    """Give a finished file its name, in place of what has it; durably, and also across disks.
+
+    Raises:
+        CannotWriteError: no space left.
+    """
+    try:
+        _replace(finished, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise cannot_write(path, error) from error
+        with atomic_path(path, overwrite=True) as temporary:
+            shutil.copyfile(finished, temporary)
+        finished.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _replace(temporary: Path, path: Path) -> None:
     """Give the finished file, and GDAL's side file if it made one, its name, durably."""
     with open(temporary, "rb") as file:
@@ -96,6 +123,7 @@ def _replace(temporary: Path, path: Path) -> None:
     if side.exists():
         os.replace(side, f"{path}.aux.xml")
     os.replace(temporary, path)
+    sync_folder(path.absolute().parent)
 
 
 @contextmanager

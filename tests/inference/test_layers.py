@@ -51,5 +51,5 @@ def test_winning_probability(prediction: Prediction) -> None:
 def test_class_probabilities(prediction: Prediction) -> None:
     found = layers.class_probabilities(prediction)
     assert found.dtype == np.float32 and found.shape == (3, 1, 4)
-    np.testing.assert_array_equal(found[:, :, :3], prediction.probabilities[:, :, :3])
+    np.testing.assert_array_equal(found[:, :, :3], prediction.results["probabilities"][:, :, :3])
     assert np.isnan(found[:, 0, 3]).all()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import BANDS, whole_image, write_small_model
 
 from lcmap.inference.predictor import Predictor
+from lcmap.inference.results import Result
 from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
-from lcmap.inference.tiling import iter_tiles, mirror
+from lcmap.inference.tiling import mirror
 from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 
@@ -45,76 +51,93 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+def predictor(model: Path, **options: bool) -> Predictor:
+    load = partial(Session, threads=1)
+    return Predictor(onnx.load(model), read_model(model), ("probabilities",), load, **options)
+
+
 def put_together(
-    model: Path, scaled: np.ndarray, block: int, offset: int, **changes: int
+    predictor: Predictor, entries: Sequence[np.ndarray], block: int, offset: int
 ) -> np.ndarray:
-    metadata = read_model(model)
-    predictor = Predictor(Session(model, threads=1), ["image"], 7)
-    _, height, width = scaled.shape
-    tiling = {"stride": metadata.stride, "receptive_field": metadata.receptive_field} | changes
+    """Return the probabilities of entries [C, height, width] tile by tile, [7, height, width]."""
+    _, height, width = entries[0].shape
     result = np.full((7, height, width), np.nan, np.float32)
-    for tile in iter_tiles(height, width, block, offset=offset, **tiling):
-        inside = scaled[:, *tile.seen.clipped(height, width).slices]
+    for tile in predictor.tiles(height, width, block, offset):
+        inside = tile.seen.clipped(height, width).slices
         valid = np.ones((tile.kept.height, tile.kept.width), bool)
-        pixels = TilePixels((mirror(inside, tile.seen),), valid)
-        result[:, *tile.kept.slices] = predictor.probabilities(tile, pixels)
+        seen = tuple(mirror(entry[:, *inside], tile.seen) for entry in entries)
+        prediction = predictor.predict(tile, TilePixels(seen, valid))
+        result[:, *tile.kept.slices] = prediction.results["probabilities"]
     return result
 
 
+sizes = st.integers(1, 200)
+blocks = st.integers(1, 120)
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 200),
-    st.integers(1, 200),
-    st.integers(1, 120),
-    st.integers(0, 120),
-    st.integers(0, 99),
-)
+@given(sizes, sizes, blocks, blocks, st.integers(0, 99), st.booleans())
 def test_tiled_equals_whole(
-    model: Path, height: int, width: int, block: int, offset: int, seed: int
+    model: Path, height: int, width: int, block: int, offset: int, seed: int, padded: bool
 ) -> None:
     scaled = np.random.default_rng(seed).random((4, height, width), np.float32)
     whole = whole_image(model, scaled, read_model(model).stride)
-    tiled = put_together(model, scaled, block, offset)
+    tiled = put_together(predictor(model, padded=padded), [scaled], block, offset)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
 
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 120), st.integers(0, 120))
+@given(sizes, sizes, blocks, blocks)
 def test_tiled_equals_whole_for_the_network_itself(
     trained: Path, height: int, width: int, block: int, offset: int
 ) -> None:
     scaled = np.random.default_rng(1).random((4, height, width), np.float32)
     whole = whole_image(trained, scaled, read_model(trained).stride)
-    tiled = put_together(trained, scaled, block, offset)
+    tiled = put_together(predictor(trained), [scaled], block, offset)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
 
 
 def test_the_comparison_sees_a_halo_that_is_too_small(model: Path) -> None:
     scaled = np.random.default_rng(0).random((4, 150, 170), np.float32)
-    whole = whole_image(model, scaled, read_model(model).stride)
-    tiled = put_together(model, scaled, 48, 0, receptive_field=0)
+    metadata = read_model(model)
+    whole = whole_image(model, scaled, metadata.stride)
+    blind = replace(metadata, receptive_field=0)
+    load = partial(Session, threads=1)
+    without_halo = Predictor(onnx.load(model), blind, ("probabilities",), load, padded=True)
+    tiled = put_together(without_halo, [scaled], 48, 0)
     assert np.abs(tiled - whole).max() > 1e-3
 
 
-def test_the_comparison_sees_tiles_off_the_pooling_grid(model: Path) -> None:
-    scaled = np.random.default_rng(0).random((4, 152, 176), np.float32)
-    whole = whole_image(model, scaled, read_model(model).stride)
-    # a multiple of the true stride, so that the network takes the tiles, from origins that are not
-    stride = read_model(model).stride
-    predictor = Predictor(Session(model, threads=1), ["image"], 7)
-    (tile, *_) = iter_tiles(152, 176, 1000, stride, 40)
-    shifted = np.ascontiguousarray(scaled[:, 1 : 1 + 152 - stride, 1 : 1 + 176 - stride])
-    seen = tile.seen._replace(height=152 - stride, width=176 - stride)
-    kept = predictor.probabilities(
-        tile._replace(seen=seen, kept=seen), TilePixels((shifted,), np.ones(seen[2:], bool))
-    )
-    inner = np.s_[:, 45:-45, 45:-45]
-    assert np.abs(kept - whole[:, 1 : 1 + seen.height, 1 : 1 + seen.width])[inner].max() > 1e-3
+def test_a_graph_that_cannot_be_followed_is_padded_all_around(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = onnx.load(model)
+    pad = next(node for node in graph.graph.node if node.op_type == "Pad")
+    pad.attribute[0].s = b"edge"
+    metadata = read_model(model)
+    results = ("probabilities",)
+    cautious = Predictor(graph, metadata, results, partial(Session, threads=1))
+    padded = Predictor(graph, metadata, results, partial(Session, threads=1), padded=True)
+    assert cautious.borders == padded.borders
+    scaled = np.random.default_rng(0).random((4, 90, 110), np.float32)
+    expected = put_together(padded, [scaled], 1000, 0)
+    found = put_together(cautious, [scaled], 24, 0)
+    assert caplog.text.count("padded on every side") == 1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
 
 
 def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
-    (tile,) = iter_tiles(8, 9, 64, 8, 40)
-    pixels = TilePixels(None, np.zeros((8, 9), bool))
-    result = Predictor(Session(model, threads=1), ["image"], 7).probabilities(tile, pixels)
-    assert result.shape == (7, 8, 9) and not result.any()
+    results: tuple[Result, ...] = ("winner", "winning_probability", "probabilities")
+
+    def load(graph: bytes) -> NoReturn:
+        raise AssertionError("a graph was loaded")
+
+    unasked = Predictor(onnx.load(model), read_model(model), results, load)
+    (tile,) = unasked.tiles(8, 9, 64)
+    prediction = unasked.predict(tile, TilePixels(None, np.zeros((8, 9), bool)))
+    shapes = {name: values.shape for name, values in prediction.results.items()}
+    assert shapes == {
+        "winner": (8, 9), "winning_probability": (8, 9), "probabilities": (7, 8, 9),
+    }  # fmt: skip
+    assert not any(values.any() for values in prediction.results.values())
