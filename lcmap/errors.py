@@ -177,6 +177,14 @@ class InitialModelError(DataError):
     """A model to start training from that was made for other images, classes or sizes."""
 
 
+class CalibrationError(DataError):
+    """Pixels or a model that say nothing of how large the values in its network become."""
+
+
+class QuantisationLossError(DataError):
+    """A model that loses more accuracy in int8 than was allowed."""
+
+
 class CheckpointError(DataError):
     """The checkpoint of a run is damaged, or of a run with other settings."""
 

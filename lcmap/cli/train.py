@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ import typer
 
 from lcmap.cli import console
 from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose
+from lcmap.errors import UsageError
 
 
 def command(
@@ -72,6 +74,25 @@ def command(
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="What computes; auto takes CUDA if there."),
     ] = "auto",
+    quantize: Annotated[
+        bool,
+        typer.Option("--quantize", help="Make the model int8 as well: MODEL.int8.onnx beside it."),
+    ] = False,
+    quantize_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL.onnx",
+            help="Train nothing: make this model int8 and write that as the output.",
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            metavar="POINTS",
+            min=0.0,
+            help="Refuse an int8 model that loses more mIoU or OA on the validation tiles.",
+        ),
+    ] = 0.5,
     stac: Annotated[
         bool, typer.Option("--stac", help="Write a STAC item (.stac.json) beside the model.")
     ] = False,
@@ -84,10 +105,35 @@ def command(
     The model with the best mIoU on the validation tiles is kept and written as ONNX, once
     onnxruntime agrees with PyTorch on it. Beside it lie the curves (.curves.csv, .curves.png)
     and, until the run has ended, its checkpoint (.checkpoint.pt), from which --resume goes on.
+
+    With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
+    tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses
+    more than --max-loss is not written, and the command fails.
     """
+    from lcmap.raster.writing import check_output
+    from lcmap.training.quantise import int8_path, quantise_model
     from lcmap.training.train import train
 
+    def quantise(model: Path, to: Path, *, overwrite: bool) -> None:
+        with session.progress("quantize") as progress:
+            report = quantise_model(
+                tiles, model, to, max_loss=max_loss, seed=seed, overwrite=overwrite, stac=stac,
+                progress=progress,
+            )  # fmt: skip
+        session.result(report.text)
+
     with console.session(quiet=quiet, verbose=verbose) as session:
+        if quantize_only is not None:
+            of_training = {
+                "--epochs": epochs, "--minutes": minutes, "--init-from": init_from,
+                "--resume": resume or None, "--quantize": quantize or None, "--width": width,
+                "--depth": depth, "--skip": skip, "--batch-size": batch_size,
+            }  # fmt: skip
+            _check_alone(of_training)
+            quantise(quantize_only, output, overwrite=overwrite)
+            return
+        if quantize:
+            check_output(int8_path(output), overwrite=overwrite or resume)
         with session.progress("train") as progress:
             report = train(
                 tiles,
@@ -109,3 +155,13 @@ def command(
                 progress=progress,
             )
         session.result(report.text)
+        if quantize:
+            quantise(output, int8_path(output), overwrite=overwrite or resume)
+
+
+def _check_alone(of_training: Mapping[str, object]) -> None:
+    given = [option for option, value in of_training.items() if value is not None]
+    if given:
+        raise UsageError(
+            "--quantize-only", f"trains nothing, but {', '.join(given)} was given", "leave it out"
+        )

@@ -8,7 +8,6 @@ themselves, which gives the same result from a quarter of the bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -59,17 +58,18 @@ def activations(graph: onnx.GraphProto) -> list[str]:
     return list(_results(graph).values())
 
 
-def integer_convolutions(graph: onnx.GraphProto) -> int:
-    """Return how many convolutions of a graph take integers alone."""
+def convolutions(graph: onnx.GraphProto) -> tuple[int, int]:
+    """Return how many convolutions a graph has, and how many of them take integers alone."""
     integers = {name for n in graph.node if n.op_type == "DequantizeLinear" for name in n.output}
-    return sum(n.op_type == "Conv" and set(n.input) <= integers for n in graph.node)
+    takes = [set(node.input) <= integers for node in graph.node if node.op_type == "Conv"]
+    return len(takes), sum(takes)
 
 
 def with_integers(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
     """Return a model that computes in integers what it can, and the rest as before.
 
-    Batch normalisation must have been merged into the convolutions, and constants must be
-    initializers. `ranges` are those of `activations`; values beyond are cut off.
+    Batch normalisation must have been merged into the convolutions, which all have a bias then, and
+    constants must be initializers. `ranges` are those of `activations`; values beyond are cut off.
     """
     return _Rewriting(model, ranges).model
 
@@ -133,29 +133,24 @@ class _Rewriting:
 
     def _integer_weights(self, names: Sequence[str], scale: float) -> list[str]:
         """Write kernel and bias, for pixels of this scale, as integers with a scale per kernel."""
-        kernels, *biases = (self._constants[name] for name in names)  # [O, I, h, w] and [O]
-        bias = biases[0] if biases else np.zeros(len(kernels), np.float32)
+        kernels, bias = (self._constants[name] for name in names)  # [O, I, h, w] and [O]
         needed = np.abs(kernels).max(axis=(1, 2, 3)) / _LARGEST_WEIGHT
         needed = np.maximum(needed, np.abs(bias) / (scale * _LARGEST_BIAS))
         scales = np.where(needed > 0, needed, 1).astype(np.float32)
         steps = scales * np.float32(scale)
+        kernels = np.rint(kernels / scales[:, None, None, None])
         return [
-            self._dequantised(f"{names[0]}.int8", kernels / scales[:, None, None, None], scales),
-            self._dequantised(f"{names[0]}.bias", bias / steps, steps, np.int32),
+            self._dequantised(f"{names[0]}.int8", kernels.astype(np.int8), scales),
+            self._dequantised(f"{names[0]}.bias", np.rint(bias / steps).astype(np.int32), steps),
         ]
 
     def _dequantised(
-        self,
-        name: str,
-        values: npt.NDArray[np.float32],
-        scales: npt.NDArray[np.float32],
-        dtype: type[np.signedinteger[Any]] = np.int8,
+        self, name: str, values: npt.NDArray[Any], scales: npt.NDArray[np.float32]
     ) -> str:
-        zeros = np.zeros(len(scales), dtype)
         inputs = [
-            self._constant(name, np.rint(values).astype(dtype)),
+            self._constant(name, values),
             self._constant(f"{name}.scale", scales),
-            self._constant(f"{name}.zero", zeros),
+            self._constant(f"{name}.zero", np.zeros(len(scales), values.dtype)),
         ]
         output = f"{name}.float"
         self._nodes.append(helper.make_node("DequantizeLinear", inputs, [output], axis=0))
@@ -239,7 +234,7 @@ class _Rewriting:
 
 
 def _results(graph: onnx.GraphProto) -> dict[str, str]:
-    """Return what each convolution that another one follows leads to: its ReLU's output or its own."""
+    """Return the result of each convolution that another follows: its ReLU's output, or its own."""
     users: dict[str, list[onnx.NodeProto]] = {}
     leading: set[str] = set()
     for node in reversed(graph.node):
@@ -261,19 +256,20 @@ def _small_integers(
 ) -> dict[str, int]:
     """Return the tensors that hold integers from 0 on whatever the pixels are, and the largest."""
 
-    def is_counting(name: str) -> bool:
-        values = constants.get(name)
-        return values is not None and bool(np.all((values >= 0) & (values == np.rint(values))))
+    def counting(name: str) -> npt.NDArray[Any] | None:
+        values = constants.get(name, np.array(-1))
+        return values if np.all((values >= 0) & (values == np.rint(values))) else None
 
     found: dict[str, int] = {}
     for node in graph.node:
-        if node.op_type == "Expand" and is_counting(node.input[0]):
-            found[node.output[0]] = int(constants[node.input[0]].max())
+        if node.op_type == "Expand":
+            values = counting(node.input[0])
+            if values is not None:
+                found[node.output[0]] = int(values.max())
         elif node.op_type == "ConvTranspose" and node.input[0] in found and len(node.input) == 2:
-            strides = [list(a.ints) for a in node.attribute if a.name == "strides"]
-            kernel = constants.get(node.input[1])  # [I, O, h, w]
+            strides = [list(item.ints) for item in node.attribute if item.name == "strides"]
+            kernel = counting(node.input[1])  # [I, O, h, w]
             # kernels that overlap would add up
-            if is_counting(node.input[1]) and strides == [list(kernel.shape[2:])]:
-                largest = found[node.input[0]] * int(kernel.sum(axis=0).max())
-                found[node.output[0]] = largest
+            if kernel is not None and strides == [list(kernel.shape[2:])]:
+                found[node.output[0]] = found[node.input[0]] * int(kernel.sum(axis=0).max())
     return found

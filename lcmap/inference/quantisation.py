@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir
-import onnxruntime
 from onnx import TensorProto, helper
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from onnxscript.rewriter import rewrite
@@ -17,6 +16,7 @@ from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
 from lcmap.dataset.entries import EntryReader
 from lcmap.errors import CalibrationError
 from lcmap.inference.integer_graph import Range, activations, with_integers
+from lcmap.inference.session import Session
 from lcmap.inference.tiling import mirror, padded_length
 from lcmap.raster.windows import Window
 
@@ -26,8 +26,6 @@ Sample = tuple[npt.NDArray[np.float32], ...]
 SAMPLES = 32
 SAMPLE_SIDE = 256
 """So many windows of so many pixels a side say how large the values in a network become."""
-
-_ONLY_ERRORS = 3
 
 
 def quantise(model: bytes, samples: Iterable[Sample]) -> bytes:
@@ -75,14 +73,6 @@ def calibration_samples(
         count -= 1
 
 
-def load(graph: bytes) -> onnxruntime.InferenceSession:
-    """Return a graph loaded to run on the processor, on a few samples of several sizes."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_ERRORS
-    options.enable_mem_pattern = False
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def _with_merged_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model with batch normalisation in the convolutions and constants as initializers."""
     network = onnx_ir.serde.deserialize_model(model)
@@ -96,18 +86,22 @@ def _ranges(model: onnx.ModelProto, samples: Iterable[Sample]) -> dict[str, Rang
     entries = [value.name for value in model.graph.input]
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
+    del observed.graph.output[:]
     observed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    session = load(observed.SerializeToString())
-    lows, highs = [], []
+    session = Session(observed.SerializeToString())
+    extremes = []  # of each sample [activations, 2]
     for sample in samples:
-        found = session.run(names, dict(zip(entries, sample, strict=True)))
-        lows.append([float(values.min()) for values in found])
-        highs.append([float(values.max()) for values in found])
-    if not highs:
-        raise CalibrationError("the image", "has no valid pixel to calibrate int8 on", "...")
-    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise CalibrationError("the model", "gives no numbers")
-    return {name: Range(*pair) for name, *pair in zip(names, low.tolist(), high.tolist(), strict=True)}
+        found = session.run(dict(zip(entries, sample, strict=True)))
+        extremes.append([(values.min(), values.max()) for values in found])
+    if not extremes:
+        raise CalibrationError(
+            "calibration", "no window has a valid pixel", "give images with valid pixels"
+        )
+    mean = np.array(extremes, np.float64).mean(axis=0).tolist()
+    if not np.isfinite(mean).all():
+        raise CalibrationError(
+            "calibration", "the network gives values that are no numbers", "train the model again"
+        )
+    return {name: Range(low, high) for name, (low, high) in zip(names, mean, strict=True)}

@@ -4,7 +4,7 @@ from lcmap.model_file.image_check import check_image
 from lcmap.model_file.metadata import FORMAT_VERSION, Entry, EntryKind, ModelMetadata, Precision
 from lcmap.model_file.reading import read_model
 from lcmap.model_file.stac import stac_item
-from lcmap.model_file.writing import stac_item_path, write_model
+from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
 
 __all__ = [
     "FORMAT_VERSION",
@@ -13,6 +13,7 @@ __all__ = [
     "ModelMetadata",
     "Precision",
     "check_image",
+    "check_model_path",
     "read_model",
     "stac_item",
     "stac_item_path",

@@ -55,8 +55,8 @@ class ModelMetadata:
 
     `stride` is the pooling grid in pixels (2 to the depth); `receptive_field` is how far the
     network sees to one side of a pixel, in pixels. `precision` is what its convolutions compute
-    in. `architecture`, `training`, `scores` and `quantisation` hold plain JSON values; the last says
-    of an int8 model what it was calibrated on, and its scores before and after.
+    in. `architecture`, `training`, `scores` and `quantisation` hold plain JSON values; the last
+    says of an int8 model what it was calibrated on and which scores it had before.
     """
 
     nomenclature: Nomenclature

@@ -10,11 +10,13 @@ from typing import Any
 
 import onnx
 
+from lcmap.errors import UsageError
 from lcmap.model_file.deepness import deepness_keys
 from lcmap.model_file.graph import check_graph
 from lcmap.model_file.metadata import ModelMetadata
 from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
+from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import atomic_path, check_output
 
 
@@ -58,6 +60,22 @@ def write_model(
         text = json.dumps(item, indent=2, ensure_ascii=False)
         with atomic_path(item_path, overwrite=overwrite) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def check_model_path(path: str | os.PathLike[str]) -> None:
+    """Check that a path is one to write a model to.
+
+    Raises:
+        UsageError: it is standard output, or its name does not end in .onnx.
+    """
+    if os.fspath(path) == STANDARD_STREAM:
+        raise UsageError(
+            "--output", "a model lies beside other files, so it needs a name", "name a .onnx file"
+        )
+    if Path(path).suffix != ".onnx":
+        raise UsageError(
+            os.fspath(path), "a model's name ends in .onnx", f"try {Path(path).stem}.onnx"
+        )
 
 
 def _without_nan(value: Any) -> Any:

@@ -15,11 +15,10 @@ from typing import Any
 import lcmap
 from lcmap.dataset.reading import TileReader
 from lcmap.errors import InitialModelError, OutputExistsError, UsageError
-from lcmap.model_file import ModelMetadata, read_model, write_model
+from lcmap.model_file import ModelMetadata, check_model_path, read_model, write_model
 from lcmap.network import LandCoverNetwork, Skip, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
-from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import check_output
 from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from lcmap.training.curves import curves_paths, write_curves
@@ -182,14 +181,7 @@ def _check_options(
 ) -> None:
     if epochs is not None and minutes is not None:
         raise UsageError("--minutes", "cannot be given with --epochs", "choose one of them")
-    if os.fspath(output) == STANDARD_STREAM:
-        raise UsageError(
-            "--output", "a model lies beside its curves, so it needs a name", "name a .onnx file"
-        )
-    if Path(output).suffix != ".onnx":
-        raise UsageError(
-            os.fspath(output), "a model's name ends in .onnx", f"try {Path(output).stem}.onnx"
-        )
+    check_model_path(output)
 
 
 def _check_outputs(

@@ -18,7 +18,6 @@ from lcmap.training.batches import channels_last
 from lcmap.training.precision import autocast
 from lcmap.training.samples import SampleSource
 
-
 Winners = Callable[[Sequence[Sequence[NDArray[np.float32]]]], NDArray[np.uint8]]
 """Gives the most probable classes [N, H, W] of N images [C, H, W] for each entry."""
 
