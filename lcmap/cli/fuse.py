@@ -93,7 +93,8 @@ def command(
 
     The model has an encoder for each input, joined before its deepest floor. Inputs on other
     grids and in other coordinate reference systems are brought onto the image's as they are read.
-    A pixel without data in any input becomes 0.
+    A pixel without data in any input becomes 0. A run that was stopped or killed is continued by
+    the same command, as with lcmap predict.
 
     With --probabilities the maps of several models are joined instead, each made by itself.
     """

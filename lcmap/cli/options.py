@@ -48,7 +48,7 @@ Verify = Annotated[
         "--verify",
         help="Predict again with shifted tiles of another size and compare: say how many "
         "pixels differ and how far probabilities are apart; write nothing where they "
-        "disagree. Takes twice the time, and 4 bytes a pixel in the folder of --tmpdir.",
+        "disagree. Takes twice the time.",
     ),
 ]
 TileSize = Annotated[
