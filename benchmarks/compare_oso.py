@@ -6,8 +6,8 @@ Takes the zones' 0.8 m images, their labels and their 10 m OSO-like maps. A netw
 alone is trained for --epochs. From its model two networks go on for --more epochs on the same
 tiles: one sees the OSO-like map beside the image, the other is the control. Kept classes are those
 that a class of OSO leads to; buildings are new. Differences are from the control, their intervals
-from a bootstrap of blocks. What a run has made stays in --work and is not made again; maps.png
-there shows all zones.
+from a bootstrap of blocks. What a run has made stays in --work and is not made again, a
+training that was interrupted goes on. All maps are in maps.png there.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--zones", type=int, nargs="+", default=[0, 1, 2, 4, 5])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--more", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     data, work, seed = arguments.data, arguments.work, ("--seed", arguments.seed)
@@ -66,8 +67,9 @@ def main() -> None:
     alone = [work / f"{zone}.image.tiles.geojson" for zone in zones]
     both = [work / f"{zone}.both.tiles.geojson" for zone in zones]
 
-    first = made(work / "image.onnx", "train", *alone, "--epochs", arguments.epochs, *seed)
-    more = ("--init-from", first, "--epochs", arguments.more, *seed)
+    options = ("--batch-size", arguments.batch_size, *seed, "--resume")
+    first = made(work / "image.onnx", "train", *alone, "--epochs", arguments.epochs, *options)
+    more = ("--init-from", first, "--epochs", arguments.more, *options)
     control = made(work / "control.onnx", "train", *alone, *more)
     joint = made(work / "reclassified.onnx", "train", *both, *more)
 
