@@ -6,9 +6,9 @@ The image is the mosaic of bench_predict, at 0.8 m; the side image has ten bands
 noise, on another grid of the same CRS (EPSG:2154) and on one of another (EPSG:32631). The networks
 are those of the default recipe with random weights, which cost what trained ones do. `predict`,
 `fuse` and the bare sessions take turns, and medians are printed, beside the multiplications that
-each network makes for a pixel. The share of resampling is the time of reading side windows, in a
-thread of its own, of the run's. With `--valid` below 1 the rest of the image is no data, which the
-network is not asked about: for peak memory at full size.
+each network makes for a pixel. The share of resampling is the time that reading the side input's
+windows takes by itself, in one thread, over that of the run. With `--valid` below 1 only so much of
+the image is data, and the network is asked about no more: for peak memory at full size.
 """
 
 from __future__ import annotations

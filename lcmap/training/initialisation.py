@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from lcmap.errors import NotAModelError
+from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
+
+_REMEDY = "give a model that lcmap train wrote"
 
 
 def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
@@ -32,16 +35,26 @@ def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def load_weights(network: LandCoverNetwork, model: str | os.PathLike[str]) -> None:
-    """Give a network the weights that a model file of the same architecture holds.
+def load_network(model: str | os.PathLike[str]) -> LandCoverNetwork:
+    """Return the network that a model file holds, with its weights.
 
     Raises:
-        NotAModelError: the file lacks weights, or they have other shapes.
+        InputMissingError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
+        NotAModelError: as `read_model`; or the file does not say how its network is built, or
+            lacks weights of it.
     """
-    graph = onnx.load(os.fspath(model)).graph
+    metadata = read_model(model)
+    try:
+        network = LandCoverNetwork(
+            [entry.channels for entry in metadata.entries],
+            len(metadata.nomenclature),
+            **{name: metadata.architecture[name] for name in ("width", "depth", "skip")},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotAModelError(model, "does not say how its network is built", _REMEDY) from error
     found = {
         tensor.name.removeprefix(WEIGHT_PREFIX): onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
+        for tensor in onnx.load(os.fspath(model)).graph.initializer
         if tensor.name.startswith(WEIGHT_PREFIX)
     }
     own = network.state_dict()
@@ -49,8 +62,7 @@ def load_weights(network: LandCoverNetwork, model: str | os.PathLike[str]) -> No
         if name.endswith("num_batches_tracked"):
             continue
         if name not in found or found[name].shape != tuple(value.shape):
-            raise NotAModelError(
-                model, f"lacks the weights {name}", "give a model that lcmap train wrote"
-            )
+            raise NotAModelError(model, f"lacks the weights {name}", _REMEDY)
         own[name] = torch.from_numpy(np.array(found[name]))
     network.load_state_dict(own)
+    return network
