@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from killed_runs import CANNOT_WRITE
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
 from support import Run, write_raster
@@ -129,7 +130,9 @@ def kill_at_random_moments(folder: Path, seed: int, longest: float, *command: st
         process.kill()
         _, said = process.communicate()
         if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 0, said.decode()
+            # what was killed with nothing but its lock left to remove was finished
+            finished = process.returncode == CANNOT_WRITE and (folder / "map.tif").exists()
+            assert process.returncode == 0 or finished, said.decode()
             return killed
         killed += 1
 

@@ -15,8 +15,9 @@ from rasterio.crs import CRS
 
 from lcmap.errors import CannotWriteError, OutputExistsError
 from lcmap.inference.assembly import assemble, assembled_path, named, naming, write_files
+from lcmap.inference.borders import padded_borders
 from lcmap.inference.map_files import MapFile, map_files
-from lcmap.inference.tiling import iter_tiles
+from lcmap.inference.tiling import tiles_of
 from lcmap.inference.unfinished import Unfinished
 from lcmap.nomenclature import load_nomenclature
 from lcmap.progress import silent
@@ -49,7 +50,7 @@ def finished(
     work: Unfinished, files: list[MapFile], arrays: dict[str, np.ndarray], tile: int
 ) -> None:
     """Fill the spool of a run with the tiles of an image."""
-    tiles = [tile.kept for tile in iter_tiles(*SHAPE, tile, 8, 20)]
+    tiles = [tile.kept for tile in tiles_of(*SHAPE, tile, 8, padded_borders(8, 20))]
     planes = [file.plane for file in files]
     work.begin({"tile": tile}, tiles, planes, before_afresh=lambda: None)
     for number, window in enumerate(tiles):
