@@ -101,6 +101,13 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
 ]
+Engine = Annotated[
+    Literal["onnxruntime", "openvino"],
+    typer.Option(
+        help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and is "
+        "faster on many CPUs, most of all with int8 models."
+    ),
+]
 Provider = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option(help="What computes; auto takes CUDA if there."),
