@@ -104,8 +104,8 @@ Threads = Annotated[
 Engine = Annotated[
     Literal["onnxruntime", "openvino"],
     typer.Option(
-        help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and is "
-        "faster on many CPUs, most of all with int8 models."
+        help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
+        "computes on CPU."
     ),
 ]
 Provider = Annotated[

@@ -80,6 +80,15 @@ class OpenVinoSession:
         return [results[number] for number in range(self._results)]
 
 
+def openvino_version() -> str:
+    """Return the version of OpenVINO that is installed.
+
+    Raises:
+        EngineMissingError: none is.
+    """
+    return str(_openvino().__version__)
+
+
 def _openvino() -> ModuleType:
     try:
         with _without_reports():
