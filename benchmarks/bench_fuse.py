@@ -92,7 +92,7 @@ def resampling(image: Path, side: Path, model: Path, tiles: list[Tile]) -> float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=3072)
-    parser.add_argument("--tile", type=int, default=768)
+    parser.add_argument("--tile", type=int, default=768, help="0: what --memory allows")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--valid", type=float, default=1.0)
     arguments = parser.parse_args()
@@ -114,15 +114,15 @@ def main() -> None:
         for title, path in sides.items():
             write_side(path, CRSS[title], size)
         bare = {
-            "session of predict": InteriorTile(one, size, Session, tile),
-            "session of fuse": InteriorTile(two, size, Session, tile),
+            "session of predict": InteriorTile(one, size, Session, tile or None),
+            "session of fuse": InteriorTile(two, size, Session, tile or None),
         }
         tiles = bare["session of fuse"].tiles
-        print(f"{size} x {size} px, {len(tiles)} tiles that keep {tile} px or less, "
+        print(f"{size} x {size} px, {len(tiles)} tiles of fuse, "
               f"{available_threads()} threads")  # fmt: skip
         seconds: dict[str, list[float]] = {}
         peaks: dict[str, float] = {}
-        options = ("-o", folder / "map.tif", "--overwrite", "--tile", tile)
+        options = ("-o", folder / "map.tif", "--overwrite", *(("--tile", tile) if tile else ()))
         for run in range(arguments.runs):
             found = {"predict": run_command("predict", image, "-m", one, *options)}
             for title, side in sides.items():
