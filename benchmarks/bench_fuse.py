@@ -5,19 +5,17 @@
 The image is the mosaic of bench_predict, at 0.8 m; the side image has ten bands of 10 m, made of
 noise, on another grid of the same CRS (EPSG:2154) and on one of another (EPSG:32631). The networks
 are those of the default recipe with random weights, which cost what trained ones do. `predict`,
-`fuse` and the bare sessions take turns, and medians are printed, beside the multiplications that
-each network makes for a pixel. The share of resampling is the time of reading side windows, in a
-thread of its own, of the run's. With `--valid` below 1 the rest of the image is no data, which the
-network is not asked about: for peak memory at full size.
+`fuse` and the bare sessions of their interior tiles (seconds for a million pixels) take turns, and
+medians are printed, beside the multiplications that each network makes for a pixel. The share of
+resampling is the time that reading the side input's windows takes by itself, in one thread, over
+that of the run. With `--valid` below 1 only so much of the image is data, and the network is asked
+about no more: for peak memory at full size.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -27,14 +25,13 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
-from bench_predict import write_mosaic
+from bench_predict import InteriorTile, run_command, write_mosaic
 from rasterio.warp import transform
 from torch.utils.flop_counter import FlopCounterMode
 
-from lcmap.inference import DEFAULT_TILE
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.session import Session, available_threads
-from lcmap.inference.tiling import iter_tiles
+from lcmap.inference.tiling import Tile
 from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import load_nomenclature
@@ -79,34 +76,7 @@ def write_side(path: Path, crs: str, size: int) -> None:
             dataset.set_band_description(band, name)
 
 
-def run_command(*arguments: object) -> tuple[float, float]:
-    """Run lcmap; return its seconds and its peak memory in MiB."""
-    start = time.perf_counter()
-    command = [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read() if process.stderr else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"lcmap {arguments[0]} failed:\n{said}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
-
-
-def bare_session(model: Path, shape: tuple[int, int]) -> float:
-    """Return the seconds of the session alone for one tile of a shape [rows, columns]."""
-    session = Session(model)
-    random = np.random.default_rng(0)
-    feed = {
-        entry.name: random.random((1, entry.channels, *shape), np.float32)
-        for entry in read_model(model).entries
-    }
-    session.run(feed)
-    start = time.perf_counter()
-    for _ in range(3):
-        session.run(feed)
-    return (time.perf_counter() - start) / 3
-
-
-def resampling(image: Path, side: Path, model: Path, tiles: list) -> float:
+def resampling(image: Path, side: Path, model: Path, tiles: list[Tile]) -> float:
     """Return the seconds of reading the side input's windows of all tiles."""
     with ExitStack() as stack:
         opened = open_inputs(
@@ -122,7 +92,7 @@ def resampling(image: Path, side: Path, model: Path, tiles: list) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=3072)
-    parser.add_argument("--tile", type=int, default=DEFAULT_TILE)
+    parser.add_argument("--tile", type=int, default=768, help="0: what --memory allows")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--valid", type=float, default=1.0)
     arguments = parser.parse_args()
@@ -143,23 +113,25 @@ def main() -> None:
         sides = {title: folder / f"{number}.tif" for number, title in enumerate(CRSS)}
         for title, path in sides.items():
             write_side(path, CRSS[title], size)
-        metadata = read_model(two)
-        tiles = list(iter_tiles(size, size, tile, metadata.stride, metadata.receptive_field))
-        shape = tiles[0].seen[2:]
-        print(f"{size} x {size} px, {len(tiles)} tiles of {shape[0]} x {shape[1]} px, "
+        bare = {
+            "session of predict": InteriorTile(one, size, Session, tile or None),
+            "session of fuse": InteriorTile(two, size, Session, tile or None),
+        }
+        tiles = bare["session of fuse"].tiles
+        print(f"{size} x {size} px, {len(tiles)} tiles of fuse, "
               f"{available_threads()} threads")  # fmt: skip
         seconds: dict[str, list[float]] = {}
         peaks: dict[str, float] = {}
-        options = ("-o", folder / "map.tif", "--overwrite", "--tile", tile)
+        options = ("-o", folder / "map.tif", "--overwrite", *(("--tile", tile) if tile else ()))
         for run in range(arguments.runs):
             found = {"predict": run_command("predict", image, "-m", one, *options)}
             for title, side in sides.items():
                 found[f"fuse, {title}"] = run_command("fuse", image, side, "-m", two, *options)
-            for title, (value, peak) in found.items():
+            for title, (value, peak, _) in found.items():
                 seconds.setdefault(title, []).append(value)
                 peaks[title] = max(peaks.get(title, 0.0), peak)
-            for title, model in (("session of predict", one), ("session of fuse", two)):
-                seconds.setdefault(title, []).append(bare_session(model, shape))
+            for title, session in bare.items():
+                seconds.setdefault(title, []).append(1e6 / session.measure(3))
             for title, side in sides.items():
                 value = resampling(image, side, two, tiles)
                 seconds.setdefault(f"resampling, {title}", []).append(value)

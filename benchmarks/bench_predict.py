@@ -1,11 +1,22 @@
-"""Speed and memory of predict, beside the bare onnxruntime session on the same tile shape.
+"""Speed and memory of predict, beside what the same network could do and what others do with it.
 
-    python benchmarks/bench_predict.py MODEL.onnx [--size 4096] [--tile 768] [--runs 3] [--verify]
+    python benchmarks/bench_predict.py MODEL.onnx [--size 8192] [--rounds 3] [--verify]
+    python benchmarks/bench_predict.py MODEL.onnx --sizes 4096 8192 16384 32768
 
 The image is a mosaic of the real zones beside the project (LCMAP_DATA, else ../shared/data),
-repeated to SIZE × SIZE pixels; `--size 16384` is the full benchmark. Each run of the command is a
-process of its own, whose peak resident memory is the kernel's; runs of the command and of the bare
-session take turns, and medians are printed.
+repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of the map: of
+
+- `lcmap predict`, from the image file to the compressed, tiled map with colours and overviews, as a
+  process of its own, whose peak resident memory is the kernel's;
+- the bare session of its interior tiles, on pixels in memory;
+- tiles of several sizes through the graph of the model file, mirror-padded, as any onnxruntime
+  program would run them, with the same halo and with the winning class taken in numpy;
+- PyTorch, eager, in batches on all cores, on windows of 256 px that overlap by half and are blended
+  by a weight that falls towards their edges, as TorchGeo, TerraTorch and geoai do;
+- with --int8 MODEL, that model's bare session of the same tiles; with --openvino, both in OpenVINO.
+
+A round takes all of them in turn; printed are the medians of the rounds, and of the ratios in each.
+With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory.
 """
 
 from __future__ import annotations
@@ -18,19 +29,31 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import rasterio
+import torch
 from affine import Affine
 
-from lcmap.inference import DEFAULT_TILE
+from lcmap.inference.borders import INTERIOR
+from lcmap.inference.memory import DEFAULT_MEMORY
+from lcmap.inference.predictor import LoadedGraph, Predictor
 from lcmap.inference.session import Session, available_threads
-from lcmap.inference.tiling import iter_tiles
-from lcmap.model_file import read_model
+from lcmap.inference.source import TilePixels
+from lcmap.inference.tiling import Tile
+from lcmap.model_file import ModelMetadata, read_model
+from lcmap.raster.quantiles import band_quantiles, write_quantiles
 from lcmap.raster.windows import iter_blocks
+from lcmap.training.initialisation import load_network
 
 PROJECT = Path(__file__).resolve().parent.parent
+PADDED_TILES = (256, 512, 768, 1024, 1536)
+WINDOW, BATCH = 256, 8
 
 
 def zones() -> list[np.ndarray]:
@@ -47,7 +70,10 @@ def zones() -> list[np.ndarray]:
 
 
 def write_mosaic(path: Path, size: int) -> None:
-    """Lay the zones side by side in columns, repeated, and write size × size pixels of it."""
+    """Lay the zones side by side in columns, repeated, and write size × size pixels of it.
+
+    It carries its quantiles, as an image that lcmap prepare made does.
+    """
     images = zones()
     width = min(image.shape[2] for image in images)
     column = np.concatenate([image[:, :, :width] for image in images], axis=1)
@@ -66,76 +92,207 @@ def write_mosaic(path: Path, size: int) -> None:
             rows = np.arange(window.row, window.stop_row)[:, None] + cols // width * 777
             pixels = column[:, rows % column.shape[1], cols % width]
             dataset.write(pixels, window=window.ranges)
+    quantiles = band_quantiles(path)
+    with rasterio.open(path, "r+") as dataset:
+        write_quantiles(dataset, quantiles)
 
 
-def run_command(image: Path, model: Path, output: Path, *options: str) -> tuple[float, float, str]:
-    """Run `lcmap predict`; return its seconds, its peak memory in MiB and what it said."""
+def run_command(*arguments: object) -> tuple[float, float, str]:
+    """Run lcmap; return its seconds, its peak memory in MiB and what it said."""
     start = time.perf_counter()
-    command = [sys.executable, "-c", "from lcmap.cli import main; main()", "predict", str(image),
-               "-m", str(model), "-o", str(output), "--overwrite", *options]  # fmt: skip
+    command = [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     said = process.stderr.read() if process.stderr else ""
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
     if status:
-        sys.exit(f"lcmap predict failed:\n{said}")
-    return seconds, usage.ru_maxrss / 1024, said
+        sys.exit(f"lcmap {arguments[0]} failed:\n{said}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024, said
 
 
-def time_bare_session(model: Path, shape: tuple[int, int], tiles: int) -> float:
-    """Return the seconds that the session alone needs for one tile of a shape [rows, columns]."""
+def random_pixels(metadata: ModelMetadata, height: int, width: int) -> list[np.ndarray]:
+    """Return noise for each entry of a model, float32 [C, height, width]."""
+    random = np.random.default_rng(0)
+    return [
+        random.random((entry.channels, height, width), np.float32) for entry in metadata.entries
+    ]
+
+
+class InteriorTile:
+    """The bare session of predict's interior tiles."""
+
+    def __init__(
+        self,
+        model: Path,
+        size: int,
+        load: Callable[[bytes], LoadedGraph],
+        block: int | None = None,
+    ) -> None:
+        """Take a model, the size of the image that it is cut for, an engine and the tiles' size."""
+        self._load, self._model = load, model
+        self._metadata = read_model(model)
+        predictor = self._predictor()
+        block = block or predictor.largest_block(DEFAULT_MEMORY)
+        self.tiles = predictor.tiles(size, size, block)
+        self.tile: Tile = next(tile for tile in self.tiles if tile.rim == INTERIOR)
+        self._pixels = TilePixels(
+            tuple(random_pixels(self._metadata, *self.tile.seen[2:])),
+            np.ones(self.tile.kept[2:], bool),
+        )
+
+    def _predictor(self) -> Predictor:
+        return Predictor(onnx.load(self._model), self._metadata, ("winner",), self._load)
+
+    def measure(self, tiles: int = 4) -> float:
+        """Return the useful pixels per second."""
+        predictor = self._predictor()
+        predictor.predict(self.tile, self._pixels)
+        start = time.perf_counter()
+        for _ in range(tiles):
+            predictor.predict(self.tile, self._pixels)
+        seconds = time.perf_counter() - start
+        return tiles * self.tile.kept.height * self.tile.kept.width / seconds
+
+
+def padded(model: Path, block: int) -> float:
+    """Return the useful pixels per second of mirror-padded tiles that keep block × block pixels."""
     metadata = read_model(model)
-    session = Session(model)
-    pixels = np.random.default_rng(0).random(
-        (1, len(metadata.entries[0].bands), *shape), np.float32
-    )
-    feed = {metadata.entries[0].name: pixels}
-    session.run(feed)
+    halo = -(-metadata.receptive_field // metadata.stride) * metadata.stride
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    pixels = random_pixels(metadata, block + 2 * halo, block + 2 * halo)
+    feed = {e.name: x[None] for e, x in zip(metadata.entries, pixels, strict=True)}
+    tiles = max(2, 1024**2 // block**2)
+    session.run(None, feed)
     start = time.perf_counter()
     for _ in range(tiles):
-        session.run(feed)
-    return (time.perf_counter() - start) / tiles
+        (probabilities,) = session.run(None, feed)
+        probabilities[0, :, halo:-halo, halo:-halo].argmax(axis=0).astype(np.uint8)
+    return tiles * block**2 / (time.perf_counter() - start)
+
+
+class BlendedWindows:
+    """PyTorch on overlapping windows whose probabilities are blended."""
+
+    def __init__(self, model: Path) -> None:
+        """Take the weights of a model file."""
+        metadata = read_model(model)
+        self._network = load_network(model).eval().to(memory_format=torch.channels_last)
+        (self._image,) = random_pixels(metadata, 1024, 1024)
+        ramp = np.minimum(np.arange(WINDOW) + 1, WINDOW - np.arange(WINDOW)) / (WINDOW / 2)
+        self._weight = np.outer(ramp, ramp).astype(np.float32)
+        torch.set_num_threads(available_threads())
+
+    def measure(self) -> float:
+        """Return the useful pixels per second of an image of 1024 × 1024 px."""
+        _, height, width = self._image.shape
+        start = time.perf_counter()
+        total = np.zeros((len(self._network.classifier.weight), height, width), np.float32)
+        origins = [(r, c) for r in range(0, height - WINDOW + 1, WINDOW // 2)
+                   for c in range(0, width - WINDOW + 1, WINDOW // 2)]  # fmt: skip
+        for first in range(0, len(origins), BATCH):
+            batch = origins[first : first + BATCH]
+            windows = [self._image[:, r : r + WINDOW, c : c + WINDOW] for r, c in batch]
+            images = torch.from_numpy(np.stack(windows)).to(memory_format=torch.channels_last)
+            with torch.inference_mode():
+                probabilities = torch.softmax(self._network(images), dim=1).numpy()
+            for (r, c), found in zip(batch, probabilities, strict=True):
+                total[:, r : r + WINDOW, c : c + WINDOW] += found * self._weight
+        total.argmax(axis=0)
+        return height * width / (time.perf_counter() - start)
+
+
+def predict(image: Path, model: Path, output: Path, *options: str) -> tuple[float, float, str]:
+    """Return useful pixels per second of the command, its peak memory in MiB, what it said."""
+    with rasterio.open(image) as dataset:
+        pixels = dataset.height * dataset.width
+    seconds, peak, said = run_command(
+        "predict", image, "-m", model, "-o", output, "--overwrite", *options
+    )
+    return pixels / seconds, peak, said
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> None:
+    model, size = arguments.model, arguments.size
+    image, output = folder / "image.tif", folder / "map.tif"
+    write_mosaic(image, size)
+    interior = InteriorTile(model, size, Session)
+    blended = BlendedWindows(model)
+    contenders: dict[str, Callable[[], float]] = {"interior session": interior.measure}
+    if arguments.int8:
+        contenders["interior session, int8"] = InteriorTile(arguments.int8, size, Session).measure
+    if arguments.openvino:
+        from lcmap.inference.openvino_session import OpenVinoSession
+
+        for name, path in (("", model), (", int8", arguments.int8)):
+            if path:
+                tile = InteriorTile(path, size, OpenVinoSession)
+                contenders[f"interior session, OpenVINO{name}"] = tile.measure
+    for block in PADDED_TILES:
+        contenders[f"mirror-padded tiles of {block}"] = partial(padded, model, block)
+    contenders["PyTorch, blended windows"] = blended.measure
+    peaks: list[float] = []
+
+    def end_to_end() -> float:
+        speed, peak, _ = predict(image, model, output)
+        peaks.append(peak)
+        return speed
+
+    # predict first and in the middle of the others by turns: what is compared most lies close
+    contenders = {"lcmap predict": end_to_end, **contenders}
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    print(f"{size} x {size} px, interior tiles of {interior.tile.kept.height} px that see "
+          f"{interior.tile.seen.height}, {available_threads()} threads")  # fmt: skip
+    for number in range(arguments.rounds):
+        for name, measure in contenders.items():
+            found[name].append(measure())
+        shown = [f"{name} {each[-1] / 1e6:.3f}" for name, each in found.items()]
+        print(f"round {number + 1}: {', '.join(shown)}", flush=True)
+    print("median of useful Mpx/s; predict's as a multiple of it, median of the rounds' ratios")
+    for name, each in found.items():
+        ratios = [ours / theirs for ours, theirs in zip(found["lcmap predict"], each, strict=True)]
+        print(f"{name:32} {statistics.median(each) / 1e6:7.3f} {statistics.median(ratios):7.3f}")
+    best = [max(found[f"mirror-padded tiles of {b}"][i] for b in PADDED_TILES)
+            for i in range(arguments.rounds)]  # fmt: skip
+    for name in ("lcmap predict", "interior session"):
+        ratio = statistics.median(a / b for a, b in zip(found[name], best, strict=True))
+        print(f"{name}: {ratio:.3f} times the fastest mirror-padded tiles of its round")
+    print(f"peak memory of predict {max(peaks):.0f} MiB")
+    if arguments.verify:
+        speed, peak, said = predict(image, model, output, "--verify")
+        print(f"--verify: {speed / 1e6:.3f} Mpx/s, peak {peak:.0f} MiB")
+        print(*re.findall("verified: .*", said))
+
+
+def scale(arguments: argparse.Namespace, folder: Path) -> None:
+    image, output = folder / "image.tif", folder / "map.tif"
+    costs: dict[int, list[float]] = {size: [] for size in arguments.sizes}
+    peaks = dict.fromkeys(arguments.sizes, 0.0)
+    for number in range(arguments.rounds):
+        for size in arguments.sizes:
+            write_mosaic(image, size)
+            speed, peak, _ = predict(image, arguments.model, output)
+            costs[size].append(1e9 / speed)
+            peaks[size] = max(peaks[size], peak)
+        shown = [f"{size}: {each[-1]:.1f} ns/px" for size, each in costs.items()]
+        print(f"round {number + 1}: {', '.join(shown)}", flush=True)
+    for size, each in costs.items():
+        cost = statistics.median(each)
+        print(f"{size:6} x {size:6} px: {cost:8.1f} ns/px, peak {peaks[size]:.0f} MiB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--size", type=int, default=4096)
-    parser.add_argument("--tile", type=int, default=DEFAULT_TILE)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--size", type=int, default=8192)
+    parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--int8", type=Path)
+    parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
-    size, tile = arguments.size, arguments.tile
-    metadata = read_model(arguments.model)
-    tiles = list(iter_tiles(size, size, tile, metadata.stride, metadata.receptive_field))
-    shape = tiles[0].seen[2:]
-    seen = len(tiles) * shape[0] * shape[1]
-    print(f"{size} x {size} px, {len(tiles)} tiles of {shape[0]} x {shape[1]} px, "
-          f"{available_threads()} threads")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        image, output = Path(folder) / "image.tif", Path(folder) / "map.tif"
-        write_mosaic(image, size)
-        options = ["--tile", str(tile), "--confidence", str(Path(folder) / "confidence.tif")]
-        whole, peak, bare = [], [], []
-        for run in range(arguments.runs):
-            seconds, mebibytes, _ = run_command(image, arguments.model, output, *options)
-            whole.append(seconds)
-            peak.append(mebibytes)
-            bare.append(time_bare_session(arguments.model, shape, min(8, len(tiles))))
-            print(f"run {run + 1}: predict {seconds:.1f} s, peak {mebibytes:.0f} MiB; "
-                  f"bare session {bare[-1]:.2f} s a tile", flush=True)  # fmt: skip
-        predict, session = statistics.median(whole), statistics.median(bare) * len(tiles)
-        print("median, Mpx/s        useful   seen by the network")
-        for name, seconds in (("lcmap predict", predict), ("bare session", session)):
-            print(f"{name:18} {size * size / seconds / 1e6:8.3f} {seen / seconds / 1e6:10.3f}")
-        print(f"predict takes {predict / session:.3f} times the bare session; "
-              f"peak memory {max(peak):.0f} MiB")  # fmt: skip
-        if arguments.verify:
-            seconds, mebibytes, said = run_command(
-                image, arguments.model, output, *options, "--verify"
-            )
-            print(f"--verify: {seconds:.1f} s, peak {mebibytes:.0f} MiB")
-            print(*re.findall("verified: .*", said))
+        (scale if arguments.sizes else compare)(arguments, Path(folder))
 
 
 if __name__ == "__main__":

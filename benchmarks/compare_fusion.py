@@ -33,6 +33,7 @@ CLASSES = {
     4: ("Tree", "Tre", "#1a9641"),
     5: ("Soil", "Soi", "#c2a569"),
 }
+TILE = 128
 MAPS = ("3.6 m alone", "30 m alone", "fusion", "late: product", "late: mean")
 
 
@@ -60,7 +61,7 @@ def maps_of_a_seed(
     folder = work / f"seed{seed}"
     folder.mkdir(exist_ok=True)
     indexes = {name: folder / f"{name}.tiles.geojson" for name in ("fine", "coarse", "both")}
-    tiling = ["--labels", labels, "--nomenclature", nomenclature, "--tile-size", 128]
+    tiling = ["--labels", labels, "--nomenclature", nomenclature, "--tile-size", TILE]
     tiling += ["--block-tiles", 1, "--gap", 8, "--seed", seed]
     stacks = {}
     for name, image, more in (
@@ -132,7 +133,7 @@ def main() -> None:
         of_seed = np.zeros((len(MAPS), 3, classes), np.int64)
         for tile in read_tile_index(index).split("test"):
             here = tile.window.slices
-            place = tile.window.row // 128, tile.window.col // 128
+            place = tile.window.row // TILE, tile.window.col // TILE
             for number, codes in enumerate(predicted):
                 states = np.minimum(codes[here], classes).astype(np.uint8)
                 counts = count(cells(truth[here], states, classes), classes)

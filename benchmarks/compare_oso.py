@@ -2,9 +2,12 @@
 
     python benchmarks/compare_oso.py --data ../shared/data/flair --work /tmp/oso
 
-Takes the zones' 0.8 m images, their labels and their 10 m OSO-like maps. Kept classes are those
-that a class of OSO leads to; buildings are new. Both networks are trained for the same number of
-steps on the same tiles. What a run has made stays in --work and is not made again.
+Takes the zones' 0.8 m images, their labels and their 10 m OSO-like maps. A network of the image
+alone is trained for --epochs. From its model two networks go on for --more epochs on the same
+tiles: one sees the OSO-like map beside the image, the other is the control. Kept classes are those
+that a class of OSO leads to; buildings are new. Differences are from the control, their intervals
+from a bootstrap of blocks. What a run has made stays in --work and is not made again, a
+training that was interrupted goes on. All maps are in maps.png there.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ import sys
 from pathlib import Path
 
 LCMAP = Path(sys.executable).with_name("lcmap")
+PICTURE = Path(__file__).resolve().parent.parent / "examples" / "side_by_side.py"
+OSO_CLASSES = "oso23"
 KEPT = "2-7"
 
 
 def lcmap(*arguments: object) -> str:
+    """Run a command; return its standard output."""
     line = [str(argument) for argument in arguments]
     print("lcmap", *line, file=sys.stderr, flush=True)
     return subprocess.run([LCMAP, *line], check=True, text=True, stdout=subprocess.PIPE).stdout
@@ -31,61 +37,72 @@ def made(path: Path, *arguments: object) -> Path:
     return path
 
 
+def repeated(option: str, values: list[Path] | list[str]) -> list[object]:
+    """Return an option once for each value."""
+    return [word for value in values for word in (option, value)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--zones", type=int, nargs="+", default=[0, 1, 2, 4, 5])
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--resolution", default="0.8m")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--more", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    work = arguments.work
+    data, work, seed = arguments.data, arguments.work, ("--seed", arguments.seed)
     work.mkdir(parents=True, exist_ok=True)
+    zones = [f"zone{number}" for number in arguments.zones]
+    osos = [data / f"{zone}_10m_oso_like.tif" for zone in zones]
 
-    stacks, indexes, both, maps, labels = [], [], [], [], []
-    for zone in arguments.zones:
-        image = arguments.data / f"zone{zone}_{arguments.resolution}_rgbn.tif"
-        truth = arguments.data / f"zone{zone}_{arguments.resolution}_labels.tif"
-        oso = arguments.data / f"zone{zone}_10m_oso_like.tif"
-        common = ("--labels", truth, "--crosswalk", "flair19:flair7", "--seed", 0)
-        for name, side in (("image", ()), ("both", ("--side", f"{oso}:oso23"))):
-            index = work / f"zone{zone}.{name}.tiles.geojson"
-            stack = work / f"zone{zone}.{name}.tif"
-            made(stack, "prepare", image, *common, *side, "--tiles", index)
-            (indexes if name == "image" else both).append(index)
-        stacks.append(work / f"zone{zone}.image.tif")
-        labels.append(work / f"zone{zone}.image.labels.tif")
-        maps.append(oso)
+    for zone, oso in zip(zones, osos, strict=True):
+        for name, side in (("image", ()), ("both", ("--side", f"{oso}:{OSO_CLASSES}"))):
+            stack = work / f"{zone}.{name}.tif"
+            made(stack, "prepare", data / f"{zone}_0.8m_rgbn.tif", *side,
+                 "--labels", data / f"{zone}_0.8m_labels.tif", "--crosswalk", "flair19:flair7",
+                 *seed, "--tiles", stack.with_suffix(".tiles.geojson"))  # fmt: skip
+    images = [work / f"{zone}.image.tif" for zone in zones]
+    alone = [work / f"{zone}.image.tiles.geojson" for zone in zones]
+    both = [work / f"{zone}.both.tiles.geojson" for zone in zones]
 
-    (work / "oso").mkdir(exist_ok=True)
-    for zone, image, oso in zip(arguments.zones, stacks, maps, strict=True):
-        adapted = work / "oso" / f"zone{zone}.tif"
-        made(adapted, "reclassify-oso", image, oso, "--oso", "oso23", "--crosswalk-only",
-             "--crosswalk", "oso23:flair7")  # fmt: skip
+    options = ("--batch-size", arguments.batch_size, *seed, "--resume")
+    first = made(work / "image.onnx", "train", *alone, "--epochs", arguments.epochs, *options)
+    more = ("--init-from", first, "--epochs", arguments.more, *options)
+    control = made(work / "control.onnx", "train", *alone, *more)
+    joint = made(work / "reclassified.onnx", "train", *both, *more)
 
-    names, folders = ["OSO-like"], [work / "oso"]
-    for seed in arguments.seeds:
-        options = ("--epochs", arguments.epochs, "--seed", seed)
-        alone = made(work / f"image.{seed}.onnx", "train", *indexes, *options)
-        fused = made(work / f"reclassified.{seed}.onnx", "train", *both, *options)
-        for name, model in (("image", alone), ("reclassified", fused)):
-            folder = work / f"{name}.{seed}"
-            folder.mkdir(exist_ok=True)
-            for zone, image, oso in zip(arguments.zones, stacks, maps, strict=True):
-                map_ = folder / f"zone{zone}.tif"
-                if name == "image":
-                    made(map_, "predict", image, "-m", model)
-                else:
-                    made(map_, "reclassify-oso", image, oso, "--oso", "oso23", "-m", model)
-            names.append(f"{name}, seed {seed}")
-            folders.append(folder)
+    reclassify = ("--oso", OSO_CLASSES)
+    adapt = (*reclassify, "--crosswalk-only", "--crosswalk", f"{OSO_CLASSES}:flair7")
+    maps = {
+        "image, longer": work / "control",
+        "image": work / "image",
+        "OSO-like": work / "oso",
+        "reclassified": work / "reclassified",
+    }
+    for folder in maps.values():
+        folder.mkdir(exist_ok=True)
+    for zone, image, oso in zip(zones, images, osos, strict=True):
+        made(work / "control" / f"{zone}.tif", "predict", image, "-m", control)
+        made(work / "image" / f"{zone}.tif", "predict", image, "-m", first)
+        made(work / "oso" / f"{zone}.tif", "reclassify-oso", image, oso, *adapt)
+        made(work / "reclassified" / f"{zone}.tif",
+             "reclassify-oso", image, oso, *reclassify, "-m", joint)  # fmt: skip
 
-    given: list[object] = [value for path in labels for value in ("--reference", path)]
-    given += [value for path in indexes for value in ("--tiles", path)]
-    given += [value for name in names for value in ("--name", name)]
+    labels = [image.with_suffix(".labels.tif") for image in images]
+    given = [*repeated("--reference", labels), *repeated("--tiles", alone), "--split", "test"]
+    given += repeated("--name", list(maps))
     for title, classes in (("Kept classes", ("--classes", KEPT)), ("All classes", ())):
-        print(f"{title}\n{lcmap('score', *folders, *given, '--split', 'test', *classes)}")
+        print(f"{title}\n{lcmap('score', *maps.values(), *given, *classes, '--matrix')}")
+    rows = [
+        (image, truth, *(folder / f"{zone}.tif" for folder in maps.values()))
+        for zone, image, truth in zip(zones, images, labels, strict=True)
+    ]
+    titles = ["image", "reference", *(name.replace(",", "") for name in maps)]
+    files = [path for row in rows for path in row]
+    command = [sys.executable, PICTURE, work / "maps.png", ",".join(titles), *files]
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

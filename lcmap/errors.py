@@ -51,6 +51,10 @@ class ProviderMissingError(UsageError):
     """An accelerator was asked for that is not there."""
 
 
+class EngineMissingError(UsageError):
+    """An inference engine was asked for that is not installed."""
+
+
 class ExportError(LcmapError, RuntimeError):
     """The exported model and the trained network disagree."""
 

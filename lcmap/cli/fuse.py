@@ -14,6 +14,7 @@ from lcmap.cli.options import (
     AllowVrt,
     Cog,
     Confidence,
+    Engine,
     Force,
     Memory,
     Output,
@@ -83,6 +84,7 @@ def command(
     allow_vrt: AllowVrt = False,
     force: Force = False,
     threads: Threads = None,
+    engine: Engine = "onnxruntime",
     provider: Provider = "auto",
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
@@ -93,7 +95,8 @@ def command(
 
     The model has an encoder for each input, joined before its deepest floor. Inputs on other
     grids and in other coordinate reference systems are brought onto the image's as they are read.
-    A pixel without data in any input becomes 0.
+    A pixel without data in any input becomes 0. A run that was stopped or killed is continued by
+    the same command, as with lcmap predict.
 
     With --probabilities the maps of several models are joined instead, each made by itself.
     """
@@ -147,6 +150,7 @@ def command(
             allow_vrt=allow_vrt,
             force=force,
             threads=threads,
+            engine=engine,
             provider=provider,
             overwrite=overwrite,
             tmpdir=tmpdir,

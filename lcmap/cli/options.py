@@ -48,7 +48,7 @@ Verify = Annotated[
         "--verify",
         help="Predict again with shifted tiles of another size and compare: say how many "
         "pixels differ and how far probabilities are apart; write nothing where they "
-        "disagree. Takes twice the time, and 4 bytes a pixel in the folder of --tmpdir.",
+        "disagree. Takes twice the time.",
     ),
 ]
 TileSize = Annotated[
@@ -100,6 +100,13 @@ Force = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
+]
+Engine = Annotated[
+    Literal["onnxruntime", "openvino"],
+    typer.Option(
+        help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
+        "computes on CPU."
+    ),
 ]
 Provider = Annotated[
     Literal["auto", "cpu", "cuda"],

@@ -13,6 +13,7 @@ from lcmap.cli.options import (
     AllowVrt,
     Cog,
     Confidence,
+    Engine,
     Force,
     Memory,
     Model,
@@ -50,6 +51,7 @@ def command(
     allow_vrt: AllowVrt = False,
     force: Force = False,
     threads: Threads = None,
+    engine: Engine = "onnxruntime",
     provider: Provider = "auto",
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
@@ -61,6 +63,11 @@ def command(
     The image needs the bands, data type and ground sampling distance that the model was trained
     on. It is scaled by its own 2 % and 98 % quantiles, which lcmap prepare writes into it; an
     image without them is read twice. Pixels without data in any band become 0.
+
+    A run that was stopped or killed is continued by the same command, to the same bytes. Until
+    the map is whole, what is finished lies beside it, in the folder .MAP.lcmap-unfinished: 1 byte
+    a pixel for the map, 1 for --confidence, 4 a class for --probabilities, 4 for --verify. Where
+    the input or the map is -, it lies in --tmpdir and is not continued.
     """
     from lcmap.inference.predict import predict
 
@@ -82,6 +89,7 @@ def command(
             allow_vrt=allow_vrt,
             force=force,
             threads=threads,
+            engine=engine,
             provider=provider,
             overwrite=overwrite,
             tmpdir=tmpdir,

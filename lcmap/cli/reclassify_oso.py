@@ -14,6 +14,7 @@ from lcmap.cli.options import (
     AllowVrt,
     Cog,
     Confidence,
+    Engine,
     Force,
     Memory,
     Output,
@@ -89,6 +90,7 @@ def command(
     allow_vrt: AllowVrt = False,
     force: Force = False,
     threads: Threads = None,
+    engine: Engine = "onnxruntime",
     provider: Provider = "auto",
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
@@ -98,7 +100,8 @@ def command(
     """Bring an existing label map, as OSO, into other classes with the help of an image.
 
     The model sees the image and the map together and maps all its classes, those that the map
-    does not have among them. With --crosswalk-only the map alone is brought into the classes that
+    does not have among them. A run that was stopped or killed is continued by the same command,
+    as with lcmap predict. With --crosswalk-only the map alone is brought into the classes that
     its own lead to (kept); the others become 0 (discarded), and new classes stay empty.
     """
     with console.session(quiet=quiet, verbose=verbose) as session:
@@ -127,6 +130,7 @@ def command(
                     allow_vrt=allow_vrt,
                     force=force,
                     threads=threads,
+                    engine=engine,
                     provider=provider,
                     overwrite=overwrite,
                     tmpdir=tmpdir,

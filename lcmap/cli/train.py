@@ -45,7 +45,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="MODEL.onnx",
-            help="Fine-tune this model, which has the same bands and classes.",
+            help="Fine-tune this model, of the same bands and classes. Where it lacks the tiles' "
+            "last side inputs, training starts from what it predicts and learns what they add.",
         ),
     ] = None,
     resume: Annotated[

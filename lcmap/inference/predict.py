@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import rasterio
 
 from lcmap import __version__
 from lcmap.errors import VerificationError
 from lcmap.inference import layers
 from lcmap.inference.assembly import named, naming, write_files
+from lcmap.inference.engines import EngineName, choose_engine
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.journal import Record
 from lcmap.inference.layers import Prediction, results_of
@@ -29,7 +29,7 @@ from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.plan import Plan, content_identity, file_identities, tiling_identity
 from lcmap.inference.predictor import Predictor
-from lcmap.inference.session import Provider, Session, available_threads, choose_provider
+from lcmap.inference.session import Provider, available_threads
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.spool import Plane
 from lcmap.inference.tiling import Tile
@@ -82,6 +82,7 @@ def predict(
     allow_vrt: bool = False,
     force: bool = False,
     threads: int | None = None,
+    engine: EngineName = "onnxruntime",
     provider: Provider = "auto",
     overwrite: bool = False,
     tmpdir: Path | None = None,
@@ -110,7 +111,7 @@ def predict(
         EntryCountError, SideMismatchError, NomenclatureMismatchError, BandMismatchError,
             DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
         NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
-        ProviderMissingError: as `Session`.
+        EngineMissingError, ProviderMissingError: as `choose_engine`.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
@@ -139,16 +140,12 @@ def predict(
         planes = [file.plane for file in files]
         if verified:
             planes.append(Plane("winning-probability", 1, "float32"))
-        device = choose_provider(provider)
-        make = partial(
-            Predictor, onnx.load(model), metadata,
-            load=partial(Session, provider=device, threads=threads, subject=model),
-        )  # fmt: skip
+        chosen = choose_engine(engine, provider=provider, threads=threads, subject=model)
+        make = partial(Predictor, onnx.load(model), metadata, load=chosen.load)
         predictor = make(results_of(plane.name for plane in planes))
         facts: Plan = {
             "lcmap": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            "provider": device,
+            "engine": chosen.title,
             "model": content_identity(model),
             "inputs": file_identities(opened.files),
             "allow-missing": allow_missing,

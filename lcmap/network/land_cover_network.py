@@ -90,6 +90,20 @@ class LandCoverNetwork(nn.Module):
             x = floor(unpool_and_join(x, indices, reduce(skip)))
         return self.classifier(x)  # type: ignore[no-any-return]
 
+    @torch.no_grad()
+    def start_as(self, other: LandCoverNetwork) -> None:
+        """Take over the weights of a network whose entries are this one's first.
+
+        The encoders of further entries keep their weights, but what they find is multiplied by 0:
+        scores are the other's, whatever the further entries hold, until training finds a use for
+        them.
+        """
+        joint = "deepest.first.0.weight"
+        own, theirs = self.state_dict(), other.state_dict()
+        kernel = torch.zeros_like(own[joint])
+        kernel[:, : theirs[joint].shape[1]] = theirs[joint]
+        self.load_state_dict(own | theirs | {joint: kernel})
+
 
 def _children(modules: nn.Module) -> list[nn.Module]:
     return list(modules.children())

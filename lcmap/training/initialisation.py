@@ -10,10 +10,14 @@ import onnx.numpy_helper
 import torch
 from torch import nn
 
-from lcmap.errors import NotAModelError
+from lcmap.errors import InitialModelError, NotAModelError
+from lcmap.model_file import Entry, ModelMetadata, read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
+from lcmap.training.samples import TrainingSet
+
+_REMEDY = "give a model that lcmap train wrote"
 
 
 def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
@@ -32,16 +36,64 @@ def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def load_weights(network: LandCoverNetwork, model: str | os.PathLike[str]) -> None:
-    """Give a network the weights that a model file of the same architecture holds.
+def read_initial_model(model: str | os.PathLike[str], data: TrainingSet) -> ModelMetadata:
+    """Return the metadata of a float32 model of the tiles' classes, its inputs their first ones.
 
     Raises:
-        NotAModelError: the file lacks weights, or they have other shapes.
+        InputMissingError, NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as
+            `read_model`.
+        InitialModelError: it is in int8, or has other inputs or classes.
     """
-    graph = onnx.load(os.fspath(model)).graph
+    metadata = read_model(model)
+    if metadata.precision != "float32":
+        raise InitialModelError(
+            model,
+            f"is in {metadata.precision}, its weights are rounded",
+            "give the float32 model that it was made from",
+        )
+    if metadata.nomenclature.classes != data.nomenclature.classes:
+        raise InitialModelError(
+            model,
+            f"was trained for the nomenclature {metadata.nomenclature.name}, the tiles are in "
+            f"{data.nomenclature.name}, with other classes",
+            "start from a model of the same nomenclature",
+        )
+    if len(metadata.entries) > len(data.entries):
+        raise InitialModelError(
+            model,
+            f"takes {len(metadata.entries)} inputs, the tiles have {len(data.entries)}",
+            "prepare the image with the same --side inputs",
+        )
+    for theirs, ours in zip(metadata.entries, data.entries, strict=False):
+        if _taken(theirs) != _taken(ours):
+            raise InitialModelError(
+                model,
+                f"takes {_taken(theirs)}, where the tiles have {_taken(ours)}",
+                "start from a model of the same inputs, or of the first ones alone",
+            )
+    return metadata
+
+
+def load_network(model: str | os.PathLike[str]) -> LandCoverNetwork:
+    """Return the network that a model file holds, with its weights.
+
+    Raises:
+        InputMissingError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
+        NotAModelError: as `read_model`; or the file does not say how its network is built, or
+            lacks weights of it.
+    """
+    metadata = read_model(model)
+    try:
+        network = LandCoverNetwork(
+            [entry.channels for entry in metadata.entries],
+            len(metadata.nomenclature),
+            **{name: metadata.architecture[name] for name in ("width", "depth", "skip")},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotAModelError(model, "does not say how its network is built", _REMEDY) from error
     found = {
         tensor.name.removeprefix(WEIGHT_PREFIX): onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
+        for tensor in onnx.load(os.fspath(model)).graph.initializer
         if tensor.name.startswith(WEIGHT_PREFIX)
     }
     own = network.state_dict()
@@ -49,8 +101,13 @@ def load_weights(network: LandCoverNetwork, model: str | os.PathLike[str]) -> No
         if name.endswith("num_batches_tracked"):
             continue
         if name not in found or found[name].shape != tuple(value.shape):
-            raise NotAModelError(
-                model, f"lacks the weights {name}", "give a model that lcmap train wrote"
-            )
+            raise NotAModelError(model, f"lacks the weights {name}", _REMEDY)
         own[name] = torch.from_numpy(np.array(found[name]))
     network.load_state_dict(own)
+    return network
+
+
+def _taken(entry: Entry) -> str:
+    if entry.nomenclature:
+        return f"labels in {entry.nomenclature.name}"
+    return f"{entry.kind} of {entry.dtype} bands {', '.join(entry.bands)}"

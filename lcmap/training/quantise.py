@@ -24,13 +24,13 @@ from lcmap.model_file import (
     FORMAT_VERSION,
     ModelMetadata,
     check_model_path,
-    read_model,
     write_model,
 )
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
+from lcmap.training.initialisation import read_initial_model
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.validation import padded_image, score_winners
 
@@ -85,8 +85,8 @@ def quantise_model(
     Raises:
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             BandMismatchError, DtypeMismatchError, NotARasterError: as `read_training_set`.
-        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
-        InitialModelError: the model is int8 already, or takes or gives other than the tiles have.
+        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError, InitialModelError: as
+            `read_initial_model`; the latter also where the tiles have more inputs than the model.
         CalibrationError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
         OutputExistsError, CannotWriteError: as `check_output`.
@@ -94,8 +94,13 @@ def quantise_model(
     check_model_path(output)
     check_output(output, overwrite=overwrite)
     data = read_training_set(tile_indexes)
-    metadata = read_model(model)
-    _check(metadata, data, model)
+    metadata = read_initial_model(model, data)
+    if len(metadata.entries) < len(data.entries):
+        raise InitialModelError(
+            model,
+            f"takes {len(metadata.entries)} inputs, the tiles have {len(data.entries)}",
+            "give tiles with the same inputs",
+        )
     graph = Path(model).read_bytes()
     samples = min(SAMPLES, len(data.train))
     done = itertools.count(1)
@@ -130,20 +135,6 @@ def quantise_model(
     return QuantisationReport(
         Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after
     )
-
-
-def _check(metadata: ModelMetadata, data: TrainingSet, model: str | os.PathLike[str]) -> None:
-    if metadata.precision != "float32":
-        raise InitialModelError(
-            model, f"is in {metadata.precision} already", "give the float32 model it was made from"
-        )
-    if metadata.nomenclature.classes != data.nomenclature.classes or [
-        (entry.kind, entry.bands, entry.dtype, entry.nomenclature) for entry in metadata.entries
-    ] != [(entry.kind, entry.bands, entry.dtype, entry.nomenclature) for entry in data.entries]:
-        raise InitialModelError(
-            model, "was trained on other bands or classes than the tiles have",
-            "give tiles like those that it was trained on",
-        )  # fmt: skip
 
 
 def _samples(

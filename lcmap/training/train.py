@@ -15,7 +15,7 @@ from typing import Any
 import lcmap
 from lcmap.dataset.reading import TileReader
 from lcmap.errors import InitialModelError, OutputExistsError, UsageError
-from lcmap.model_file import ModelMetadata, check_model_path, read_model, write_model
+from lcmap.model_file import ModelMetadata, check_model_path, write_model
 from lcmap.network import LandCoverNetwork, Skip, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
@@ -23,7 +23,7 @@ from lcmap.raster.writing import check_output
 from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from lcmap.training.curves import curves_paths, write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
-from lcmap.training.initialisation import initialise, load_weights
+from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.precision import Device, choose_device
 from lcmap.training.recipe import RECIPES, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
@@ -93,14 +93,16 @@ def train(
     after `minutes` of training and validation, or after `patience` epochs without a better one.
     After every epoch a checkpoint and the curves so far lie beside the output; with `resume` a
     run that was interrupted goes on from there to the same result, on the same machine.
-    `initial_model` is a model to start from instead of random weights. The exported model is
-    written only once onnxruntime agrees with PyTorch on noise and validation tiles.
+    `initial_model` is a model to start from instead of random weights; where it lacks the tiles'
+    last side inputs, the network starts as the model does and learns what they add. The exported
+    model is written only once onnxruntime agrees with PyTorch on noise and validation tiles.
 
     Raises:
         UsageError: options that contradict each other.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             BandMismatchError, DtypeMismatchError, NotARasterError: as `read_training_set`.
-        InitialModelError: the initial model has other bands, classes or another architecture.
+        InitialModelError: the initial model has other inputs, classes or another architecture.
+        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
         ExportError: onnxruntime and PyTorch disagree.
         OutputExistsError, CannotWriteError: as `check_output`.
@@ -114,10 +116,9 @@ def train(
         chosen = dataclasses.replace(chosen, batch_size=batch_size)
     architecture = _architecture(data, chosen, width, depth, skip, initial_model)
     network = LandCoverNetwork(**architecture)
-    if initial_model is None:
-        initialise(network, chosen.initialisation, seed)
-    else:
-        load_weights(network, initial_model)
+    initialise(network, chosen.initialisation, seed)
+    if initial_model is not None:
+        network.start_as(load_network(initial_model))
         chosen = dataclasses.replace(
             chosen, learning_rate=chosen.learning_rate * chosen.fine_tuning
         )
@@ -206,41 +207,21 @@ def _architecture(
     skip: Skip | None,
     initial_model: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
-    """Return the arguments of LandCoverNetwork; those of the initial model, if there is one."""
-    channels = [entry.channels for entry in data.entries]
-    wanted = {
-        "entry_channels": channels,
-        "classes": len(data.nomenclature),
-        "width": width,
-        "depth": depth,
-        "skip": skip,
-    }
+    """Return the arguments of LandCoverNetwork; of its size those that an initial model has."""
+    sizes: dict[str, Any] = {"width": width, "depth": depth, "skip": skip}
     if initial_model is None:
         default = {"width": recipe.width, "depth": recipe.depth, "skip": "concat"}
-        return {k: default.get(k) if v is None else v for k, v in wanted.items()}
-    metadata = read_model(initial_model)
-    has = {name: metadata.architecture.get(name) for name in wanted}
-    if metadata.nomenclature.classes != data.nomenclature.classes:
-        raise InitialModelError(
-            initial_model,
-            f"was trained for the nomenclature {metadata.nomenclature.name}, the tiles are in "
-            f"{data.nomenclature.name}, with other classes",
-            "start from a model of the same nomenclature",
-        )
-    for theirs, ours in zip(metadata.entries, data.entries, strict=False):
-        if len(theirs.bands) != len(ours.bands) or (theirs.bands, theirs.dtype) != (
-            ours.bands,
-            ours.dtype,
-        ):
-            raise InitialModelError(
-                initial_model,
-                f"takes {theirs.dtype} bands {', '.join(theirs.bands)}, the tiles have "
-                f"{ours.dtype} bands {', '.join(ours.bands)}",
-                "start from a model of the same bands",
-            )
-    for name, value in wanted.items():
-        if value is not None and has[name] != value:
-            raise InitialModelError(
-                initial_model, f"has {name} {has[name]}, not {value}", "leave the option out"
-            )
-    return has
+        sizes = {name: default[name] if size is None else size for name, size in sizes.items()}
+    else:
+        has = read_initial_model(initial_model, data).architecture
+        for name, size in sizes.items():
+            if size is not None and has.get(name) != size:
+                raise InitialModelError(
+                    initial_model, f"has {name} {has.get(name)}, not {size}", "leave the option out"
+                )
+        sizes = {name: has.get(name) for name in sizes}
+    return {
+        "entry_channels": [entry.channels for entry in data.entries],
+        "classes": len(data.nomenclature),
+        **sizes,
+    }

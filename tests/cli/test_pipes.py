@@ -167,21 +167,27 @@ def start_and_wait_for_output(folder: Path, large: Path) -> subprocess.Popen[byt
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".confidence.tif.*/confidence.tif")):
+    while not list(folder.glob(".map.tif.lcmap-unfinished/confidence.raw")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_asked_to_stop_leaves_nothing(folder: Path, large: Path, number: int) -> None:
-    before = sorted(folder.iterdir())
+def test_a_run_that_is_asked_to_stop_leaves_nothing_under_the_final_name(
+    folder: Path, large: Path, number: int
+) -> None:
     process = start_and_wait_for_output(folder, large)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.decode().splitlines() == ["lcmap: interrupted"]
-    assert sorted(folder.iterdir()) == before
+    *kept, last = said.decode().splitlines()
+    assert last == "lcmap: interrupted"
+    # a run that had finished a tile says where it is
+    assert [line.split(": ")[0] for line in kept] in ([], ["map.tif"])
+    assert not (folder / "map.tif").exists()
+    assert not (folder / "confidence.tif").exists()
+    assert bool(kept) == (folder / ".map.tif.lcmap-unfinished").exists()
 
 
 def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
@@ -193,6 +199,19 @@ def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "map.tif").exists()
     assert not (folder / "confidence.tif").exists()
-    # and what it left does not stand in the way of the next run
+    # and what it left does not stand in the way of another run
     done = shell("lcmap predict image.tif -m model.onnx -o map.tif", folder)
     assert done.returncode == 0 and read(folder / "map.tif").all()
+    assert not (folder / ".map.tif.lcmap-unfinished").exists()
+
+
+def test_a_pipe_is_spooled_in_the_temporary_folder_alone(folder: Path, large: Path) -> None:
+    before = sorted(folder.iterdir())
+    done = shell(
+        "cat image.tif | lcmap predict - -m model.onnx -o map.tif --tmpdir spool"
+        " && rm map.tif && lcmap predict image.tif -m model.onnx --tmpdir spool > map.tif"
+        " && rm map.tif",
+        folder,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert sorted(folder.iterdir()) == before and not list((folder / "spool").iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,48 @@ def test_the_map_is_the_whole_image_result(
     assert_is_map_of(codes, probabilities)
     # a map of one class would prove nothing
     assert len(np.unique(codes)) > 2
+
+
+def test_openvino_gives_the_same_map(
+    lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    from lcmap.inference.openvino_session import TOLERANCE
+
+    output, p = tmp_path / "map.tif", tmp_path / "p.tif"
+    run = lcmap("predict", image, "-m", model, "-o", output, "--probabilities", p,
+                "--engine", "openvino", "--tile", 40)  # fmt: skip
+    assert run.exit_code == 0
+    probabilities = expected(model, image)
+    np.testing.assert_allclose(read(p), probabilities, rtol=0, atol=TOLERANCE)
+    assert_is_map_of(read(output)[0], probabilities)
+
+
+def test_openvino_refuses_what_it_cannot_do(
+    lcmap: Lcmap, image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "map.tif"
+    command = ("predict", image, "-m", model, "-o", output, "--engine", "openvino")
+    run = lcmap(*command, "--provider", "cuda")
+    assert_refused(run, 2, "--engine openvino: computes on CPU only", output)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert_refused(lcmap(*command), 2, "pip install 'lcmap[openvino]'", output)
+
+
+def test_memory_decides_the_tiles_and_not_the_map(
+    lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
+) -> None:
+    written = []
+    for memory in ("455M", "2G"):
+        output = tmp_path / f"{memory}.tif"
+        run = lcmap("predict", image, "-m", model, "-o", output, "--memory", memory, "-v")
+        assert run.exit_code == 0
+        written.append(output.read_bytes())
+    assert written[0] == written[1]
+    output = tmp_path / "never.tif"
+    for memory, line in (("1M", "--memory: is too little for this model; give 4"), ("much", "")):
+        run = lcmap("predict", image, "-m", model, "-o", output, "--memory", memory)
+        assert run.exit_code == 2 and line in run.stderr and not output.exists()
 
 
 def test_bytes_do_not_depend_on_threads_or_repetition(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcmap.inference.borders import padded_borders
@@ -64,6 +64,7 @@ def test_blocks_add_up() -> None:
     assert "2 pixels compared, 2 differ, 1 of these are ties" in str(verification)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([64, 512, 1024]))
 def test_the_second_tiling_has_other_seams_and_other_tiles(
     height: int, width: int, tile: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -87,6 +89,46 @@ def test_the_second_entry_matters_and_gives_no_skips() -> None:
     assert not torch.equal(network(first, second), network(first, second + 1))
     assert [tuple(f.first[0].weight.shape[:2]) for f in network.decoder] == [(4, 8)]
     assert network.deepest.first[0].weight.shape[1] == 8
+
+
+@pytest.mark.parametrize(
+    ("first", "further", "skip"),
+    [([4], [10], "concat"), ([2, 1], [3, 2], "reduce"), ([3], [], "concat")],
+)
+def test_a_network_started_as_a_smaller_one_computes_what_that_does(
+    first: list[int], further: list[int], skip: str
+) -> None:
+    torch.manual_seed(4)
+    shape = {"classes": 5, "width": 4, "depth": 2, "skip": skip}
+    smaller = trained_a_little(LandCoverNetwork(first, **shape).double(), first)
+    network = LandCoverNetwork(first + further, **shape).double()
+    encoders = [copy.deepcopy(encoder.state_dict()) for encoder in network.encoders[len(first) :]]
+    network.eval().start_as(smaller)
+    images = [torch.randn(2, c, 16, 24, dtype=torch.float64) for c in first]
+    others = [100 * torch.randn(2, c, 16, 24, dtype=torch.float64) for c in further]
+    assert torch.allclose(network(*images, *others), smaller(*images), rtol=0, atol=1e-12)
+    for before, encoder in zip(encoders, network.encoders[len(first) :], strict=True):
+        assert all(torch.equal(before[name], w) for name, w in encoder.state_dict().items())
+
+
+def test_training_reaches_the_further_entries_of_a_network_started_as_a_smaller_one() -> None:
+    torch.manual_seed(5)
+    network = LandCoverNetwork([2, 3], 4, width=4, depth=2)
+    network.start_as(LandCoverNetwork([2], 4, width=4, depth=2))
+    images = [torch.randn(2, c, 16, 16) for c in (2, 3)]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    joint = network.deepest.first[0].weight
+
+    def gradients() -> tuple[bool, bool]:
+        network.zero_grad()
+        network(*images)[:, 0].sum().backward()
+        kernels = [w for w in network.encoders[1].parameters() if w.ndim > 1]
+        return bool(joint.grad[:, 8:].any()), all(bool(w.grad.any()) for w in kernels)
+
+    # nothing flows back through weights that are 0, which one step moves away from it
+    assert gradients() == (True, False)
+    optimizer.step()
+    assert gradients() == (True, True)
 
 
 def test_a_window_beyond_the_receptive_field_is_the_whole_images() -> None:

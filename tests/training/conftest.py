@@ -12,6 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from lcmap.dataset.sides import Side
 from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex, write_tile_index
 from lcmap.nomenclature import LandCoverClass, Nomenclature
 from lcmap.raster.grid import Grid
@@ -40,9 +41,18 @@ def learnable(bands: int = 2, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray
     return (60 + 120 * light + noise).astype(np.uint8), np.where(light, 5, 2).astype(np.uint8)
 
 
+@pytest.fixture(scope="session")
+def three() -> Nomenclature:
+    """The nomenclature of the labels."""
+    return THREE
+
+
 @pytest.fixture
 def make_index(tmp_path: Path) -> Callable[..., Path]:
-    """Write an image, its labels and their tile index; return the index's path."""
+    """Write an image, its labels and their tile index; return the index's path.
+
+    A `side` input is the labels once more.
+    """
 
     def make(
         name: str = "zone",
@@ -53,6 +63,7 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         splits: tuple[str, ...] = SPLITS,
         nodata: float | None = None,
         band_names: tuple[str, ...] = (),
+        side: Side | None = None,
         folder: Path = tmp_path,
     ) -> Path:
         default_image, default_codes = learnable()
@@ -75,7 +86,7 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
                 Tile(
                     image=folder / f"{name}.tif",
                     labels=folder / f"{name}.labels.tif" if nomenclature else None,
-                    sides=(),
+                    sides=(folder / f"{name}.labels.tif",) if side else (),
                     window=window,
                     split=splits[i % len(splits)],  # type: ignore[arg-type]
                     labelled_share=sum(counts.values()) / found.size if nomenclature else 0.0,
@@ -83,7 +94,8 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
                 )
             )
         index = TileIndex(
-            path=folder / f"{name}.tiles.geojson", nomenclature=nomenclature, sides=(),
+            path=folder / f"{name}.tiles.geojson", nomenclature=nomenclature,
+            sides=(side,) if side else (),
             tiles=tuple(tiles),
             tile_size=16, split_method="random", seed=0, gap=0,
         )  # fmt: skip

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 
-from lcmap.errors import ExportError, NotAModelError
+from lcmap.errors import ExportError
 from lcmap.network import LandCoverNetwork, land_cover_network
 from lcmap.network.operations import max_pool
 from lcmap.training.export import noise_to_verify, to_onnx, verify
-from lcmap.training.initialisation import initialise, load_weights
+from lcmap.training.initialisation import initialise
 
 
 def network_of(channels: list[int], seed: int = 0) -> LandCoverNetwork:
@@ -81,28 +79,6 @@ def test_other_weights_are_noticed(exported: tuple[LandCoverNetwork, bytes]) -> 
     with pytest.raises(ExportError, match=r"differ by up to .* in a probability") as caught:
         verify(exported[1], network_of([3], seed=1), noise_to_verify([3], 4, 0))
     assert "\n" not in str(caught.value)
-
-
-def test_weights_come_back_bit_for_bit(
-    exported: tuple[LandCoverNetwork, bytes], tmp_path: Path
-) -> None:
-    network, model = exported
-    path = tmp_path / "model.onnx"
-    path.write_bytes(model)
-    other = LandCoverNetwork([3], 4, width=16, depth=2)
-    load_weights(other, path)
-    for name, value in network.state_dict().items():
-        if "num_batches" not in name:
-            assert torch.equal(value, other.state_dict()[name]), name
-
-
-def test_weights_of_another_shape_are_refused(
-    exported: tuple[LandCoverNetwork, bytes], tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(exported[1])
-    with pytest.raises(NotAModelError, match="lacks the weights encoders"):
-        load_weights(LandCoverNetwork([3], 4, width=8, depth=2), path)
 
 
 def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import pytest
+import torch
 
+from lcmap.dataset.sides import Side
 from lcmap.errors import (
     CheckpointError,
     InitialModelError,
@@ -18,8 +23,13 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.model_file import read_model
+from lcmap.network import LandCoverNetwork
+from lcmap.nomenclature import Nomenclature
 from lcmap.training.checkpoint import checkpoint_path
+from lcmap.training.initialisation import load_network
+from lcmap.training.samples import SampleSource, TrainingSet
 from lcmap.training.train import TrainReport, train
+from lcmap.training.trainer import Trainer
 
 MakeIndex = Callable[..., Path]
 SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 3}
@@ -78,6 +88,35 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     assert metadata.training["recipe"]["name"] == "default"
     tuned = run(index, tmp_path / "tuned.onnx", initial_model=whole, epochs=1, width=None)
     assert tuned.miou > 0.75
+
+
+def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
+    make_index: MakeIndex,
+    three: Nomenclature,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone, both = tmp_path / "alone.onnx", tmp_path / "both.onnx"
+    first = run(make_index("alone"), alone, epochs=2)
+    index = make_index("both", side=Side("labels", three))
+    started: list[LandCoverNetwork] = []
+
+    class Watched(Trainer):
+        def __init__(self, data: TrainingSet, source: SampleSource, network: LandCoverNetwork,
+                     *rest: Any, **options: Any) -> None:  # fmt: skip
+            started.append(copy.deepcopy(network).eval())
+            super().__init__(data, source, network, *rest, **options)
+
+    monkeypatch.setattr("lcmap.training.train.Trainer", Watched)
+    tuned = run(index, both, initial_model=alone, epochs=1, width=None, depth=None)
+    image, side = torch.rand(1, 2, 32, 32), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        found, wanted = started[0](image, side), load_network(alone).eval()(image)
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-4)
+    assert [entry.kind for entry in read_model(both).entries] == ["image", "labels"]
+    assert tuned.miou > first.miou - 0.05
+    joint = load_network(both).deepest.first[0].weight
+    assert joint[:, 4:].any()  # what the side input adds is used
 
 
 @pytest.fixture
@@ -153,17 +192,29 @@ def test_resume_without_a_checkpoint_begins(make_index: MakeIndex, tmp_path: Pat
     assert checkpoint_path(tmp_path / "m.onnx").exists()
 
 
-def test_an_initial_model_must_fit(make_index: MakeIndex, tmp_path: Path) -> None:
-    first = tmp_path / "first.onnx"
+def test_an_initial_model_must_fit(
+    make_index: MakeIndex, three: Nomenclature, tmp_path: Path
+) -> None:
+    first, both = tmp_path / "first.onnx", tmp_path / "both.onnx"
     run(make_index(), first, epochs=1)
+    run(make_index("both", side=Side("labels", three)), both, epochs=1)
     three = np.arange(3 * 48 * 48, dtype=np.uint32).reshape(3, 48, 48) % 251
+    renamed = dataclasses.replace(
+        three, classes=(*three.classes[:2], dataclasses.replace(three.classes[2], code=8))
+    )
+    other = Side("labels", dataclasses.replace(renamed, name="renamed"))
+    plain = make_index("plain")
     cases = [
-        (make_index("bands", three.astype(np.uint8)), {}, "takes uint8 bands"),
-        (make_index("plain"), {"width": 8}, "has width 4, not 8"),
-    ]
-    for index, options, match in cases:
+        (first, make_index("bands", three.astype(np.uint8)), {}, "takes image of uint8 bands"),
+        (first, plain, {"width": 8}, "has width 4, not 8"),
+        (first, make_index("classes", nomenclature=renamed), {}, "with other classes"),
+        (both, plain, {}, "takes 2 inputs, the tiles have 1; prepare the image with the same"),
+        (both, make_index("side", side=other), {},
+         "takes labels in three, where the tiles have labels in renamed"),
+    ]  # fmt: skip
+    for model, index, options, match in cases:
         with pytest.raises(InitialModelError, match=match):
-            run(index, tmp_path / "m.onnx", initial_model=first, **({"width": None} | options))
+            run(index, tmp_path / "m.onnx", initial_model=model, **({"width": None} | options))
 
 
 def test_contradictions_are_refused_before_anything_is_read(tmp_path: Path) -> None:

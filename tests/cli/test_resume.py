@@ -1,0 +1,298 @@
+"""A killed run is continued by the same command, to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from killed_runs import CANNOT_WRITE
+from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
+from small_model import BANDS, write_small_model
+from support import Run, write_raster
+
+from lcmap.inference import unfinished
+from lcmap.inference.unfinished import Unfinished, unfinished_folder
+from lcmap.raster.quantiles import write_quantiles
+
+Lcmap = Callable[..., Run]
+KILLED_RUNS = Path(__file__).parent.parent / "killed_runs.py"
+OFTEN = """
+from lcmap.inference import unfinished
+unfinished.COMMIT_SECONDS = 0.02
+from lcmap.cli import main
+main()
+"""
+WEST, NORTH = 721_104.0, 6_249_288.0
+
+
+def write_image(path: Path, height: int = 60, width: int = 75) -> Path:
+    coarse = np.random.default_rng(7).integers(0, 256, (4, height // 6 + 1, width // 6 + 1))
+    pixels = np.kron(coarse, np.ones((1, 6, 6)))[:, :height, :width].astype(np.uint8)
+    write_raster(path, pixels, names=BANDS)
+    with rasterio.open(path, "r+") as dataset:
+        write_quantiles(dataset, np.tile([5.0, 250.0], (4, 1)))
+    return path
+
+
+def write_sides(folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    s2 = rng.integers(0, 4000, (3, 40, 45)).astype(np.int16)
+    write_raster(folder / "s2.tif", s2, corner=(WEST - 120, NORTH + 140), pixel=10, names=S2_BANDS)
+    oso = rng.integers(1, 24, (1, 40, 45)).astype(np.uint8)
+    write_raster(folder / "oso.tif", oso, corner=(WEST - 100, NORTH + 100), pixel=10, nodata=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: Path) -> Path:
+    write_image(tmp_path / "image.tif")
+    (tmp_path / "model.onnx").symlink_to(model)
+    return tmp_path
+
+
+def kill_at_steps(folder: Path, every: int, first: int, outputs: str, command: str) -> int:
+    """Kill a command before every so many steps and finish it; return how often it was killed."""
+    done = subprocess.run(
+        [sys.executable, KILLED_RUNS, str(every), str(first), outputs, *command.split()],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return int(done.stdout.splitlines()[-1])
+
+
+PREDICT = (
+    "predict image.tif -m model.onnx -o map.tif --confidence c.tif --probabilities p.tif --tile 24"
+)
+
+
+def test_predict_is_continued_from_any_step(folder: Path) -> None:
+    assert kill_at_steps(folder, 17, 2, "map.tif,c.tif,p.tif", PREDICT) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["", " --verify", " --cog", " --qml --verify"])
+def test_predict_is_continued_from_every_step(folder: Path, option: str) -> None:
+    outputs = "map.tif,c.tif,p.tif" + ",map.qml,map.tif.aux.xml" * ("--qml" in option)
+    assert kill_at_steps(folder, 1, 1, outputs, PREDICT + option) > 50
+
+
+@pytest.mark.slow
+def test_fuse_and_reclassify_are_continued_from_every_step(tmp_path: Path) -> None:
+    write_image(tmp_path / "image.tif")
+    write_sides(tmp_path)
+    write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
+    write_fusion_model(tmp_path / "oso.onnx", [IMAGE, OSO])
+    for command in (
+        "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --tile 40",
+        "reclassify-oso image.tif oso.tif --oso oso23 -m oso.onnx -o map.tif --confidence c.tif"
+        " --tile 40 --verify",
+    ):
+        assert kill_at_steps(tmp_path, 1, 1, "map.tif,c.tif", command) > 40
+        for name in ("map.tif", "c.tif"):
+            (tmp_path / name).unlink()
+
+
+def test_fuse_is_continued_from_any_step(tmp_path: Path) -> None:
+    write_image(tmp_path / "image.tif")
+    write_sides(tmp_path)
+    write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
+    command = "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --tile 40"
+    assert kill_at_steps(tmp_path, 13, 5, "map.tif,c.tif", command) > 1
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OFTEN, *arguments], cwd=folder, stderr=subprocess.PIPE
+    )
+
+
+def kill_at_random_moments(folder: Path, seed: int, longest: float, *command: str) -> int:
+    """Kill a run at random moments after it began, until one ends; return how many were killed.
+
+    The first as soon as it began, the others later and later, so that one ends on any machine.
+    """
+    rng = random.Random(seed)
+    plan = unfinished_folder(folder / "map.tif") / "plan.json"
+    killed = 0
+    while True:
+        process = start(folder, *command)
+        while process.poll() is None and not plan.exists():
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, longest * killed / 4))
+        process.kill()
+        _, said = process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            # what was killed with nothing but its lock left to remove was finished
+            finished = process.returncode == CANNOT_WRITE and (folder / "map.tif").exists()
+            assert process.returncode == 0 or finished, said.decode()
+            return killed
+        killed += 1
+
+
+@pytest.mark.parametrize(
+    ("seed", "size", "longest"),
+    [(1, 90, 0.3), *(pytest.param(i, 300, 1.0, marks=pytest.mark.slow) for i in range(2, 12))],
+)
+def test_predict_is_continued_from_random_moments(
+    tmp_path: Path, lcmap: Lcmap, model: Path, seed: int, size: int, longest: float
+) -> None:
+    image = write_image(tmp_path / "image.tif", size, size + 37)
+    whole = [tmp_path / "whole" / name for name in ("map.tif", "c.tif", "p.tif")]
+    whole[0].parent.mkdir()
+    options = ("--tile", "16")
+    undisturbed = lcmap("predict", image, "-m", model, "-o", whole[0], *options,
+                        "--confidence", whole[1], "--probabilities", whole[2])  # fmt: skip
+    assert undisturbed.exit_code == 0
+    killed = kill_at_random_moments(
+        tmp_path, seed, longest, "predict", "image.tif", "-m", str(model), "-o", "map.tif",
+        "--confidence", "c.tif", "--probabilities", "p.tif", *options,
+    )  # fmt: skip
+    assert killed > 0
+    for expected in whole:
+        assert (tmp_path / expected.name).read_bytes() == expected.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def interrupted(
+    lcmap: Lcmap, monkeypatch: pytest.MonkeyPatch, after: int, *arguments: object
+) -> Run:
+    """Run a command that Ctrl-C ends after so many tiles."""
+    store, tiles = Unfinished.store, 0
+
+    def counted(*given: object) -> None:
+        nonlocal tiles
+        if tiles == after:
+            raise KeyboardInterrupt
+        store(*given)  # type: ignore[arg-type]
+        tiles += 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Unfinished, "store", counted)
+        return lcmap(*arguments)
+
+
+def test_an_interrupted_run_says_how_to_continue_and_does(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = folder / "map.tif"
+    command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
+    run = interrupted(lcmap, monkeypatch, 3, *command, "--tile", 16)
+    kept = unfinished_folder(output)
+    assert run.exit_code == 130 and not output.exists()
+    assert run.stderr.splitlines() == [
+        f"{output}: what is done stays in {kept}: the same command continues, or delete it",
+        "lcmap: interrupted",
+    ]
+    # the size of the tiles is known from the run that is continued
+    run = lcmap(*command)
+    assert run.exit_code == 0 and f"{output}: continuing: 3 of 20 tiles are done" in run.stderr
+    assert not kept.exists()
+    other = folder / "other.tif"
+    assert lcmap(*command[:-1], other, "--tile", 16).exit_code == 0
+    assert output.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["model", "image", "tile", "layers"])
+def test_another_result_is_started_afresh(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    output, image, model = folder / "map.tif", folder / "image.tif", folder / "model.onnx"
+    command = ["predict", image, "-m", model, "-o", output, "--tile", 16]
+    interrupted(lcmap, monkeypatch, 3, *command)
+    if change == "model":
+        command[3] = write_small_model(folder / "model2.onnx", depth=1)
+    elif change == "image":
+        os.utime(image, ns=(5, 5))
+    elif change == "tile":
+        command[-1] = 24
+    else:
+        command += ["--confidence", folder / "c.tif"]
+    run = lcmap(*command)
+    said = {"image": "inputs"}.get(change, change)
+    assert run.exit_code == 0
+    assert f"{output}: starting afresh, for other {said}" in run.stderr
+    assert "continuing" not in run.stderr
+    assert not unfinished_folder(output).exists()
+
+
+def test_what_was_there_stays_until_the_new_map_replaces_it(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = folder / "map.tif"
+    output.write_bytes(b"old")
+    command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output,
+               "--tile", 16, "--overwrite")  # fmt: skip
+    assert interrupted(lcmap, monkeypatch, 3, *command).exit_code == 130
+    assert output.read_bytes() == b"old"
+    assert lcmap(*command[:-1]).exit_code == 73
+    assert output.read_bytes() == b"old" and unfinished_folder(output).exists()
+    run = lcmap(*command)
+    assert run.exit_code == 0 and "continuing: 3 of 20" in run.stderr
+    assert output.read_bytes() != b"old"
+
+
+def test_a_second_run_on_the_same_output_is_told_to_wait(lcmap: Lcmap, folder: Path) -> None:
+    output = folder / "map.tif"
+    command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
+    with Unfinished(output, resumable=True):
+        run = lcmap(*command)
+    assert run.exit_code == 75
+    assert run.stderr == f"lcmap: {output}: another run is making it; " \
+                         "wait until it ends, or name another output\n"  # fmt: skip
+    assert lcmap(*command).exit_code == 0
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_work(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "_free_bytes", lambda folder: 100)
+    output = folder / "map.tif"
+    run = lcmap("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
+    assert run.exit_code == 73 and run.stderr.count("\n") == 1
+    assert f"{output}: needs 0.0 GB in {folder} while it is made" in run.stderr
+    assert not unfinished_folder(output).exists()
+
+
+def test_a_continued_verification_counts_every_pixel(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, verified = Unfinished.add, 0
+
+    def counted(self: Unfinished, record: dict[str, object]) -> None:
+        nonlocal verified
+        add(self, record)
+        verified += "verified" in record
+        if verified == 2:
+            raise KeyboardInterrupt
+
+    command = ("predict", folder / "image.tif", "-m", folder / "model.onnx",
+               "-o", folder / "map.tif", "--tile", 16, "--verify")  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Unfinished, "add", counted)
+        assert lcmap(*command).exit_code == 130
+    run = lcmap(*command)
+    assert run.exit_code == 0 and "continuing: 20 of 20" in run.stderr
+    assert f"verified: {60 * 75} pixels compared, " in run.stderr
+
+
+def test_outputs_on_another_disk(lcmap: Lcmap, folder: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == folder.stat().st_dev:
+        pytest.skip("no second disk")
+    confidence = other / f"lcmap-test-{os.getpid()}.tif"
+    try:
+        command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o")
+        run = lcmap(*command, folder / "map.tif", "--confidence", confidence)
+        assert run.exit_code == 0, run.stderr
+        run = lcmap(*command, folder / "b.tif", "--confidence", folder / "c.tif")
+        assert confidence.read_bytes() == (folder / "c.tif").read_bytes()
+    finally:
+        confidence.unlink(missing_ok=True)
