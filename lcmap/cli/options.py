@@ -101,6 +101,15 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
 ]
+Precision = Annotated[
+    Literal["float32", "int8"] | None,
+    typer.Option(
+        help="int8 brings a float32 model to 8-bit integers by a sample of the image, which is "
+        "faster and costs some accuracy; lcmap train --quantize makes such a model and says how "
+        "much [default: the model's].",
+        show_default=False,
+    ),
+]
 Engine = Annotated[
     Literal["onnxruntime", "openvino"],
     typer.Option(

@@ -17,7 +17,7 @@ import onnx
 import rasterio
 
 from lcmap import __version__
-from lcmap.errors import VerificationError
+from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import layers
 from lcmap.inference.assembly import named, naming, write_files
 from lcmap.inference.engines import EngineName, choose_engine
@@ -29,13 +29,14 @@ from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.plan import Plan, content_identity, file_identities, tiling_identity
 from lcmap.inference.predictor import Predictor
+from lcmap.inference.quantisation import calibration_samples, quantise
 from lcmap.inference.session import Provider, available_threads
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.spool import Plane
 from lcmap.inference.tiling import Tile
 from lcmap.inference.unfinished import Unfinished, recorded, unfinished_folder
 from lcmap.inference.verify import Verification, other_tiles, verify
-from lcmap.model_file import read_model
+from lcmap.model_file import Precision, read_model
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
@@ -82,6 +83,7 @@ def predict(
     allow_vrt: bool = False,
     force: bool = False,
     threads: int | None = None,
+    precision: Precision | None = None,
     engine: EngineName = "onnxruntime",
     provider: Provider = "auto",
     overwrite: bool = False,
@@ -101,9 +103,10 @@ def predict(
     continued by the same call, to the same bytes; not where "-" is an input or the map. On the same
     grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities` one
     float32 band per class, NaN without data. With `verified` the image is predicted again
-    with other tiles and compared; where that fails, nothing is written. `qml` writes a QGIS style
-    and GDAL's class names beside the map. `force` lets another ground sampling distance pass. "-"
-    is standard input or output.
+    with other tiles and compared; where that fails, nothing is written. With `precision` "int8" a
+    float32 model computes in 8-bit integers, calibrated on windows of the image. `qml` writes a
+    QGIS style and GDAL's class names beside the map. `force` lets another ground sampling distance
+    pass. "-" is standard input or output.
 
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
@@ -112,6 +115,7 @@ def predict(
             DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
         NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
         EngineMissingError, ProviderMissingError: as `choose_engine`.
+        CalibrationError: int8 is asked for, of an image without a valid pixel.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
@@ -119,6 +123,8 @@ def predict(
     inputs = (image, *sides)
     resumable = STANDARD_STREAM not in [os.fspath(path) for path in (*inputs, output)]
     metadata = read_model(model)
+    if precision == "float32" and metadata.precision == "int8":
+        raise UsageError("--precision float32", f"{model} is int8", "give the model it came from")
     files = map_files(metadata.nomenclature, output, confidence, probabilities)
     names = naming(files, model=Path(model).name, cog=cog)
     check_outputs = partial(
@@ -141,11 +147,17 @@ def predict(
         if verified:
             planes.append(Plane("winning-probability", 1, "float32"))
         chosen = choose_engine(engine, provider=provider, threads=threads, subject=model)
-        make = partial(Predictor, onnx.load(model), metadata, load=chosen.load)
+        network = onnx.load(model)
+        if precision == "int8" and metadata.precision == "float32":
+            logger.info("%s: brought to int8 by a sample of the image", model)
+            samples = calibration_samples(opened.entries, grid.shape, metadata.stride)
+            network = onnx.load_model_from_string(quantise(network.SerializeToString(), samples))
+        make = partial(Predictor, network, metadata, load=chosen.load)
         predictor = make(results_of(plane.name for plane in planes))
         facts: Plan = {
             "lcmap": __version__,
             "engine": chosen.title,
+            "precision": precision or metadata.precision,
             "model": content_identity(model),
             "inputs": file_identities(opened.files),
             "allow-missing": allow_missing,

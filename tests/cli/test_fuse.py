@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from support import Run, write_raster
 
 from lcmap.dataset.entries import EntryReader
 from lcmap.dataset.sides import Side
-from lcmap.model_file import read_model
+from lcmap.inference.quantisation import quantise
+from lcmap.model_file import read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.grid import Grid
@@ -152,6 +154,40 @@ def test_three_entries_and_verify(
     assert_is_map_of(read(output), probabilities)
     percent = read(confidence).astype(float)
     assert np.abs(percent - 100 * probabilities.max(axis=0)).max() <= 0.51
+
+
+def test_int8_by_a_sample_of_the_images(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    maps = []
+    for precision in ("float32", "int8"):
+        output = tmp_path / f"{precision}.tif"
+        run = lcmap("fuse", image, s2, "-m", two, "-o", output, "--precision", precision,
+                    "--tile", 40, "--verify")  # fmt: skip
+        assert run.exit_code == 0 and "verified: " in run.stderr
+        with rasterio.open(output) as dataset:
+            maps.append(dataset.read(1))
+    assert 0.8 < (maps[0] == maps[1]).mean() < 1
+
+
+def test_a_model_in_int8_is_run_as_it_is(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    samples = [
+        tuple(random.random((1, c, 64, 64), np.float32) for c in (len(BANDS), len(S2_BANDS)))
+        for _ in range(4)
+    ]
+    model, output = tmp_path / "int8.onnx", tmp_path / "map.tif"
+    metadata = replace(read_model(two), precision="int8")
+    write_model(quantise(two.read_bytes(), samples), metadata, model)
+    command = ("fuse", image, s2, "-m", model, "-o", output)
+    assert lcmap(*command, "--verify").exit_code == 0
+    with rasterio.open(output) as dataset:
+        assert len(np.unique(dataset.read(1))) > 1
+    run = lcmap(*command, "--precision", "float32", "--overwrite")
+    assert run.exit_code == 2
+    assert f"--precision float32: {model} is int8; give the model it came from" in run.stderr
 
 
 def test_nodata_in_any_input_is_nodata_in_the_map_unless_allowed(
