@@ -27,6 +27,12 @@ SAMPLES = 32
 SAMPLE_SIDE = 256
 """So many windows of so many pixels a side say how large the values in a network become."""
 
+_OUTSIDE = 1e-4
+"""The share of a window's values that may be cut off, below and above."""
+
+_STEP = 7
+"""Every so manieth value is looked at: all of them would take as long as the network does."""
+
 
 def quantise(model: bytes, samples: Iterable[Sample]) -> bytes:
     """Return a float32 model of lcmap as one that computes its convolutions in 8-bit integers.
@@ -91,17 +97,25 @@ def _ranges(model: onnx.ModelProto, samples: Iterable[Sample]) -> dict[str, Rang
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     session = Session(observed.SerializeToString())
-    extremes = []  # of each sample [activations, 2]
+    lows, highs = [], []  # of each sample, [activations]
     for sample in samples:
-        found = session.run(dict(zip(entries, sample, strict=True)))
-        extremes.append([(values.min(), values.max()) for values in found])
-    if not extremes:
+        found = map(_extent, session.run(dict(zip(entries, sample, strict=True))))
+        low, high = zip(*found, strict=True)
+        lows.append(low)
+        highs.append(high)
+    if not highs:
         raise CalibrationError(
             "calibration", "no window has a valid pixel", "give images with valid pixels"
         )
-    mean = np.array(extremes, np.float64).mean(axis=0).tolist()
-    if not np.isfinite(mean).all():
+    extents = np.stack([np.min(lows, axis=0), np.max(highs, axis=0)], axis=1).tolist()
+    if not np.isfinite(extents).all():
         raise CalibrationError(
             "calibration", "the network gives values that are no numbers", "train the model again"
         )
-    return {name: Range(low, high) for name, (low, high) in zip(names, mean, strict=True)}
+    return {name: Range(low, high) for name, (low, high) in zip(names, extents, strict=True)}
+
+
+def _extent(values: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+    """Return between which values nearly all lie: a few pixels must not make every step coarse."""
+    some = values.ravel()[::_STEP]
+    return np.quantile(some, (_OUTSIDE, 1.0 - _OUTSIDE))

@@ -121,18 +121,44 @@ def test_a_foreign_model(tmp_path: Path, graph: onnx.ModelProto) -> None:
 
 def test_a_newer_model(model: Path) -> None:
     rewrite_metadata(model, format_version=99, lcmap_version="9.0")
-    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 2; update lcmap"):
+    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 3; update lcmap"):
         read_model(model)
 
 
 @pytest.mark.parametrize(
     "damage", [{"stride": 0}, {"stride": None}, {"entries": []}, {"entries": [{}]},
-               {"nomenclature": {"name": "x"}}, {"training": 3}],
+               {"nomenclature": {"name": "x"}}, {"training": 3}, {"precision": "float16"}],
 )  # fmt: skip
 def test_damaged_metadata(model: Path, damage: dict[str, object]) -> None:
     rewrite_metadata(model, **damage)
     with pytest.raises(NotAModelError, match=r"its metadata is damaged"):
         read_model(model)
+
+
+def test_a_model_of_an_earlier_format_is_in_float32(model: Path, metadata: ModelMetadata) -> None:
+    loaded = onnx.load(model)
+    for item in loaded.metadata_props:
+        if item.key == "lcmap":
+            values = json.loads(item.value)
+            del values["precision"], values["quantisation"]
+            item.value = json.dumps(values | {"format_version": 2})
+    onnx.save(loaded, model)
+    assert read_model(model) == dataclasses.replace(metadata, format_version=2)
+    assert read_model(model).precision == "float32"
+
+
+def test_a_precision_that_is_not_the_graphs(
+    tmp_path: Path, model: Path, graph: onnx.ModelProto, metadata: ModelMetadata
+) -> None:
+    rewrite_metadata(model, precision="int8")
+    with pytest.raises(ModelGraphError, match="metadata says int8, its graph is not in it"):
+        read_model(model)
+    int8 = dataclasses.replace(metadata, precision="int8", quantisation={"samples": 3})
+    graph.graph.node.insert(0, helper.make_node("QuantizeLinear", ["image", "s", "z"], ["q"]))
+    with pytest.raises(ModelGraphError, match="metadata says float32, its graph is not in it"):
+        write_model(graph.SerializeToString(), metadata, tmp_path / "other.onnx")
+    write_model(graph.SerializeToString(), int8, tmp_path / "int8.onnx")
+    assert read_model(tmp_path / "int8.onnx") == int8
 
 
 def test_weights_in_another_file(
