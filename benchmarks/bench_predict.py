@@ -30,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ from lcmap.raster.windows import iter_blocks
 from lcmap.training.initialisation import load_network
 
 PROJECT = Path(__file__).resolve().parent.parent
-PADDED_TILES = (256, 512, 768, 1024, 1536)
+PADDED_TILES = (512, 768, 1024, 1536)
 WINDOW, BATCH = 256, 8
 
 
@@ -101,12 +102,30 @@ def run_command(*arguments: object) -> tuple[float, float, str]:
     """Run lcmap; return its seconds, its peak memory in MiB and what it said."""
     start = time.perf_counter()
     command = [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read() if process.stderr else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"lcmap {arguments[0]} failed:\n{said}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024, said
+    peak = 0.0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stderr=said)
+        while process.poll() is None:
+            peak = max(peak, resident_peak(process.pid))
+            time.sleep(0.1)
+        seconds = time.perf_counter() - start
+        said.seek(0)
+        text = said.read()
+    if process.returncode:
+        sys.exit(f"lcmap {arguments[0]} failed:\n{text}")
+    return seconds, peak, text
+
+
+def resident_peak(pid: int) -> float:
+    """Return the peak resident memory of a process so far, in MiB.
+
+    That of wait4 counts what this process held when it started the other.
+    """
+    with suppress(OSError):
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        if found:
+            return int(found[1]) / 1024
+    return 0.0
 
 
 def random_pixels(metadata: ModelMetadata, height: int, width: int) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ DEFAULT_MEMORY = 2 << 30
 LARGEST_BLOCK = 1536
 """Pixels kept of a tile at most: larger ones were measured to be slower."""
 
-_APART_FROM_TILES = 450 << 20
+_APART_FROM_TILES = 600 << 20
 """Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
 
 _TILES_AHEAD = 4
