@@ -11,6 +11,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -22,41 +25,58 @@ from lcmap.inference.session import Session
 from lcmap.model_file import read_model
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("--side", type=int, default=864)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    metadata = read_model(arguments.model)
-    model = onnx.load(arguments.model)
-    borders = find_borders(model, metadata.stride)
-    side = arguments.side
+def interior_tile(model: Path, side: int) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Return a model's graph for an interior tile of at least SIDE² px, map only, and noise."""
+    metadata = read_model(model)
+    loaded = onnx.load(model)
+    borders = find_borders(loaded, metadata.stride)
     side += (borders.after.residue - borders.before.residue - side) % metadata.stride
-    inner = graph_for(model, metadata.stride, INTERIOR, borders)
+    inner = graph_for(loaded, metadata.stride, INTERIOR, borders)
     graph = of_size(with_results(inner, ["winner"]), side, side).SerializeToString()
     random = np.random.default_rng(0)
     entries = {
         entry.name: random.random((1, entry.channels, side, side), np.float32)
         for entry in metadata.entries
     }
+    return graph, entries
+
+
+def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds that each takes, in so many rounds after one to warm up."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            if number:
+                taken[name].append(time.perf_counter() - started)
+    return taken
+
+
+def print_times(taken: dict[str, list[float]], pixels: int) -> None:
+    for name, values in taken.items():
+        middle = statistics.median(values)
+        print(f"  {name:20} {middle:.3f} s (least {min(values):.3f}), {pixels / middle / 1e6:.2f} "
+              "Mpx/s")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--side", type=int, default=864)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    graph, entries = interior_tile(arguments.model, arguments.side)
     sessions = {
         "onnxruntime": Session(graph, threads=arguments.threads),
         "OpenVINO": OpenVinoSession(graph, threads=arguments.threads),
     }
-    found = {name: session.run(entries)[0] for name, session in sessions.items()}  # and warm up
-    taken: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(arguments.rounds):
-        for name, session in sessions.items():
-            started = time.perf_counter()
-            session.run(entries)
-            taken[name].append(time.perf_counter() - started)
-    print(f"a tile of {side}² px:")
-    for name, values in taken.items():
-        middle = statistics.median(values)
-        print(f"  {name:12} {middle:.3f} s (least {min(values):.3f}), {side**2 / middle / 1e6:.2f} "
-              "Mpx/s")  # fmt: skip
+    pixels = next(iter(entries.values()))[0, 0].size
+    print(f"a tile of {pixels} px:")
+    runs = {name: partial(session.run, entries) for name, session in sessions.items()}
+    print_times(in_turns(runs, arguments.rounds), pixels)
+    found = {name: run()[0] for name, run in runs.items()}
     differ = int((found["onnxruntime"] != found["OpenVINO"]).sum())
     print(f"  {differ} of {found['OpenVINO'].size} classes differ")
 

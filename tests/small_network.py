@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import onnx
+from onnx import numpy_helper
 
 if TYPE_CHECKING:
     from lcmap.network import Skip
@@ -27,3 +31,18 @@ def exported_network(
     with torch.no_grad():
         network.classifier.weight *= 20
     return to_onnx(network, [f"e{i}" for i in range(len(channels))])
+
+
+def drown_in_int8(model: Path) -> None:
+    """Make one channel of a model file, which nothing uses, so large that int8 loses the others."""
+    loaded = onnx.load(model)
+    for tensor in loaded.graph.initializer:
+        values = numpy_helper.to_array(tensor).copy()
+        if tensor.name == "network.encoders.0.0.first.1.bias":
+            values[0] = 1e6
+        elif tensor.name == "network.encoders.0.0.second.0.weight":
+            values[:, 0] = 0
+        else:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(loaded, model)

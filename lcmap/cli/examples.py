@@ -47,6 +47,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "Train on two images for an hour:",
             "lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 60 --seed 0",
         ),
+        (
+            "Make a model int8, unless that costs more than 0.3 points of mIoU or OA:",
+            "lcmap train a.tiles.geojson -o model.int8.onnx --quantize-only model.onnx "
+            "--max-loss 0.3",
+        ),
     ),
     "predict": (
         (

@@ -18,9 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 _LARGEST = 255
 _LARGEST_WEIGHT = 63
-"""Weights take 7 of 8 bits: processors without VNNI add two products in 16 bits, which hold
-2 × 255 × 63, so that every processor computes the same."""
+"""Weights take 7 of 8 bits: processors without VNNI add two products in 16 bits, and 2 × 255 × 127
+would be cut off there."""
 _LARGEST_BIAS = 1 << 30
+_NOTHING = 1e-30
+"""Weights that make no difference."""
 
 _MOVES = frozenset({"MaxPool", "Pad", "Resize", "Slice"})
 """Operators whose result holds values of their first input and no others."""
@@ -116,7 +118,7 @@ class _Rewriting:
             self._join(node, held)
         elif node.op_type == "Equal" and len(held) == 2 and held[0].is_like(held[1]):
             self._write(node, [one.name for one in held])
-        elif node.op_type == "Cast" and node.input[0] in self._masks:
+        elif node.op_type == "Cast" and node.input[0] in self._masks and _gives_float32(node):
             self._cast(node.output[0], node.input[0], largest=1)
         elif node.op_type != "Mul" or not self._multiply(node):
             self._write(node, [self._as_float(name) for name in node.input])
@@ -136,7 +138,7 @@ class _Rewriting:
         kernels, bias = (self._constants[name] for name in names)  # [O, I, h, w] and [O]
         needed = np.abs(kernels).max(axis=(1, 2, 3)) / _LARGEST_WEIGHT
         needed = np.maximum(needed, np.abs(bias) / (scale * _LARGEST_BIAS))
-        scales = np.where(needed > 0, needed, 1).astype(np.float32)
+        scales = np.where(needed > _NOTHING, needed, 1).astype(np.float32)
         steps = scales * np.float32(scale)
         kernels = np.rint(kernels / scales[:, None, None, None])
         return [
@@ -181,6 +183,7 @@ class _Rewriting:
     def _factor(self, name: str) -> _Held | None:
         if name in self._small and name not in self._held:
             self._cast(name, name, self._small[name])
+            self._written.add(name)
         return self._held.get(name)
 
     def _cast(self, name: str, source: str, largest: int) -> None:
@@ -191,7 +194,7 @@ class _Rewriting:
     def _quantise(self, source: str, name: str, values: Range) -> None:
         """Write a float32 tensor as uint8, and hold it by the name that it had as float32."""
         low, high = min(values.low, 0.0), max(values.high, 0.0)
-        scale = float(np.float32((high - low) / _LARGEST or 1.0))
+        scale = float(np.float32((high - low) / _LARGEST)) or 1.0
         zero = round(-low / scale)
         held = _Held(f"{name}.uint8", scale, zero)
         inputs = [source, *self._step(held)]
@@ -249,6 +252,10 @@ def _results(graph: onnx.GraphProto) -> dict[str, str]:
             relu = len(users[output]) == 1 and users[output][0].op_type == "Relu"
             found[output] = users[output][0].output[0] if relu else output
     return found
+
+
+def _gives_float32(cast: onnx.NodeProto) -> bool:
+    return any(item.name == "to" and item.i == TensorProto.FLOAT for item in cast.attribute)
 
 
 def _small_integers(

@@ -7,11 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx_ir
 from onnx import TensorProto, helper
-from onnx_ir.passes.common import LiftConstantsToInitializersPass
-from onnxscript.rewriter import rewrite
-from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
 
 from lcmap.dataset.entries import EntryReader
 from lcmap.errors import CalibrationError
@@ -81,6 +77,12 @@ def calibration_samples(
 
 def _with_merged_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model with batch normalisation in the convolutions and constants as initializers."""
+    # these take as long to load as the rest of a command
+    import onnx_ir
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass
+    from onnxscript.rewriter import rewrite
+    from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
+
     network = onnx_ir.serde.deserialize_model(model)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(network)
     return onnx_ir.serde.serialize_model(rewrite(network, [fuse_batchnorm_into_conv_rule]))

@@ -15,6 +15,7 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
+from small_network import drown_in_int8
 
 from lcmap.model_file import read_model
 from lcmap.raster.grid import Grid
@@ -132,6 +133,71 @@ def test_train_writes_a_verified_model_that_predicts(
 
     again = lcmap("train", tiles, "-o", model, *SMALL)
     assert again.exit_code == 73 and "--overwrite" in again.stderr
+
+
+def test_quantize_writes_an_int8_model_that_predicts(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    model, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    result = lcmap("train", tiles, "-o", model, *SMALL, "--quantize")
+    assert result.exit_code == 0, result.stderr
+    trained, _, quantised = result.stdout.splitlines()
+    assert trained.startswith(f"{model}: epoch 1")
+    assert quantised.startswith(f"{int8}: 5 of 7 convolutions in int8, validation mIoU ")
+    assert (read_model(model).precision, read_model(int8).precision) == ("float32", "int8")
+    assert read_model(int8).training == read_model(model).training
+    maps = []
+    for of in (model, int8):
+        output = tmp_path / f"{of.stem}.tif"
+        result = lcmap("predict", tmp_path / "stack.tif", "-m", of, "-o", output, "--verify")
+        assert result.exit_code == 0 and " 0 differ" in result.stderr
+        with rasterio.open(output) as dataset:
+            maps.append(dataset.read(1))
+    assert (maps[0] == maps[1]).mean() > 0.99
+
+    again = lcmap("train", tiles, "-o", tmp_path / "again.int8.onnx", "--quantize-only", model)
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == quantised.replace("model.int8", "again.int8") + "\n"
+    assert (tmp_path / "again.int8.onnx").read_bytes() == int8.read_bytes()
+    assert not list(tmp_path.glob("again*.curves.*"))
+
+    model.unlink()
+    kept = int8.read_bytes()
+    for arguments in (
+        ("-o", model, "--quantize", *SMALL),  # known before anything is trained
+        ("-o", int8, "--quantize-only", tmp_path / "again.int8.onnx"),
+    ):
+        result = lcmap("train", tiles, *arguments)
+        assert result.exit_code == 73 and "int8.onnx" in result.stderr
+        assert int8.read_bytes() == kept and not model.exists()
+
+
+def test_an_int8_model_that_loses_too_much_is_refused(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    model, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    assert lcmap("train", tiles, "-o", model, *SMALL).exit_code == 0
+    drown_in_int8(model)
+    result = lcmap("train", tiles, "-o", int8, "--quantize-only", model)
+    assert result.exit_code == 65
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("lcmap: "))
+    assert f"{int8}: int8 costs more than 0.5 points: validation mIoU" in line
+    assert "--max-loss" in line and not int8.exists()
+    result = lcmap("train", tiles, "-o", int8, "--quantize-only", model, "--max-loss", 100)
+    assert result.exit_code == 0, result.stderr
+    assert read_model(int8).precision == "int8"
+
+
+@pytest.mark.parametrize(
+    "options", [("--quantize",), ("--epochs", 3), ("--resume",), ("--width", 8, "--depth", 1)]
+)
+def test_quantize_only_trains_nothing(
+    lcmap: Callable[..., object], tmp_path: Path, options: tuple[object, ...]
+) -> None:
+    result = lcmap("train", tmp_path / "none.geojson", "-o", tmp_path / "m.onnx", "--quantize-only",
+                   tmp_path / "none.onnx", *options)  # fmt: skip
+    assert result.exit_code == 2
+    assert f"trains nothing, but {options[0]}" in result.stderr
 
 
 @pytest.mark.parametrize(

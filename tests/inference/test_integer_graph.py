@@ -103,8 +103,8 @@ def test_integers_are_as_near_as_their_steps(
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 999))
-def test_every_processor_sums_without_overflow(channels: int, out: int, seed: int) -> None:
-    """The largest pixels and weights of one sign, which 16 bits do not hold at full range."""
+def test_no_processor_cuts_sums_off(channels: int, out: int, seed: int) -> None:
+    """The largest pixels and weights, of one sign: see _LARGEST_WEIGHT."""
     random = np.random.default_rng(seed)
     sign = random.choice([-1, 1], (out, 1, 1, 1))
     kernel = (sign * np.ones((out, channels, 3, 3)) / (9 * channels)).astype(np.float32)

@@ -1,0 +1,109 @@
+"""A model in float32 and in int8: accuracy on the test tiles, and speed.
+
+    python benchmarks/compare_precision.py MODEL.onnx [--zones 0 1 2 4 5] [--side 864] \
+        [--rounds 5] [--threads N]
+
+MODEL is a float32 model of flair7 for the FLAIR zones at 0.8 m beside the project (LCMAP_DATA,
+else ../shared/data), split `blocks` with seed 0. It is brought to int8 as `lcmap train
+--quantize-only` does, on the training tiles, and as `lcmap predict --precision int8` does, on each
+image; `lcmap score` counts the pixels of the test tiles. The speed is that of the bare sessions on
+the graph of an interior tile, in turns, by onnxruntime and, where it is installed, by OpenVINO.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from bench_engines import in_turns, interior_tile, print_times
+from compare_unet_resnet34 import FLAIR, prepare_zones
+
+from lcmap.accuracy.score import score
+from lcmap.errors import EngineMissingError
+from lcmap.inference.openvino_session import OpenVinoSession
+from lcmap.inference.predict import predict
+from lcmap.inference.session import Session, available_threads
+from lcmap.training.quantise import quantise_model
+
+FLOAT32, INT8, BY_IMAGE = "float32", "int8", "int8, by image"
+
+
+def compare_accuracy(model: Path, int8: Path, zones: list[int], folder: Path) -> None:
+    """Write the int8 model; map the zones and score the maps."""
+    indexes = prepare_zones(zones, folder)
+    print(quantise_model(indexes, model, int8, max_loss=100).text)
+    for name in (FLOAT32, INT8, BY_IMAGE):
+        (folder / name).mkdir()
+        for zone in zones:
+            predict(
+                folder / f"zone{zone}.stack.tif",
+                int8 if name == INT8 else model,
+                folder / name / f"zone{zone}.tif",
+                precision="int8" if name == BY_IMAGE else None,
+            )
+            print(f"{name}: zone {zone} mapped", file=sys.stderr, flush=True)
+    report = score(
+        [folder / name for name in (FLOAT32, INT8, BY_IMAGE)],
+        [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in zones],
+        names=[FLOAT32, INT8, BY_IMAGE],
+        tiles=indexes,
+        split="test",
+        reference_crosswalk="flair19:flair7",
+        replicates=0,
+    )
+    print(f"{'test tiles':20} {'mIoU':>6} {'OA':>6}  mapped as in float32, of all pixels")
+    for name, item in zip((FLOAT32, INT8, BY_IMAGE), report.maps, strict=True):
+        alike = [
+            np.mean(read(folder / name / f"zone{zone}.tif")
+                    == read(folder / FLOAT32 / f"zone{zone}.tif"))
+            for zone in zones
+        ]  # fmt: skip
+        miou, oa = 100 * item.scores.overall[:2]
+        print(f"{name:20} {miou:6.2f} {oa:6.2f}  {100 * np.mean(alike):.2f} %")
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def compare_speed(model: Path, int8: Path, *, side: int, rounds: int, threads: int | None) -> None:
+    """Time the interior tile's graph of both models."""
+    runs = {}
+    for name, path in ((FLOAT32, model), (INT8, int8)):
+        graph, entries = interior_tile(path, side)
+        for engine, load in (("onnxruntime", Session), ("OpenVINO", OpenVinoSession)):
+            try:
+                session = load(graph, threads=threads)
+            except EngineMissingError:
+                continue
+            runs[f"{name}, {engine}"] = partial(session.run, entries)
+    pixels = next(iter(entries.values()))[0, 0].size
+    print(f"a tile of {pixels} px, {threads or available_threads()} threads:")
+    print_times(in_turns(runs, rounds), pixels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--zones", type=int, nargs="+", default=[0, 1, 2, 4, 5])
+    parser.add_argument("--side", type=int, default=864)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        int8 = Path(name) / "model.int8.onnx"
+        compare_accuracy(arguments.model, int8, arguments.zones, Path(name))
+        compare_speed(
+            arguments.model, int8, side=arguments.side, rounds=arguments.rounds,
+            threads=arguments.threads,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
