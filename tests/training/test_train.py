@@ -198,14 +198,14 @@ def test_an_initial_model_must_fit(
     first, both = tmp_path / "first.onnx", tmp_path / "both.onnx"
     run(make_index(), first, epochs=1)
     run(make_index("both", side=Side("labels", three)), both, epochs=1)
-    three = np.arange(3 * 48 * 48, dtype=np.uint32).reshape(3, 48, 48) % 251
+    bands = np.arange(3 * 48 * 48, dtype=np.uint32).reshape(3, 48, 48) % 251
     renamed = dataclasses.replace(
         three, classes=(*three.classes[:2], dataclasses.replace(three.classes[2], code=8))
     )
     other = Side("labels", dataclasses.replace(renamed, name="renamed"))
     plain = make_index("plain")
     cases = [
-        (first, make_index("bands", three.astype(np.uint8)), {}, "takes image of uint8 bands"),
+        (first, make_index("bands", bands.astype(np.uint8)), {}, "takes image of uint8 bands"),
         (first, plain, {"width": 8}, "has width 4, not 8"),
         (first, make_index("classes", nomenclature=renamed), {}, "with other classes"),
         (both, plain, {}, "takes 2 inputs, the tiles have 1; prepare the image with the same"),
