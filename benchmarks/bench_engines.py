@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -41,23 +42,33 @@ def interior_tile(model: Path, side: int) -> tuple[bytes, dict[str, np.ndarray]]
     return graph, entries
 
 
-def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds that each takes, in so many rounds after one to warm up."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+class Seconds(NamedTuple):
+    """What a run took: by the clock, and of all processor cores together."""
+
+    clock: float
+    processor: float
+
+
+def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[Seconds]]:
+    """Return what each takes, in so many rounds after one to warm up."""
+    taken: dict[str, list[Seconds]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
-            started = time.perf_counter()
+            started = Seconds(time.perf_counter(), time.process_time())
             run()
+            ended = Seconds(time.perf_counter(), time.process_time())
             if number:
-                taken[name].append(time.perf_counter() - started)
+                taken[name].append(Seconds(*np.subtract(ended, started).tolist()))
     return taken
 
 
-def print_times(taken: dict[str, list[float]], pixels: int) -> None:
+def print_times(taken: dict[str, list[Seconds]], pixels: int) -> None:
     for name, values in taken.items():
-        middle = statistics.median(values)
-        print(f"  {name:20} {middle:.3f} s (least {min(values):.3f}), {pixels / middle / 1e6:.2f} "
-              "Mpx/s")  # fmt: skip
+        clock = [value.clock for value in values]
+        middle = statistics.median(clock)
+        processor = statistics.median(value.processor for value in values)
+        print(f"  {name:20} {middle:.3f} s (least {min(clock):.3f}, processor {processor:.3f}), "
+              f"{pixels / middle / 1e6:.2f} Mpx/s")  # fmt: skip
 
 
 def main() -> None:
