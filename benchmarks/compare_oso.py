@@ -4,7 +4,8 @@
 
 Takes the zones' 0.8 m images, their labels and their 10 m OSO-like maps. A network of the image
 alone is trained for --epochs. From its model two networks go on for --more epochs on the same
-tiles: one sees the OSO-like map beside the image, the other is the control. Kept classes are those
+tiles: one sees the OSO-like map beside the image, the other is the control. Where the OSO-like map
+has no class the image alone is mapped (--allow-missing). Kept classes are those
 that a class of OSO leads to; buildings are new. Differences are from the control, their intervals
 from a bootstrap of blocks. What a run has made stays in --work and is not made again, a
 training that was interrupted goes on. All maps are in maps.png there.
@@ -88,7 +89,7 @@ def main() -> None:
         made(work / "image" / f"{zone}.tif", "predict", image, "-m", first)
         made(work / "oso" / f"{zone}.tif", "reclassify-oso", image, oso, *adapt)
         made(work / "reclassified" / f"{zone}.tif",
-             "reclassify-oso", image, oso, *reclassify, "-m", joint)  # fmt: skip
+             "reclassify-oso", image, oso, *reclassify, "--allow-missing", "-m", joint)  # fmt: skip
 
     labels = [image.with_suffix(".labels.tif") for image in images]
     given = [*repeated("--reference", labels), *repeated("--tiles", alone), "--split", "test"]
