@@ -104,9 +104,9 @@ Threads = Annotated[
 Precision = Annotated[
     Literal["float32", "int8"] | None,
     typer.Option(
-        help="int8 brings a float32 model to 8-bit integers by a sample of the image, which is "
-        "faster and costs some accuracy; lcmap train --quantize makes such a model and says how "
-        "much [default: the model's].",
+        help="int8 brings a float32 model to 8-bit integers by a sample of the image, for "
+        "processors with instructions for them; lcmap train --quantize makes such a model and says "
+        "what it costs in accuracy [default: the model's].",
         show_default=False,
     ),
 ]
