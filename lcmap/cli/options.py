@@ -102,11 +102,12 @@ Threads = Annotated[
     typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
 ]
 Precision = Annotated[
-    Literal["float32", "int8"] | None,
+    Literal["float32", "float16", "int8"] | None,
     typer.Option(
         help="int8 brings a float32 model to 8-bit integers by a sample of the image, for "
         "processors with instructions for them; lcmap train --quantize makes such a model and says "
-        "what it costs in accuracy [default: the model's].",
+        "what it costs in accuracy. float16 computes in halves, for CUDA devices "
+        "[default: the model's].",
         show_default=False,
     ),
 ]

@@ -10,20 +10,25 @@ from typing import Literal, NamedTuple
 import onnxruntime
 
 from lcmap.errors import UsageError
+from lcmap.inference.half_precision import in_half_precision
 from lcmap.inference.predictor import LoadedGraph
-from lcmap.inference.session import Provider, Session, choose_provider
+from lcmap.inference.session import TILES_AT_ONCE, Provider, Session, choose_provider
 
 EngineName = Literal["onnxruntime", "openvino"]
+Arithmetic = Literal["float32", "float16", "int8"]
+"""What a network may be computed in; float16 is made of a float32 graph as it is loaded."""
 
 
 class Engine(NamedTuple):
     """An engine that is there.
 
-    `load` makes a serialised graph ready; `title` says all of the engine that results depend on.
+    `load` makes a serialised graph ready; `title` says all of the engine that results depend on;
+    `tiles_at_once` threads may run a graph and find it faster.
     """
 
     title: str
     load: Callable[[bytes], LoadedGraph]
+    tiles_at_once: int = 1
 
 
 def choose_engine(
@@ -32,21 +37,36 @@ def choose_engine(
     provider: Provider,
     threads: int | None,
     subject: str | os.PathLike[str],
+    arithmetic: Arithmetic = "float32",
 ) -> Engine:
     """Return an engine; `subject` names the model in errors.
+
+    int8 is in the graph already, float16 the engine sees to.
 
     Raises:
         EngineMissingError: OpenVINO is asked for and is not installed.
         ProviderMissingError: CUDA is asked for and is not there.
-        UsageError: OpenVINO is asked for on CUDA.
+        UsageError: OpenVINO is asked for on CUDA, or for float16.
     """
     if name == "onnxruntime":
         device = choose_provider(provider)
+        load: Callable[[bytes], LoadedGraph]
         load = partial(Session, provider=device, threads=threads, subject=subject)
-        return Engine(f"onnxruntime {onnxruntime.__version__} on {device}", load)
+        if arithmetic == "float16":
+            load = partial(_load_in_half_precision, load)
+        title = f"onnxruntime {onnxruntime.__version__} on {device}"
+        return Engine(title, load, TILES_AT_ONCE[device])
     if provider == "cuda":
         raise UsageError("--engine openvino", "computes on CPU only", "leave out --provider cuda")
+    if arithmetic == "float16":
+        raise UsageError(
+            "--engine openvino", "has no float16 on CPU", "leave out --precision float16"
+        )
     from lcmap.inference.openvino_session import OpenVinoSession, openvino_version
 
     title = f"openvino {openvino_version()} on cpu"
     return Engine(title, partial(OpenVinoSession, threads=threads, subject=subject))
+
+
+def _load_in_half_precision(load: Callable[[bytes], LoadedGraph], graph: bytes) -> LoadedGraph:
+    return load(in_half_precision(graph))

@@ -22,11 +22,14 @@ LARGEST_BLOCK = 1536
 _APART_FROM_TILES = 600 << 20
 """Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
 
-_TILES_AHEAD = 4
-"""So many tiles' inputs are in memory: those read ahead, the one computed and its raw pixels."""
+_TILES_AHEAD = 3
+"""So many tiles' inputs are in memory beside those computed: read ahead, and their raw pixels."""
 
 _IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu"})
 """Operators that runtimes fuse with the one before, or compute in its memory."""
+
+_INTEGER_KERNELS = frozenset({"Concat", "Conv"})
+"""Operators that runtimes compute on integers between DequantizeLinear and QuantizeLinear."""
 
 _COPIES = 3
 """Runtimes lay tensors out anew for their kernels and leave gaps between them: onnxruntime 1.32 was
@@ -48,6 +51,8 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
     }
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(value.name for value in graph.output)
+    never_written = _inside_integer_kernels(graph)
+    sizes |= dict.fromkeys(never_written, 0)
     owner = {name: name for name in sizes}
     alive = Counter({value.name: uses[value.name] for value in graph.input})
     held = float(sum(sizes.get(name, 0) for name in alive))
@@ -55,7 +60,9 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
     for node in graph.node:
         for name in node.output:
             first = node.input[0] if node.input else ""
-            if node.op_type in _IN_PLACE and uses[first] == 1 and first in owner:
+            held_for = name in never_written and node.op_type == "DequantizeLinear"
+            in_place = node.op_type in _IN_PLACE and uses[first] == 1
+            if (held_for or in_place) and first in owner:
                 owner[name] = owner[first]
             else:
                 owner[name] = name
@@ -70,6 +77,32 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
     return _COPIES * peak / side**2
 
 
+def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
+    """Return the float tensors that nobody writes to memory.
+
+    Runtimes compute DequantizeLinear, an operator and QuantizeLinear as one kernel of integers.
+    """
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    dequantized = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    kernels = {
+        node.output[0]: list(node.input)
+        for node in graph.node
+        if node.op_type in _INTEGER_KERNELS
+        and set(node.input) <= dequantized
+        and all(user.op_type == "QuantizeLinear" for user in users.get(node.output[0], ()))
+    }
+    inputs = {
+        name
+        for names in kernels.values()
+        for name in names
+        if all(user.output[0] in kernels for user in users[name])
+    }
+    return inputs | kernels.keys()
+
+
 def _bytes(value: onnx.ValueInfoProto) -> int:
     tensor = value.type.tensor_type
     elements: int = math.prod(dimension.dim_value for dimension in tensor.shape.dim)
@@ -77,16 +110,22 @@ def _bytes(value: onnx.ValueInfoProto) -> int:
 
 
 def largest_block(
-    memory: int, bytes_per_pixel: float, channels: int, stride: int, borders: Borders
+    memory: int,
+    bytes_per_pixel: float,
+    channels: int,
+    stride: int,
+    borders: Borders,
+    tiles_at_once: int = 1,
 ) -> int:
     """Return the pixels to keep of a tile, along each axis, so that a run fits in `memory` bytes.
 
-    `channels` are those of all entries of the network together.
+    `channels` are those of all entries of the network together, `bytes_per_pixel` are taken by
+    each tile that is computed at once.
 
     Raises:
         UsageError: not even the smallest tile fits.
     """
-    each = bytes_per_pixel + 4 * channels * _TILES_AHEAD
+    each = tiles_at_once * bytes_per_pixel + 4 * channels * (tiles_at_once + _TILES_AHEAD)
     lost = borders.before.lost + borders.after.lost + stride
     fits = math.isqrt(max(int((memory - _APART_FROM_TILES) / each), 0)) - lost
     block = min(fits, LARGEST_BLOCK) // stride * stride

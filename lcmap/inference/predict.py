@@ -20,7 +20,7 @@ from lcmap import __version__
 from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import layers
 from lcmap.inference.assembly import named, naming, write_files
-from lcmap.inference.engines import EngineName, choose_engine
+from lcmap.inference.engines import Arithmetic, EngineName, choose_engine
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.journal import Record
 from lcmap.inference.layers import Prediction, results_of
@@ -36,7 +36,7 @@ from lcmap.inference.spool import Plane
 from lcmap.inference.tiling import Tile
 from lcmap.inference.unfinished import Unfinished, recorded, unfinished_folder
 from lcmap.inference.verify import Verification, other_tiles, verify
-from lcmap.model_file import Precision, read_model
+from lcmap.model_file import read_model
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
@@ -83,7 +83,7 @@ def predict(
     allow_vrt: bool = False,
     force: bool = False,
     threads: int | None = None,
-    precision: Precision | None = None,
+    precision: Arithmetic | None = None,
     engine: EngineName = "onnxruntime",
     provider: Provider = "auto",
     overwrite: bool = False,
@@ -104,7 +104,8 @@ def predict(
     grid, `confidence` is the probability of the mapped class in %, uint8, and `probabilities` one
     float32 band per class, NaN without data. With `verified` the image is predicted again
     with other tiles and compared; where that fails, nothing is written. With `precision` "int8" a
-    float32 model computes in 8-bit integers, calibrated on windows of the image. `qml` writes a
+    float32 model computes in 8-bit integers, calibrated on windows of the image, with "float16" in
+    16-bit floats; `qml` writes a
     QGIS style and GDAL's class names beside the map. `force` lets another ground sampling distance
     pass. "-" is standard input or output.
 
@@ -123,8 +124,17 @@ def predict(
     inputs = (image, *sides)
     resumable = STANDARD_STREAM not in [os.fspath(path) for path in (*inputs, output)]
     metadata = read_model(model)
-    if precision == "float32" and metadata.precision == "int8":
-        raise UsageError("--precision float32", f"{model} is int8", "give the model it came from")
+    arithmetic = precision or metadata.precision
+    if arithmetic != "int8" and metadata.precision == "int8":
+        raise UsageError(
+            f"--precision {arithmetic}", f"{model} is int8", "give the model it came from"
+        )
+    if arithmetic == "float16" and verified:
+        raise UsageError(
+            "--precision float16",
+            "rounds by more than --verify allows",
+            "verify in float32, then leave out --verify",
+        )
     files = map_files(metadata.nomenclature, output, confidence, probabilities)
     names = naming(files, model=Path(model).name, cog=cog)
     check_outputs = partial(
@@ -146,18 +156,22 @@ def predict(
         planes = [file.plane for file in files]
         if verified:
             planes.append(Plane("winning-probability", 1, "float32"))
-        chosen = choose_engine(engine, provider=provider, threads=threads, subject=model)
+        chosen = choose_engine(
+            engine, provider=provider, threads=threads, subject=model, arithmetic=arithmetic
+        )
         network = onnx.load(model)
-        if precision == "int8" and metadata.precision == "float32":
+        if arithmetic == "int8" and metadata.precision == "float32":
             logger.info("%s: brought to int8 by a sample of the image", model)
             samples = calibration_samples(opened.entries, grid.shape, metadata.stride)
             network = onnx.load_model_from_string(quantise(network.SerializeToString(), samples))
-        make = partial(Predictor, network, metadata, load=chosen.load)
+        make = partial(
+            Predictor, network, metadata, load=chosen.load, tiles_at_once=chosen.tiles_at_once
+        )
         predictor = make(results_of(plane.name for plane in planes))
         facts: Plan = {
             "lcmap": __version__,
             "engine": chosen.title,
-            "precision": precision or metadata.precision,
+            "precision": arithmetic,
             "model": content_identity(model),
             "inputs": file_identities(opened.files),
             "allow-missing": allow_missing,
@@ -232,7 +246,7 @@ class _Run:
             finished += 1
             self._progress(finished, len(left), "predicting")
 
-        overlapped(left, self._source.read, compute, write)
+        overlapped(left, self._source.read, compute, write, at_once=predictor.tiles_at_once)
         self._work.commit()
 
     def verify(self, predictor: Predictor, shape: tuple[int, int], tile: int) -> None:

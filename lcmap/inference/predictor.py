@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -51,13 +52,17 @@ class Predictor:
         results: Sequence[Result],
         load: Callable[[bytes], LoadedGraph],
         *,
+        tiles_at_once: int = 1,
         padded: bool = False,
     ) -> None:
         """Predict with a model whose graphs an engine's `load` makes ready.
 
+        So many threads may predict `tiles_at_once`.
+
         With `padded` all tiles are padded on every side, as the graph in the model file is: slower,
         and the definition of what is right.
         """
+        self.tiles_at_once = tiles_at_once
         self._stride = metadata.stride
         self._entries = [entry.name for entry in metadata.entries]
         self._channels = sum(entry.channels for entry in metadata.entries)
@@ -68,6 +73,7 @@ class Predictor:
         self._unknown = ""
         self._load = load
         self._loaded: tuple[tuple[Rim, int, int], LoadedGraph] | None = None
+        self._loading = threading.Lock()
         self._borders = padded_borders(metadata.stride, metadata.receptive_field)
         if not padded:
             self._borders = self._unpadded_borders()
@@ -84,7 +90,9 @@ class Predictor:
             UsageError: not even the smallest tile fits.
         """
         needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
-        return largest_block(memory, needed, self._channels, self._stride, self._borders)
+        return largest_block(
+            memory, needed, self._channels, self._stride, self._borders, self.tiles_at_once
+        )
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of an image, those of one graph and size after one another.
@@ -102,7 +110,9 @@ class Predictor:
         if pixels.entries is None:
             return self._nothing(tile, pixels.valid)
         given = (values[None] for values in pixels.entries)  # each [1, C, seen rows, columns]
-        found = self._graph(tile).run(dict(zip(self._entries, given, strict=True)))
+        with self._loading:
+            graph = self._graph(tile)
+        found = graph.run(dict(zip(self._entries, given, strict=True)))
         first = tile.seen if self._padded else tile.right
         kept = tile.kept.shifted(-first.row, -first.col).slices
         windows = (values[0, ..., *kept] for values in found)

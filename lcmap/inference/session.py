@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,10 @@ from lcmap.errors import NotAModelError, ProviderMissingError
 
 Device = Literal["cpu", "cuda"]
 Provider = Literal["auto", Device]
+
+TILES_AT_ONCE: dict[Device, int] = {"cpu": 1, "cuda": 2}
+"""So many tiles are computed at once: on CUDA one is copied there while the other is computed. On a
+processor they would share the same cores and take twice the memory."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ONLY_ERRORS = 3
@@ -28,7 +33,10 @@ def available_threads() -> int:
 
 
 class Session:
-    """A loaded network. It does not pickle: send its path and open it there."""
+    """A loaded network. It does not pickle: send its path and open it there.
+
+    Several threads may run it at once.
+    """
 
     def __init__(
         self,
@@ -67,11 +75,53 @@ class Session:
         used = self._session.get_providers()[0]
         if provider == "cuda" and used != _CUDA:
             raise _no_cuda()
+        self._on_device = provider == "cuda"
+        self._own = threading.local()
 
     def run(self, entries: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
         """Return the graph's results for each entry's scaled pixels, float32 [1, C, H, W]."""
+        if self._on_device:
+            if not hasattr(self._own, "bound"):
+                self._own.bound = BoundRun(self._session, "cuda")
+            bound: BoundRun = self._own.bound
+            return bound.run(entries)
         results: list[npt.NDArray[Any]] = self._session.run(None, entries)
         return results
+
+
+class BoundRun:
+    """Runs of a session whose entries and results lie on a device, one run at a time.
+
+    They keep their memory there from one run to the next of the same size.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: Device) -> None:
+        """Run a session on the device that it was loaded on."""
+        self._session = session
+        self._device = device
+        self._entries: dict[str, onnxruntime.OrtValue] = {}
+
+    def run(self, entries: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for each entry's scaled pixels, float32 [1, C, H, W]."""
+        held = {name: tuple(value.shape()) for name, value in self._entries.items()}
+        if held == {name: pixels.shape for name, pixels in entries.items()}:
+            for name, pixels in entries.items():
+                self._entries[name].update_inplace(np.ascontiguousarray(pixels))
+        else:
+            self._bind(entries)
+        self._binding.synchronize_inputs()
+        self._session.run_with_iobinding(self._binding)
+        self._binding.synchronize_outputs()
+        results: list[npt.NDArray[Any]] = self._binding.copy_outputs_to_cpu()
+        return results
+
+    def _bind(self, entries: dict[str, npt.NDArray[np.float32]]) -> None:
+        self._binding = self._session.io_binding()
+        for name, pixels in entries.items():
+            self._entries[name] = onnxruntime.OrtValue.ortvalue_from_numpy(pixels, self._device)
+            self._binding.bind_ortvalue_input(name, self._entries[name])
+        for result in self._session.get_outputs():
+            self._binding.bind_output(result.name, self._device)
 
 
 def choose_provider(provider: Provider) -> Device:

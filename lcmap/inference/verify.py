@@ -118,4 +118,4 @@ def verify(
         mapped = nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
         report(tile, Verification.of(mapped, first.probability[valid], second[:, valid]))
 
-    overlapped(tiles, read, compute, compare)
+    overlapped(tiles, read, compute, compare, at_once=predictor.tiles_at_once)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from lcmap.errors import UsageError
 from lcmap.inference.borders import Borders, Side
@@ -42,14 +43,47 @@ def test_tensors_alive_together_are_added_up() -> None:
     assert peak_bytes_per_pixel(chain("Exp", "Sin", "Relu"), 2) == pytest.approx(one * 1.5)
 
 
-@given(st.integers(800 << 20, 64 << 30), st.floats(30, 5000), st.integers(1, 40))
+def test_what_integer_kernels_do_inside_takes_nothing() -> None:
+    size = ["N", 2, "H", "W"]
+    constants = {
+        "scale": np.float32(0.1),
+        "zero": np.uint8(0),
+        "weights": np.ones((2, 2, 1, 1), np.uint8),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["x"]),
+        helper.make_node("DequantizeLinear", ["weights", "scale", "zero"], ["kernel"]),
+        helper.make_node("Conv", ["x", "kernel"], ["sum"]),
+        helper.make_node("QuantizeLinear", ["sum", "scale", "zero"], ["result"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "integers",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, size)],
+        [helper.make_tensor_value_info("result", TensorProto.UINT8, size)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )  # fmt: skip
+    opset = helper.make_opsetid("", 20)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    # the image in float and in integers; thrice, as in chains
+    assert peak_bytes_per_pixel(model, 2) == pytest.approx(3 * 2 * (4 + 1))
+    del graph.node[:]
+    graph.node.extend([*nodes[:4], helper.make_node("Relu", ["sum"], ["result"])])
+    graph.output[0].CopyFrom(helper.make_tensor_value_info("result", TensorProto.FLOAT, size))
+    floats = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    # before and after the convolution in float
+    assert peak_bytes_per_pixel(floats, 2) == pytest.approx(3 * 2 * (4 + 4), rel=1e-3)
+
+
+@given(st.integers(800 << 20, 64 << 30), st.floats(30, 5000), st.integers(1, 40), st.integers(1, 3))
 def test_the_largest_block_fits_and_the_next_does_not(
-    memory: int, bytes_per_pixel: float, channels: int
+    memory: int, bytes_per_pixel: float, channels: int, at_once: int
 ) -> None:
     def needed(block: int) -> float:
-        return (block + 44 + 44 + 8) ** 2 * (bytes_per_pixel + 16 * channels) + (600 << 20)
+        inputs = 4 * channels * (3 + at_once)
+        return (block + 44 + 44 + 8) ** 2 * (at_once * bytes_per_pixel + inputs) + (600 << 20)
 
-    block = largest_block(memory, bytes_per_pixel, channels, 8, BORDERS)
+    block = largest_block(memory, bytes_per_pixel, channels, 8, BORDERS, at_once)
     assert block % 8 == 0 and needed(block) <= memory
     assert block == LARGEST_BLOCK or needed(block + 8 + 1) > memory
 

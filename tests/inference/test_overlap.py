@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -32,9 +33,23 @@ def test_each_kind_of_work_has_one_thread() -> None:
         compute=lambda item, read: note("compute"),
         write=lambda item, computed: note("write"),
     )
-    assert threads["compute"] == {threading.current_thread().name}
-    assert len(threads["read"]) == len(threads["write"]) == 1
-    assert not threads["read"] & threads["write"]
+    used = [*threads["read"], *threads["compute"], *threads["write"]]
+    assert len(used) == len(set(used)) == 3
+
+
+def test_several_items_are_computed_at_once_and_written_in_order() -> None:
+    together = threading.Barrier(3, timeout=30)
+    written = []
+
+    def compute(item: int, read: int) -> int:
+        together.wait()  # which only three at once get past
+        time.sleep(0.01 * (2 - item % 3))  # the first of three ends last
+        return read
+
+    overlapped(
+        range(12), lambda item: item, compute, lambda item, _: written.append(item), at_once=3
+    )
+    assert written == list(range(12))
 
 
 def test_no_more_than_a_few_items_are_held() -> None:
@@ -79,4 +94,4 @@ def test_the_first_error_ends_it(where: str) -> None:
         )
     assert max(item for _, item in calls) < 12
     # the threads have ended with it
-    assert not [t for t in threading.enumerate() if t.name.startswith(("read", "write"))]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read", "compute", "write"))]

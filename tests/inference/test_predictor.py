@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from lcmap.inference.predictor import Predictor
 from lcmap.inference.results import Result
 from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
-from lcmap.inference.tiling import mirror
+from lcmap.inference.tiling import Tile, mirror
 from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 
@@ -125,6 +126,22 @@ def test_a_graph_that_cannot_be_followed_is_padded_all_around(
     found = put_together(cautious, [scaled], 24, 0)
     assert caplog.text.count("padded on every side") == 1
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_tiles_at_once_give_what_they_give_one_by_one(model: Path) -> None:
+    image = np.random.default_rng(0).random((4, 130, 150), np.float32)
+    one, several = predictor(model), predictor(model)
+    tiles = one.tiles(130, 150, 24)
+
+    def predict(predictor: Predictor, tile: Tile) -> np.ndarray:
+        seen = mirror(image[:, *tile.seen.clipped(130, 150).slices], tile.seen)
+        valid = np.ones((tile.kept.height, tile.kept.width), bool)
+        return predictor.predict(tile, TilePixels((seen,), valid)).results["probabilities"]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(partial(predict, several), tiles))
+    for tile, probabilities in zip(tiles, found, strict=True):
+        np.testing.assert_array_equal(probabilities, predict(one, tile))
 
 
 def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
