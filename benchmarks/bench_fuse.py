@@ -30,12 +30,13 @@ from rasterio.warp import transform
 from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap.inference.inputs import open_inputs
-from lcmap.inference.session import Session, available_threads
+from lcmap.inference.session import Session
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import load_nomenclature
 from lcmap.progress import silent
+from lcmap.raster.threads import available_threads
 from lcmap.training.export import to_onnx
 from lcmap.training.recipe import DEFAULT
 

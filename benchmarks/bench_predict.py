@@ -44,11 +44,12 @@ from affine import Affine
 from lcmap.inference.borders import INTERIOR
 from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.predictor import LoadedGraph, Predictor
-from lcmap.inference.session import Session, available_threads
+from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelMetadata, read_model
 from lcmap.raster.quantiles import band_quantiles, write_quantiles
+from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import iter_blocks
 from lcmap.training.initialisation import load_network
 

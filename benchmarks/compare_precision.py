@@ -27,7 +27,8 @@ from lcmap.accuracy.score import score
 from lcmap.errors import EngineMissingError
 from lcmap.inference.openvino_session import OpenVinoSession
 from lcmap.inference.predict import predict
-from lcmap.inference.session import Session, available_threads
+from lcmap.inference.session import Session
+from lcmap.raster.threads import available_threads
 from lcmap.training.quantise import quantise_model
 
 FLOAT32, INT8, BY_IMAGE = "float32", "int8", "int8, by image"

@@ -46,6 +46,7 @@ from lcmap.raster.quantiles import (
     no_valid_pixel,
     write_quantiles,
 )
+from lcmap.raster.threads import available_threads
 from lcmap.raster.writing import atomic_raster, check_output
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,10 @@ def prepare(
     if pan is not None and like is not None:
         raise UsageError("--like", "goes without --pan, whose grid is taken", "drop one")
     with ExitStack() as resources:
-        resources.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES))
+        threads = str(available_threads())  # that decode and compress
+        resources.enter_context(
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=threads)
+        )
         paths = [
             (os.fspath(image), resources.enter_context(input_path(image, tmpdir=tmpdir)))
             for image in images

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.errors import EngineMissingError, NotAModelError
-from lcmap.inference.session import available_threads
+from lcmap.raster.threads import available_threads
 
 TOLERANCE = 1e-5
 """The largest difference from onnxruntime, of a probability, that rounding explains by itself.

@@ -30,7 +30,7 @@ from lcmap.inference.overlap import overlapped
 from lcmap.inference.plan import Plan, content_identity, file_identities, tiling_identity
 from lcmap.inference.predictor import Predictor
 from lcmap.inference.quantisation import calibration_samples, quantise
-from lcmap.inference.session import Provider, available_threads
+from lcmap.inference.session import Provider
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.spool import Plane
 from lcmap.inference.tiling import Tile
@@ -41,6 +41,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.threads import available_threads
 from lcmap.raster.writing import atomic_raster
 
 _CACHE_MEGABYTES = 128

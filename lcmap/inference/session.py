@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from lcmap.errors import NotAModelError, ProviderMissingError
+from lcmap.raster.threads import available_threads
 
 Device = Literal["cpu", "cuda"]
 Provider = Literal["auto", Device]
@@ -25,11 +26,6 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ONLY_ERRORS = 3
 
 logger = logging.getLogger(__name__)
-
-
-def available_threads() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class Session:
