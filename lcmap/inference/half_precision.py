@@ -13,7 +13,7 @@ def in_half_precision(graph: bytes) -> bytes:
 
     Its inputs and outputs are the same.
     """
-    # it takes as long to load as the rest of the engine
+    # it adds a folder to the path that modules are sought in: only where it is asked for
     from onnxruntime.transformers import float16
 
     model = onnx.load_model_from_string(graph)

@@ -106,9 +106,8 @@ def predict(
     float32 band per class, NaN without data. With `verified` the image is predicted again
     with other tiles and compared; where that fails, nothing is written. With `precision` "int8" a
     float32 model computes in 8-bit integers, calibrated on windows of the image, with "float16" in
-    16-bit floats; `qml` writes a
-    QGIS style and GDAL's class names beside the map. `force` lets another ground sampling distance
-    pass. "-" is standard input or output.
+    16-bit floats. `qml` writes a QGIS style and GDAL's class names beside the map. `force` lets
+    another ground sampling distance pass. "-" is standard input or output.
 
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.

@@ -41,9 +41,7 @@ def entries(number: int, side: int = 8) -> Entries:
     return {name: random.random((1, 2, side, side), np.float32) for name in "ab"}
 
 
-def check(
-    results: list[npt.NDArray[np.generic]], given: dict[str, npt.NDArray[np.float32]]
-) -> None:
+def check(results: list[npt.NDArray[np.generic]], given: Entries) -> None:
     total, winner = results
     np.testing.assert_array_equal(total, given["a"] + given["b"])
     np.testing.assert_array_equal(winner, given["a"].argmax(axis=1))
