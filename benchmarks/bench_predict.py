@@ -2,6 +2,7 @@
 
     python benchmarks/bench_predict.py MODEL.onnx [--size 8192] [--rounds 3] [--verify]
     python benchmarks/bench_predict.py MODEL.onnx --sizes 4096 8192 16384 32768
+    python benchmarks/bench_predict.py MODEL.onnx --tiles 256 512 768 1024 1280 1536
 
 The image is a mosaic of the real zones beside the project (LCMAP_DATA, else ../shared/data),
 repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of the map: of
@@ -13,15 +14,19 @@ repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of
   program would run them, with the same halo and with the winning class taken in numpy;
 - PyTorch, eager, in batches on all cores, on windows of 256 px that overlap by half and are blended
   by a weight that falls towards their edges, as TorchGeo, TerraTorch and geoai do;
+- the operations of the network's convolutions at the speed of float32 matrix multiplication, which
+  is what the processor could do at most without another algorithm;
 - with --int8 MODEL, that model's bare session of the same tiles; with --openvino, both in OpenVINO.
 
 A round takes all of them in turn; printed are the medians of the rounds, and of the ratios in each.
-With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory.
+With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory;
+with --tiles only the bare session, on interior tiles that keep so many pixels along each axis.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import statistics
@@ -40,10 +45,12 @@ import onnxruntime
 import rasterio
 import torch
 from affine import Affine
+from onnx import shape_inference
 
 from lcmap.inference.borders import INTERIOR
 from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.predictor import LoadedGraph, Predictor
+from lcmap.inference.results import of_size
 from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tiling import Tile
@@ -56,6 +63,7 @@ from lcmap.training.initialisation import load_network
 PROJECT = Path(__file__).resolve().parent.parent
 PADDED_TILES = (512, 768, 1024, 1536)
 WINDOW, BATCH = 256, 8
+MATRIX, PRODUCTS = 2048, 8
 
 
 def zones() -> list[np.ndarray]:
@@ -191,6 +199,34 @@ def padded(model: Path, block: int) -> float:
     return tiles * block**2 / (time.perf_counter() - start)
 
 
+def operations_per_pixel(model: Path) -> float:
+    """Return the floating-point operations of a model's convolutions for a pixel of an image."""
+    metadata = read_model(model)
+    side = 8 * metadata.stride
+    graph = shape_inference.infer_shapes(of_size(onnx.load(model), side, side)).graph
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    pixels = {
+        value.name: math.prod(d.dim_value for d in value.type.tensor_type.shape.dim[2:])
+        for value in graph.value_info
+    }
+    return sum(
+        2 * math.prod(weights[node.input[1]]) * pixels[node.output[0]] / side**2
+        for node in graph.node
+        if node.op_type == "Conv"
+    )
+
+
+def matrix_multiplication(operations: float) -> float:
+    """Return the pixels per second that take so many operations each, as a matrix product does."""
+    torch.set_num_threads(available_threads())
+    factor = torch.rand(MATRIX, MATRIX)
+    torch.mm(factor, factor)
+    start = time.perf_counter()
+    for _ in range(PRODUCTS):
+        torch.mm(factor, factor)
+    return PRODUCTS * 2 * MATRIX**3 / (time.perf_counter() - start) / operations
+
+
 class BlendedWindows:
     """PyTorch on overlapping windows whose probabilities are blended."""
 
@@ -251,6 +287,9 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     for block in PADDED_TILES:
         contenders[f"mirror-padded tiles of {block}"] = partial(padded, model, block)
     contenders["PyTorch, blended windows"] = blended.measure
+    contenders["matrix multiplication"] = partial(
+        matrix_multiplication, operations_per_pixel(model)
+    )
     peaks: list[float] = []
 
     def end_to_end() -> float:
@@ -301,18 +340,39 @@ def scale(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{size:6} x {size:6} px: {cost:8.1f} ns/px, peak {peaks[size]:.0f} MiB")
 
 
+def compare_tiles(arguments: argparse.Namespace, _folder: Path) -> None:
+    by_block = {
+        block: InteriorTile(arguments.model, arguments.size, Session, block)
+        for block in (None, *arguments.tiles)
+    }
+    speeds: dict[int | None, list[float]] = {block: [] for block in by_block}
+    for number in range(arguments.rounds):
+        for block, tile in by_block.items():
+            speeds[block].append(tile.measure(max(2, 1024**2 // tile.tile.kept.height**2)))
+        shown = [f"{block or 'chosen'}: {each[-1] / 1e6:.3f}" for block, each in speeds.items()]
+        print(f"round {number + 1}: {', '.join(shown)}", flush=True)
+    print("pixels kept and seen along an axis, useful Mpx/s, as a multiple of the chosen tile's")
+    for block, tile in by_block.items():
+        kept, seen, each = tile.tile.kept.height, tile.tile.seen.height, speeds[block]
+        ratio = statistics.median(a / b for a, b in zip(each, speeds[None], strict=True))
+        print(f"{kept:5} {seen:5} {statistics.median(each) / 1e6:7.3f} {ratio:6.3f}"
+              f"{'' if block else '  chosen'}")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--size", type=int, default=8192)
     parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--tiles", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        (scale if arguments.sizes else compare)(arguments, Path(folder))
+        run = scale if arguments.sizes else compare_tiles if arguments.tiles else compare
+        run(arguments, Path(folder))
 
 
 if __name__ == "__main__":

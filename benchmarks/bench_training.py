@@ -1,12 +1,12 @@
 """Speed of a training step, and whether the data keeps up with it.
 
-    python benchmarks/bench_training.py [--steps 20] [--rounds 3] [--zones 0 1]
+    python benchmarks/bench_training.py [--steps 20] [--rounds 3] [--zones 0 1] [--compile]
 
 Printed are (1) the seconds of a step of the default recipe's network and batch, forward, backward
-and optimizer, for number formats and memory layouts, and with padding, pooling and unpooling in
-PyTorch's own operations; (2) steps per second on batches cut from real tiles (FLAIR zones beside
-the project: LCMAP_DATA, else ../shared/data) and on one fixed batch, in turns, and their ratio.
-All are medians of the rounds.
+and optimizer, for number formats and memory layouts, with padding, pooling and unpooling in
+PyTorch's own operations, and with --compile by torch.compile, which needs a C++ compiler; (2) steps
+per second on batches cut from real tiles (FLAIR zones beside the project: LCMAP_DATA, else
+../shared/data) and on one fixed batch, in turns, and their ratio. All are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def seconds(run: Run, steps: int, take: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def step_table(batch: Batch, weights: torch.Tensor, steps: int, rounds: int) -> None:
+def step_table(
+    batch: Batch, weights: torch.Tensor, steps: int, rounds: int, compiled: bool
+) -> None:
     device = choose_device("auto")
     runs: dict[str, tuple[Run, Batch, bool]] = {}
     plain = Batch(tuple(image.contiguous() for image in batch.images), batch.labels)
@@ -66,6 +68,14 @@ def step_table(batch: Batch, weights: torch.Tensor, steps: int, rounds: int) -> 
         run = new_run(weights, device, bfloat16)
         run.network.to(memory_format=layout)
         runs[name] = run, batch if layout == torch.channels_last else plain, own
+    for own in (False, True) if compiled else ():
+        run = new_run(weights, device, bfloat16=False)
+        run.network.compile()
+        with operations_of(own):
+            took = seconds(run, 1, lambda r=run: r.step(batch))
+        name = f"float32, compiled, {'lcmap' if own else 'PyTorch'}'s operations"
+        print(f"{name}: the first step took {took:.0f} s", flush=True)
+        runs[name] = run, batch, own
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, (run, given, own) in runs.items():
@@ -130,6 +140,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--zones", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = read_training_set(prepare_zones(arguments.zones, Path(folder)))
@@ -138,7 +149,9 @@ def main() -> None:
             side = DEFAULT.crop or data.tile_size
             sampler = Sampler(SampleSource(reader), data.train, DEFAULT, side, 0)
             pipeline_ratio(sampler, weights, arguments.steps, arguments.rounds)
-            step_table(sampler.batch(0), weights, arguments.steps, arguments.rounds)
+            step_table(
+                sampler.batch(0), weights, arguments.steps, arguments.rounds, arguments.compile
+            )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def predict(
             DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
         NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
         EngineMissingError, ProviderMissingError: as `choose_engine`.
-        CalibrationError: int8 is asked for, of an image without a valid pixel.
+        CalibrationError: int8 is asked for, and the network gives no numbers for the image.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
@@ -163,7 +164,10 @@ def predict(
         if arithmetic == "int8" and metadata.precision == "float32":
             logger.info("%s: brought to int8 by a sample of the image", model)
             samples = calibration_samples(opened.entries, grid.shape, metadata.stride)
-            network = onnx.load_model_from_string(quantise(network.SerializeToString(), samples))
+            first = next(samples, None)
+            if first is not None:  # else no pixel is valid, and the network is never asked
+                quantised = quantise(network.SerializeToString(), chain([first], samples))
+                network = onnx.load_model_from_string(quantised)
         make = partial(
             Predictor, network, metadata, load=chosen.load, tiles_at_once=chosen.tiles_at_once
         )

@@ -311,13 +311,15 @@ def test_small_images(lcmap: Lcmap, model: Path, tmp_path: Path, shape: tuple[in
     assert_is_map_of(codes, expected(model, image))
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_an_image_without_any_data_gives_an_empty_map_and_a_warning(
-    lcmap: Lcmap, model: Path, tmp_path: Path
+    lcmap: Lcmap, model: Path, tmp_path: Path, precision: str
 ) -> None:
     image = write_image(
         tmp_path / "image.tif", np.zeros((4, 40, 50), np.uint8), nodata=0, quantiles=None
     )
-    run = lcmap("predict", image, "-m", model, "-o", tmp_path / "map.tif", "--verify")
+    command = ("predict", image, "-m", model, "-o", tmp_path / "map.tif", "--precision", precision)
+    run = lcmap(*command, "--verify")
     assert run.exit_code == 0
     assert "warning: " in run.stderr and "no pixel is valid in every band" in run.stderr
     assert not read(tmp_path / "map.tif").any()
