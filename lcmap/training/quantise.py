@@ -114,10 +114,11 @@ def quantise_model(
         before, after = (_scores(one, source, data, metadata, step) for one in (graph, integers))
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
     if not loss <= max_loss:  # NaN too
+        earlier = ", an earlier one stays there" if Path(output).exists() else ""
         raise QuantisationLossError(
             output,
             f"int8 costs more than {max_loss:g} points: {_change(before, after)}",
-            f"it was not written, use {os.fspath(model)}, or allow more with --max-loss",
+            f"it was not written{earlier}; use {os.fspath(model)}, or allow more with --max-loss",
         )
     changed = dataclasses.replace(
         metadata,

@@ -68,7 +68,8 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     drown_in_int8(worse)
     kept = report.model.read_bytes()
     with pytest.raises(
-        QuantisationLossError, match=r"more than 0\.5 points: .* in int8.*worse"
+        QuantisationLossError,
+        match=r"more than 0\.5 points: .* in int8.*an earlier one stays there.*worse",
     ) as e:
         quantise_model([index], worse, report.model, overwrite=True)
     assert e.value.exit_code == 65
