@@ -26,7 +26,6 @@ with --tiles only the bare session, on interior tiles that keep so many pixels a
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 import statistics
@@ -45,12 +44,11 @@ import onnxruntime
 import rasterio
 import torch
 from affine import Affine
-from onnx import shape_inference
+from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap.inference.borders import INTERIOR
 from lcmap.inference.memory import DEFAULT_MEMORY
 from lcmap.inference.predictor import LoadedGraph, Predictor
-from lcmap.inference.results import of_size
 from lcmap.inference.session import Session
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tiling import Tile
@@ -200,20 +198,11 @@ def padded(model: Path, block: int) -> float:
 
 
 def operations_per_pixel(model: Path) -> float:
-    """Return the floating-point operations of a model's convolutions for a pixel of an image."""
-    metadata = read_model(model)
-    side = 8 * metadata.stride
-    graph = shape_inference.infer_shapes(of_size(onnx.load(model), side, side)).graph
-    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
-    pixels = {
-        value.name: math.prod(d.dim_value for d in value.type.tensor_type.shape.dim[2:])
-        for value in graph.value_info
-    }
-    return sum(
-        2 * math.prod(weights[node.input[1]]) * pixels[node.output[0]] / side**2
-        for node in graph.node
-        if node.op_type == "Conv"
-    )
+    """Return the floating-point operations of a network's convolutions for a pixel of an image."""
+    images = random_pixels(read_model(model), WINDOW, WINDOW)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        load_network(model).eval()(*(torch.from_numpy(image)[None] for image in images))
+    return counter.get_total_flops() / WINDOW**2
 
 
 def matrix_multiplication(operations: float) -> float:
@@ -340,7 +329,7 @@ def scale(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{size:6} x {size:6} px: {cost:8.1f} ns/px, peak {peaks[size]:.0f} MiB")
 
 
-def compare_tiles(arguments: argparse.Namespace, _folder: Path) -> None:
+def compare_tiles(arguments: argparse.Namespace) -> None:
     by_block = {
         block: InteriorTile(arguments.model, arguments.size, Session, block)
         for block in (None, *arguments.tiles)
@@ -370,9 +359,11 @@ def main() -> None:
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
+    if arguments.tiles:
+        compare_tiles(arguments)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        run = scale if arguments.sizes else compare_tiles if arguments.tiles else compare
-        run(arguments, Path(folder))
+        (scale if arguments.sizes else compare)(arguments, Path(folder))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,9 +101,9 @@ def torchvision_operators() -> Iterator[None]:
 
 
 def contender(
-    name: str, data: TrainingSet, source: SampleSource, minutes: float, seed: int
+    name: str, data: TrainingSet, source: SampleSource, seed: int, **budget: Any
 ) -> tuple[Trainer, Recipe, int]:
-    """Return a trainer of a contender, its recipe and the stride of its network."""
+    """Return a contender's trainer for `minutes` or `epochs`, its recipe, its network's stride."""
     recipe = PAPER if name == "paper" else DEFAULT
     channels, classes = len(data.entries[0].bands), len(data.nomenclature)
     torch.manual_seed(seed)
@@ -113,8 +114,8 @@ def contender(
         initialise(network, recipe.initialisation, seed)
         stride = network.stride
     trainer = Trainer(
-        data, source, network, stride, recipe, minutes=minutes, patience=10**6, seed=seed,
-        device=choose_device("auto"),
+        data, source, network, stride, recipe, patience=10**6, seed=seed,
+        device=choose_device("auto"), **budget,
     )  # fmt: skip
     return trainer, recipe, stride
 
@@ -152,7 +153,7 @@ def main() -> None:
         with TileReader(data.nomenclature) as reader:
             source = SampleSource(reader)
             running = {
-                each: contender(each, data, source, arguments.minutes, arguments.seed)
+                each: contender(each, data, source, arguments.seed, minutes=arguments.minutes)
                 for each in arguments.contenders
             }
             while not all(trainer.ended for trainer, *_ in running.values()):

@@ -18,16 +18,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from bench_engines import in_turns, print_times
-from compare_unet_resnet34 import FLAIR, predict_zone, prepare_zones
+from compare_unet_resnet34 import FLAIR, contender, predict_zone, prepare_zones
 from torch import Tensor
 
 from lcmap.accuracy.score import score
@@ -36,10 +37,8 @@ from lcmap.inference.session import Session
 from lcmap.network import LandCoverNetwork, land_cover_network, operations
 from lcmap.training.export import to_onnx
 from lcmap.training.initialisation import initialise
-from lcmap.training.precision import choose_device
 from lcmap.training.recipe import DEFAULT, PAPER
 from lcmap.training.samples import SampleSource, read_training_set
-from lcmap.training.trainer import Trainer
 
 
 def pool_with_every_maximum(x: Tensor) -> tuple[Tensor, operations.Indices]:
@@ -58,12 +57,9 @@ FORMS: dict[str, Callable[[Tensor], tuple[Tensor, operations.Indices]]] = {
 }
 
 
-@contextmanager
-def pooling(form: str) -> Iterator[None]:
+def pooling(form: str) -> AbstractContextManager[object]:
     """Let networks pool, and so unpool, in one of the forms."""
-    vars(land_cover_network)["max_pool"] = FORMS[form]
-    yield
-    vars(land_cover_network)["max_pool"] = operations.max_pool
+    return patch.object(land_cover_network, "max_pool", FORMS[form])
 
 
 def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> None:
@@ -75,14 +71,7 @@ def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> 
         source = SampleSource(reader)
         trainers = {}
         for form in FORMS:
-            network = LandCoverNetwork(
-                [len(data.entries[0].bands)], len(data.nomenclature), DEFAULT.width, DEFAULT.depth
-            )
-            initialise(network, DEFAULT.initialisation, seed)
-            trainers[form] = Trainer(
-                data, source, network, network.stride, DEFAULT, epochs=epochs, patience=epochs,
-                seed=seed, device=choose_device("auto"),
-            )  # fmt: skip
+            trainers[form], *_ = contender("default", data, source, seed, epochs=epochs)
         for _ in range(epochs):
             for form, trainer in trainers.items():
                 with pooling(form):

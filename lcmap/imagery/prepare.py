@@ -143,9 +143,8 @@ def prepare(
     if pan is not None and like is not None:
         raise UsageError("--like", "goes without --pan, whose grid is taken", "drop one")
     with ExitStack() as resources:
-        threads = str(available_threads())  # that decode and compress
         resources.enter_context(
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=threads)
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=str(available_threads()))
         )
         paths = [
             (os.fspath(image), resources.enter_context(input_path(image, tmpdir=tmpdir)))

@@ -162,10 +162,10 @@ def predict(
         )
         network = onnx.load(model)
         if arithmetic == "int8" and metadata.precision == "float32":
-            logger.info("%s: brought to int8 by a sample of the image", model)
             samples = calibration_samples(opened.entries, grid.shape, metadata.stride)
             first = next(samples, None)
             if first is not None:  # else no pixel is valid, and the network is never asked
+                logger.info("%s: brought to int8 by a sample of the image", model)
                 quantised = quantise(network.SerializeToString(), chain([first], samples))
                 network = onnx.load_model_from_string(quantised)
         make = partial(
