@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from lcmap.inference.borders import INTERIOR, find_borders, graph_for
-from lcmap.inference.openvino_session import OpenVinoSession
-from lcmap.inference.results import of_size, with_results
-from lcmap.inference.session import Session
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.engines.openvino import OpenVinoSession
+from lcmap.graph.outputs import of_size, with_results
+from lcmap.graph.padding import INTERIOR, find_halo, graph_for
 from lcmap.model_file import read_model
 
 
@@ -30,16 +30,16 @@ def interior_tile(model: Path, side: int) -> tuple[bytes, dict[str, np.ndarray]]
     """Return a model's graph for an interior tile of at least SIDE² px, map only, and noise."""
     metadata = read_model(model)
     loaded = onnx.load(model)
-    borders = find_borders(loaded, metadata.stride)
-    side += (borders.after.residue - borders.before.residue - side) % metadata.stride
-    inner = graph_for(loaded, metadata.stride, INTERIOR, borders)
+    halo = find_halo(loaded, metadata.stride)
+    side += (halo.after.residue - halo.before.residue - side) % metadata.stride
+    inner = graph_for(loaded, metadata.stride, INTERIOR, halo)
     graph = of_size(with_results(inner, ["winner"]), side, side).SerializeToString()
     random = np.random.default_rng(0)
-    entries = {
-        entry.name: random.random((1, entry.channels, side, side), np.float32)
-        for entry in metadata.entries
+    inputs = {
+        model_input.name: random.random((1, model_input.channels, side, side), np.float32)
+        for model_input in metadata.inputs
     }
-    return graph, entries
+    return graph, inputs
 
 
 class Seconds(NamedTuple):
@@ -78,14 +78,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
-    graph, entries = interior_tile(arguments.model, arguments.side)
+    graph, inputs = interior_tile(arguments.model, arguments.side)
     sessions = {
-        "onnxruntime": Session(graph, threads=arguments.threads),
+        "onnxruntime": OnnxRuntimeSession(graph, threads=arguments.threads),
         "OpenVINO": OpenVinoSession(graph, threads=arguments.threads),
     }
-    pixels = next(iter(entries.values()))[0, 0].size
+    pixels = next(iter(inputs.values()))[0, 0].size
     print(f"a tile of {pixels} px:")
-    runs = {name: partial(session.run, entries) for name, session in sessions.items()}
+    runs = {name: partial(session.run, inputs) for name, session in sessions.items()}
     print_times(in_turns(runs, arguments.rounds), pixels)
     found = {name: run()[0] for name, run in runs.items()}
     differ = int((found["onnxruntime"] != found["OpenVINO"]).sum())

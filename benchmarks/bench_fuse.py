@@ -29,10 +29,10 @@ from bench_predict import InteriorTile, run_command, write_mosaic
 from rasterio.warp import transform
 from torch.utils.flop_counter import FlopCounterMode
 
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.inference.inputs import open_inputs
-from lcmap.inference.session import Session
 from lcmap.inference.tiling import Tile
-from lcmap.model_file import Entry, ModelMetadata, read_model, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, read_model, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import load_nomenclature
 from lcmap.progress import silent
@@ -40,26 +40,29 @@ from lcmap.raster.threads import available_threads
 from lcmap.training.export import to_onnx
 from lcmap.training.recipe import DEFAULT
 
-IMAGE = Entry("image", "image", ("red", "green", "blue", "nir"), "uint8", 0.8)
+IMAGE = ModelInput("image", "image", ("red", "green", "blue", "nir"), "uint8", 0.8)
 S2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-SIDE = Entry("side1", "image", S2, "int16", 10.0)
+SIDE = ModelInput("side1", "image", S2, "int16", 10.0)
 CRSS = {"same CRS": "EPSG:2154", "other CRS": "EPSG:32631"}
 
 
-def write_network(path: Path, entries: list[Entry]) -> float:
+def write_network(path: Path, inputs: list[ModelInput]) -> float:
     """Write a model of the default recipe's size; return its million multiplications a pixel."""
     torch.manual_seed(0)
     network = LandCoverNetwork(
-        [entry.channels for entry in entries], 7, width=DEFAULT.width, depth=DEFAULT.depth
+        [model_input.channels for model_input in inputs],
+        7,
+        width=DEFAULT.width,
+        depth=DEFAULT.depth,
     ).eval()
     metadata = ModelMetadata(
-        load_nomenclature("flair7"), tuple(entries), stride(DEFAULT.depth),
+        load_nomenclature("flair7"), tuple(inputs), stride(DEFAULT.depth),
         receptive_field(DEFAULT.depth),
     )  # fmt: skip
-    write_model(to_onnx(network, [entry.name for entry in entries]), metadata, path)
+    write_model(to_onnx(network, [model_input.name for model_input in inputs]), metadata, path)
     side = 256
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(*(torch.zeros(1, entry.channels, side, side) for entry in entries))
+        network(*(torch.zeros(1, model_input.channels, side, side) for model_input in inputs))
     return counter.get_total_flops() / 2 / side**2 / 1e6
 
 
@@ -81,12 +84,12 @@ def resampling(image: Path, side: Path, model: Path, tiles: list[Tile]) -> float
     """Return the seconds of reading the side input's windows of all tiles."""
     with ExitStack() as stack:
         opened = open_inputs(
-            stack, [image, side], read_model(model).entries, model, allow_vrt=False,
+            stack, [image, side], read_model(model).inputs, model, allow_vrt=False,
             allow_missing=False, force=False, tmpdir=None, progress=silent,
         )  # fmt: skip
         start = time.perf_counter()
         for tile in tiles:
-            opened.entries[1].read(tile.seen.clipped(*opened.grid.shape))
+            opened.inputs[1].read(tile.input_window.clipped(*opened.grid.shape))
         return time.perf_counter() - start
 
 
@@ -115,8 +118,8 @@ def main() -> None:
         for title, path in sides.items():
             write_side(path, CRSS[title], size)
         bare = {
-            "session of predict": InteriorTile(one, size, Session, tile or None),
-            "session of fuse": InteriorTile(two, size, Session, tile or None),
+            "session of predict": InteriorTile(one, size, OnnxRuntimeSession, tile or None),
+            "session of fuse": InteriorTile(two, size, OnnxRuntimeSession, tile or None),
         }
         tiles = bare["session of fuse"].tiles
         print(f"{size} x {size} px, {len(tiles)} tiles of fuse, "

@@ -46,11 +46,11 @@ import torch
 from affine import Affine
 from torch.utils.flop_counter import FlopCounterMode
 
-from lcmap.inference.borders import INTERIOR
-from lcmap.inference.memory import DEFAULT_MEMORY
-from lcmap.inference.predictor import LoadedGraph, Predictor
-from lcmap.inference.session import Session
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.graph.memory import DEFAULT_MEMORY
+from lcmap.graph.padding import INTERIOR
 from lcmap.inference.source import TilePixels
+from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelMetadata, read_model
 from lcmap.raster.quantiles import band_quantiles, write_quantiles
@@ -159,14 +159,14 @@ class InteriorTile:
         predictor = self._predictor()
         block = block or predictor.largest_block(DEFAULT_MEMORY)
         self.tiles = predictor.tiles(size, size, block)
-        self.tile: Tile = next(tile for tile in self.tiles if tile.rim == INTERIOR)
+        self.tile: Tile = next(tile for tile in self.tiles if tile.border == INTERIOR)
         self._pixels = TilePixels(
-            tuple(random_pixels(self._metadata, *self.tile.seen[2:])),
-            np.ones(self.tile.kept[2:], bool),
+            tuple(random_pixels(self._metadata, *self.tile.input_window[2:])),
+            np.ones(self.tile.output_window[2:], bool),
         )
 
-    def _predictor(self) -> Predictor:
-        return Predictor(onnx.load(self._model), self._metadata, ("winner",), self._load)
+    def _predictor(self) -> TilePredictor:
+        return TilePredictor(onnx.load(self._model), self._metadata, ("winner",), self._load)
 
     def measure(self, tiles: int = 4) -> float:
         """Return the useful pixels per second."""
@@ -176,7 +176,7 @@ class InteriorTile:
         for _ in range(tiles):
             predictor.predict(self.tile, self._pixels)
         seconds = time.perf_counter() - start
-        return tiles * self.tile.kept.height * self.tile.kept.width / seconds
+        return tiles * self.tile.output_window.height * self.tile.output_window.width / seconds
 
 
 def padded(model: Path, block: int) -> float:
@@ -261,13 +261,15 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     model, size = arguments.model, arguments.size
     image, output = folder / "image.tif", folder / "map.tif"
     write_mosaic(image, size)
-    interior = InteriorTile(model, size, Session)
+    interior = InteriorTile(model, size, OnnxRuntimeSession)
     blended = BlendedWindows(model)
     contenders: dict[str, Callable[[], float]] = {"interior session": interior.measure}
     if arguments.int8:
-        contenders["interior session, int8"] = InteriorTile(arguments.int8, size, Session).measure
+        contenders["interior session, int8"] = InteriorTile(
+            arguments.int8, size, OnnxRuntimeSession
+        ).measure
     if arguments.openvino:
-        from lcmap.inference.openvino_session import OpenVinoSession
+        from lcmap.engines.openvino import OpenVinoSession
 
         for name, path in (("", model), (", int8", arguments.int8)):
             if path:
@@ -289,8 +291,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     # predict first and in the middle of the others by turns: what is compared most lies close
     contenders = {"lcmap predict": end_to_end, **contenders}
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    print(f"{size} x {size} px, interior tiles of {interior.tile.kept.height} px that see "
-          f"{interior.tile.seen.height}, {available_threads()} threads")  # fmt: skip
+    print(f"{size} x {size} px, interior tiles of {interior.tile.output_window.height} px that see "
+          f"{interior.tile.input_window.height}, {available_threads()} threads")  # fmt: skip
     for number in range(arguments.rounds):
         for name, measure in contenders.items():
             found[name].append(measure())
@@ -331,18 +333,22 @@ def scale(arguments: argparse.Namespace, folder: Path) -> None:
 
 def compare_tiles(arguments: argparse.Namespace) -> None:
     by_block = {
-        block: InteriorTile(arguments.model, arguments.size, Session, block)
+        block: InteriorTile(arguments.model, arguments.size, OnnxRuntimeSession, block)
         for block in (None, *arguments.tiles)
     }
     speeds: dict[int | None, list[float]] = {block: [] for block in by_block}
     for number in range(arguments.rounds):
         for block, tile in by_block.items():
-            speeds[block].append(tile.measure(max(2, 1024**2 // tile.tile.kept.height**2)))
+            speeds[block].append(tile.measure(max(2, 1024**2 // tile.tile.output_window.height**2)))
         shown = [f"{block or 'chosen'}: {each[-1] / 1e6:.3f}" for block, each in speeds.items()]
         print(f"round {number + 1}: {', '.join(shown)}", flush=True)
     print("pixels kept and seen along an axis, useful Mpx/s, as a multiple of the chosen tile's")
     for block, tile in by_block.items():
-        kept, seen, each = tile.tile.kept.height, tile.tile.seen.height, speeds[block]
+        kept, seen, each = (
+            tile.tile.output_window.height,
+            tile.tile.input_window.height,
+            speeds[block],
+        )
         ratio = statistics.median(a / b for a, b in zip(each, speeds[None], strict=True))
         print(f"{kept:5} {seen:5} {statistics.median(each) / 1e6:7.3f} {ratio:6.3f}"
               f"{'' if block else '  chosen'}")  # fmt: skip

@@ -27,7 +27,7 @@ from sklearn.metrics import confusion_matrix
 from lcmap.nomenclature import load_crosswalk, load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window, iter_blocks
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 PART = 4096
 
@@ -39,7 +39,7 @@ def write_repeated(path: Path, labels: NDArray[np.uint8], size: int, shift: int)
     )
     table = load_nomenclature("flair7").class_table()
     with atomic_raster(
-        path, grid, count=1, dtype="uint8", nodata=0, overwrite=True, classes=table
+        path, grid, RasterFormat(count=1, dtype="uint8", nodata=0, classes=table), overwrite=True
     ) as dataset:
         for window in iter_blocks(size, size, 2048):
             rows = (np.arange(window.row, window.stop_row) + shift) % labels.shape[0]

@@ -24,12 +24,12 @@ from bench_engines import in_turns, interior_tile, print_times
 from compare_unet_resnet34 import FLAIR, prepare_zones
 
 from lcmap.accuracy.score import score
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.engines.openvino import OpenVinoSession
 from lcmap.errors import EngineMissingError
-from lcmap.inference.openvino_session import OpenVinoSession
 from lcmap.inference.predict import predict
-from lcmap.inference.session import Session
 from lcmap.raster.threads import available_threads
-from lcmap.training.quantise import quantise_model
+from lcmap.training.int8_model import quantise_model
 
 FLOAT32, INT8, BY_IMAGE = "float32", "int8", "int8, by image"
 
@@ -77,14 +77,14 @@ def compare_speed(model: Path, int8: Path, *, side: int, rounds: int, threads: i
     """Time the interior tile's graph of both models."""
     runs = {}
     for name, path in ((FLOAT32, model), (INT8, int8)):
-        graph, entries = interior_tile(path, side)
-        for engine, load in (("onnxruntime", Session), ("OpenVINO", OpenVinoSession)):
+        graph, inputs = interior_tile(path, side)
+        for engine, load in (("onnxruntime", OnnxRuntimeSession), ("OpenVINO", OpenVinoSession)):
             try:
                 session = load(graph, threads=threads)
             except EngineMissingError:
                 continue
-            runs[f"{name}, {engine}"] = partial(session.run, entries)
-    pixels = next(iter(entries.values()))[0, 0].size
+            runs[f"{name}, {engine}"] = partial(session.run, inputs)
+    pixels = next(iter(inputs.values()))[0, 0].size
     print(f"a tile of {pixels} px, {threads or available_threads()} threads:")
     print_times(in_turns(runs, rounds), pixels)
 

@@ -46,7 +46,7 @@ from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 from lcmap.training.initialisation import initialise
 from lcmap.training.precision import choose_device
 from lcmap.training.recipe import DEFAULT, PAPER, Recipe
@@ -105,7 +105,7 @@ def contender(
 ) -> tuple[Trainer, Recipe, int]:
     """Return a contender's trainer for `minutes` or `epochs`, its recipe, its network's stride."""
     recipe = PAPER if name == "paper" else DEFAULT
-    channels, classes = len(data.entries[0].bands), len(data.nomenclature)
+    channels, classes = len(data.inputs[0].bands), len(data.nomenclature)
     torch.manual_seed(seed)
     if name == "unet-resnet34":
         network, stride = unet_resnet34(channels, classes), 32
@@ -131,7 +131,9 @@ def predict_zone(
     with torch.inference_mode():
         scores = network(torch.from_numpy(padded_image(scaled, stride))[None])
     winners = scores[0, :, : grid.height, : grid.width].argmax(dim=0).numpy()
-    with atomic_raster(map_, grid, count=1, dtype="uint8", nodata=0, overwrite=True) as dataset:
+    with atomic_raster(
+        map_, grid, RasterFormat(count=1, dtype="uint8", nodata=0), overwrite=True
+    ) as dataset:
         codes = data.nomenclature.index_to_code[winners]
         dataset.write(np.where(valid, codes, np.uint8(0)), 1)
 

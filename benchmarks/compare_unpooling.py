@@ -33,7 +33,7 @@ from torch import Tensor
 
 from lcmap.accuracy.score import score
 from lcmap.dataset.reading import TileReader
-from lcmap.inference.session import Session
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.network import LandCoverNetwork, land_cover_network, operations
 from lcmap.training.export import to_onnx
 from lcmap.training.initialisation import initialise
@@ -117,7 +117,9 @@ def compare_speed(side: int, rounds: int) -> None:
         runs = {}
         for form in FORMS:
             with pooling(form):
-                runs[form] = partial(Session(to_onnx(network, ["image"])).run, {"image": image})
+                runs[form] = partial(
+                    OnnxRuntimeSession(to_onnx(network, ["image"])).run, {"image": image}
+                )
         print(f"a tile of {side}² px, width {recipe.width}, depth {recipe.depth}:", flush=True)
         print_times(in_turns(runs, rounds), side**2)
 

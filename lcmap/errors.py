@@ -1,5 +1,8 @@
 """Every error that a user can cause, with its exit code.
 
+Messages name a parameter of the library in backticks, as in "`overwrite` to replace it", with or
+without a value ("`precision=int8`"); the command line shows the option that sets it.
+
 The exit codes follow sysexits.h where it has one: 2 usage, 65 bad data, 66 no input,
 73 cannot write, 75 locked, try again.
 """
@@ -8,13 +11,15 @@ from __future__ import annotations
 
 import os
 
+from lcmap.paths import PathLike
+
 
 class LcmapError(Exception):
     """An error that a user can cause and mend: one line naming the subject and the remedy."""
 
     exit_code = 1
 
-    def __init__(self, subject: str | os.PathLike[str], problem: str, remedy: str = "") -> None:
+    def __init__(self, subject: PathLike, problem: str, remedy: str = "") -> None:
         """Say which file or option it is about, what is wrong and what to do."""
         self.subject = os.fspath(subject)
         self.problem = problem
@@ -77,14 +82,6 @@ class AcquisitionDateError(DataError):
     """An image does not say when it was taken."""
 
 
-class NotLabelsError(DataError):
-    """A raster given as labels has several bands."""
-
-
-class NoLabelledPixelError(DataError):
-    """No pixel of a reference can be scored."""
-
-
 class NomenclatureMismatchError(DataError):
     """A label raster says that its classes are others than those it is read in."""
 
@@ -121,8 +118,8 @@ class LabelBandError(DataError):
     """A label raster that does not have exactly one band."""
 
 
-class NoLabelsError(DataError):
-    """Labels without a single label on the ground in question."""
+class NoLabelledPixelError(DataError):
+    """Labels or a reference without a single labelled pixel on the ground in question."""
 
 
 class TileIndexError(DataError):
@@ -193,7 +190,7 @@ class CheckpointError(DataError):
     """The checkpoint of a run is damaged, or of a run with other settings."""
 
 
-class EntryCountError(DataError):
+class InputCountError(DataError):
     """A model that takes more images than were given."""
 
 

@@ -66,9 +66,10 @@ def main(every: int, first: int, outputs: list[Path], arguments: list[str]) -> N
     """Kill and finish, and compare."""
     # importing this takes long: once is enough
     importlib.import_module("lcmap.inference.predict")
-    from lcmap.inference import unfinished
 
-    unfinished.COMMIT_SECONDS = 0.0
+    from lcmap.inference.resume import work_folder
+
+    work_folder.COMMIT_SECONDS = 0.0
     before = set(Path().iterdir())
     assert run(arguments) == 0
     expected = [output.read_bytes() for output in outputs]

@@ -1,35 +1,39 @@
-"""A model of several entries: the network itself with random weights, small."""
+"""A model of several inputs: the network itself with random weights, small."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.model_file import Entry, ModelMetadata, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, write_model
 from lcmap.nomenclature import load_nomenclature
 
 BANDS = ("red", "green", "blue", "nir")
 S2_BANDS = ("B2", "B3", "B8")
-IMAGE = Entry("image", "image", BANDS, "uint8", 0.8)
-S2 = Entry("side1", "image", S2_BANDS, "int16", 10.0)
-OSO = Entry("side2", "labels", ("class",), "uint8", 10.0, nomenclature=load_nomenclature("oso23"))
+IMAGE = ModelInput("image", "image", BANDS, "uint8", 0.8)
+S2 = ModelInput("side1", "image", S2_BANDS, "int16", 10.0)
+OSO = ModelInput(
+    "side2", "labels", ("class",), "uint8", 10.0, nomenclature=load_nomenclature("oso23")
+)
 
 
-def write_fusion_model(path: Path, entries: Sequence[Entry], *, depth: int = 2) -> Path:
-    """Write a model of flair7 that takes these entries."""
+def write_fusion_model(path: Path, inputs: Sequence[ModelInput], *, depth: int = 2) -> Path:
+    """Write a model of flair7 that takes these inputs."""
     import torch
 
     from lcmap.network import LandCoverNetwork, receptive_field, stride
     from lcmap.training.export import to_onnx
     from lcmap.training.initialisation import initialise
 
-    network = LandCoverNetwork([entry.channels for entry in entries], 7, width=4, depth=depth)
-    # as large as in a trained network, so that every entry counts and a map has several classes
+    network = LandCoverNetwork(
+        [model_input.channels for model_input in inputs], 7, width=4, depth=depth
+    )
+    # as large as in a trained network, so that every input counts and a map has several classes
     initialise(network, "kaiming", seed=1)
     with torch.no_grad():
         network.classifier.weight.mul_(3)
     metadata = ModelMetadata(
-        load_nomenclature("flair7"), tuple(entries), stride(depth), receptive_field(depth)
+        load_nomenclature("flair7"), tuple(inputs), stride(depth), receptive_field(depth)
     )
-    write_model(to_onnx(network, [entry.name for entry in entries]), metadata, path)
+    write_model(to_onnx(network, [model_input.name for model_input in inputs]), metadata, path)
     return path

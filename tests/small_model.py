@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from lcmap.model_file import Entry, ModelMetadata, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, write_model
 from lcmap.nomenclature import load_nomenclature
 
 BANDS = ("red", "green", "blue", "nir")
@@ -19,16 +19,16 @@ BANDS = ("red", "green", "blue", "nir")
 
 def write_small_model(path: Path, *, depth: int = 2, **changes: Any) -> Path:
     """Write a model of flair7 for images of four bands; keyword arguments change its metadata."""
-    of_entry = {key: changes.pop(key) for key in ("bands", "dtype", "gsd") if key in changes}
-    entry = replace(Entry("image", "image", BANDS, "uint8", 0.8), **of_entry)
+    of_input = {key: changes.pop(key) for key in ("bands", "dtype", "gsd") if key in changes}
+    model_input = replace(ModelInput("image", "image", BANDS, "uint8", 0.8), **of_input)
     metadata = ModelMetadata(
         nomenclature=load_nomenclature("flair7"),
-        entries=(entry,),
+        inputs=(model_input,),
         stride=2**depth,
-        # a convolution of one pixel on every floor, down and up, and the width of a pooled cell
+        # a convolution of one pixel on every level, down and up, and the width of a pooled cell
         receptive_field=4 * 2**depth - 3,
     )
-    graph = small_graph(len(entry.bands), len(metadata.nomenclature), depth)
+    graph = small_graph(len(model_input.bands), len(metadata.nomenclature), depth)
     write_model(graph.SerializeToString(), replace(metadata, **changes), path)
     return path
 
@@ -43,7 +43,7 @@ def whole_image(model: Path, scaled: np.ndarray, stride: int) -> np.ndarray:
 
 
 def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
-    """A U-Net of one convolution per floor, with random weights.
+    """A U-Net of one convolution per level, with random weights.
 
     Mirror padding, max pooling, unpooling to where the maxima were, skips, softmax.
     """
@@ -76,17 +76,17 @@ def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
     constant("double", [1, 1, 2, 2], np.float32)
     width = 4
     x, skips = "image", []
-    for floor in range(depth):
-        skip = convolution(x, f"encoder{floor}", width if floor else channels, width)
-        x = node("MaxPool", [skip], f"pooled{floor}", kernel_shape=[2, 2], strides=[2, 2])
-        maxima = node("Equal", [skip, doubled(x, f"maxima{floor}")], f"is_maximum{floor}")
-        skips.append((skip, node("Cast", [maxima], f"index{floor}", to=TensorProto.FLOAT)))
+    for level in range(depth):
+        skip = convolution(x, f"encoder{level}", width if level else channels, width)
+        x = node("MaxPool", [skip], f"pooled{level}", kernel_shape=[2, 2], strides=[2, 2])
+        maxima = node("Equal", [skip, doubled(x, f"maxima{level}")], f"is_maximum{level}")
+        skips.append((skip, node("Cast", [maxima], f"index{level}", to=TensorProto.FLOAT)))
     x = convolution(x, "deepest", width, width)
-    for floor in reversed(range(depth)):
-        skip, index = skips[floor]
-        unpooled = node("Mul", [doubled(x, f"doubled{floor}"), index], f"unpooled{floor}")
-        joined = node("Concat", [unpooled, skip], f"joined{floor}", axis=1)
-        x = convolution(joined, f"decoder{floor}", 2 * width, width)
+    for level in reversed(range(depth)):
+        skip, index = skips[level]
+        unpooled = node("Mul", [doubled(x, f"doubled{level}"), index], f"unpooled{level}")
+        joined = node("Concat", [unpooled, skip], f"joined{level}", axis=1)
+        x = convolution(joined, f"decoder{level}", 2 * width, width)
     constant("classifier", rng.normal(0, 3, (classes, width, 1, 1)), np.float32)
     node("Softmax", [node("Conv", [x, "classifier"], "logits")], "probabilities", axis=1)
     graph = helper.make_graph(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def exported_network(
     channels: Sequence[int], *, width: int = 8, depth: int = 2, skip: Skip = "concat"
 ) -> bytes:
-    """Return a network of four classes as training exports it; its entries are e0, e1 and so on."""
+    """Return a network of four classes as training exports it; its inputs are e0, e1 and so on."""
     import torch
 
     from lcmap.network import LandCoverNetwork

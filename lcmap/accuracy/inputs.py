@@ -17,16 +17,15 @@ from lcmap.nomenclature import (
     load_nomenclature,
     nomenclature_of,
 )
+from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable, read_class_table
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
 
 NO_CROSSWALK = "none"
 
-PathLike = str | os.PathLike[str]
-
 
 @dataclass(frozen=True)
-class Source:
+class ScoreInput:
     """A map, or the references: each file with what errors call it, and the classes they say."""
 
     name: str
@@ -47,12 +46,12 @@ def open_sources(
     *,
     allow_vrt: bool,
     tmpdir: Path | None,
-) -> tuple[list[Source], Source]:
+) -> tuple[list[ScoreInput], ScoreInput]:
     """Return the maps and the references; standard input is spooled as long as the stack lives.
 
     Raises:
         UsageError: nothing to score, standard input named twice, or names that do not fit.
-        InputMissingError, NotARasterError, NotLabelsError, NoCrsError: of a file.
+        InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
     """
     if not maps or not references:
         raise UsageError("score", "there is nothing to compare", "name a map and a --reference")
@@ -63,9 +62,9 @@ def open_sources(
     found = [_files([item], stack, tmpdir) for item in maps]
     reference_files = _files(references, stack, tmpdir)
     return [
-        Source(name, files, _class_table(files, allow_vrt))
+        ScoreInput(name, files, _class_table(files, allow_vrt))
         for name, files in zip(names or default_names(maps), found, strict=True)
-    ], Source("reference", reference_files, _class_table(reference_files, allow_vrt))
+    ], ScoreInput("reference", reference_files, _class_table(reference_files, allow_vrt))
 
 
 def default_names(maps: Sequence[PathLike]) -> list[str]:
@@ -80,14 +79,14 @@ def default_names(maps: Sequence[PathLike]) -> list[str]:
 
 
 def in_common_nomenclature(
-    maps: Sequence[Source],
-    reference: Source,
+    maps: Sequence[ScoreInput],
+    reference: ScoreInput,
     *,
     nomenclature: PathLike | None,
     crosswalks: Sequence[PathLike],
     reference_crosswalk: PathLike | None,
     otherwise: Nomenclature | None = None,
-) -> tuple[Nomenclature, list[Source], Source]:
+) -> tuple[Nomenclature, list[ScoreInput], ScoreInput]:
     """Return the nomenclature to score in, and maps and reference with the crosswalks to it.
 
     The nomenclature is the one named, else the crosswalks' target, else what the reference says
@@ -115,7 +114,7 @@ def in_common_nomenclature(
     )
 
 
-def check_says(raster: LabelRaster, source: Source, target: Nomenclature) -> None:
+def check_says(raster: LabelRaster, source: ScoreInput, target: Nomenclature) -> None:
     """Check that an open file of a source does not name other classes than it is read in.
 
     Raises:
@@ -181,7 +180,7 @@ def _load(name_or_path: PathLike) -> Crosswalk | None:
 def _target(
     named: PathLike | None,
     crosswalks: Sequence[Crosswalk | None],
-    sources: Sequence[Source],
+    sources: Sequence[ScoreInput],
     otherwise: Nomenclature | None,
 ) -> Nomenclature:
     targets = [crosswalk.target for crosswalk in crosswalks if crosswalk]
@@ -211,9 +210,9 @@ def _target(
     return target
 
 
-def _with(source: Source, crosswalk: Crosswalk | None, target: Nomenclature) -> Source:
+def _with(source: ScoreInput, crosswalk: Crosswalk | None, target: Nomenclature) -> ScoreInput:
     already = crosswalk is None or (source.says(target) and not source.says(crosswalk.source))
-    return Source(source.name, source.files, source.table, None if already else crosswalk)
+    return ScoreInput(source.name, source.files, source.table, None if already else crosswalk)
 
 
 def _fits(table: ClassTable, nomenclature: Nomenclature) -> bool:

@@ -19,12 +19,13 @@ from lcmap.errors import (
     CrsMismatchError,
     GridMismatchError,
     InputMissingError,
+    LabelBandError,
     LcmapError,
     NoCrsError,
     NotARasterError,
-    NotLabelsError,
 )
 from lcmap.nomenclature import as_codes
+from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.windows import Window
@@ -36,7 +37,7 @@ _PIXELS_AT_ONCE = 1 << 24
 _ALIGNED = 1e-3
 
 
-def raster_files(source: str | os.PathLike[str]) -> tuple[Path, ...]:
+def raster_files(source: PathLike) -> tuple[Path, ...]:
     """Return the files that a user means by a file, a folder or a pattern with * ? or [ ].
 
     Raises:
@@ -96,7 +97,7 @@ def open_labels(
 
     Raises:
         InputMissingError, NotARasterError: as open_raster.
-        NotLabelsError: it has several bands.
+        LabelBandError: it has several bands.
         NoCrsError: it does not say its CRS.
     """
     shown = shown or str(path)
@@ -106,7 +107,7 @@ def open_labels(
         except LcmapError as error:
             raise type(error)(shown, error.problem, error.remedy) from error
         if dataset.count != 1:
-            raise NotLabelsError(
+            raise LabelBandError(
                 shown, f"has {dataset.count} bands", "give a raster of one band with class codes"
             )
         if dataset.crs is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from lcmap.accuracy.report import Report
 from lcmap.accuracy.tables import plain_text
 from lcmap.errors import UsageError
+from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path, check_output
 
 _FORMS: dict[str, Callable[[Report], str]] = {
@@ -18,7 +18,7 @@ _FORMS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def check_report_path(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_report_path(path: PathLike, *, overwrite: bool) -> None:
     """Check, before the work, that a report can be written there.
 
     Raises:
@@ -30,7 +30,7 @@ def check_report_path(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     check_output(path, overwrite=overwrite)
 
 
-def write_report(report: Report, path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def write_report(report: Report, path: PathLike, *, overwrite: bool) -> None:
     """Write a report as JSON, CSV or text, all at once or not at all.
 
     Raises:

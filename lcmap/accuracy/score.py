@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from lcmap.accuracy.confusion import margins, state_table
 from lcmap.accuracy.inputs import (
-    PathLike,
-    Source,
+    ScoreInput,
     check_says,
     chosen_codes,
     in_common_nomenclature,
@@ -37,6 +36,7 @@ from lcmap.accuracy.tally import Tally, cut
 from lcmap.dataset.tile_index import TileIndex, read_tile_index
 from lcmap.errors import NoLabelledPixelError, NoOverlapError, UsageError
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.windows import Window, iter_blocks
 
@@ -91,7 +91,7 @@ def score(
 
     Raises:
         UsageError: options contradict each other, or nothing says the nomenclature.
-        InputMissingError, NotARasterError, NotLabelsError, NoCrsError: of a file.
+        InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
         CrsMismatchError, GridMismatchError, NoOverlapError: maps and references do not fit.
         NomenclatureMismatchError: a raster says that it is in another nomenclature.
         UnknownLabelError: a raster holds codes that its nomenclature lacks.
@@ -159,8 +159,8 @@ class _Counting:
     def __init__(
         self,
         target: Nomenclature,
-        sources: Sequence[Source],
-        reference: Source,
+        sources: Sequence[ScoreInput],
+        reference: ScoreInput,
         only: tuple[int, ...] | None,
         block: int,
         tally: Tally,
@@ -272,7 +272,7 @@ class _Counting:
         progress(len(whole), len(whole))
 
     def _states(
-        self, table: NDArray[np.uint8], codes: NDArray[np.uint8], shown: str, source: Source
+        self, table: NDArray[np.uint8], codes: NDArray[np.uint8], shown: str, source: ScoreInput
     ) -> NDArray[np.uint8]:
         # a table of 256 entries needs no clipping, but without the check of bounds this is faster
         states: NDArray[np.uint8] = np.take(table, codes, mode="clip")
@@ -326,7 +326,7 @@ def _mask(window: Window, inside: NDArray[np.int64] | None) -> NDArray[np.bool_]
 
 
 def _map_scores(
-    sources: Sequence[Source], tally: Tally, bootstrap: Bootstrap | None
+    sources: Sequence[ScoreInput], tally: Tally, bootstrap: Bootstrap | None
 ) -> tuple[MapScore, ...]:
     values = scores(np.stack([margins(matrix) for matrix in tally.matrices]))
     intervals = None

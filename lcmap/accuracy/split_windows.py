@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcmap.accuracy.label_maps import LabelRaster
-from lcmap.dataset.tile_index import Tile, TileIndex
+from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
@@ -38,7 +38,7 @@ class SplitTiles:
         windows = (self._on_ground(tile, reference.grid) for tile in self._tiles)
         return [window for window in windows if window]
 
-    def _on_ground(self, tile: Tile, grid: Grid) -> Window | None:
+    def _on_ground(self, tile: IndexedTile, grid: Grid) -> Window | None:
         if tile.image not in self._grids:
             with open_raster(tile.image) as dataset:
                 self._grids[tile.image] = Grid.of(dataset)
@@ -68,7 +68,7 @@ def _first_centre(edge: float) -> int:
     return math.ceil(edge - 0.5 - 1e-6)
 
 
-def _tiles_of(index: TileIndex, split: str) -> Sequence[Tile]:
+def _tiles_of(index: TileIndex, split: str) -> Sequence[IndexedTile]:
     if split == "all":
         return index.tiles
     return [tile for tile in index.tiles if tile.split == split]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lcmap.cli.parameters import as_options
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.progress import Progress, silent
 
@@ -27,7 +28,7 @@ _BUG = 1
 _SECONDS_BETWEEN_LINES = 30.0
 
 
-class Session:
+class Reporter:
     """One run of a command: its standard error, its progress and its results."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
@@ -117,12 +118,12 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        _print_line(self._console, f"{prefix}{record.getMessage()}")
+        _print_line(self._console, f"{prefix}{as_options(record.getMessage())}")
 
 
 @contextmanager
-def session(*, quiet: bool, verbose: bool) -> Iterator[Session]:
-    """Yield a session; turn errors into one line on standard error and the exit code.
+def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
+    """Yield a reporter; turn errors into one line on standard error and the exit code.
 
     Ctrl-C and SIGTERM end the run with code 130 after what was begun has been cleaned away.
     """
@@ -135,7 +136,7 @@ def session(*, quiet: bool, verbose: bool) -> Iterator[Session]:
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield Session(console, quiet=quiet)
+        yield Reporter(console, quiet=quiet)
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
@@ -151,7 +152,7 @@ def session(*, quiet: bool, verbose: bool) -> Iterator[Session]:
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
     if isinstance(error, LcmapError):
-        return str(error), error.exit_code
+        return as_options(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

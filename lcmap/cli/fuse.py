@@ -37,7 +37,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="IMAGE SIDE...",
-            help="The image that gives the grid, then the model's other entries in their order, "
+            help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
             "input. With --probabilities: files of class probabilities.",
             show_default=False,
@@ -49,7 +49,7 @@ def command(
             "--model",
             "-m",
             metavar="MODEL.onnx",
-            help="A model of several entries made by lcmap train.",
+            help="A model of several inputs made by lcmap train.",
         ),
     ] = None,
     probabilities: Annotated[
@@ -95,7 +95,7 @@ def command(
 ) -> None:
     """Make a land-cover map of several sensors, or of an image and a label map.
 
-    The model has an encoder for each input, joined before its deepest floor. Inputs on other
+    The model has an encoder for each input, joined before its deepest level. Inputs on other
     grids and in other coordinate reference systems are brought onto the image's as they are read.
     A pixel without data in any input becomes 0. A run that was stopped or killed is continued by
     the same command, as with lcmap predict.
@@ -103,8 +103,8 @@ def command(
     With --probabilities the maps of several models are joined instead, each made by itself.
     """
     with (
-        console.session(quiet=quiet, verbose=verbose) as session,
-        session.progress("fuse") as progress,
+        console.reporting(quiet=quiet, verbose=verbose) as reporter,
+        reporter.progress("fuse") as progress,
     ):
         if probabilities == (model is not None):
             raise UsageError(

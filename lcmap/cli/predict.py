@@ -74,8 +74,8 @@ def command(
     from lcmap.inference.predict import predict
 
     with (
-        console.session(quiet=quiet, verbose=verbose) as session,
-        session.progress("predict") as progress,
+        console.reporting(quiet=quiet, verbose=verbose) as reporter,
+        reporter.progress("predict") as progress,
     ):
         predict(
             image,

@@ -186,12 +186,12 @@ def command(
     saturation and edges. Products of one day are one image; where several see a pixel, the first
     given counts. What the grid needs of them is masked into --tmpdir first.
     """
-    from lcmap.imagery.dated import SynthesisChoice
+    from lcmap.imagery.multidate import CompositeOptions
     from lcmap.imagery.prepare import prepare
     from lcmap.imagery.tiles import Tiling
 
-    with console.session(quiet=quiet, verbose=verbose) as session:
-        with session.progress("preparing") as progress:
+    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
+        with reporter.progress("preparing") as progress:
             prepared = prepare(
                 images,
                 output,
@@ -208,7 +208,7 @@ def command(
                 sides=side or (),
                 tiles=tiles,
                 tiling=Tiling(tile_size, split, seed, gap, block_tiles),
-                synthesis=SynthesisChoice(
+                synthesis=CompositeOptions(
                     period, method, strict, clear_dates, dates.split(",") if dates else None
                 ),
                 tiles_like=tiles_like,
@@ -218,7 +218,7 @@ def command(
                 progress=progress,
             )
         if output != "-" and not quiet:
-            session.result(_summary(prepared))
+            reporter.result(_summary(prepared))
 
 
 def _summary(prepared: Prepared) -> str:

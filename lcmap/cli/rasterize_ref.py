@@ -65,8 +65,8 @@ def command(
     from lcmap.reference.rasterize import rasterize_reference
 
     with (
-        console.session(quiet=quiet, verbose=verbose) as session,
-        session.progress("rasterizing") as progress,
+        console.reporting(quiet=quiet, verbose=verbose) as reporter,
+        reporter.progress("rasterizing") as progress,
     ):
         rasterize_reference(
             sources,

@@ -106,12 +106,12 @@ def command(
     as with lcmap predict. With --crosswalk-only the map alone is brought into the classes that
     its own lead to (kept); the others become 0 (discarded), and new classes stay empty.
     """
-    with console.session(quiet=quiet, verbose=verbose) as session:
+    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
         if crosswalk_only == (model is not None):
             raise UsageError("--model", "goes without --crosswalk-only", "give one of the two")
         if crosswalk is not None and not crosswalk_only:
             raise UsageError("--crosswalk", "goes with --crosswalk-only", "drop it")
-        with session.progress("reclassify-oso") as progress:
+        with reporter.progress("reclassify-oso") as progress:
             if model is not None:
                 from lcmap.inference.reclassify import reclassify_oso
 
@@ -164,4 +164,4 @@ def command(
                 progress=progress,
             )
         if output != "-" and not quiet:
-            session.result(adapted.text)
+            reporter.result(adapted.text)

@@ -141,12 +141,12 @@ def command(
     from lcmap.accuracy.tables import plain_text
     from lcmap.errors import UsageError
 
-    with console.session(quiet=quiet, verbose=verbose) as session:
+    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
         if as_json and as_csv:
             raise UsageError(
                 "--csv", "standard output takes one form", "write the other with -o FILE.csv"
             )
-        with session.progress("score") as progress:
+        with reporter.progress("score") as progress:
             report = score(
                 maps,
                 reference,
@@ -169,13 +169,13 @@ def command(
                 progress=progress,
             )
         if as_json:
-            session.result(report.to_json())
+            reporter.result(report.to_json())
         elif as_csv:
-            session.result(report.to_csv())
+            reporter.result(report.to_csv())
         elif sys.stdout.isatty():
-            session.result(_rich(report, matrix=matrix))
+            reporter.result(_rich(report, matrix=matrix))
         else:
-            session.result(plain_text(report, matrix=matrix))
+            reporter.result(plain_text(report, matrix=matrix))
 
 
 def _rich(report: Report, *, matrix: bool) -> Any:

@@ -55,7 +55,7 @@ def command(
     ] = False,
     width: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Channels of the top floor [default: the recipe's]."),
+        typer.Option(metavar="N", min=1, help="Channels of the top level [default: the recipe's]."),
     ] = None,
     depth: Annotated[
         int | None,
@@ -112,18 +112,18 @@ def command(
     more than --max-loss is not written, and the command fails.
     """
     from lcmap.raster.writing import check_output
-    from lcmap.training.quantise import int8_path, quantise_model
+    from lcmap.training.int8_model import int8_path, quantise_model
     from lcmap.training.train import train
 
     def quantise(model: Path, to: Path, *, overwrite: bool) -> None:
-        with session.progress("quantize") as progress:
+        with reporter.progress("quantize") as progress:
             report = quantise_model(
                 tiles, model, to, max_loss=max_loss, seed=seed, overwrite=overwrite, stac=stac,
                 progress=progress,
             )  # fmt: skip
-        session.result(report.text)
+        reporter.result(report.text)
 
-    with console.session(quiet=quiet, verbose=verbose) as session:
+    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
         if quantize_only is not None:
             of_training = {
                 "--epochs": epochs, "--minutes": minutes, "--init-from": init_from,
@@ -135,7 +135,7 @@ def command(
             return
         if quantize:
             check_output(int8_path(output), overwrite=overwrite or resume)
-        with session.progress("train") as progress:
+        with reporter.progress("train") as progress:
             report = train(
                 tiles,
                 output,
@@ -155,7 +155,7 @@ def command(
                 stac=stac,
                 progress=progress,
             )
-        session.result(report.text)
+        reporter.result(report.text)
         if quantize:
             quantise(output, int8_path(output), overwrite=overwrite or resume)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.tile_index import Tile
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.nomenclature import Nomenclature
 
 
-def class_counts(tiles: Iterable[Tile], nomenclature: Nomenclature) -> NDArray[np.int64]:
+def class_counts(tiles: Iterable[IndexedTile], nomenclature: Nomenclature) -> NDArray[np.int64]:
     """Return the labelled pixels of each class, int64 [K] in the nomenclature's order."""
     counts = np.zeros(len(nomenclature), np.int64)
     for tile in tiles:
@@ -20,7 +20,7 @@ def class_counts(tiles: Iterable[Tile], nomenclature: Nomenclature) -> NDArray[n
     return counts
 
 
-def class_shares(tiles: Iterable[Tile], nomenclature: Nomenclature) -> NDArray[np.float64]:
+def class_shares(tiles: Iterable[IndexedTile], nomenclature: Nomenclature) -> NDArray[np.float64]:
     """Return each class's share of the labelled pixels, float64 [K]; zeros without a label."""
     counts = class_counts(tiles, nomenclature)
     return counts / max(int(counts.sum()), 1)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from lcmap.dataset.entries import EntryReader
-from lcmap.dataset.sides import Side
-from lcmap.dataset.tile_index import Tile
+from lcmap.dataset.input_reader import InputReader
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
@@ -28,7 +28,7 @@ IGNORE = NO_INDEX
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledWindow:
     """A window of an image with its valid pixels and, where there are labels, its class indices.
 
     image: [C, h, w] in the image's dtype; valid: bool [h, w];
@@ -76,7 +76,7 @@ class TileReader:
             self._opened.clear()
             self._local = threading.local()
 
-    def read(self, tile: Tile, window: Window | None = None) -> Sample:
+    def read(self, tile: IndexedTile, window: Window | None = None) -> LabelledWindow:
         """Read a tile, or any window [row, col, height, width] of its image.
 
         Raises:
@@ -85,9 +85,9 @@ class TileReader:
         window = window or tile.window
         image, valid = self.image(tile.image, window)
         if tile.labels is None:
-            return Sample(image, valid, None)
+            return LabelledWindow(image, valid, None)
         labels = self.labels(tile.labels, window)
-        return Sample(image, valid, np.where(valid, labels, np.uint8(IGNORE)))
+        return LabelledWindow(image, valid, np.where(valid, labels, np.uint8(IGNORE)))
 
     def image(self, path: Path, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window of an image: [C, h, w] in its dtype, and its valid pixels, bool [h, w].
@@ -113,27 +113,27 @@ class TileReader:
         return self._table[codes]
 
     def side(
-        self, path: Path, side: Side, image: Path, window: Window
+        self, path: Path, side: RasterContent, image: Path, window: Window
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a side input as the network takes it on a window of an image's grid.
 
-        Float32 [C, h, w], and where it is valid, bool [h, w]; see `EntryReader`.
+        Float32 [C, h, w], and where it is valid, bool [h, w]; see `InputReader`.
 
         Raises:
             NotARasterError, AllNodataError: the pixels cannot be read, or none is valid.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        entries: dict[tuple[Path, Path], EntryReader] | None
-        entries = getattr(self._local, "entries", None)
-        if entries is None:
-            entries = self._local.entries = {}
-        if (path, image) not in entries:
+        inputs: dict[tuple[Path, Path], InputReader] | None
+        inputs = getattr(self._local, "entries", None)
+        if inputs is None:
+            inputs = self._local.inputs = {}
+        if (path, image) not in inputs:
             quantiles = self.quantiles(path) if side.kind == "image" else None
             grid = Grid.of(self._dataset(image))
-            entries[path, image] = EntryReader(
+            inputs[path, image] = InputReader(
                 self._dataset(path), grid, side, quantiles, os.fspath(path)
             )
-        return entries[path, image].read(window)
+        return inputs[path, image].read(window)
 
     def quantiles(self, path: Path) -> NDArray[np.float64]:
         """Return an image's 2 % and 98 % quantiles, float64 [C, 2], computed where it has none.

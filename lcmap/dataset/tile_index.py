@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from rasterio.warp import transform as transform_coordinates
 
-from lcmap.dataset.sides import Side
+from lcmap.dataset.raster_content import RasterContent
 from lcmap.errors import (
     InputMissingError,
     LcmapError,
@@ -24,6 +24,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -40,7 +41,7 @@ _DECIMALS = 7  # of a degree: about a centimetre
 
 
 @dataclass(frozen=True)
-class Tile:
+class IndexedTile:
     """A window of an image with its labels and side inputs, and the split it belongs to.
 
     `labelled_share` is the share of the window's pixels that carry a label, `class_counts` their
@@ -65,14 +66,14 @@ class TileIndex:
 
     path: Path
     nomenclature: Nomenclature | None
-    sides: tuple[Side, ...]
-    tiles: tuple[Tile, ...]
+    sides: tuple[RasterContent, ...]
+    tiles: tuple[IndexedTile, ...]
     tile_size: int
     split_method: str
     seed: int
     gap: int
 
-    def split(self, name: Split) -> tuple[Tile, ...]:
+    def split(self, name: Split) -> tuple[IndexedTile, ...]:
         """Return the tiles of one split."""
         return tuple(tile for tile in self.tiles if tile.split == name)
 
@@ -124,7 +125,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
         file.write(f',\n"features": [\n{lines}\n]}}\n')
 
 
-def check_tile_index_path(path: str | os.PathLike[str]) -> None:
+def check_tile_index_path(path: PathLike) -> None:
     """Check that a tile index can be written there at all.
 
     Raises:
@@ -138,7 +139,7 @@ def check_tile_index_path(path: str | os.PathLike[str]) -> None:
         )
 
 
-def read_tile_index(path: str | os.PathLike[str]) -> TileIndex:
+def read_tile_index(path: PathLike) -> TileIndex:
     """Read a tile index and check it against the rasters that it names.
 
     Raises:
@@ -168,7 +169,7 @@ def read_tile_index(path: str | os.PathLike[str]) -> TileIndex:
             nomenclature=Nomenclature.from_dict(nomenclature, os.fspath(path))
             if nomenclature
             else None,
-            sides=tuple(Side.from_dict(side, path) for side in about.get("sides", ())),
+            sides=tuple(RasterContent.from_dict(side, path) for side in about.get("sides", ())),
             tiles=tuple(_tile(feature["properties"], folder) for feature in document["features"]),
             tile_size=int(about["tile_size"]),
             split_method=str(about["split"]),
@@ -187,7 +188,7 @@ def read_tile_index(path: str | os.PathLike[str]) -> TileIndex:
     return index
 
 
-def _load_json(path: str | os.PathLike[str]) -> Any:
+def _load_json(path: PathLike) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -199,12 +200,12 @@ def _load_json(path: str | os.PathLike[str]) -> Any:
         ) from error
 
 
-def _tile(properties: Mapping[str, Any], folder: Path) -> Tile:
+def _tile(properties: Mapping[str, Any], folder: Path) -> IndexedTile:
     split = properties["split"]
     if split not in SPLITS:
         raise ValueError(f"{split!r} is no split")
     labels = properties["labels"]
-    return Tile(
+    return IndexedTile(
         image=_resolved(properties["image"], folder),
         labels=_resolved(labels, folder) if labels else None,
         sides=tuple(_resolved(side, folder) for side in properties["sides"]),
@@ -274,7 +275,7 @@ def _resolved(relative: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / relative))
 
 
-def _rings(tiles: tuple[Tile, ...]) -> list[list[tuple[float, float]]]:
+def _rings(tiles: tuple[IndexedTile, ...]) -> list[list[tuple[float, float]]]:
     """Return each tile's closed ring of (longitude, latitude), counterclockwise."""
     grids: dict[Path, Grid] = {}
     rings = []

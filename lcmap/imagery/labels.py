@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +12,15 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
 from lcmap.errors import LabelBandError, NoOverlapError, UsageError
-from lcmap.imagery.align import lazily_aligned
-from lcmap.imagery.source import Source, data_vrt, describe
+from lcmap.imagery.source import RasterBands, data_vrt, describe
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
 from lcmap.nomenclature.library import nomenclature_of
+from lcmap.paths import PathLike
 from lcmap.raster.alignment import pixel_size
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster, read_valid, reading
+from lcmap.raster.warping import lazily_aligned
 from lcmap.raster.windows import Window, iter_blocks
 
 _BLOCK = 2048
@@ -51,7 +51,7 @@ class AlignedLabels:
 
 def label_classes(
     labels: Path,
-    nomenclature: str | os.PathLike[str] | None,
+    nomenclature: PathLike | None,
     crosswalk: str | None,
     *,
     allow_vrt: bool = False,
@@ -119,7 +119,7 @@ def _table(classes: Nomenclature | Crosswalk) -> NDArray[np.uint8]:
 
 
 def check_codes(
-    source: Source, classes: Nomenclature | Crosswalk, grid: Grid, *, allow_vrt: bool = False
+    source: RasterBands, classes: Nomenclature | Crosswalk, grid: Grid, *, allow_vrt: bool = False
 ) -> None:
     """Check the codes of the label raster's own pixels on the grid's ground, before they merge.
 

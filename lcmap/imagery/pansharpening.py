@@ -24,13 +24,13 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
 from lcmap.errors import NoOverlapError, PanchromaticError
-from lcmap.imagery.source import Source, describe
+from lcmap.imagery.source import RasterBands, describe
 from lcmap.imagery.stack import Stack, common_nodata, stack
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import covers, overlaps, pixel_size
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 logger = logging.getLogger(__name__)
 
@@ -174,9 +174,9 @@ class PansharpenedStack(Stack):
 
 
 def pansharpen(
-    pan: Source,
-    images: Sequence[Source],
-    chosen: Sequence[Source],
+    pan: RasterBands,
+    images: Sequence[RasterBands],
+    chosen: Sequence[RasterBands],
     folder: Path,
     *,
     resampling: Resampling = Resampling.cubic,
@@ -220,7 +220,7 @@ def pansharpen(
     )
 
 
-def _check(pan: Source, images: Sequence[Source]) -> None:
+def _check(pan: RasterBands, images: Sequence[RasterBands]) -> None:
     if len(pan.indexes) != 1:
         raise PanchromaticError(
             pan.shown,
@@ -242,14 +242,14 @@ def _check(pan: Source, images: Sequence[Source]) -> None:
             )
 
 
-def _float_type(sources: Sequence[Source]) -> str:
+def _float_type(sources: Sequence[RasterBands]) -> str:
     """Return the smaller float type that holds every value of the sources."""
     return str(np.result_type(np.float32, *(source.dtype for source in sources)))
 
 
 def _reduce(
-    pan: Source, images: Sequence[Source], dtype: str, path: Path, progress: Progress
-) -> tuple[Source, Response]:
+    pan: RasterBands, images: Sequence[RasterBands], dtype: str, path: Path, progress: Progress
+) -> tuple[RasterBands, Response]:
     """Write the panchromatic image averaged over multispectral pixels, and tie it to the bands."""
     grid = _common_ground(images[0], pan)
     both = stack([*(replace(s, dtype=dtype) for s in images), pan], grid, Resampling.average)
@@ -257,7 +257,7 @@ def _reduce(
     windows = both.windows()
     try:
         with atomic_raster(
-            path, grid, count=1, dtype=dtype, nodata=math.nan, overwrite=False
+            path, grid, RasterFormat(count=1, dtype=dtype, nodata=math.nan), overwrite=False
         ) as file:
             for i, window in enumerate(windows, start=1):
                 values, valid = both.read(window)
@@ -283,7 +283,7 @@ def _reduce(
     return describe(path), tied
 
 
-def _common_ground(image: Source, pan: Source) -> Grid:
+def _common_ground(image: RasterBands, pan: RasterBands) -> Grid:
     """Return the grid of the image's pixels that the panchromatic image reaches."""
     bounds = pan.grid.bounds
     if not same_crs(pan.grid.crs, image.grid.crs):
@@ -293,7 +293,7 @@ def _common_ground(image: Source, pan: Source) -> Grid:
     )
 
 
-def _say(tied: Response, pan: Source, names: Sequence[str]) -> None:
+def _say(tied: Response, pan: RasterBands, names: Sequence[str]) -> None:
     weights = ", ".join(f"{n} {w:.3g}" for n, w in zip(names, tied.weights, strict=True))
     logger.debug("%s: %s; R² %.3f", pan.shown, weights, tied.explained)
     if tied.explained < _POORLY_EXPLAINED:

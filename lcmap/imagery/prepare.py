@@ -24,20 +24,21 @@ from lcmap.dataset.tile_index import (
     check_tile_index_path,
     write_tile_index,
 )
-from lcmap.errors import NoLabelsError, UsageError
-from lcmap.imagery.dated import (
-    SynthesisChoice,
-    Synthesised,
+from lcmap.errors import NoLabelledPixelError, UsageError
+from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
+from lcmap.imagery.multidate import (
+    CompositeOptions,
+    CompositeReport,
     has_dates,
     open_dated,
     summarised,
 )
-from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.pansharpening import pansharpen
 from lcmap.imagery.sides import check_sides
-from lcmap.imagery.source import Source, describe
+from lcmap.imagery.source import RasterBands, describe
 from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
 from lcmap.imagery.tiles import Tiling, make_tile_index, read_tiles_to_take
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
@@ -47,7 +48,7 @@ from lcmap.raster.quantiles import (
     write_quantiles,
 )
 from lcmap.raster.threads import available_threads
-from lcmap.raster.writing import atomic_raster, check_output
+from lcmap.raster.writing import RasterFormat, atomic_raster, check_output
 
 logger = logging.getLogger(__name__)
 
@@ -73,26 +74,26 @@ class Prepared:
     valid_share: float
     labels: Path | None
     tiles: TileIndex | None
-    synthesis: Synthesised | None = None
+    synthesis: CompositeReport | None = None
 
 
 def prepare(
-    images: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
+    images: Sequence[PathLike],
+    output: PathLike,
     *,
-    like: str | os.PathLike[str] | None = None,
-    pan: str | os.PathLike[str] | None = None,
+    like: PathLike | None = None,
+    pan: PathLike | None = None,
     bands: Sequence[str] | None = None,
     band_names: Sequence[str] | None = None,
     resampling: ResamplingName = "cubic",
-    labels: str | os.PathLike[str] | None = None,
+    labels: PathLike | None = None,
     nomenclature: str | None = None,
     crosswalk: str | None = None,
-    sides: Sequence[str | os.PathLike[str]] = (),
-    tiles: str | os.PathLike[str] | None = None,
+    sides: Sequence[PathLike] = (),
+    tiles: PathLike | None = None,
     tiling: Tiling | None = None,
-    synthesis: SynthesisChoice | None = None,
-    tiles_like: str | os.PathLike[str] | None = None,
+    synthesis: CompositeOptions | None = None,
+    tiles_like: PathLike | None = None,
     overwrite: bool = False,
     allow_vrt: bool = False,
     tmpdir: Path | None = None,
@@ -119,7 +120,7 @@ def prepare(
         PanchromaticError: `pan` cannot sharpen the images.
         TileIndexError, GridMismatchError: as `read_tiles_to_take`.
         TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_sides`.
-        UnknownLabelError, NoLabelsError: labels have unknown codes, or none at all.
+        UnknownLabelError, NoLabelledPixelError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.
     """
@@ -132,7 +133,7 @@ def prepare(
             "drop --tile-size, --split, --block-tiles, --gap and --seed",
         )
     tiling = tiling or Tiling()
-    synthesis = synthesis or SynthesisChoice()
+    synthesis = synthesis or CompositeOptions()
     synthesis.check(images, output, overwrite=overwrite)
     inputs = [*images, pan] if pan is not None else images
     labels_output = _check_outputs(inputs, output, labels, tiles, tiling, overwrite)
@@ -228,10 +229,10 @@ def prepare(
 
 
 def _check_outputs(
-    images: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    labels: str | os.PathLike[str] | None,
-    tiles: str | os.PathLike[str] | None,
+    images: Sequence[PathLike],
+    output: PathLike,
+    labels: PathLike | None,
+    tiles: PathLike | None,
     tiling: Tiling,
     overwrite: bool,
 ) -> Path | None:
@@ -266,7 +267,7 @@ def _sources(
     bands: Sequence[str] | None,
     band_names: Sequence[str] | None,
     allow_vrt: bool,
-) -> list[Source]:
+) -> list[RasterBands]:
     """Open every image once for what it offers; `paths` are the names given and the files."""
     sources = [describe(path, shown=_shown(image), allow_vrt=allow_vrt) for image, path in paths]
     if not any(source.alpha for source in sources):
@@ -292,7 +293,7 @@ def _shown(image: str) -> str:
 
 
 def _alpha_is_data(
-    sources: Sequence[Source], bands: Sequence[str] | None, band_names: Sequence[str] | None
+    sources: Sequence[RasterBands], bands: Sequence[str] | None, band_names: Sequence[str] | None
 ) -> bool:
     """Tell whether the user counts bands marked as transparency among the image's bands."""
     visible = sum(len(source.names) for source in sources)
@@ -305,7 +306,7 @@ def _alpha_is_data(
 def _write(
     stacked: GridImage,
     subject: str,
-    output: str | os.PathLike[str],
+    output: PathLike,
     labels: AlignedLabels | None,
     labels_output: Path | None,
     overwrite: bool,
@@ -323,12 +324,14 @@ def _write(
             atomic_raster(
                 output,
                 stacked.grid,
-                count=len(stacked.names),
-                dtype=stacked.dtype,
-                nodata=stacked.nodata,
+                RasterFormat(
+                    count=len(stacked.names),
+                    dtype=stacked.dtype,
+                    nodata=stacked.nodata,
+                    band_names=stacked.names,
+                ),
                 overwrite=overwrite,
                 tmpdir=tmpdir,
-                band_names=stacked.names,
             )
         )
         labels_file = None
@@ -337,12 +340,14 @@ def _write(
                 atomic_raster(
                     labels_output,
                     stacked.grid,
-                    count=1,
-                    dtype="uint8",
-                    nodata=0,
+                    RasterFormat(
+                        count=1,
+                        dtype="uint8",
+                        nodata=0,
+                        band_names=("class",),
+                        classes=labels.nomenclature.class_table(),
+                    ),
                     overwrite=overwrite,
-                    band_names=("class",),
-                    classes=labels.nomenclature.class_table(),
                 )
             )
         for i, window in enumerate(windows, start=1):
@@ -361,7 +366,7 @@ def _write(
         if valid_pixels == 0:
             raise no_valid_pixel(subject)
         if labels is not None and labelled_pixels == 0:
-            raise NoLabelsError(
+            raise NoLabelledPixelError(
                 labels.path, "has no label where the image is valid", "check its area"
             )
         while not selection.done:

@@ -32,7 +32,7 @@ _GDAL_TYPES = {
 
 
 @dataclass(frozen=True)
-class Source:
+class RasterBands:
     """Bands of a raster file: their numbers from 1, names, dtype and nodata value.
 
     `masked` tells that a mask or an alpha band, rather than a value, says where it is valid;
@@ -49,7 +49,7 @@ class Source:
     masked: bool
     alpha: int | None = None
 
-    def chosen(self, places: Sequence[int]) -> Source:
+    def chosen(self, places: Sequence[int]) -> RasterBands:
         """Return the source with only the bands at these places (from 0), in this order."""
         return replace(
             self,
@@ -60,7 +60,7 @@ class Source:
 
 def describe(
     path: Path, *, shown: str = "", alpha_is_data: bool = False, allow_vrt: bool = False
-) -> Source:
+) -> RasterBands:
     """Return what a raster file offers; messages call it `shown`, else by its path.
 
     A band of transparency is no band of the image, but its mask, unless `alpha_is_data`.
@@ -89,7 +89,7 @@ def describe(
         masked = MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags
         if MaskFlags.alpha in flags:
             masked = hidden is not None
-        return Source(
+        return RasterBands(
             path=path,
             shown=name,
             grid=grid,
@@ -120,7 +120,7 @@ def _usable_nodata(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
     return nodata if whole and info.min <= nodata <= info.max else None
 
 
-def data_vrt(source: Source, table: NDArray[np.uint8] | None = None) -> str:
+def data_vrt(source: RasterBands, table: NDArray[np.uint8] | None = None) -> str:
     """Return a VRT document of a source's bands, without any notion of transparency but its own.
 
     With `table`, uint8 [256], pixels are replaced by table[pixel]; invalid ones become 0.
@@ -150,7 +150,7 @@ def data_vrt(source: Source, table: NDArray[np.uint8] | None = None) -> str:
     return ElementTree.tostring(document, encoding="unicode")
 
 
-def coverage_vrt(source: Source) -> str:
+def coverage_vrt(source: RasterBands) -> str:
     """Return a VRT document of one band: not 0 where a mask or alpha band shows the source.
 
     Without either it is 255 everywhere; 0 is its nodata value.

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from lcmap.errors import BandChoiceError, NoOverlapError
-from lcmap.imagery.align import CHUNK, lazily_aligned
-from lcmap.imagery.source import Source, coverage_vrt, data_vrt
+from lcmap.imagery.source import RasterBands, coverage_vrt, data_vrt
 from lcmap.raster.alignment import covers, overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import reading
+from lcmap.raster.warping import CHUNK, lazily_aligned
 from lcmap.raster.windows import Window, iter_blocks
 
 
@@ -66,7 +66,7 @@ class GridImage(ABC):
 class Stack(GridImage):
     """Bands of one or several files on one grid, as the layers that hold them."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[GridBands, ...]
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Compute a window; a pixel is valid where every layer is."""
@@ -92,7 +92,7 @@ class Stack(GridImage):
 
 
 @dataclass(frozen=True)
-class Layer:
+class GridBands:
     """One source on the stack's grid: its bands, and where a mask shows it if that is needed."""
 
     shown: str
@@ -116,7 +116,7 @@ def _valid(image: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return valid
 
 
-def stack(sources: Sequence[Source], grid: Grid, resampling: Resampling) -> Stack:
+def stack(sources: Sequence[RasterBands], grid: Grid, resampling: Resampling) -> Stack:
     """Stack the bands of sources on a grid, lazily.
 
     Data keep their dtype (the smallest that holds all where they differ). The nodata value is the
@@ -153,15 +153,15 @@ def stack(sources: Sequence[Source], grid: Grid, resampling: Resampling) -> Stac
     )
 
 
-def _layer(source: Source, grid: Grid, resampling: Resampling, whole: bool) -> Layer:
+def _layer(source: RasterBands, grid: Grid, resampling: Resampling, whole: bool) -> GridBands:
     coverage = None
     if source.masked or (source.nodata is None and not whole):
         coverage = lazily_aligned(coverage_vrt(source), source.grid, grid, resampling, nodata=0.0)
     data = lazily_aligned(data_vrt(source), source.grid, grid, resampling, nodata=source.nodata)
-    return Layer(source.shown, data, coverage, source.nodata)
+    return GridBands(source.shown, data, coverage, source.nodata)
 
 
-def common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | None:
+def common_nodata(sources: Sequence[RasterBands], dtype: np.dtype[Any]) -> float | None:
     """Return the nodata value of all sources if they have the same, else NaN for floats."""
     values = {None if s.nodata is None else repr(s.nodata): s.nodata for s in sources}
     if len(values) == 1:
@@ -169,7 +169,7 @@ def common_nodata(sources: Sequence[Source], dtype: np.dtype[Any]) -> float | No
     return math.nan if dtype.kind == "f" else None
 
 
-def choose_bands(sources: Sequence[Source], wanted: Sequence[str]) -> list[Source]:
+def choose_bands(sources: Sequence[RasterBands], wanted: Sequence[str]) -> list[RasterBands]:
     """Return the sources cut down and ordered to the wanted bands, numbers from 1 or names.
 
     Numbers count through all sources; names are compared without regard to case.
@@ -179,14 +179,14 @@ def choose_bands(sources: Sequence[Source], wanted: Sequence[str]) -> list[Sourc
     """
     bands = [(source, place) for source in sources for place in range(len(source.names))]
     names = [source.names[place].casefold() for source, place in bands]
-    chosen: list[Source] = []
+    chosen: list[RasterBands] = []
     for text in wanted:
         source, place = bands[_position(text.strip(), names, bands)]
         chosen.append(source.chosen([place]))
     return _joined(chosen)
 
 
-def _position(text: str, names: list[str], bands: Sequence[tuple[Source, int]]) -> int:
+def _position(text: str, names: list[str], bands: Sequence[tuple[RasterBands, int]]) -> int:
     matches = [i for i, name in enumerate(names) if name == text.casefold()]
     if len(matches) > 1:
         numbers = ", ".join(str(i + 1) for i in matches)
@@ -199,9 +199,9 @@ def _position(text: str, names: list[str], bands: Sequence[tuple[Source, int]]) 
     raise BandChoiceError(text or "--bands", "no such band", f"there are: {offered}")
 
 
-def _joined(parts: Sequence[Source]) -> list[Source]:
+def _joined(parts: Sequence[RasterBands]) -> list[RasterBands]:
     """Join neighbours of the same file, so that it is opened once for them."""
-    joined: list[Source] = []
+    joined: list[RasterBands] = []
     for part in parts:
         last = joined[-1] if joined else None
         if last is not None and last.path == part.path:
@@ -213,7 +213,7 @@ def _joined(parts: Sequence[Source]) -> list[Source]:
     return joined
 
 
-def name_bands(sources: Sequence[Source], names: Sequence[str] | None) -> list[Source]:
+def name_bands(sources: Sequence[RasterBands], names: Sequence[str] | None) -> list[RasterBands]:
     """Return the sources with new band names, or with their own made unique by the files' names.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.sides import Side
+from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.splits import (
     DEFAULT_GAP,
     default_block_tiles,
@@ -20,9 +19,10 @@ from lcmap.dataset.splits import (
     split_at_random,
     split_by_blocks,
 )
-from lcmap.dataset.tile_index import SPLITS, Split, Tile, TileIndex, read_tile_index
+from lcmap.dataset.tile_index import SPLITS, IndexedTile, Split, TileIndex, read_tile_index
 from lcmap.errors import GridMismatchError, TileIndexError, UsageError
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window, iter_blocks
@@ -67,7 +67,7 @@ class Tiling:
         return DEFAULT_GAP if self.method == "blocks" else 0
 
 
-def read_tiles_to_take(path: str | os.PathLike[str], grid: Grid) -> TileIndex:
+def read_tiles_to_take(path: PathLike, grid: Grid) -> TileIndex:
     """Read an index whose tiles and splits another image is to have, which lies on `grid`.
 
     Raises:
@@ -94,7 +94,7 @@ def make_tile_index(
     image: Path,
     labels: Path | None,
     nomenclature: Nomenclature | None,
-    sides: Sequence[tuple[Path, Side]],
+    sides: Sequence[tuple[Path, RasterContent]],
     tiling: Tiling,
     taken: TileIndex | None = None,
 ) -> TileIndex:
@@ -158,7 +158,7 @@ def _counted(
         splits = [tile.split for tile in taken.tiles]
     codes = nomenclature.codes if nomenclature else ()
     tiles = tuple(
-        Tile(
+        IndexedTile(
             image=image,
             labels=labels,
             sides=(),

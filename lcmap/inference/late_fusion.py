@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,17 +20,18 @@ import numpy.typing as npt
 import rasterio
 
 from lcmap import __version__
-from lcmap.dataset.sides import check_ground
+from lcmap.dataset.inputs import check_ground
 from lcmap.errors import (
     NomenclatureMismatchError,
     ProbabilitiesError,
     UsageError,
 )
-from lcmap.inference import layers
-from lcmap.inference.layers import Prediction
+from lcmap.inference import band_groups
+from lcmap.inference.band_groups import Prediction
 from lcmap.inference.map_files import check_map_files, map_files
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import read_nomenclature
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
 from lcmap.raster.grid import Grid
@@ -39,7 +39,7 @@ from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import iter_blocks
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 FusionMethod = Literal["product", "mean"]
 
@@ -57,7 +57,6 @@ _REMEDY = "give what lcmap predict --probabilities writes"
 
 logger = logging.getLogger(__name__)
 
-Pathlike = str | os.PathLike[str]
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -109,13 +108,13 @@ _RULES = {"product": product_rule, "mean": mean_rule}
 
 
 def late_fusion(
-    probabilities: Sequence[Pathlike],
-    output: Pathlike,
+    probabilities: Sequence[PathLike],
+    output: PathLike,
     *,
     method: FusionMethod = "product",
     weights: Sequence[float] | None = None,
-    confidence: Pathlike | None = None,
-    fused_probabilities: Pathlike | None = None,
+    confidence: PathLike | None = None,
+    fused_probabilities: PathLike | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
     allow_vrt: bool = False,
@@ -162,14 +161,12 @@ def late_fusion(
                 allow_missing=allow_missing,
             )  # fmt: skip
         aligned = [AlignedRaster(source.dataset, grid, source.subject) for source in sources]
-        create = partial(
-            atomic_raster,
-            grid=grid,
-            overwrite=overwrite,
-            tmpdir=tmpdir,
-            cog=cog,
-            tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_LATE_FUSION": method},
-        )
+        tags = {"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_LATE_FUSION": method}
+
+        def create(path: PathLike, profile: Mapping[str, Any]) -> AbstractContextManager[Any]:
+            made = RasterFormat(**profile, cog=cog, tags=tags)
+            return atomic_raster(path, grid, made, overwrite=overwrite, tmpdir=tmpdir)
+
         files = map_files(nomenclature, *outputs)
         writers = [resources.enter_context(file.created(create, file.path)) for file in files]
         windows = list(iter_blocks(*grid.shape, _BLOCK))
@@ -182,7 +179,7 @@ def late_fusion(
             valid = [here for _, here in read]
             known = (np.logical_or if allow_missing else np.logical_and).reduce(valid)
             fused = _RULES[method]([values for values, _ in read], valid, shares)
-            arrays = layers.arrays(
+            arrays = band_groups.arrays(
                 Prediction.of(fused, known), nomenclature, [file.layer for file in files]
             )
             for file, write in zip(files, writers, strict=True):
@@ -236,7 +233,7 @@ class _Probabilities:
 
 
 def _open(
-    resources: ExitStack, given: Pathlike, *, allow_vrt: bool, tmpdir: Path | None
+    resources: ExitStack, given: PathLike, *, allow_vrt: bool, tmpdir: Path | None
 ) -> _Probabilities:
     subject = "standard input" if os.fspath(given) == STANDARD_STREAM else os.fspath(given)
     path = resources.enter_context(input_path(given, tmpdir=tmpdir))

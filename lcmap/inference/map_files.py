@@ -14,34 +14,33 @@ import numpy.typing as npt
 from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError, OutputExistsError, UsageError
-from lcmap.inference.layers import Layer
-from lcmap.inference.spool import Plane
+from lcmap.inference.band_groups import BandGroupName
+from lcmap.inference.resume.tile_store import BandGroup
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import write_nomenclature
+from lcmap.paths import PathLike
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import check_output, write_error
-
-Pathlike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class MapFile:
     """A file of a map: its path, the layer that it holds, and what `atomic_raster` has to know."""
 
-    path: Pathlike
-    layer: Layer
+    path: PathLike
+    layer: BandGroupName
     nomenclature: Nomenclature
     profile: Mapping[str, Any]
 
     @property
-    def plane(self) -> Plane:
+    def plane(self) -> BandGroup:
         """The layer as it is spooled."""
-        return Plane(self.layer, self.profile["count"], self.profile["dtype"])
+        return BandGroup(self.layer, self.profile["count"], self.profile["dtype"])
 
     @contextmanager
     def created(
-        self, create: Callable[..., AbstractContextManager[Any]], path: Pathlike
+        self, create: Callable[..., AbstractContextManager[Any]], path: PathLike
     ) -> Iterator[Callable[[npt.NDArray[Any], Window, Sequence[int]], None]]:
         """Yield a function that writes values [bands, h, w] to a window of these bands, from 1.
 
@@ -52,7 +51,7 @@ class MapFile:
             CannotWriteError: GDAL cannot write.
         """
         try:
-            with create(path, **self.profile) as raster:
+            with create(path, self.profile) as raster:
                 if self.layer == "probabilities":
                     write_nomenclature(raster, self.nomenclature)
 
@@ -71,15 +70,15 @@ class MapFile:
 
 def map_files(
     nomenclature: Nomenclature,
-    output: Pathlike,
-    confidence: Pathlike | None,
-    probabilities: Pathlike | None,
+    output: PathLike,
+    confidence: PathLike | None,
+    probabilities: PathLike | None,
 ) -> list[MapFile]:
     """Return the files that were asked for, the map first."""
     byte = {"count": 1, "dtype": "uint8", "nodata": 0, "overviews": True}
     floats = {"count": len(nomenclature), "dtype": "float32", "nodata": np.nan}
     classes = [land_cover.name for land_cover in nomenclature.classes]
-    files: list[tuple[Pathlike | None, Layer, dict[str, Any]]] = [
+    files: list[tuple[PathLike | None, BandGroupName, dict[str, Any]]] = [
         (output, "codes", byte | {"classes": nomenclature.class_table()}),
         (confidence, "confidence", byte | {"band_names": ["confidence (%)"]}),
         (probabilities, "probabilities", floats | {"band_names": classes}),
@@ -92,8 +91,8 @@ def map_files(
 
 
 def check_map_files(
-    inputs: Sequence[Pathlike],
-    outputs: tuple[Pathlike, Pathlike | None, Pathlike | None],
+    inputs: Sequence[PathLike],
+    outputs: tuple[PathLike, PathLike | None, PathLike | None],
     *,
     qml: bool,
     overwrite: bool,

@@ -6,50 +6,51 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import rasterio
 
 from lcmap import __version__
+from lcmap.engines.calibration import quantise
+from lcmap.engines.choice import choose_engine
+from lcmap.engines.names import Arithmetic, EngineName, Provider
 from lcmap.errors import UsageError, VerificationError
-from lcmap.inference import layers
-from lcmap.inference.assembly import named, naming, write_files
-from lcmap.inference.engines import Arithmetic, EngineName, choose_engine
+from lcmap.graph.memory import DEFAULT_MEMORY
+from lcmap.inference import band_groups
+from lcmap.inference.band_groups import Prediction, results_of
 from lcmap.inference.inputs import open_inputs
-from lcmap.inference.journal import Record
-from lcmap.inference.layers import Prediction, results_of
 from lcmap.inference.map_files import check_map_files, map_files
-from lcmap.inference.memory import DEFAULT_MEMORY
+from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.output_files import named, naming, write_files
 from lcmap.inference.overlap import overlapped
-from lcmap.inference.plan import Plan, content_identity, file_identities, tiling_identity
-from lcmap.inference.predictor import Predictor
-from lcmap.inference.quantisation import calibration_samples, quantise
-from lcmap.inference.session import Provider
-from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.spool import Plane
+from lcmap.inference.resume.journal import Record
+from lcmap.inference.resume.plan import Plan, content_identity, file_identities, tiling_identity
+from lcmap.inference.resume.tile_store import BandGroup
+from lcmap.inference.resume.work_folder import WorkFolder, recorded, work_folder_path
+from lcmap.inference.source import TilePixels, TileSource, calibration_samples
+from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.inference.unfinished import Unfinished, recorded, unfinished_folder
 from lcmap.inference.verify import Verification, other_tiles, verify
 from lcmap.model_file import read_model
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.threads import available_threads
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 _CACHE_MEGABYTES = 128
 
 logger = logging.getLogger(__name__)
-
-Pathlike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ class PredictReport:
 
 
 def predict(
-    image: Pathlike,
-    model: Pathlike,
-    output: Pathlike,
+    image: PathLike,
+    model: PathLike,
+    output: PathLike,
     *,
-    sides: Sequence[Pathlike] = (),
+    sides: Sequence[PathLike] = (),
     allow_missing: bool = False,
-    confidence: Pathlike | None = None,
-    probabilities: Pathlike | None = None,
+    confidence: PathLike | None = None,
+    probabilities: PathLike | None = None,
     verified: bool = False,
     tile: int | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -94,7 +95,7 @@ def predict(
 ) -> PredictReport:
     """Write the land-cover map of an image: uint8 codes of the model's nomenclature, 0 = no data.
 
-    A model of several entries takes as many `sides`: images, label maps or class probabilities on
+    A model of several inputs takes as many `sides`: images, label maps or class probabilities on
     any grid, brought onto the image's as it is read. A pixel without data in any of them has none
     in the map, with `allow_missing` only a pixel without data in all.
 
@@ -113,7 +114,7 @@ def predict(
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
         NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
-        EntryCountError, SideMismatchError, NomenclatureMismatchError, BandMismatchError,
+        InputCountError, SideMismatchError, NomenclatureMismatchError, BandMismatchError,
             DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
         NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
         EngineMissingError, ProviderMissingError: as `choose_engine`.
@@ -142,34 +143,32 @@ def predict(
         check_map_files, inputs, (output, confidence, probabilities), qml=qml, overwrite=overwrite
     )
     record = recorded(output, "naming") if resumable else None
-    own = named(files, unfinished_folder(output), names, record)
+    own = named(files, work_folder_path(output), names, record)
     check_outputs(made={os.path.realpath(file.path) for file in files if file.layer in own})
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
-        opened = open_inputs(
-            stack, inputs, metadata.entries, model, allow_vrt=allow_vrt,
-            allow_missing=allow_missing, force=force, tmpdir=tmpdir, progress=progress,
-        )  # fmt: skip
+        options = ModelInputOptions(allow_vrt, tmpdir, allow_missing, force)
+        opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
         grid = opened.grid
-        work = stack.enter_context(Unfinished(output, resumable=resumable, tmpdir=tmpdir))
-        source = TileSource(grid.shape, opened.entries, allow_missing=allow_missing)
+        work = stack.enter_context(WorkFolder(output, resumable=resumable, tmpdir=tmpdir))
+        source = TileSource(grid.shape, opened.readers, allow_missing=allow_missing)
         planes = [file.plane for file in files]
         if verified:
-            planes.append(Plane("winning-probability", 1, "float32"))
+            planes.append(BandGroup("winning-probability", 1, "float32"))
         chosen = choose_engine(
             engine, provider=provider, threads=threads, subject=model, arithmetic=arithmetic
         )
         network = onnx.load(model)
         if arithmetic == "int8" and metadata.precision == "float32":
-            samples = calibration_samples(opened.entries, grid.shape, metadata.stride)
+            samples = calibration_samples(opened.readers, grid.shape, metadata.stride)
             first = next(samples, None)
             if first is not None:  # else no pixel is valid, and the network is never asked
                 logger.info("%s: brought to int8 by a sample of the image", model)
                 quantised = quantise(network.SerializeToString(), chain([first], samples))
                 network = onnx.load_model_from_string(quantised)
         make = partial(
-            Predictor, network, metadata, load=chosen.load, tiles_at_once=chosen.tiles_at_once
+            TilePredictor, network, metadata, load=chosen.load, tiles_at_once=chosen.tiles_at_once
         )
         predictor = make(results_of(plane.name for plane in planes))
         facts: Plan = {
@@ -183,7 +182,7 @@ def predict(
         }
         size = tile or work.continued_tile(facts) or predictor.largest_block(memory)
         tiles = predictor.tiles(*grid.shape, size)
-        kept = [tile.kept for tile in tiles]
+        kept = [tile.output_window for tile in tiles]
         plan = facts | {"tile": size, "tiling": tiling_identity(kept)}
         if len(own) == len(files) and work.has(plan):
             logger.info("%s: was made already", output)
@@ -195,20 +194,19 @@ def predict(
             if verified:
                 run.verify(make(("probabilities",), padded=True), grid.shape, size)
             report = run.report(grid.shape)
-            create = partial(
-                atomic_raster,
-                grid=grid,
-                overwrite=True,
-                cog=cog,
-                tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name},
-            )
+            tags = {"TIFFTAG_SOFTWARE": f"lcmap {__version__}", "LCMAP_MODEL": Path(model).name}
+
+            def create(path: PathLike, profile: Mapping[str, Any]) -> AbstractContextManager[Any]:
+                made = RasterFormat(**profile, cog=cog, tags=tags)
+                return atomic_raster(path, grid, made, overwrite=True)
+
             with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
                 write_files(
                     files, work, grid.shape, create, names, dataclasses.asdict(report),
                     check_outputs, progress,
                 )  # fmt: skip
         if report.mapped == 0:
-            subject = opened.subject
+            subject = opened.name
             logger.warning("%s: no pixel is valid in every band, so the map is all 0", subject)
         if qml:
             write_style_files(output, metadata.nomenclature.class_table())
@@ -220,10 +218,10 @@ class _Run:
 
     def __init__(
         self,
-        model: Pathlike,
+        model: PathLike,
         nomenclature: Nomenclature,
         source: TileSource,
-        work: Unfinished,
+        work: WorkFolder,
         progress: Progress,
     ) -> None:
         self._model = model
@@ -233,7 +231,7 @@ class _Run:
         self._progress = progress
         self._verification: Verification | None = None
 
-    def predict(self, predictor: Predictor, tiles: Sequence[Tile]) -> None:
+    def predict(self, predictor: TilePredictor, tiles: Sequence[Tile]) -> None:
         """Predict the tiles into the spool."""
         left = self._left("tile", tiles)
         wanted = list(self._work.spool.planes)
@@ -244,16 +242,16 @@ class _Run:
 
         def write(tile: Tile, prediction: Prediction) -> None:
             nonlocal finished
-            arrays = layers.arrays(prediction, self._nomenclature, wanted)
+            arrays = band_groups.arrays(prediction, self._nomenclature, wanted)
             record = {"tile": left[tile], "mapped": int(np.count_nonzero(prediction.valid))}
-            self._work.store(tile.kept, arrays, record)
+            self._work.store(tile.output_window, arrays, record)
             finished += 1
             self._progress(finished, len(left), "predicting")
 
         overlapped(left, self._source.read, compute, write, at_once=predictor.tiles_at_once)
         self._work.commit()
 
-    def verify(self, predictor: Predictor, shape: tuple[int, int], tile: int) -> None:
+    def verify(self, predictor: TilePredictor, shape: tuple[int, int], tile: int) -> None:
         """Compare with a second prediction, with other tiles than those of `tile` pixels.
 
         Raises:
@@ -293,7 +291,7 @@ def _without(record: Record, name: str) -> Record:
     return {key: value for key, value in record.items() if key != name}
 
 
-def _not_verified(model: Pathlike, verification: Verification) -> VerificationError:
+def _not_verified(model: PathLike, verification: Verification) -> VerificationError:
     return VerificationError(
         model,
         f"the map depends on its tiles: {verification}",

@@ -17,11 +17,12 @@ import numpy as np
 import rasterio
 
 from lcmap import __version__
-from lcmap.dataset.sides import check_ground, identify_side
+from lcmap.dataset.inputs import check_ground, open_input
 from lcmap.errors import LabelBandError, NomenclatureMismatchError, UsageError
 from lcmap.inference.predict import PredictReport, predict
 from lcmap.model_file import read_model
 from lcmap.nomenclature import Crosswalk, Nomenclature, load_crosswalk, load_nomenclature
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.classes import write_style_files
 from lcmap.raster.grid import Grid
@@ -29,7 +30,7 @@ from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM, input_path
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import iter_blocks
-from lcmap.raster.writing import atomic_raster, check_output
+from lcmap.raster.writing import RasterFormat, atomic_raster, check_output
 
 DEFAULT_TARGET = "oso-reclass"
 
@@ -37,8 +38,6 @@ _BLOCK = 1024
 _CACHE_MEGABYTES = 128
 
 logger = logging.getLogger(__name__)
-
-Pathlike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,11 @@ class Adaptation:
         return "\n".join(
             f"{title}: {', '.join(names) or 'none'}{share}"
             for title, names, share in (
-                ("kept", kept, f" ({100 * self.kept / covered:.1f} % of the map's pixels)"),
+                (
+                    "kept",
+                    kept,
+                    f" ({100 * self.kept / covered:.1f} % of the map's pixels)",
+                ),
                 ("discarded", gone, f" ({100 * self.discarded / covered:.1f} %)"),
                 ("new", new, ""),
             )
@@ -69,7 +72,7 @@ class Adaptation:
 
 
 def reclassify_oso(
-    image: Pathlike, oso: Pathlike, model: Pathlike, output: Pathlike, *, oso_classes: str | None,
+    image: PathLike, oso: PathLike, model: PathLike, output: PathLike, *, oso_classes: str | None,
     **options: Any,
 ) -> PredictReport:  # fmt: skip
     """Write the map of an image and an existing label map by a model that takes both.
@@ -82,7 +85,9 @@ def reclassify_oso(
         NomenclatureMismatchError: the model was trained on a map in other classes, or on none.
     """
     metadata = read_model(model)
-    wanted = [entry.nomenclature for entry in metadata.entries if entry.nomenclature]
+    wanted = [
+        model_input.nomenclature for model_input in metadata.inputs if model_input.nomenclature
+    ]
     if not wanted:
         raise NomenclatureMismatchError(
             model, "takes no label map", "train on tiles prepared with --side MAP:oso23"
@@ -97,9 +102,9 @@ def reclassify_oso(
 
 
 def adapt_oso(
-    image: Pathlike,
-    oso: Pathlike,
-    output: Pathlike,
+    image: PathLike,
+    oso: PathLike,
+    output: PathLike,
     *,
     oso_classes: str | None,
     crosswalk: str | None = None,
@@ -155,10 +160,20 @@ def adapt_oso(
             windows = list(iter_blocks(*grid.shape, _BLOCK))
             labelled = kept = 0
             with atomic_raster(
-                output, grid, count=1, dtype="uint8", nodata=0, overwrite=overwrite,
-                tmpdir=tmpdir, cog=cog, overviews=True, classes=chosen.target.class_table(),
-                tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}"},
-            ) as written:  # fmt: skip
+                output,
+                grid,
+                RasterFormat(
+                    count=1,
+                    dtype="uint8",
+                    nodata=0,
+                    cog=cog,
+                    overviews=True,
+                    classes=chosen.target.class_table(),
+                    tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}"},
+                ),
+                overwrite=overwrite,
+                tmpdir=tmpdir,
+            ) as written:
                 for done, window in enumerate(windows, start=1):
                     pixels, valid = raster.read_nearest(window)
                     codes = source.check_labels(np.where(valid, pixels[0], 0), shown)
@@ -173,11 +188,12 @@ def adapt_oso(
 
 
 def _classes_in_tags(oso: Path) -> Nomenclature:
-    side = identify_side(oso, None)
-    if side.nomenclature is None:
+    with open_input(oso) as opened:
+        content = opened.content
+    if content.nomenclature is None:
         raise UsageError(
             oso,
             "does not say what its codes mean",
             "--oso oso23 (since 2018) or --oso oso17 (2016 and 2017): codes 11 and 12 differ",
         )
-    return side.nomenclature
+    return content.nomenclature

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lcmap.dataset.entries import EntryReader
-from lcmap.inference.tiling import Tile, mirror
+from lcmap.dataset.input_reader import InputReader
+from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
+from lcmap.inference.tiling import Tile
+from lcmap.raster.windows import Window, mirror, padded_length
 
 
 class TilePixels(NamedTuple):
     """What is read of a tile.
 
-    `entries` are what the network takes, each float32 [channels, rows, columns] of the window
+    `inputs` are what the network takes, each float32 [channels, rows, columns] of the window
     seen, None where no kept pixel is valid; `valid` is bool [rows, columns] of the window kept.
     """
 
-    entries: tuple[npt.NDArray[np.float32], ...] | None
+    inputs: tuple[npt.NDArray[np.float32], ...] | None
     valid: npt.NDArray[np.bool_]
 
 
@@ -27,14 +29,14 @@ class TileSource:
     """Reads the tiles of an image and of its side inputs."""
 
     def __init__(
-        self, shape: tuple[int, int], entries: Sequence[EntryReader], *, allow_missing: bool = False
+        self, shape: tuple[int, int], inputs: Sequence[InputReader], *, allow_missing: bool = False
     ) -> None:
         """Read tiles of an image of so many rows and columns.
 
-        A pixel is valid where every entry is, with `allow_missing` where any is.
+        A pixel is valid where every input is, with `allow_missing` where any is.
         """
         self._shape = shape
-        self._entries = tuple(entries)
+        self._inputs = tuple(inputs)
         self._allow_missing = allow_missing
 
     def read(self, tile: Tile) -> TilePixels:
@@ -44,15 +46,48 @@ class TileSource:
             NotARasterError: pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        inside = tile.seen.clipped(*self._shape)
-        kept = tile.kept.shifted(-inside.row, -inside.col).slices
+        inside = tile.input_window.clipped(*self._shape)
+        kept = tile.output_window.shifted(-inside.row, -inside.col).slices
         combine = np.logical_or if self._allow_missing else np.logical_and
-        valid = np.full((tile.kept.height, tile.kept.width), not self._allow_missing)
+        valid = np.full(
+            (tile.output_window.height, tile.output_window.width), not self._allow_missing
+        )
         pixels = []
-        for entry in self._entries:
-            values, where = entry.read(inside)
+        for model_input in self._inputs:
+            values, where = model_input.read(inside)
             valid = combine(valid, where[kept])
             if not self._allow_missing and not valid.any():
                 break
-            pixels.append(mirror(values, tile.seen))
+            pixels.append(mirror(values, tile.input_window))
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
+
+
+def calibration_samples(
+    inputs: Sequence[InputReader],
+    shape: tuple[int, int],
+    stride: int,
+    *,
+    count: int = SAMPLES,
+    seed: int = 0,
+) -> Iterator[CalibrationSample]:
+    """Yield windows drawn from the grid of an image of this shape [rows, columns], without repeats.
+
+    They have valid pixels in every input and are mirrored to multiples of the stride.
+
+    Raises:
+        NotARasterError, UnknownLabelError: as `InputReader.read`.
+    """
+    side = -(-SAMPLE_SIDE // stride) * stride
+    rows, columns = (range(0, length, side) for length in shape)
+    order = np.random.default_rng(seed).permutation(len(rows) * len(columns))
+    for number in order.tolist():
+        if count == 0:
+            return
+        row, column = divmod(number, len(columns))
+        window = Window(rows[row], columns[column], side, side).clipped(*shape)
+        values, valid = zip(*(model_input.read(window) for model_input in inputs), strict=True)
+        if not np.logical_and.reduce(valid).any():
+            continue
+        size = padded_length(window.height, stride), padded_length(window.width, stride)
+        yield tuple(mirror(pixels, Window(0, 0, *size))[None] for pixels in values)
+        count -= 1

@@ -1,9 +1,9 @@
-"""Cutting an image into tiles whose kept parts equal the whole-image result: pure arithmetic.
+"""Cutting an image into tiles whose outputs equal the whole-image result: pure arithmetic.
 
 The whole-image result is what the network gives for the image mirrored at its right and bottom
-rim up to a multiple of the stride (at least twice the stride). A side of a tile is the rim of that
-padded image, where the network pads as it does for the whole; or it lies inside, at a pixel with
-which no pooling cell is cut, and what is lost or wrong beside it is not kept (see `Borders`).
+border up to a multiple of the stride (at least twice the stride). A tile ends at the border of
+that padded image, where the network pads as it does for the whole image; or it ends inside, at a
+pixel that cuts no pooling cell, and the halo beside that end is not used (see `Halo`).
 """
 
 from __future__ import annotations
@@ -11,122 +11,116 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from lcmap.inference.borders import Borders, Rim
-from lcmap.raster.windows import Window
+from lcmap.graph.padding import BorderSides, Halo
+from lcmap.raster.windows import Window, padded_length, round_up
 
 
 class Span(NamedTuple):
-    """One tile along one axis: what the network sees, what is right of it and what is kept.
+    """One tile along one axis, in pixels from the image's first.
 
-    All are pixels from the image's first; `start` to `stop` and `right_start` to `right_stop` may
-    reach past its last. `first_is_rim` and `last_is_rim` say where the tile ends with the image.
+    The network reads `input_start` to `input_stop`, its result is valid from `valid_start` to
+    `valid_stop`, and `output_start` to `output_stop` goes into the map. The first two may reach
+    past the image's last pixel. `starts_at_border` and `stops_at_border` say where the tile ends
+    with the image.
     """
 
-    start: int
-    stop: int
-    right_start: int
-    right_stop: int
-    keep_start: int
-    keep_stop: int
-    first_is_rim: bool
-    last_is_rim: bool
+    input_start: int
+    input_stop: int
+    valid_start: int
+    valid_stop: int
+    output_start: int
+    output_stop: int
+    starts_at_border: bool
+    stops_at_border: bool
 
 
 class Tile(NamedTuple):
-    """A tile of the padded image.
+    """A tile of the padded image, as windows in pixels of the image.
 
-    The network sees the window `seen` and is right about the window `right`, of which `kept` is
-    taken, all in pixels of the image; `rim` is where the tile ends with the image.
+    The network reads `input_window`; its result is valid in `valid_window`, of which
+    `output_window` goes into the map. `border` says at which sides the tile ends with the image.
     """
 
-    seen: Window
-    right: Window
-    kept: Window
-    rim: Rim
+    input_window: Window
+    valid_window: Window
+    output_window: Window
+    border: BorderSides
 
 
-def round_up(length: int, multiple: int) -> int:
-    """Return the smallest multiple that is not below a length."""
-    return -(-length // multiple) * multiple
+def spans(length: int, block: int, stride: int, halo: Halo, offset: int = 0) -> list[Span]:
+    """Cut an axis into spans; their outputs follow one another from 0 to `length`.
 
-
-def padded_length(length: int, stride: int) -> int:
-    """Return the length of the padded image along an axis of the image."""
-    return max(round_up(length, stride), 2 * stride)
-
-
-def spans(length: int, block: int, stride: int, borders: Borders, offset: int = 0) -> list[Span]:
-    """Cut an axis into spans; their kept parts follow one another from 0 to `length`.
-
-    The kept parts are alike and at most `block` long, rounded up to the stride, but the last,
-    which may be a stride longer, and those at the rim where the borders ask for more. `offset`
+    The outputs are alike and at most `block` long, rounded up to the stride, except the last,
+    which may be a stride longer, and those at the border where the halo asks for more. `offset`
     makes the first shorter.
+
+    An example. A network of depth 3 has the stride 8. Without padding its tiles must start at a
+    pixel ≡ 2 and stop at one ≡ 6 (mod 8), and lose 44 pixels on each side: the halo is
+    ((2, 44), (6, 44)). An axis of 200 pixels in blocks of 64 becomes
+
+        input        0 … 102    10 … 166    74 … 200
+        valid        0 … 58     54 … 122   118 … 200
+        output       0 … 54     54 … 118   118 … 200
+
+    An output that starts at 54 needs an input from 54 - 44 = 10 ≡ 2 (mod 8). One that stops at 54
+    needs an input up to 54 + 44 = 98 at least; the next pixel ≡ 6 (mod 8) is 102, so the result is
+    valid up to 102 - 44 = 58. No output starts where such an input would begin before the image.
     """
-    before, after = borders
+    before, after = halo
     padded = padded_length(length, stride)
 
-    def stop_after(kept: int) -> int:
-        """Return the first pixel at which a tile that is to be right up to `kept` may stop."""
-        return kept + after.lost + (after.residue - kept - after.lost) % stride
+    def input_stop(output_stop: int) -> int:
+        """Return the first pixel at which the input of an output that ends there may stop."""
+        least = output_stop + after.width
+        return least + (after.residue - least) % stride
 
     count = -(-length // max(block, stride))
     step = round_up(-(-length // count), stride)
-    phase = (before.residue + before.lost) % stride
+    phase = (before.residue + before.width) % stride
     first = step - (step - phase) % stride - round_up(offset, stride) % step
     ends = [
         end
         for end in range(first, length, step)
-        if end > 0 and before.lost <= end and stop_after(end) <= padded and count > 1
+        if end > 0 and before.width <= end and input_stop(end) <= padded and count > 1
     ]
     return [
         Span(
-            start=keep_start - before.lost if keep_start else 0,
-            stop=stop_after(keep_stop) if keep_stop < length else padded,
-            right_start=keep_start,
-            right_stop=stop_after(keep_stop) - after.lost if keep_stop < length else padded,
-            keep_start=keep_start,
-            keep_stop=keep_stop,
-            first_is_rim=keep_start == 0,
-            last_is_rim=keep_stop == length,
+            input_start=start - before.width if start else 0,
+            input_stop=input_stop(stop) if stop < length else padded,
+            valid_start=start,
+            valid_stop=input_stop(stop) - after.width if stop < length else padded,
+            output_start=start,
+            output_stop=stop,
+            starts_at_border=start == 0,
+            stops_at_border=stop == length,
         )
-        for keep_start, keep_stop in pairwise([0, *ends, length])
+        for start, stop in pairwise([0, *ends, length])
     ]
 
 
 def tiles_of(
-    height: int, width: int, block: int, stride: int, borders: Borders, offset: int = 0
+    height: int, width: int, block: int, stride: int, halo: Halo, offset: int = 0
 ) -> list[Tile]:
-    """Return the tiles of an image row by row; the kept windows are its partition.
+    """Return the tiles of an image row by row; the output windows are its partition.
 
     See `spans`, which this applies to rows and to columns.
     """
     return [
         Tile(
-            _window(row.start, row.stop, col.start, col.stop),
-            _window(row.right_start, row.right_stop, col.right_start, col.right_stop),
-            _window(row.keep_start, row.keep_stop, col.keep_start, col.keep_stop),
-            Rim(row.first_is_rim, col.first_is_rim, row.last_is_rim, col.last_is_rim),
+            _window(row.input_start, row.input_stop, col.input_start, col.input_stop),
+            _window(row.valid_start, row.valid_stop, col.valid_start, col.valid_stop),
+            _window(row.output_start, row.output_stop, col.output_start, col.output_stop),
+            BorderSides(
+                row.starts_at_border,
+                col.starts_at_border,
+                row.stops_at_border,
+                col.stops_at_border,
+            ),
         )
-        for row in spans(height, block, stride, borders, offset)
-        for col in spans(width, block, stride, borders, offset)
+        for row in spans(height, block, stride, halo, offset)
+        for col in spans(width, block, stride, halo, offset)
     ]
 
 
 def _window(row: int, stop_row: int, col: int, stop_col: int) -> Window:
     return Window(row, col, stop_row - row, stop_col - col)
-
-
-def mirror(pixels: npt.NDArray[np.float32], seen: Window) -> npt.NDArray[np.float32]:
-    """Fill a tile beyond the image's right and bottom rim by mirroring.
-
-    Takes the tile's pixels inside the image, [bands, rows, columns], and returns it whole,
-    [bands, seen.height, seen.width]. The rim's own pixels are not repeated.
-    """
-    _, rows, cols = pixels.shape
-    missing = (0, seen.height - rows), (0, seen.width - cols)
-    if missing == ((0, 0), (0, 0)):
-        return pixels
-    return np.pad(pixels, ((0, 0), *missing), mode="reflect")

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.inference.overlap import overlapped
-from lcmap.inference.predictor import Predictor
+from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.spool import Spool
+from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.nomenclature import Nomenclature
 
@@ -85,7 +85,7 @@ class _Compared(NamedTuple):
     probability: npt.NDArray[np.float32]
 
 
-def other_tiles(predictor: Predictor, height: int, width: int, tile: int) -> list[Tile]:
+def other_tiles(predictor: TilePredictor, height: int, width: int, tile: int) -> list[Tile]:
     """Return tiles of another size than `tile`, on a grid shifted against it."""
     block = max(min(tile, max(height, width)) * 5 // 8, 1)
     return predictor.tiles(height, width, block, offset=block // 3)
@@ -94,9 +94,9 @@ def other_tiles(predictor: Predictor, height: int, width: int, tile: int) -> lis
 def verify(
     tiles: Sequence[Tile],
     source: TileSource,
-    predictor: Predictor,
+    predictor: TilePredictor,
     nomenclature: Nomenclature,
-    spool: Spool,
+    spool: TileStore,
     report: Callable[[Tile, Verification], None],
 ) -> None:
     """Predict again with these tiles, compare with the arrays in a spool, and report on each.
@@ -105,8 +105,8 @@ def verify(
     """
 
     def read(tile: Tile) -> _Compared:
-        (codes,) = spool.read("codes", tile.kept)
-        (probability,) = spool.read("winning-probability", tile.kept)
+        (codes,) = spool.read("codes", tile.output_window)
+        (probability,) = spool.read("winning-probability", tile.output_window)
         return _Compared(source.read(tile), codes, probability)
 
     def compute(tile: Tile, read: _Compared) -> tuple[_Compared, npt.NDArray[np.float32]]:

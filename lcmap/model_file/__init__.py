@@ -1,15 +1,19 @@
 """What an .onnx file of lcmap carries: written, read and checked in this one place."""
 
-from lcmap.model_file.image_check import check_image
-from lcmap.model_file.metadata import FORMAT_VERSION, Entry, EntryKind, ModelMetadata, Precision
+from lcmap.model_file.input_check import check_image
+from lcmap.model_file.metadata import (
+    FORMAT_VERSION,
+    ModelInput,
+    ModelMetadata,
+    Precision,
+)
 from lcmap.model_file.reading import read_model
 from lcmap.model_file.stac import stac_item
 from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
 
 __all__ = [
     "FORMAT_VERSION",
-    "Entry",
-    "EntryKind",
+    "ModelInput",
     "ModelMetadata",
     "Precision",
     "check_image",

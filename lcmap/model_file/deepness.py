@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from lcmap.model_file.metadata import Entry, ModelMetadata
+from lcmap.model_file.metadata import ModelInput, ModelMetadata
 
 _TILE_SIZE = 512
 _OVERLAP_PERCENT = 25
@@ -17,13 +17,13 @@ _FLATTENING = 1e12
 
 
 def deepness_keys(metadata: ModelMetadata) -> dict[str, str]:
-    """Return the plugin's keys and JSON values; none for a model of several entries.
+    """Return the plugin's keys and JSON values; none for a model of several inputs.
 
     The plugin knows no quantiles, so an image is scaled by those of the training images.
     """
-    if len(metadata.entries) != 1 or metadata.entries[0].kind != "image":
+    if len(metadata.inputs) != 1 or metadata.inputs[0].kind != "image":
         return {}
-    entry = metadata.entries[0]
+    model_input = metadata.inputs[0]
     tile_size = _TILE_SIZE
     while tile_size * _OVERLAP_PERCENT < 2 * metadata.receptive_field * 100:
         tile_size *= 2
@@ -37,14 +37,18 @@ def deepness_keys(metadata: ModelMetadata) -> dict[str, str]:
         "seg_thresh": 0,
         "seg_small_segment": 0,
     }
-    if entry.gsd is not None:
-        values["resolution"] = entry.gsd * 100.0
-    if entry.quantiles:
-        values["standardization_mean"], values["standardization_std"] = _standardisation(entry)
+    if model_input.gsd is not None:
+        values["resolution"] = model_input.gsd * 100.0
+    if model_input.quantiles:
+        values["standardization_mean"], values["standardization_std"] = _standardisation(
+            model_input
+        )
     return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
 
 
-def _standardisation(entry: Entry) -> tuple[list[float], list[float]]:
-    mean = [low / 255.0 for low, _ in entry.quantiles]
-    std = [(high - low) / 255.0 if high > low else _FLATTENING for low, high in entry.quantiles]
+def _standardisation(model_input: ModelInput) -> tuple[list[float], list[float]]:
+    mean = [low / 255.0 for low, _ in model_input.quantiles]
+    std = [
+        (high - low) / 255.0 if high > low else _FLATTENING for low, high in model_input.quantiles
+    ]
     return mean, std

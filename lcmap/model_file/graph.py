@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import onnx
 
 from lcmap.errors import ExternalDataError, ModelGraphError
 from lcmap.model_file.metadata import ModelMetadata
+from lcmap.paths import PathLike
 
 OUTPUT = "probabilities"
 
 
-def check_graph(
-    model: onnx.ModelProto, metadata: ModelMetadata, subject: str | os.PathLike[str]
-) -> None:
-    """Check that a graph takes the metadata's entries and gives its classes' probabilities.
+def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLike) -> None:
+    """Check that a graph takes the metadata's inputs and gives its classes' probabilities.
 
     Raises:
         ExternalDataError: weights lie in another file.
@@ -28,13 +26,13 @@ def check_graph(
         )
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
-    wanted = [entry.name for entry in metadata.entries]
+    wanted = [model_input.name for model_input in metadata.inputs]
     if list(inputs) != wanted:
         raise ModelGraphError(
             subject, f"its graph takes {list(inputs)}, its metadata says {wanted}", "export again"
         )
-    for entry in metadata.entries:
-        _check_value(inputs[entry.name], entry.channels, subject)
+    for model_input in metadata.inputs:
+        _check_value(inputs[model_input.name], model_input.channels, subject)
     outputs = [value.name for value in model.graph.output]
     if outputs != [OUTPUT]:
         raise ModelGraphError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
@@ -48,9 +46,7 @@ def check_graph(
         )
 
 
-def _check_value(
-    value: onnx.ValueInfoProto, channels: int, subject: str | os.PathLike[str]
-) -> None:
+def _check_value(value: onnx.ValueInfoProto, channels: int, subject: PathLike) -> None:
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
     if tensor.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from lcmap.nomenclature import Nomenclature
+from lcmap.raster.classes import InputKind
 
 FORMAT_VERSION = 3
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
-EntryKind = Literal["image", "labels", "probabilities"]
 Precision = Literal["float32", "int8"]
 NORMALISATION = "quantiles-2-98"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelInput:
     """One input of the network.
 
     `name` is the name of the graph's input. `bands` are the band names in order, `dtype` is the
@@ -27,7 +27,7 @@ class Entry:
     """
 
     name: str
-    kind: EntryKind
+    kind: InputKind
     bands: tuple[str, ...]
     dtype: str
     gsd: float | None
@@ -41,7 +41,7 @@ class Entry:
         return len(self.nomenclature) if self.nomenclature else len(self.bands)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry as JSON values."""
+        """Return the input as JSON values."""
         values = {key: getattr(self, key) for key in _ENTRY_KEYS}
         return values | {"nomenclature": self.nomenclature and self.nomenclature.to_dict()}
 
@@ -60,7 +60,7 @@ class ModelMetadata:
     """
 
     nomenclature: Nomenclature
-    entries: tuple[Entry, ...]
+    inputs: tuple[ModelInput, ...]
     stride: int
     receptive_field: int
     architecture: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class ModelMetadata:
             "format_version": self.format_version,
             "lcmap_version": self.lcmap_version,
             "nomenclature": self.nomenclature.to_dict(),
-            "entries": [entry.to_dict() for entry in self.entries],
+            "entries": [model_input.to_dict() for model_input in self.inputs],
             "stride": self.stride,
             "receptive_field": self.receptive_field,
             "architecture": self.architecture,
@@ -94,16 +94,16 @@ class ModelMetadata:
         Raises:
             KeyError, TypeError, ValueError: a value is missing or is not what it should be.
         """
-        entries = tuple(_entry_from_dict(entry) for entry in values["entries"])
+        inputs = tuple(_entry_from_dict(model_input) for model_input in values["entries"])
         stride, receptive_field = int(values["stride"]), int(values["receptive_field"])
-        if not entries or stride < 1 or receptive_field < 0:
-            raise ValueError("no entries, or a stride or receptive field that cannot be")
+        if not inputs or stride < 1 or receptive_field < 0:
+            raise ValueError("no inputs, or a stride or receptive field that cannot be")
         precision = values.get("precision", "float32")  # formats 1 and 2 have none
         if precision not in get_args(Precision):
             raise ValueError(f"unknown precision {precision!r}")
         return cls(
             nomenclature=Nomenclature.from_dict(values["nomenclature"]),
-            entries=entries,
+            inputs=inputs,
             stride=stride,
             receptive_field=receptive_field,
             architecture=dict(values["architecture"]),
@@ -116,18 +116,18 @@ class ModelMetadata:
         )
 
 
-def _entry_from_dict(values: dict[str, Any]) -> Entry:
+def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
     kind = values["kind"]
-    if kind not in get_args(EntryKind):
+    if kind not in get_args(InputKind):
         raise ValueError(f"unknown kind of entry {kind!r}")
     if values["normalisation"] != NORMALISATION:
         raise ValueError(f"unknown normalisation {values['normalisation']!r}")
     classes = values.get("nomenclature")  # format 1 has none
     if (kind == "labels") != bool(classes):
-        raise ValueError("a nomenclature belongs to an entry of labels and to no other")
-    return Entry(
+        raise ValueError("a nomenclature belongs to an input of labels and to no other")
+    return ModelInput(
         name=str(values["name"]),
-        kind=cast(EntryKind, kind),
+        kind=cast(InputKind, kind),
         bands=tuple(str(band) for band in values["bands"]),
         dtype=str(values["dtype"]),
         gsd=None if values["gsd"] is None else float(values["gsd"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -11,12 +10,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from lcmap.errors import ForeignModelError, NewerModelError, NotAModelError
 from lcmap.model_file.graph import check_graph
 from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
+from lcmap.paths import PathLike
 from lcmap.raster.opening import check_readable
 
 METADATA_KEY = "lcmap"
 
 
-def read_model(path: str | os.PathLike[str]) -> ModelMetadata:
+def read_model(path: PathLike) -> ModelMetadata:
     """Return the metadata of a model file, after checking that its graph agrees with it.
 
     Raises:
@@ -45,7 +45,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelMetadata:
     return metadata
 
 
-def _parse(text: str, path: str | os.PathLike[str]) -> ModelMetadata:
+def _parse(text: str, path: PathLike) -> ModelMetadata:
     try:
         values = json.loads(text)
         version = int(values["format_version"])

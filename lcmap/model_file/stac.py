@@ -5,18 +5,19 @@ Source: https://stac-extensions.github.io/mlm/v1.5.0/schema.json, STAC 1.1.
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lcmap.model_file.graph import OUTPUT
-from lcmap.model_file.metadata import Entry, EntryKind, ModelMetadata
+from lcmap.model_file.metadata import ModelInput, ModelMetadata
+from lcmap.paths import PathLike
+from lcmap.raster.classes import InputKind
 
 MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 _TASK = "semantic-segmentation"
-_DESCRIPTIONS: dict[EntryKind, str] = {
+_DESCRIPTIONS: dict[InputKind, str] = {
     "image": "each band scaled by the image's own 2 % and 98 % quantiles to 0 and 1, without "
     "clipping; value_scaling holds those of the training images",
     "labels": "a label map as one channel per class, 1 where the pixel has it",
@@ -25,7 +26,7 @@ _DESCRIPTIONS: dict[EntryKind, str] = {
 
 
 def stac_item(
-    metadata: ModelMetadata, model: str | os.PathLike[str], created: datetime | None = None
+    metadata: ModelMetadata, model: PathLike, created: datetime | None = None
 ) -> dict[str, Any]:
     """Return the STAC item (JSON values) of a model file; it refers to the file beside it."""
     path = Path(model)
@@ -37,13 +38,13 @@ def stac_item(
         "mlm:architecture": str(metadata.architecture.get("name", "U-Net")),
         "mlm:tasks": [_TASK],
         "mlm:framework": "ONNX",
-        "mlm:input": [_input(entry) for entry in metadata.entries],
+        "mlm:input": [_input(model_input) for model_input in metadata.inputs],
         "mlm:output": [_output(metadata)],
         "bands": [
-            {"name": band, "data_type": entry.dtype}
-            | ({} if entry.gsd is None else {"gsd": entry.gsd})
-            for entry in metadata.entries
-            for band in entry.bands
+            {"name": band, "data_type": model_input.dtype}
+            | ({} if model_input.gsd is None else {"gsd": model_input.gsd})
+            for model_input in metadata.inputs
+            for band in model_input.bands
         ],
     }
     hyperparameters = {
@@ -71,20 +72,21 @@ def stac_item(
     }
 
 
-def _input(entry: Entry) -> dict[str, Any]:
+def _input(model_input: ModelInput) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "name": entry.name,
-        "bands": list(entry.bands),
+        "name": model_input.name,
+        "bands": list(model_input.bands),
         "input": {
-            "shape": [-1, entry.channels, -1, -1],
+            "shape": [-1, model_input.channels, -1, -1],
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },
-        "description": _DESCRIPTIONS[entry.kind],
+        "description": _DESCRIPTIONS[model_input.kind],
     }
-    if entry.quantiles:
+    if model_input.quantiles:
         value["value_scaling"] = [
-            {"type": "min-max", "minimum": low, "maximum": high} for low, high in entry.quantiles
+            {"type": "min-max", "minimum": low, "maximum": high}
+            for low, high in model_input.quantiles
         ]
     return value
 

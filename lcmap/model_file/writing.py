@@ -16,14 +16,15 @@ from lcmap.model_file.graph import check_graph
 from lcmap.model_file.metadata import ModelMetadata
 from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
+from lcmap.paths import PathLike
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import atomic_path, check_output
 
 
 def write_model(
-    graph: bytes | str | os.PathLike[str],
+    graph: bytes | PathLike,
     metadata: ModelMetadata,
-    destination: str | os.PathLike[str],
+    destination: PathLike,
     *,
     overwrite: bool = False,
     stac: bool = False,
@@ -62,7 +63,7 @@ def write_model(
             temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def check_model_path(path: str | os.PathLike[str]) -> None:
+def check_model_path(path: PathLike) -> None:
     """Check that a path is one to write a model to.
 
     Raises:
@@ -89,6 +90,6 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def stac_item_path(model: str | os.PathLike[str]) -> Path:
+def stac_item_path(model: PathLike) -> Path:
     """Return the path of a model's STAC item: model.onnx -> model.stac.json."""
     return Path(model).with_suffix(".stac.json")

@@ -25,7 +25,7 @@ def reach(depth: int, pixel: int) -> tuple[int, int]:
 
     `pixel` counts from the pooling grid's origin. The interval seen is followed back through the
     network: a 3 × 3 convolution widens it by one on each side, unpooling maps it to the cells of
-    the floor below, pooling widens cells to the two pixels that each was made from.
+    the level below, pooling widens cells to the two pixels that each was made from.
     """
     first = last = pixel
     for _ in range(depth):

@@ -16,13 +16,13 @@ Skip = Literal["concat", "reduce"]
 
 
 class LandCoverNetwork(nn.Module):
-    """The encoder-decoder of the paper, with one encoder per entry.
+    """The encoder-decoder of the paper, with one encoder per input.
 
-    Each floor has two blocks (3 × 3 convolution with mirror padding, batch normalisation, ReLU)
-    and half the resolution and twice the channels of the floor above; `depth` floors are pooled,
-    one more lies below. Max pooling hands its indices to the unpooling of the same floor; the
-    decoder joins what is unpooled with the encoder's features of that floor. Of several entries
-    all features are joined before the deepest floor; skips and indices come from the first alone.
+    Each level has two blocks (3 × 3 convolution with mirror padding, batch normalisation, ReLU)
+    and half the resolution and twice the channels of the level above; `depth` levels are pooled,
+    one more lies below. Max pooling hands its indices to the unpooling of the same level; the
+    decoder joins what is unpooled with the encoder's features of that level. Of several inputs
+    all features are joined before the deepest level; skips and indices come from the first alone.
     A transposed 3 × 3 convolution of stride 1 is a 3 × 3 convolution with the kernel turned, so
     the decoder's are convolutions too.
 
@@ -31,71 +31,71 @@ class LandCoverNetwork(nn.Module):
 
     def __init__(
         self,
-        entry_channels: Sequence[int],
+        input_channels: Sequence[int],
         classes: int,
         width: int = 32,
         depth: int = 3,
         skip: Skip = "concat",
     ) -> None:
-        """Make the network for entries of these channels, with `width` channels on its top floor.
+        """Make the network for inputs of these channels, with `width` channels on its top level.
 
         Raises:
-            ValueError: no entry, or a number below one, or an unknown kind of skip.
+            ValueError: no input, or a number below one, or an unknown kind of skip.
         """
         super().__init__()
-        if not entry_channels or min(*entry_channels, classes, width, depth) < 1:
-            raise ValueError("entries, channels, classes, width and depth must be at least 1")
+        if not input_channels or min(*input_channels, classes, width, depth) < 1:
+            raise ValueError("inputs, channels, classes, width and depth must be at least 1")
         if skip not in get_args(Skip):
             raise ValueError(f"unknown kind of skip {skip!r}")
         self.depth = depth
         self.stride = stride(depth)
-        widths = [width * 2**floor for floor in range(depth + 1)]
+        widths = [width * 2**level for level in range(depth + 1)]
         kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
         self.encoders = nn.ModuleList(
-            nn.ModuleList(_Floor(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
-            for channels in entry_channels
+            nn.ModuleList(_Level(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
+            for channels in input_channels
         )
-        self.deepest = _Floor(len(entry_channels) * widths[-2], widths[-1], widths[-2])
+        self.deepest = _Level(len(input_channels) * widths[-2], widths[-1], widths[-2])
         self.skips = nn.ModuleList(
             nn.Identity() if skip == "concat" else nn.Conv2d(w, s, 1)
             for w, s in zip(widths, kept, strict=False)
         )
         self.decoder = nn.ModuleList(
-            _Floor(w + s, w, above)
+            _Level(w + s, w, above)
             for w, s, above in zip(widths, kept, [width, *widths], strict=False)
         )
         self.classifier = nn.Conv2d(width, classes, 1)
 
     def forward(self, *images: Tensor) -> Tensor:
-        """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per entry.
+        """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per input.
 
         Raises:
-            ValueError: not one image per entry.
+            ValueError: not one image per input.
         """
         if len(images) != len(self.encoders):
-            raise ValueError(f"got {len(images)} images for {len(self.encoders)} entries")
+            raise ValueError(f"got {len(images)} images for {len(self.encoders)} inputs")
         features = []
         skips: list[tuple[Tensor, Indices]] = []
-        for entry, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
-            for floor in _children(encoder):
-                x = floor(mirror_pad(x))  # [N, w, H, W]
+        for model_input, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
+            for level in _children(encoder):
+                x = level(mirror_pad(x))  # [N, w, H, W]
                 pooled, indices = max_pool(x)  # [N, w, H/2, W/2]
-                if entry == 0:
+                if model_input == 0:
                     skips.append((x, indices))
                 x = pooled
             features.append(x)
         x = self.deepest(mirror_pad(torch.cat(features, dim=1)))
-        for floor, reduce in zip(reversed(self.decoder), reversed(self.skips), strict=True):
+        for level, reduce in zip(reversed(self.decoder), reversed(self.skips), strict=True):
             skip, indices = skips.pop()
-            x = floor(unpool_and_join(x, indices, reduce(skip)))
+            x = level(unpool_and_join(x, indices, reduce(skip)))
         return self.classifier(x)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def start_as(self, other: LandCoverNetwork) -> None:
-        """Take over the weights of a network whose entries are this one's first.
+        """Take over the weights of a network whose inputs are this one's first.
 
-        The encoders of further entries keep their weights, but what they find is multiplied by 0:
-        scores are the other's, whatever the further entries hold, until training finds a use for
+        The encoders of further inputs keep their weights, but what they find is multiplied by 0:
+        scores are the other's, whatever the further inputs hold, until training finds a use for
         them.
         """
         joint = "deepest.first.0.weight"
@@ -109,7 +109,7 @@ def _children(modules: nn.Module) -> list[nn.Module]:
     return list(modules.children())
 
 
-class _Floor(nn.Module):
+class _Level(nn.Module):
     """Two blocks; takes its input with one mirrored pixel around it already."""
 
     def __init__(self, channels: int, between: int, out: int) -> None:

@@ -5,7 +5,7 @@ autograd function that fills one buffer instead of padding, unpooling and concat
 the other, for the speed of training. Both give the same bits, and those of
 `torch.nn.functional.max_pool2d` and `max_unpool2d`, ties included.
 
-Shapes: N images, C channels, H × W pixels; a floor below has h × w = H/2 × W/2.
+Shapes: N images, C channels, H × W pixels; a level below has h × w = H/2 × W/2.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from lcmap.errors import NomenclatureError, UnknownLabelError
 from lcmap.nomenclature.labels import as_codes
+from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
 
 NO_LABEL = 0
@@ -94,9 +94,7 @@ class Nomenclature:
         table.flags.writeable = False
         return table
 
-    def check_labels(
-        self, labels: NDArray[Any], source: str | os.PathLike[str]
-    ) -> NDArray[np.uint8]:
+    def check_labels(self, labels: NDArray[Any], source: PathLike) -> NDArray[np.uint8]:
         """Return labels (any shape, any real dtype) as uint8 codes, no-label codes set to 0.
 
         Raises:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lcmap.errors import NomenclatureError, UnknownNomenclatureError
 from lcmap.nomenclature.classes import NO_LABEL, Nomenclature
 from lcmap.nomenclature.library import is_toml_path, load_nomenclature, read_toml
+from lcmap.paths import PathLike
 
 _BUILTIN = Path(__file__).parent / "crosswalks"
 
@@ -37,9 +38,7 @@ class Crosswalk:
         """The codes of the target's classes that no source class leads to."""
         return tuple(code for code in self.target.codes if code not in self.table)
 
-    def apply(
-        self, labels: NDArray[Any], source: str | os.PathLike[str] = "labels"
-    ) -> NDArray[np.uint8]:
+    def apply(self, labels: NDArray[Any], source: PathLike = "labels") -> NDArray[np.uint8]:
         """Return labels (any shape, source codes) as uint8 target codes; source names the file.
 
         Raises:
@@ -54,7 +53,7 @@ def builtin_crosswalks() -> tuple[str, ...]:
     return tuple(sorted(_builtin_files()))
 
 
-def load_crosswalk(name_or_path: str | os.PathLike[str]) -> Crosswalk:
+def load_crosswalk(name_or_path: PathLike) -> Crosswalk:
     """Return a built-in crosswalk by "source:target", or one of the user's by its TOML file.
 
     The file says source and target (built-in names, or paths beside it), and under [classes] for

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.errors import UnknownLabelError
+from lcmap.paths import PathLike
 
 
-def as_codes(labels: NDArray[Any], source: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def as_codes(labels: NDArray[Any], source: PathLike) -> NDArray[np.uint8]:
     """Return labels (any shape, integer or float) as uint8; uint8 passes through uncopied.
 
     Raises:

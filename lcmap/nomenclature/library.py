@@ -10,6 +10,7 @@ from typing import Any
 
 from lcmap.errors import InputMissingError, NomenclatureError, UnknownNomenclatureError
 from lcmap.nomenclature.classes import Nomenclature, from_class_table
+from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
 
 _BUILTIN = Path(__file__).parent / "builtin"
@@ -21,7 +22,7 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILTIN.glob("*.toml")))
 
 
-def load_nomenclature(name_or_path: str | os.PathLike[str]) -> Nomenclature:
+def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
     """Return a built-in nomenclature by its name, or one of the user's by its TOML file.
 
     Raises:

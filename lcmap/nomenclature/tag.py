@@ -8,6 +8,7 @@ from typing import Any
 
 from lcmap.errors import NomenclatureError
 from lcmap.nomenclature.classes import Nomenclature
+from lcmap.paths import PathLike
 
 NOMENCLATURE_JSON_TAG = "LCMAP_NOMENCLATURE_JSON"
 
@@ -18,7 +19,7 @@ def write_nomenclature(dataset: Any, nomenclature: Nomenclature) -> None:
     dataset.update_tags(**{NOMENCLATURE_JSON_TAG: text})
 
 
-def read_nomenclature(dataset: Any, subject: str | os.PathLike[str]) -> Nomenclature | None:
+def read_nomenclature(dataset: Any, subject: PathLike) -> Nomenclature | None:
     """Return the nomenclature in an open raster's tags, None where there is none.
 
     Raises:

@@ -6,13 +6,18 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
+
+from lcmap.paths import PathLike
 
 CLASSES_TAG = "LCMAP_CLASSES"
 NOMENCLATURE_TAG = "LCMAP_NOMENCLATURE"
 
 Color = tuple[int, int, int]
+
+InputKind = Literal["image", "labels", "probabilities"]
+"""What the bands of a raster are to a network."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def aux_xml(table: ClassTable) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def write_style_files(raster: str | os.PathLike[str], table: ClassTable) -> tuple[str, str]:
+def write_style_files(raster: PathLike, table: ClassTable) -> tuple[str, str]:
     """Write RASTER's .qml style and .aux.xml category names beside it; return both paths."""
     path = os.fspath(raster)
     qml, aux = os.path.splitext(path)[0] + ".qml", path + ".aux.xml"

@@ -15,7 +15,8 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
-from lcmap.errors import InputMissingError, NotARasterError
+from lcmap.errors import InputMissingError, NoCrsError, NotARasterError
+from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
@@ -30,16 +31,18 @@ VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
 
 @contextmanager
-def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Iterator[Any]:
+def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> Iterator[Any]:
     """Open a raster for reading; yield a rasterio dataset.
 
-    A VRT names other files and URLs, so it is opened only with `allow_vrt`.
+    A VRT names other files and URLs, so it is opened only with `allow_vrt`. Messages call the
+    raster by its `name`, else by its path.
 
     Raises:
         InputMissingError: no such file, or it may not be read.
         NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated.
     """
-    check_readable(path)
+    subject = name or os.fspath(path)
+    check_readable(path, name=subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
     with rasterio.Env():
         try:
@@ -51,20 +54,20 @@ def open_raster(path: str | os.PathLike[str], *, allow_vrt: bool = False) -> Ite
         except RasterioIOError as error:
             if _looks_like_vrt(path):
                 problem = "is a VRT, which reads other files and addresses"
-                remedy = "--allow-vrt if you trust it"
+                remedy = "`allow_vrt` if you trust it"
             else:
                 problem = "cannot be opened as a raster"
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
-            raise NotARasterError(path, problem, remedy) from error
+            raise NotARasterError(subject, problem, remedy) from error
         with dataset:
-            _check_size(path, dataset)
-            _check_not_truncated(path, dataset)
-            with reading(path):
+            _check_size(path, dataset, subject)
+            _check_not_truncated(path, dataset, subject)
+            with reading(subject):
                 yield dataset
 
 
 @contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+def reading(path: PathLike) -> Iterator[None]:
     """Turn GDAL's error of reading pixels into one that names the file.
 
     Raises:
@@ -78,26 +81,27 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def check_readable(path: str | os.PathLike[str]) -> None:
-    """Check that a file exists and may be read.
+def check_readable(path: PathLike, *, name: str = "") -> None:
+    """Check that a file exists and may be read; messages call it by its `name`, else by its path.
 
     Raises:
         InputMissingError: otherwise.
     """
+    subject = name or os.fspath(path)
     if not os.path.exists(path):
-        raise InputMissingError(path, "no such file", "check the path")
+        raise InputMissingError(subject, "no such file", "check the path")
     if os.path.isdir(path):
-        raise InputMissingError(path, "is a folder, not a raster file", "name a file in it")
+        raise InputMissingError(subject, "is a folder, not a raster file", "name a file in it")
     if not os.access(path, os.R_OK):
-        raise InputMissingError(path, "may not be read", "check its permissions")
+        raise InputMissingError(subject, "may not be read", "check its permissions")
 
 
-def _looks_like_vrt(path: str | os.PathLike[str]) -> bool:
+def _looks_like_vrt(path: PathLike) -> bool:
     with open(path, "rb") as file:
         return b"<VRTDataset" in file.read(4096)
 
 
-def _check_size(path: str | os.PathLike[str], dataset: Any) -> None:
+def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
     """Refuse a raster that cannot be read in pieces, or whose size cannot be meant.
 
     A TIFF of 2 MB may declare 300 GB of pixels, or one block of that size.
@@ -106,7 +110,7 @@ def _check_size(path: str | os.PathLike[str], dataset: Any) -> None:
     block = max(rows * cols for rows, cols in dataset.block_shapes) * pixel
     if block > _LARGEST_BLOCK:
         raise NotARasterError(
-            path,
+            subject,
             f"is stored in blocks of {block / 1e9:.1f} GB, which fit no memory",
             "write it again in tiles, as with gdal_translate -co TILED=YES",
         )
@@ -114,13 +118,13 @@ def _check_size(path: str | os.PathLike[str], dataset: Any) -> None:
     stored = os.path.getsize(path) if os.path.isfile(path) else declared
     if declared > _LARGEST_UNCHECKED and declared > _LARGEST_COMPRESSION * stored:
         raise NotARasterError(
-            path,
+            subject,
             f"declares {declared / 1e9:.0f} GB of pixels in a file of {stored / 1e6:.1f} MB",
             "it is damaged, or nearly all of it was never written: crop it to what it holds",
         )
 
 
-def _check_not_truncated(path: str | os.PathLike[str], dataset: Any) -> None:
+def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:
     """Refuse a GeoTIFF whose last block lies beyond the end of the file.
 
     GDAL opens such a file without an error and fails, or reads nodata, hours later.
@@ -139,8 +143,19 @@ def _check_not_truncated(path: str | os.PathLike[str], dataset: Any) -> None:
                 return
             if offset and length and int(offset) + int(length) > size:
                 raise NotARasterError(
-                    path, "the file ends before its last pixels", "it is truncated: copy it again"
+                    subject,
+                    "the file ends before its last pixels",
+                    "it is truncated: copy it again",
                 )
+
+
+def no_crs(name: str) -> NoCrsError:
+    """Return the error to raise for a raster that does not say where on earth it lies."""
+    return NoCrsError(
+        name,
+        "has no coordinate reference system",
+        "assign the right one, e.g. rio edit-info --crs EPSG:2154",
+    )
 
 
 def band_names(dataset: Any) -> tuple[str, ...]:

@@ -12,18 +12,34 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lcmap.errors import CannotWriteError, InputMissingError, UsageError
+from lcmap.paths import PathLike
 
 STANDARD_STREAM = "-"
 _CHUNK = 1 << 20
 
 
+def display_name(path: PathLike) -> str:
+    """Return what messages call an input: its path, or that it is standard input."""
+    return "standard input" if os.fspath(path) == STANDARD_STREAM else os.fspath(path)
+
+
+def check_standard_input_once(paths: Iterable[PathLike]) -> None:
+    """Check that standard input, which can be read once, is one input at most.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    if [os.fspath(path) for path in paths].count(STANDARD_STREAM) > 1:
+        raise UsageError("standard input", "can be one input only", "give the others as files")
+
+
 @contextmanager
-def input_path(path: str | os.PathLike[str], *, tmpdir: Path | None = None) -> Iterator[Path]:
+def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
     """Yield a path that can be opened and read at random.
 
     "-" is standard input: read where it lies if it is a file (`< file`), else copied to `tmpdir`
@@ -84,7 +100,7 @@ def copy_to_stdout(path: Path) -> None:
         raise cannot_write("standard output", error) from error
 
 
-def cannot_write(path: str | os.PathLike[str], error: OSError) -> CannotWriteError:
+def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:
     """Return the error to raise for an operating system's refusal to write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return CannotWriteError(path, "no space left", "free some, or choose another place")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.errors import AllNodataError
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.windows import iter_blocks
@@ -157,7 +157,7 @@ def select_quantiles(
 
 
 def band_quantiles(
-    path: str | os.PathLike[str],
+    path: PathLike,
     probabilities: Sequence[float] = PROBABILITIES,
     *,
     progress: Progress = silent,
@@ -185,7 +185,7 @@ def band_quantiles(
     return quantiles
 
 
-def no_valid_pixel(path: str | os.PathLike[str]) -> AllNodataError:
+def no_valid_pixel(path: PathLike) -> AllNodataError:
     """Return the error to raise for an image without a single valid pixel."""
     return AllNodataError(
         path, "no pixel is valid in every band", "check its nodata value and its bands"

@@ -1,9 +1,12 @@
-"""Pixel windows: pure arithmetic, no files."""
+"""Pixel windows and padding to a grid: pure arithmetic, no files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 
 class Window(NamedTuple):
@@ -73,3 +76,26 @@ def iter_blocks(height: int, width: int, block: int) -> Iterator[Window]:
     for row in range(0, height, block):
         for col in range(0, width, block):
             yield Window(row, col, min(block, height - row), min(block, width - col))
+
+
+def round_up(length: int, multiple: int) -> int:
+    """Return the smallest multiple that is not below a length."""
+    return -(-length // multiple) * multiple
+
+
+def padded_length(length: int, stride: int) -> int:
+    """Return the length of the padded image along an axis of the image."""
+    return max(round_up(length, stride), 2 * stride)
+
+
+def mirror(pixels: npt.NDArray[np.float32], window: Window) -> npt.NDArray[np.float32]:
+    """Fill a window beyond the image's right and bottom border by mirroring.
+
+    Takes the window's pixels inside the image, [bands, rows, columns], and returns all of them,
+    [bands, window.height, window.width]. The border's own pixels are not repeated.
+    """
+    _, rows, cols = pixels.shape
+    missing = (0, window.height - rows), (0, window.width - cols)
+    if missing == ((0, 0), (0, 0)):
+        return pixels
+    return np.pad(pixels, ((0, 0), *missing), mode="reflect")

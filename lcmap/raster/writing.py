@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
+from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import (
@@ -34,7 +36,7 @@ BLOCK = 512
 _SMALLEST_OVERVIEW = 256
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_output(path: PathLike, *, overwrite: bool) -> None:
     """Check, before hours of work, that an output can be written in the end.
 
     Raises:
@@ -48,7 +50,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     if os.path.isdir(path):
         raise CannotWriteError(path, "is a folder", "name a file in it")
     if not overwrite and os.path.lexists(path):
-        raise OutputExistsError(path, "exists already", "--overwrite to replace it")
+        raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
@@ -57,9 +59,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
 
 
 @contextmanager
-def atomic_path(
-    path: str | os.PathLike[str], *, overwrite: bool, tmpdir: Path | None = None
-) -> Iterator[Path]:
+def atomic_path(path: PathLike, *, overwrite: bool, tmpdir: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` on success and vanishes on failure.
 
     It lies beside the destination, so that it can be renamed at once; for "-" it lies in `tmpdir`
@@ -126,77 +126,89 @@ def _replace(temporary: Path, path: Path) -> None:
     sync_folder(path.absolute().parent)
 
 
-@contextmanager
-def atomic_raster(
-    path: str | os.PathLike[str],
-    grid: Grid,
-    *,
-    count: int,
-    dtype: str,
-    nodata: float | None,
-    overwrite: bool,
-    tmpdir: Path | None = None,
-    band_names: Sequence[str] = (),
-    tags: Mapping[str, str] | None = None,
-    classes: ClassTable | None = None,
-    overviews: bool = False,
-    cog: bool = False,
-) -> Iterator[Any]:
-    """Yield a rasterio dataset to write; it becomes `path` once it is whole.
+@dataclass(frozen=True)
+class RasterFormat:
+    """What a raster holds, apart from its grid, and how it lies in its file.
 
-    A GeoTIFF in tiles of 512 × 512, deflated, BigTIFF where it needs to be. With `overviews` the
-    reduced images of a label raster (`classes`) are made by mode, others by average; with `cog`
-    the file is rewritten as a cloud-optimised GeoTIFF.
-
-    Raises:
-        OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
+    `overviews` asks for reduced images, by mode where the raster is of `classes`, else by average;
+    `cog` for a cloud-optimised GeoTIFF, which has them too.
     """
-    with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir) as temporary:
+
+    count: int
+    dtype: str
+    nodata: float | None
+    band_names: Sequence[str] = ()
+    tags: Mapping[str, str] | None = None
+    classes: ClassTable | None = None
+    overviews: bool = False
+    cog: bool = False
+
+    def profile(self, grid: Grid) -> dict[str, Any]:
+        """Return the profile of rasterio for a GeoTIFF in deflated tiles of 512 × 512."""
         profile = {
             "driver": "GTiff",
             "width": grid.width,
             "height": grid.height,
-            "count": count,
-            "dtype": dtype,
-            "nodata": nodata,
+            "count": self.count,
+            "dtype": self.dtype,
+            "nodata": self.nodata,
             "crs": grid.crs,
             "transform": grid.transform,
             "compress": "deflate",
             "zlevel": 6,
-            "predictor": 1 if classes else (3 if dtype.startswith("float") else 2),
+            "predictor": 1 if self.classes else (3 if self.dtype.startswith("float") else 2),
             "tiled": True,
             "blockxsize": BLOCK,
             "blockysize": BLOCK,
             "bigtiff": "IF_SAFER",
             "interleave": "band",
         }
-        if count > 1 and dtype == "uint8":
+        if self.count > 1 and self.dtype == "uint8":
             # bands must not turn into a picture with alpha
-            profile["photometric"] = "MINISBLACK"
-            profile["alpha"] = "NO"
+            profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
+        return profile
+
+    @property
+    def resampling(self) -> Resampling:
+        """How reduced images are made."""
+        return Resampling.mode if self.classes else Resampling.average
+
+
+@contextmanager
+def atomic_raster(
+    path: PathLike,
+    grid: Grid,
+    made: RasterFormat,
+    *,
+    overwrite: bool,
+    tmpdir: Path | None = None,
+) -> Iterator[Any]:
+    """Yield a rasterio dataset to write, a GeoTIFF; it becomes `path` once it is whole.
+
+    Raises:
+        OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
+    """
+    with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir) as temporary:
         try:
-            with rasterio.open(temporary, "w", **profile) as dataset:
-                for i, name in enumerate(band_names, start=1):
+            with rasterio.open(temporary, "w", **made.profile(grid)) as dataset:
+                for i, name in enumerate(made.band_names, start=1):
                     dataset.set_band_description(i, name)
-                if tags:
-                    dataset.update_tags(**tags)
-                if classes:
-                    write_class_table(dataset, classes)
+                if made.tags:
+                    dataset.update_tags(**made.tags)
+                if made.classes:
+                    write_class_table(dataset, made.classes)
                 yield dataset
             # GDAL's warnings and errors of closing are not raised: a look at the file tells
-            _check_complete(temporary, grid, count)
-            resampling = Resampling.mode if classes else Resampling.average
-            if cog:
-                _rewrite_as_cog(temporary, resampling)
-            elif overviews:
-                _build_overviews(temporary, grid, resampling)
+            _check_complete(temporary, grid, made.count)
+            if made.cog:
+                _rewrite_as_cog(temporary, made.resampling)
+            elif made.overviews:
+                _build_overviews(temporary, grid, made.resampling)
         except RasterioError as error:
             raise write_error(path, temporary, error) from error
 
 
-def write_error(
-    path: str | os.PathLike[str], temporary: Path, error: RasterioError
-) -> CannotWriteError:
+def write_error(path: PathLike, temporary: Path, error: RasterioError) -> CannotWriteError:
     """Return the error to raise where GDAL cannot write what is to become `path`."""
     statistics = os.statvfs(temporary.parent)
     if statistics.f_bavail * statistics.f_frsize < 1 << 20:

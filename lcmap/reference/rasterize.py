@@ -22,11 +22,12 @@ from lcmap.errors import (
     NoRuleAppliesError,
     UsageError,
 )
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import BLOCK, atomic_raster, check_output
+from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.burning import (
     Geometries,
     PixelFrame,
@@ -42,7 +43,7 @@ from lcmap.reference.rules import Condition, Rule, RuleSet, load_rules
 from lcmap.reference.sources import (
     Bounds,
     Features,
-    Layer,
+    VectorLayer,
     find_layers,
     indexed_copy,
     largest_number,
@@ -93,7 +94,7 @@ class _BoundRule:
 class _BoundLayer:
     """A layer, the rules that take features from it, and how far they let features reach."""
 
-    layer: Layer
+    layer: VectorLayer
     rules: tuple[_BoundRule, ...]
     reach: float
 
@@ -103,12 +104,12 @@ class _BoundLayer:
 
 
 def rasterize_reference(
-    sources: Sequence[str | os.PathLike[str]],
-    rules: str | os.PathLike[str],
-    like: str | os.PathLike[str],
-    output: str | os.PathLike[str],
+    sources: Sequence[PathLike],
+    rules: PathLike,
+    like: PathLike,
+    output: PathLike,
     *,
-    conflicts: str | os.PathLike[str] | None = None,
+    conflicts: PathLike | None = None,
     all_touched: bool = False,
     allow_vrt: bool = False,
     overwrite: bool = False,
@@ -150,13 +151,15 @@ def rasterize_reference(
             atomic_raster(
                 output,
                 grid,
-                count=1,
-                dtype="uint8",
-                nodata=0,
+                RasterFormat(
+                    count=1,
+                    dtype="uint8",
+                    nodata=0,
+                    tags={"LCMAP_RULES": rule_set.name},
+                    classes=rule_set.nomenclature.class_table(),
+                ),
                 overwrite=overwrite,
                 tmpdir=tmpdir,
-                tags={"LCMAP_RULES": rule_set.name},
-                classes=rule_set.nomenclature.class_table(),
             )
         )
         counts = None
@@ -165,12 +168,11 @@ def rasterize_reference(
                 atomic_raster(
                     conflicts,
                     grid,
-                    count=1,
-                    dtype="uint8",
-                    nodata=None,
+                    RasterFormat(
+                        count=1, dtype="uint8", nodata=None, band_names=("number of classes",)
+                    ),
                     overwrite=overwrite,
                     tmpdir=tmpdir,
-                    band_names=("number of classes",),
                 )
             )
         burner = _Burner(rule_set, bound, grid, unit, all_touched=all_touched)
@@ -217,7 +219,7 @@ def default_strip_rows(width: int) -> int:
     return max(_PIXELS_PER_STRIP // width // BLOCK, 1) * BLOCK
 
 
-def _unit_in_metres(grid: Grid, rule_set: RuleSet, like: str | os.PathLike[str]) -> float:
+def _unit_in_metres(grid: Grid, rule_set: RuleSet, like: PathLike) -> float:
     """Return how many metres the grid's unit has."""
     if grid.crs is None:
         raise NoCrsError(
@@ -237,7 +239,7 @@ def _unit_in_metres(grid: Grid, rule_set: RuleSet, like: str | os.PathLike[str])
 
 
 def _bind_all(
-    rule_set: RuleSet, layers: Sequence[Layer], grid: Grid, unit: float
+    rule_set: RuleSet, layers: Sequence[VectorLayer], grid: Grid, unit: float
 ) -> list[_BoundLayer]:
     bound: list[_BoundLayer] = []
     missing: list[str] = []
@@ -265,7 +267,7 @@ def _bind_all(
     return bound
 
 
-def _bind(rule_set: RuleSet, rules: Sequence[Rule], layer: Layer) -> tuple[_BoundRule, ...]:
+def _bind(rule_set: RuleSet, rules: Sequence[Rule], layer: VectorLayer) -> tuple[_BoundRule, ...]:
     """Return the rules that can be followed in a layer; say which cannot, and why."""
 
     def actual(field: str) -> str | None:
@@ -302,7 +304,7 @@ def _described(rule_set: RuleSet, rule: Rule) -> str:
     return f"{name}, {rule.width.default:g} m wide" if rule.width else name
 
 
-def _reach(bound: _BoundRule, rule_set: RuleSet, layer: Layer) -> float:
+def _reach(bound: _BoundRule, rule_set: RuleSet, layer: VectorLayer) -> float:
     """Return how many metres beyond a feature its label, or a ring around it, can reach."""
     rule = bound.rule
     width = rule.width.default if rule.width else 0.0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lcmap.errors import InputMissingError, RulesError, UnknownClassError, UnknownRulesError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
+from lcmap.paths import PathLike
 from lcmap.reference.names import fold_value, matches_layer
 
 _BUILTIN = Path(__file__).parent / "rules"
@@ -163,7 +164,7 @@ def builtin_rules() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILTIN.glob("*.toml")))
 
 
-def load_rules(name_or_path: str | os.PathLike[str]) -> RuleSet:
+def load_rules(name_or_path: PathLike) -> RuleSet:
     """Return built-in rules by their name, or a user's own by their TOML file.
 
     A nomenclature that the file names by a path is looked for from the file's folder.

@@ -24,6 +24,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from lcmap.errors import InputMissingError, LayerMissingError, NoCrsError, NotAVectorError
+from lcmap.paths import PathLike
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
 
@@ -40,7 +41,7 @@ Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Layer:
+class VectorLayer:
     """A layer of a vector database: its file, its name there, its CRS and its fields."""
 
     path: Path
@@ -75,7 +76,7 @@ class Features:
         )
 
 
-def find_layers(sources: Sequence[str | os.PathLike[str]]) -> tuple[Layer, ...]:
+def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
     """Return the layers with geometry of files, of folders of files, or named by FILE:LAYER.
 
     Folders are searched with those in them. QGIS's form FILE|layername=LAYER is understood too.
@@ -85,7 +86,7 @@ def find_layers(sources: Sequence[str | os.PathLike[str]]) -> tuple[Layer, ...]:
         NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
         LayerMissingError: a file does not have the layer named.
     """
-    layers: list[Layer] = []
+    layers: list[VectorLayer] = []
     for source in sources:
         path, wanted = _split(os.fspath(source))
         if not path.exists():
@@ -118,19 +119,19 @@ def _files_in(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _layers_of(path: Path) -> list[Layer]:
+def _layers_of(path: Path) -> list[VectorLayer]:
     with _refusing(path):
         names = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type]
         return [_layer(path, name) for name in names]
 
 
-def _layer(path: Path, name: str) -> Layer:
+def _layer(path: Path, name: str) -> VectorLayer:
     info = pyogrio.read_info(path, layer=name)
     if info["driver"] not in VECTOR_DRIVERS:
         raise NotAVectorError(
             path, f"is a {info['driver']} source", f"lcmap reads {', '.join(SUFFIXES)}"
         )
-    return Layer(
+    return VectorLayer(
         path,
         name,
         _crs(info["crs"]),
@@ -170,7 +171,7 @@ def _refusing(path: Path) -> Iterator[None]:
             _log.debug("%s: %s", path, warning.message)
 
 
-def read_features(layer: Layer, fields: Sequence[str], bounds: Bounds) -> Features:
+def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> Features:
     """Return a layer's features that may meet bounds (in the layer's CRS), without null geometries.
 
     Only the fields named are read; geometries come in two dimensions.
@@ -189,7 +190,7 @@ def read_features(layer: Layer, fields: Sequence[str], bounds: Bounds) -> Featur
     return features if usable.all() else features.only(usable)
 
 
-def largest_number(layer: Layer, field: str) -> float:
+def largest_number(layer: VectorLayer, field: str) -> float:
     """Return the largest number in a field of a layer, 0 where it has none.
 
     Raises:
@@ -204,8 +205,8 @@ def largest_number(layer: Layer, field: str) -> float:
 
 
 def indexed_copy(
-    layer: Layer, fields: Sequence[str], crs: CRS, bounds: Bounds, folder: Path
-) -> Layer:
+    layer: VectorLayer, fields: Sequence[str], crs: CRS, bounds: Bounds, folder: Path
+) -> VectorLayer:
     """Return the layer if it has a spatial index and this CRS, else a copy that has both.
 
     The copy is a FlatGeobuf in `folder` with these fields of the features that may meet `bounds`
@@ -243,7 +244,7 @@ def indexed_copy(
         return _layer(copy, layer.name)
 
 
-def _view(layer: Layer, fields: Sequence[str], crs: CRS) -> str:
+def _view(layer: VectorLayer, fields: Sequence[str], crs: CRS) -> str:
     """Return a GDAL virtual layer: some fields of a layer, reprojected where its CRS differs."""
     # texts of a shapefile without a .cpg are recoded on this way only if told from what; where
     # there is one, the encoding reads UTF-8 here because GDAL recodes by itself

@@ -12,7 +12,7 @@ from lcmap.training.recipe import Jitter
 
 
 class Pixels(NamedTuple):
-    """A crop: class indices uint8 [h, w]; of each entry what the network takes, and where valid.
+    """A crop: class indices uint8 [h, w]; of each input what the network takes, and where valid.
 
     `images` are float32 [C, h, w], `valid` bool [h, w].
     """

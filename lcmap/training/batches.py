@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.dataset.reading import IGNORE
-from lcmap.dataset.tile_index import Tile
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels, flip_and_turn, vary_radiometry, zoom
 from lcmap.training.recipe import Recipe
@@ -25,7 +25,7 @@ _AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """Scaled images, one float32 [N, C, S, S] per entry, and labels int64 [N, S, S]."""
+    """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S]."""
 
     images: tuple[Tensor, ...]
     labels: Tensor
@@ -47,7 +47,12 @@ class Sampler:
     """
 
     def __init__(
-        self, source: SampleSource, tiles: Sequence[Tile], recipe: Recipe, side: int, seed: int
+        self,
+        source: SampleSource,
+        tiles: Sequence[IndexedTile],
+        recipe: Recipe,
+        side: int,
+        seed: int,
     ) -> None:
         """Cut squares of `side` pixels from these tiles."""
         self._source = source
@@ -71,7 +76,7 @@ class Sampler:
         labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
         return Batch(tuple(images), torch.from_numpy(labels))
 
-    def _crop(self, tile: Tile, random: np.random.Generator) -> Pixels:
+    def _crop(self, tile: IndexedTile, random: np.random.Generator) -> Pixels:
         recipe = self._recipe
         side = self._side
         if recipe.zoom:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import torch
 
 from lcmap.errors import CheckpointError
+from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path
 
 FORMAT_VERSION = 1
 
 
-def checkpoint_path(model: str | os.PathLike[str]) -> Path:
+def checkpoint_path(model: PathLike) -> Path:
     """Return where the checkpoint of a model's run lies: model.onnx -> model.checkpoint.pt."""
     return Path(model).with_suffix(".checkpoint.pt")
 

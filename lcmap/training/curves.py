@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,19 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path
 
 Row = dict[str, Any]
 """One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class."""
 
 
-def curves_paths(model: str | os.PathLike[str]) -> tuple[Path, Path]:
+def curves_paths(model: PathLike) -> tuple[Path, Path]:
     """Return where a model's curves lie: model.onnx -> model.curves.csv, model.curves.png."""
     return Path(model).with_suffix(".curves.csv"), Path(model).with_suffix(".curves.png")
 
 
-def write_curves(model: str | os.PathLike[str], rows: Sequence[Row]) -> None:
+def write_curves(model: PathLike, rows: Sequence[Row]) -> None:
     """Write the curves so far beside a model.
 
     Raises:

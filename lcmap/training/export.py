@@ -46,8 +46,8 @@ class _WithSoftmax(nn.Module):
         return torch.softmax(self.network(*images), dim=1)
 
 
-def to_onnx(network: LandCoverNetwork, entries: Sequence[str]) -> bytes:
-    """Return a network as an ONNX model with one input per entry and softmax inside.
+def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
+    """Return a network as an ONNX model with one input per input and softmax inside.
 
     Batch, height and width are free, the latter two multiples of the stride. The weights keep the
     names that they have in the network's state dict, after `WEIGHT_PREFIX`.
@@ -67,7 +67,7 @@ def to_onnx(network: LandCoverNetwork, entries: Sequence[str]) -> bytes:
             # after which the weights could not be trained further; onnxruntime does it on loading
             optimize=False,
             opset_version=_OPSET,
-            input_names=list(entries),
+            input_names=list(inputs),
             output_names=[OUTPUT],
             dynamic_shapes={"images": tuple({0: free, 2: free, 3: free} for _ in images)},
         )
@@ -101,7 +101,7 @@ def verify(
 ) -> Agreement:
     """Return how far an exported model is from the network on samples, all pixels together.
 
-    A sample is one image [N, C, H, W] per entry.
+    A sample is one image [N, C, H, W] per input.
 
     Raises:
         ExportError: more than `MOST_APART` of the pixels are beyond `TOLERANCE`.
@@ -133,7 +133,7 @@ def verify(
 def noise_to_verify(
     channels: Sequence[int], stride: int, seed: int
 ) -> list[tuple[NDArray[np.float32], ...]]:
-    """Return samples of noise of several sizes, one image per entry."""
+    """Return samples of noise of several sizes, one image per input."""
     random = np.random.default_rng(seed)
     return [
         tuple(

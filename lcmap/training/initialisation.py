@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from lcmap.errors import InitialModelError, NotAModelError
-from lcmap.model_file import Entry, ModelMetadata, read_model
+from lcmap.model_file import ModelInput, ModelMetadata, read_model
 from lcmap.network import LandCoverNetwork
+from lcmap.paths import PathLike
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
 from lcmap.training.samples import TrainingSet
@@ -36,7 +37,7 @@ def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def read_initial_model(model: str | os.PathLike[str], data: TrainingSet) -> ModelMetadata:
+def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:
     """Return the metadata of a float32 model of the tiles' classes, its inputs their first ones.
 
     Raises:
@@ -58,13 +59,13 @@ def read_initial_model(model: str | os.PathLike[str], data: TrainingSet) -> Mode
             f"{data.nomenclature.name}, with other classes",
             "start from a model of the same nomenclature",
         )
-    if len(metadata.entries) > len(data.entries):
+    if len(metadata.inputs) > len(data.inputs):
         raise InitialModelError(
             model,
-            f"takes {len(metadata.entries)} inputs, the tiles have {len(data.entries)}",
+            f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "prepare the image with the same --side inputs",
         )
-    for theirs, ours in zip(metadata.entries, data.entries, strict=False):
+    for theirs, ours in zip(metadata.inputs, data.inputs, strict=False):
         if _taken(theirs) != _taken(ours):
             raise InitialModelError(
                 model,
@@ -74,7 +75,7 @@ def read_initial_model(model: str | os.PathLike[str], data: TrainingSet) -> Mode
     return metadata
 
 
-def load_network(model: str | os.PathLike[str]) -> LandCoverNetwork:
+def load_network(model: PathLike) -> LandCoverNetwork:
     """Return the network that a model file holds, with its weights.
 
     Raises:
@@ -85,7 +86,7 @@ def load_network(model: str | os.PathLike[str]) -> LandCoverNetwork:
     metadata = read_model(model)
     try:
         network = LandCoverNetwork(
-            [entry.channels for entry in metadata.entries],
+            [model_input.channels for model_input in metadata.inputs],
             len(metadata.nomenclature),
             **{name: metadata.architecture[name] for name in ("width", "depth", "skip")},
         )
@@ -107,7 +108,7 @@ def load_network(model: str | os.PathLike[str]) -> LandCoverNetwork:
     return network
 
 
-def _taken(entry: Entry) -> str:
-    if entry.nomenclature:
-        return f"labels in {entry.nomenclature.name}"
-    return f"{entry.kind} of {entry.dtype} bands {', '.join(entry.bands)}"
+def _taken(model_input: ModelInput) -> str:
+    if model_input.nomenclature:
+        return f"labels in {model_input.nomenclature.name}"
+    return f"{model_input.kind} of {model_input.dtype} bands {', '.join(model_input.bands)}"

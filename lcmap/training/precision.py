@@ -9,10 +9,10 @@ import torch
 
 from lcmap.errors import UsageError
 
-Device = Literal["auto", "cpu", "cuda"]
+DeviceName = Literal["auto", "cpu", "cuda"]
 
 
-def choose_device(wanted: Device) -> torch.device:
+def choose_device(wanted: DeviceName) -> torch.device:
     """Return the device; auto takes CUDA where it is there.
 
     Raises:

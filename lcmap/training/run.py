@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from lcmap.training.averaging import WeightAverage
 from lcmap.training.batches import Batch, Sampler, batches_ahead
 from lcmap.training.loss import weighted_cross_entropy
+from lcmap.training.optimisation import one_cycle, stepwise
 from lcmap.training.precision import autocast
 from lcmap.training.recipe import Recipe
-from lcmap.training.schedule import one_cycle, stepwise
 
 
 @dataclass

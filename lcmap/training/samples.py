@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from lcmap.dataset.class_shares import class_shares
 from lcmap.dataset.normalisation import scale
-from lcmap.dataset.reading import IGNORE, Sample, TileReader
-from lcmap.dataset.sides import Side
-from lcmap.dataset.tile_index import Tile, TileIndex, read_tile_index
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
+from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index
 from lcmap.errors import (
     BandMismatchError,
     DtypeMismatchError,
@@ -24,8 +24,10 @@ from lcmap.errors import (
     NomenclatureMismatchError,
     SideMismatchError,
 )
-from lcmap.model_file import Entry, EntryKind
+from lcmap.model_file import ModelInput
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
+from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
 from lcmap.raster.windows import Window
@@ -47,10 +49,10 @@ class TrainingSet:
     """
 
     nomenclature: Nomenclature
-    sides: tuple[Side, ...]
-    entries: tuple[Entry, ...]
-    train: tuple[Tile, ...]
-    validation: tuple[Tile, ...]
+    sides: tuple[RasterContent, ...]
+    inputs: tuple[ModelInput, ...]
+    train: tuple[IndexedTile, ...]
+    validation: tuple[IndexedTile, ...]
     shares: NDArray[np.float64]
     tile_size: int
 
@@ -66,7 +68,7 @@ class TrainingSet:
 
 
 def read_training_set(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[PathLike],
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
@@ -99,9 +101,9 @@ def read_training_set(
     if absent:
         logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
     with TileReader(nomenclature) as reader:
-        entries = _entries(sides, train + validation, reader)
+        inputs = _inputs(sides, train + validation, reader)
     size = max(index.tile_size for index in indexes)
-    return TrainingSet(nomenclature, sides, entries, train, validation, shares, size)
+    return TrainingSet(nomenclature, sides, inputs, train, validation, shares, size)
 
 
 def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
@@ -123,7 +125,7 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
     return first.nomenclature
 
 
-def _common_sides(indexes: Sequence[TileIndex]) -> tuple[Side, ...]:
+def _common_sides(indexes: Sequence[TileIndex]) -> tuple[RasterContent, ...]:
     first = indexes[0]
     for index in indexes[1:]:
         if index.sides != first.sides:
@@ -135,13 +137,15 @@ def _common_sides(indexes: Sequence[TileIndex]) -> tuple[Side, ...]:
     return first.sides
 
 
-def _titles(sides: Sequence[Side]) -> str:
+def _titles(sides: Sequence[RasterContent]) -> str:
     return ", ".join(f"{side.title} beside the image" for side in sides) or "no side input"
 
 
-def _entries(sides: Sequence[Side], tiles: Sequence[Tile], reader: TileReader) -> tuple[Entry, ...]:
+def _inputs(
+    sides: Sequence[RasterContent], tiles: Sequence[IndexedTile], reader: TileReader
+) -> tuple[ModelInput, ...]:
     """Return what the network takes: the tiles' image, then their side inputs."""
-    image = _entry(IMAGE_ENTRY, Side("image"), [tile.image for tile in tiles], reader)
+    image = _entry(IMAGE_ENTRY, RasterContent("image"), [tile.image for tile in tiles], reader)
     others = (
         _entry(f"side{place + 1}", side, [tile.sides[place] for tile in tiles], reader)
         for place, side in enumerate(sides)
@@ -149,8 +153,8 @@ def _entries(sides: Sequence[Side], tiles: Sequence[Tile], reader: TileReader) -
     return (image, *others)
 
 
-def _entry(name: str, side: Side, paths: Sequence[Path], reader: TileReader) -> Entry:
-    """Return the entry that all these files agree on; its quantiles are their mean."""
+def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileReader) -> ModelInput:
+    """Return the input that all these files agree on; its quantiles are their mean."""
     first: tuple[Path, tuple[str, ...], str] | None = None
     gsds, quantiles = [], []
     for path in dict.fromkeys(paths):
@@ -165,7 +169,7 @@ def _entry(name: str, side: Side, paths: Sequence[Path], reader: TileReader) -> 
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
     means = np.mean(quantiles, axis=0) if quantiles else ()
-    return Entry(
+    return ModelInput(
         name=name,
         kind=side.kind,
         bands=first[1],
@@ -204,20 +208,23 @@ class SampleSource:
     """
 
     def __init__(
-        self, reader: TileReader, sides: Sequence[Side] = (), cache_bytes: int = CACHE_BYTES
+        self,
+        reader: TileReader,
+        sides: Sequence[RasterContent] = (),
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """Read tiles with these side inputs by a reader, which stays the caller's to close."""
-        self.kinds: tuple[EntryKind, ...] = ("image", *(side.kind for side in sides))
+        self.kinds: tuple[InputKind, ...] = ("image", *(side.kind for side in sides))
         self._sides = tuple(sides)
         self._reader = reader
         self._left = cache_bytes
-        self._kept: dict[_Key, Sample] = {}
+        self._kept: dict[_Key, LabelledWindow] = {}
         self._lock = threading.Lock()
 
-    def read(self, tile: Tile, inside: Window | None = None) -> Pixels:
+    def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
         """Return a tile, or a window counted from its upper left corner.
 
-        A pixel that is not valid in every entry has no label.
+        A pixel that is not valid in every input has no label.
 
         Raises:
             NotARasterError: the pixels cannot be read.
@@ -234,7 +241,7 @@ class SampleSource:
             sample = self._reader.read(tile, window)
         elif inside is not None:
             assert sample.labels is not None
-            sample = Sample(
+            sample = LabelledWindow(
                 sample.image[:, *inside.slices],
                 sample.valid[inside.slices],
                 sample.labels[inside.slices],
@@ -249,7 +256,7 @@ class SampleSource:
         labels = np.where(np.logical_and.reduce(valid), sample.labels, np.uint8(IGNORE))
         return Pixels(tuple(images), labels, tuple(valid))
 
-    def _keep(self, key: _Key, sample: Sample) -> None:
+    def _keep(self, key: _Key, sample: LabelledWindow) -> None:
         assert sample.labels is not None
         size = sample.image.nbytes + sample.valid.nbytes + sample.labels.nbytes
         with self._lock:

@@ -18,13 +18,14 @@ from lcmap.errors import InitialModelError, OutputExistsError, UsageError
 from lcmap.model_file import ModelMetadata, check_model_path, write_model
 from lcmap.network import LandCoverNetwork, Skip, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
+from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from lcmap.training.curves import curves_paths, write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
-from lcmap.training.precision import Device, choose_device
+from lcmap.training.precision import DeviceName, choose_device
 from lcmap.training.recipe import RECIPES, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import DEFAULT_PATIENCE, Trainer
@@ -68,22 +69,22 @@ class TrainReport:
 
 
 def train(
-    tile_indexes: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
+    tile_indexes: Sequence[PathLike],
+    output: PathLike,
     *,
     recipe: str = "default",
     epochs: int | None = None,
     minutes: float | None = None,
     patience: int = DEFAULT_PATIENCE,
     seed: int = 0,
-    initial_model: str | os.PathLike[str] | None = None,
+    initial_model: PathLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
     width: int | None = None,
     depth: int | None = None,
     skip: Skip | None = None,
     batch_size: int | None = None,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     stac: bool = False,
     progress: Progress = silent,
 ) -> TrainReport:
@@ -147,12 +148,12 @@ def train(
             write_checkpoint(checkpoint, settings, training.state_dict())
             write_curves(output, training.rows)
         network.load_state_dict(training.best)
-        graph = to_onnx(network, [entry.name for entry in data.entries])
+        graph = to_onnx(network, [model_input.name for model_input in data.inputs])
         agreement = verify(graph, network, training.samples_to_verify())
     best = training.rows[training.best_epoch - 1]
     metadata = ModelMetadata(
         nomenclature=data.nomenclature,
-        entries=data.entries,
+        inputs=data.inputs,
         stride=stride(network.depth),
         receptive_field=receptive_field(network.depth),
         architecture={"name": "U-Net with unpooling", **architecture},
@@ -177,17 +178,13 @@ def train(
     )
 
 
-def _check_options(
-    output: str | os.PathLike[str], epochs: int | None, minutes: float | None
-) -> None:
+def _check_options(output: PathLike, epochs: int | None, minutes: float | None) -> None:
     if epochs is not None and minutes is not None:
         raise UsageError("--minutes", "cannot be given with --epochs", "choose one of them")
     check_model_path(output)
 
 
-def _check_outputs(
-    output: str | os.PathLike[str], checkpoint: Path, *, resume: bool, overwrite: bool
-) -> None:
+def _check_outputs(output: PathLike, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:
     check_output(output, overwrite=overwrite)
     if checkpoint.exists() and not resume and not overwrite:
         raise OutputExistsError(
@@ -205,7 +202,7 @@ def _architecture(
     width: int | None,
     depth: int | None,
     skip: Skip | None,
-    initial_model: str | os.PathLike[str] | None,
+    initial_model: PathLike | None,
 ) -> dict[str, Any]:
     """Return the arguments of LandCoverNetwork; of its size those that an initial model has."""
     sizes: dict[str, Any] = {"width": width, "depth": depth, "skip": skip}
@@ -221,7 +218,7 @@ def _architecture(
                 )
         sizes = {name: has.get(name) for name in sizes}
     return {
-        "entry_channels": [entry.channels for entry in data.entries],
+        "entry_channels": [model_input.channels for model_input in data.inputs],
         "classes": len(data.nomenclature),
         **sizes,
     }

@@ -140,7 +140,7 @@ class Trainer:
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
         """Return noise and validation tiles to hold the exported model against PyTorch."""
         samples = noise_to_verify(
-            [entry.channels for entry in self._data.entries], self._stride, self._seed
+            [model_input.channels for model_input in self._data.inputs], self._stride, self._seed
         )
         for tile in self._data.validation[:_TILES_TO_VERIFY]:
             images = self._source.read(tile).images

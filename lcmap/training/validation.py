@@ -12,20 +12,20 @@ from torch import Tensor
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.measures import Scores, scores
 from lcmap.dataset.reading import IGNORE
-from lcmap.dataset.tile_index import Tile
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import channels_last
 from lcmap.training.precision import autocast
 from lcmap.training.samples import SampleSource
 
 Winners = Callable[[Sequence[Sequence[NDArray[np.float32]]]], NDArray[np.uint8]]
-"""Gives the most probable classes [N, H, W] of N images [C, H, W] for each entry."""
+"""Gives the most probable classes [N, H, W] of N images [C, H, W] for each input."""
 
 
 def validate(
     network: torch.nn.Module,
     source: SampleSource,
-    tiles: Sequence[Tile],
+    tiles: Sequence[IndexedTile],
     *,
     classes: int,
     stride: int,
@@ -42,7 +42,7 @@ def validate(
     """
 
     def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
-        tensors = [channels_last(of_entry).to(device) for of_entry in images]
+        tensors = [channels_last(of_input).to(device) for of_input in images]
         with autocast(device, bfloat16):
             classes: Tensor = network(*tensors).argmax(dim=1)
         return classes.to("cpu", torch.uint8).numpy()
@@ -60,7 +60,7 @@ def validate(
 def score_winners(
     winners: Winners,
     source: SampleSource,
-    tiles: Sequence[Tile],
+    tiles: Sequence[IndexedTile],
     *,
     classes: int,
     stride: int,
@@ -75,8 +75,8 @@ def score_winners(
     """
     counts = np.zeros((classes + 2, classes + 2), np.int64)
     for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
-        entries = zip(*(pixels.images for pixels in batch), strict=True)
-        images = [[padded_image(image, stride) for image in of_entry] for of_entry in entries]
+        inputs = zip(*(pixels.images for pixels in batch), strict=True)
+        images = [[padded_image(image, stride) for image in of_input] for of_input in inputs]
         for pixels, winner in zip(batch, winners(images), strict=True):
             height, width = pixels.labels.shape
             reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
@@ -91,9 +91,9 @@ def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]
 
 
 def _batches_of_one_shape(
-    source: SampleSource, tiles: Sequence[Tile], stride: int, size: int
+    source: SampleSource, tiles: Sequence[IndexedTile], stride: int, size: int
 ) -> Iterator[list[Pixels]]:
-    by_shape: dict[tuple[int, int], list[Tile]] = {}
+    by_shape: dict[tuple[int, int], list[IndexedTile]] = {}
     for tile in tiles:
         by_shape.setdefault((tile.window.height, tile.window.width), []).append(tile)
     for alike in by_shape.values():

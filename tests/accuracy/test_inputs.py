@@ -7,7 +7,7 @@ import pytest
 from small_labels import WriteLabels
 
 from lcmap.accuracy.inputs import (
-    Source,
+    ScoreInput,
     check_says,
     chosen_codes,
     default_names,
@@ -20,14 +20,14 @@ from lcmap.nomenclature import Nomenclature, load_nomenclature
 TOPO6, TOPO18 = load_nomenclature("topo6"), load_nomenclature("topo18")
 
 
-def source(says: Nomenclature | None = None) -> Source:
+def source(says: Nomenclature | None = None) -> ScoreInput:
     files = ((Path("a.tif"), "a.tif"),)
-    return Source("a", files, says.class_table() if says else None)
+    return ScoreInput("a", files, says.class_table() if says else None)
 
 
 def common(
-    maps: list[Source],
-    reference: Source,
+    maps: list[ScoreInput],
+    reference: ScoreInput,
     *,
     nomenclature: str | None = None,
     crosswalks: tuple[str, ...] = (),

@@ -25,9 +25,9 @@ from lcmap.errors import (
     CrsMismatchError,
     GridMismatchError,
     InputMissingError,
+    LabelBandError,
     NoCrsError,
     NotARasterError,
-    NotLabelsError,
     UnknownLabelError,
 )
 from lcmap.raster.windows import Window, iter_blocks
@@ -148,7 +148,7 @@ def test_an_image_is_no_label_raster(tmp_path: Path) -> None:
     transform = rasterio.Affine(1, 0, WEST, 0, -1, NORTH)
     with rasterio.open(path, "w", count=3, transform=transform, **profile) as dataset:
         dataset.write(np.ones((3, 2, 2), np.uint8))
-    with pytest.raises(NotLabelsError, match=r"image\.tif: has 3 bands"), open_labels(path):
+    with pytest.raises(LabelBandError, match=r"image\.tif: has 3 bands"), open_labels(path):
         pass
 
 

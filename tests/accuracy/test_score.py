@@ -16,7 +16,7 @@ from small_labels import WriteLabels
 from lcmap.accuracy import score as module
 from lcmap.accuracy.measures import OVERALL
 from lcmap.accuracy.score import score
-from lcmap.dataset.tile_index import Tile, TileIndex, write_tile_index
+from lcmap.dataset.tile_index import IndexedTile, TileIndex, write_tile_index
 from lcmap.errors import (
     InputMissingError,
     NoLabelledPixelError,
@@ -52,7 +52,7 @@ def write_index(
     path: Path, image: Path, labels: Path | None, splits: dict[str, list[Window]]
 ) -> Path:
     tiles = tuple(
-        Tile(image, labels, (), window, split, 1.0, {})  # type: ignore[arg-type]
+        IndexedTile(image, labels, (), window, split, 1.0, {})  # type: ignore[arg-type]
         for split, windows in splits.items()
         for window in windows
     )

@@ -12,7 +12,7 @@ from small_labels import WriteLabels
 
 from lcmap.accuracy.label_maps import open_labels
 from lcmap.accuracy.split_windows import SplitTiles, window_by_centres
-from lcmap.dataset.tile_index import Tile, TileIndex
+from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.errors import InputMissingError
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
@@ -21,11 +21,11 @@ from lcmap.raster.windows import Window
 CODES = np.ones((8, 8), np.uint8)
 
 
-def tile(image: Path, labels: Path | None, window: Window, split: str = "test") -> Tile:
-    return Tile(image, labels, (), window, split, 1.0, {})  # type: ignore[arg-type]
+def tile(image: Path, labels: Path | None, window: Window, split: str = "test") -> IndexedTile:
+    return IndexedTile(image, labels, (), window, split, 1.0, {})  # type: ignore[arg-type]
 
 
-def index(*tiles: Tile) -> TileIndex:
+def index(*tiles: IndexedTile) -> TileIndex:
     return TileIndex(Path("t.geojson"), load_nomenclature("topo6"), (), tiles, 4, "blocks", 0, 0)
 
 

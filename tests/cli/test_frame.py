@@ -28,13 +28,13 @@ from lcmap.errors import (
 HEAVY = ("torch", "onnxruntime", "onnx", "rasterio", "numpy", "xarray", "pyogrio", "shapely")
 
 
-def run_session(capfd: pytest.CaptureFixture[str], action, **options: bool) -> Run:
+def run_command(capfd: pytest.CaptureFixture[str], action, **options: bool) -> Run:
     code = 0
     try:
-        with console.session(
+        with console.reporting(
             quiet=options.get("quiet", False), verbose=options.get("verbose", False)
-        ) as session:
-            action(session)
+        ) as reporter:
+            action(reporter)
     except typer.Exit as exit_:
         code = exit_.exit_code
     captured = capfd.readouterr()
@@ -42,7 +42,7 @@ def run_session(capfd: pytest.CaptureFixture[str], action, **options: bool) -> R
 
 
 def raising(error: BaseException):
-    def action(session: console.Session) -> None:
+    def action(reporter: console.Reporter) -> None:
         raise error
 
     return action
@@ -59,41 +59,51 @@ def raising(error: BaseException):
     ],
 )
 def test_an_error_is_one_line_and_its_code(capfd, error: type[LcmapError], code: int) -> None:
-    done = run_session(capfd, raising(error("a [1].tif", "is\nbroken", "mend it")))
+    done = run_command(capfd, raising(error("a [1].tif", "is\nbroken", "mend it")))
     assert done.exit_code == code
     assert done.stderr == "lcmap: a [1].tif: is broken; mend it\n"
     assert done.stdout == ""
 
 
+def test_parameters_of_the_library_are_shown_as_options(capfd) -> None:
+    error = UsageError("`engine=openvino`", "computes on CPU only", "leave out `allow_vrt`")
+    done = run_command(capfd, raising(error))
+    assert done.stderr == (
+        "lcmap: --engine openvino: computes on CPU only; leave out --allow-vrt\n"
+    )
+    error = UsageError("`initial_model`", "is `odd name`", "")
+    assert run_command(capfd, raising(error)).stderr == "lcmap: --init-from: is `odd name`\n"
+
+
 def test_a_full_disk_anywhere_is_cannot_write(capfd) -> None:
-    done = run_session(capfd, raising(OSError(errno.ENOSPC, "No space left", "x.tif")))
+    done = run_command(capfd, raising(OSError(errno.ENOSPC, "No space left", "x.tif")))
     assert (done.exit_code, done.stderr) == (73, "lcmap: x.tif: no space left\n")
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_verbose(capfd) -> None:
-    done = run_session(capfd, raising(RuntimeError("odd")))
+    done = run_command(capfd, raising(RuntimeError("odd")))
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1 and "RuntimeError: odd" in done.stderr
-    assert "Traceback" in run_session(capfd, raising(RuntimeError("odd")), verbose=True).stderr
+    assert "Traceback" in run_command(capfd, raising(RuntimeError("odd")), verbose=True).stderr
 
 
 def test_interruption_is_130(capfd) -> None:
-    assert run_session(capfd, raising(KeyboardInterrupt())).exit_code == 130
-    done = run_session(capfd, lambda session: os.kill(os.getpid(), signal.SIGTERM))
+    assert run_command(capfd, raising(KeyboardInterrupt())).exit_code == 130
+    done = run_command(capfd, lambda reporter: os.kill(os.getpid(), signal.SIGTERM))
     assert (done.exit_code, done.stderr) == (130, "lcmap: interrupted\n")
 
 
 def test_quiet_verbose_and_plain_log_lines(capfd) -> None:
-    def action(session: console.Session) -> None:
+    def action(reporter: console.Reporter) -> None:
         logger = logging.getLogger("lcmap.some.module")
         logger.debug("detail")
         logger.info("news")
         logger.warning("look out")
-        session.result("42")
+        reporter.result("42")
 
-    assert run_session(capfd, action).stderr == "news\nwarning: look out\n"
-    assert run_session(capfd, action, verbose=True).stderr.startswith("detail\n")
-    quiet = run_session(capfd, action, quiet=True)
+    assert run_command(capfd, action).stderr == "news\nwarning: look out\n"
+    assert run_command(capfd, action, verbose=True).stderr.startswith("detail\n")
+    quiet = run_command(capfd, action, quiet=True)
     assert (quiet.stdout, quiet.stderr) == ("42\n", "")
 
 
@@ -101,14 +111,14 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capfd, monkeypatch) -> N
     clock = iter(range(0, 10_000, 20))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
 
-    def action(session: console.Session) -> None:
-        with session.progress("predicting") as progress:
+    def action(reporter: console.Reporter) -> None:
+        with reporter.progress("predicting") as progress:
             for done in range(1, 6):
                 progress(done, 5, "fast")
 
-    lines = run_session(capfd, action).stderr.splitlines()
+    lines = run_command(capfd, action).stderr.splitlines()
     assert lines == ["predicting: 2 of 5, 60 s left, fast", "predicting: 4 of 5, 20 s left, fast"]
-    assert run_session(capfd, action, quiet=True).stderr == ""
+    assert run_command(capfd, action, quiet=True).stderr == ""
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
@@ -133,7 +143,7 @@ def test_closed_standard_output_is_73(tmp_path: Path) -> None:
         "from lcmap.cli import console\n"
         "import typer, sys\n"
         "try:\n"
-        "  with console.session(quiet=False, verbose=False) as s: s.result('x' * 10_000_000)\n"
+        "  with console.reporting(quiet=False, verbose=False) as s: s.result('x' * 10_000_000)\n"
         "except typer.Exit as e: sys.exit(e.exit_code)"
     )
     command = f'{sys.executable} -c "{script}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'

@@ -18,9 +18,9 @@ from small_fusion import BANDS, IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import write_small_model
 from support import Run, write_raster
 
-from lcmap.dataset.entries import EntryReader
-from lcmap.dataset.sides import Side
-from lcmap.inference.quantisation import quantise
+from lcmap.dataset.input_reader import InputReader
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.engines.calibration import quantise
 from lcmap.model_file import read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.classes import write_class_table
@@ -97,13 +97,13 @@ def at_once(
     given, valid = {}, []
     with rasterio.open(image) as dataset:
         grid = Grid.of(dataset)
-    for entry, path in zip(metadata.entries, (image, *sides), strict=True):
+    for model_input, path in zip(metadata.inputs, (image, *sides), strict=True):
         with rasterio.open(path) as dataset:
-            quantiles = band_quantiles(path) if entry.kind == "image" else None
-            side = Side(entry.kind, entry.nomenclature)
-            values, where = EntryReader(dataset, grid, side, quantiles, path.name).read(whole)
+            quantiles = band_quantiles(path) if model_input.kind == "image" else None
+            side = RasterContent(model_input.kind, model_input.nomenclature)
+            values, where = InputReader(dataset, grid, side, quantiles, path.name).read(whole)
         padded = np.pad(values, ((0, 0), (0, below), (0, right)), mode="reflect")
-        given[entry.name] = padded[None]
+        given[model_input.name] = padded[None]
         valid.append(where)
     session = onnxruntime.InferenceSession(model)
     return session.run(None, given)[0][0, :, :HEIGHT, :WIDTH], valid

@@ -19,7 +19,7 @@ from small_model import BANDS, whole_image, write_small_model
 from support import Run
 
 from lcmap.dataset.normalisation import scale
-from lcmap.model_file import Entry, read_model, write_model
+from lcmap.model_file import ModelInput, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.raster.classes import read_class_table
@@ -109,7 +109,7 @@ def test_openvino_gives_the_same_map(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("openvino")
-    from lcmap.inference.openvino_session import TOLERANCE
+    from lcmap.engines.openvino import TOLERANCE
 
     output, p = tmp_path / "map.tif", tmp_path / "p.tif"
     run = lcmap("predict", image, "-m", model, "-o", output, "--probabilities", p,
@@ -447,7 +447,7 @@ def test_a_vrt_is_read_where_it_is_allowed(lcmap: Lcmap, tmp_path: Path) -> None
     assert read(tmp_path / "map.tif").all()
 
 
-@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "two entries", "no graph"])
+@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "two inputs", "no graph"])
 def test_models_that_are_refused(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -463,14 +463,14 @@ def test_models_that_are_refused(
         del loaded.metadata_props[:]
         onnx.save(loaded, bad)
         line = "without lcmap's metadata"
-    elif kind == "two entries":
+    elif kind == "two inputs":
         loaded, metadata = onnx.load(model), read_model(model)
         second = onnx.ValueInfoProto()
         second.CopyFrom(loaded.graph.input[0])
         second.name = "s2"
         loaded.graph.input.append(second)
-        entries = (*metadata.entries, Entry("s2", "image", BANDS, "uint16", 10.0))
-        changed = dataclasses.replace(metadata, entries=entries)
+        inputs = (*metadata.inputs, ModelInput("s2", "image", BANDS, "uint16", 10.0))
+        changed = dataclasses.replace(metadata, inputs=inputs)
         write_model(loaded.SerializeToString(), changed, bad)
         line = "takes 2 inputs (red, green, blue, nir; red, green, blue, nir), not 1"
     else:

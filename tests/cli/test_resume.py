@@ -19,15 +19,15 @@ from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
 from support import Run, write_raster
 
-from lcmap.inference import unfinished
-from lcmap.inference.unfinished import Unfinished, unfinished_folder
+from lcmap.inference.resume import work_folder
+from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
 from lcmap.raster.quantiles import write_quantiles
 
 Lcmap = Callable[..., Run]
 KILLED_RUNS = Path(__file__).parent.parent / "killed_runs.py"
 OFTEN = """
-from lcmap.inference import unfinished
-unfinished.COMMIT_SECONDS = 0.02
+from lcmap.inference.resume import work_folder
+work_folder.COMMIT_SECONDS = 0.02
 from lcmap.cli import main
 main()
 """
@@ -120,7 +120,7 @@ def kill_at_random_moments(folder: Path, seed: int, longest: float, *command: st
     The first as soon as it began, the others later and later, so that one ends on any machine.
     """
     rng = random.Random(seed)
-    plan = unfinished_folder(folder / "map.tif") / "plan.json"
+    plan = work_folder_path(folder / "map.tif") / "plan.json"
     killed = 0
     while True:
         process = start(folder, *command)
@@ -165,7 +165,7 @@ def interrupted(
     lcmap: Lcmap, monkeypatch: pytest.MonkeyPatch, after: int, *arguments: object
 ) -> Run:
     """Run a command that Ctrl-C ends after so many tiles."""
-    store, tiles = Unfinished.store, 0
+    store, tiles = WorkFolder.store, 0
 
     def counted(*given: object) -> None:
         nonlocal tiles
@@ -175,7 +175,7 @@ def interrupted(
         tiles += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(Unfinished, "store", counted)
+        patch.setattr(WorkFolder, "store", counted)
         return lcmap(*arguments)
 
 
@@ -185,7 +185,7 @@ def test_an_interrupted_run_says_how_to_continue_and_does(
     output = folder / "map.tif"
     command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
     run = interrupted(lcmap, monkeypatch, 3, *command, "--tile", 16)
-    kept = unfinished_folder(output)
+    kept = work_folder_path(output)
     assert run.exit_code == 130 and not output.exists()
     assert run.stderr.splitlines() == [
         f"{output}: what is done stays in {kept}: the same command continues, or delete it",
@@ -220,7 +220,7 @@ def test_another_result_is_started_afresh(
     assert run.exit_code == 0
     assert f"{output}: starting afresh, for other {said}" in run.stderr
     assert "continuing" not in run.stderr
-    assert not unfinished_folder(output).exists()
+    assert not work_folder_path(output).exists()
 
 
 def test_what_was_there_stays_until_the_new_map_replaces_it(
@@ -233,7 +233,7 @@ def test_what_was_there_stays_until_the_new_map_replaces_it(
     assert interrupted(lcmap, monkeypatch, 3, *command).exit_code == 130
     assert output.read_bytes() == b"old"
     assert lcmap(*command[:-1]).exit_code == 73
-    assert output.read_bytes() == b"old" and unfinished_folder(output).exists()
+    assert output.read_bytes() == b"old" and work_folder_path(output).exists()
     run = lcmap(*command)
     assert run.exit_code == 0 and "continuing: 3 of 20" in run.stderr
     assert output.read_bytes() != b"old"
@@ -242,7 +242,7 @@ def test_what_was_there_stays_until_the_new_map_replaces_it(
 def test_a_second_run_on_the_same_output_is_told_to_wait(lcmap: Lcmap, folder: Path) -> None:
     output = folder / "map.tif"
     command = ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
-    with Unfinished(output, resumable=True):
+    with WorkFolder(output, resumable=True):
         run = lcmap(*command)
     assert run.exit_code == 75
     assert run.stderr == f"lcmap: {output}: another run is making it; " \
@@ -253,20 +253,20 @@ def test_a_second_run_on_the_same_output_is_told_to_wait(lcmap: Lcmap, folder: P
 def test_a_disk_that_is_too_small_is_refused_before_the_work(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unfinished, "_free_bytes", lambda folder: 100)
+    monkeypatch.setattr(work_folder, "_free_bytes", lambda folder: 100)
     output = folder / "map.tif"
     run = lcmap("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
     assert run.exit_code == 73 and run.stderr.count("\n") == 1
     assert f"{output}: needs 0.0 GB in {folder} while it is made" in run.stderr
-    assert not unfinished_folder(output).exists()
+    assert not work_folder_path(output).exists()
 
 
 def test_a_continued_verification_counts_every_pixel(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, verified = Unfinished.add, 0
+    add, verified = WorkFolder.add, 0
 
-    def counted(self: Unfinished, record: dict[str, object]) -> None:
+    def counted(self: WorkFolder, record: dict[str, object]) -> None:
         nonlocal verified
         add(self, record)
         verified += "verified" in record
@@ -276,7 +276,7 @@ def test_a_continued_verification_counts_every_pixel(
     command = ("predict", folder / "image.tif", "-m", folder / "model.onnx",
                "-o", folder / "map.tif", "--tile", 16, "--verify")  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(Unfinished, "add", counted)
+        patch.setattr(WorkFolder, "add", counted)
         assert lcmap(*command).exit_code == 130
     run = lcmap(*command)
     assert run.exit_code == 0 and "continuing: 20 of 20" in run.stderr

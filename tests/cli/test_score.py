@@ -21,7 +21,7 @@ from support import Run
 
 from lcmap.accuracy.score import score
 from lcmap.cli.score import _rich
-from lcmap.dataset.tile_index import Tile, TileIndex, write_tile_index
+from lcmap.dataset.tile_index import IndexedTile, TileIndex, write_tile_index
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import Window
 
@@ -136,7 +136,7 @@ def test_one_split_of_a_tile_index(
 ) -> None:
     windows = {"test": Window(0, 0, 60, 30), "train": Window(0, 40, 60, 40)}
     image = tmp_path / "ref.tif"
-    tiles = tuple(Tile(image, image, (), w, s, 1.0, {}) for s, w in windows.items())  # type: ignore[arg-type]
+    tiles = tuple(IndexedTile(image, image, (), w, s, 1.0, {}) for s, w in windows.items())  # type: ignore[arg-type]
     index = TileIndex(tmp_path / "t.geojson", TOPO6, (), tiles, 64, "blocks", 0, 0)
     write_tile_index(index, overwrite=False)
     for split, window in windows.items():

@@ -19,7 +19,7 @@ from small_network import drown_in_int8
 
 from lcmap.model_file import read_model
 from lcmap.raster.grid import Grid
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 GRID = Grid(CRS.from_epsg(2154), rasterio.Affine(1.5, 0, 0, 0, -1.5, 0), width=96, height=96)
 
@@ -32,9 +32,11 @@ def tiles(tmp_path: Path, lcmap: Callable[..., object]) -> Path:
     bands = 60 + 120 * light + random.integers(-20, 21, (2, 96, 96))
     for name, values in (("image", bands), ("labels", 1 + light[None])):
         with atomic_raster(
-            tmp_path / f"{name}.tif", GRID, count=len(values), dtype="uint8",
-            nodata=0 if name == "labels" else None, overwrite=False,
-        ) as dataset:  # fmt: skip
+            tmp_path / f"{name}.tif",
+            GRID,
+            RasterFormat(count=len(values), dtype="uint8", nodata=0 if name == "labels" else None),
+            overwrite=False,
+        ) as dataset:
             dataset.write(values.astype(np.uint8))
     index = tmp_path / "image.tiles.geojson"
     result = lcmap(
@@ -65,9 +67,11 @@ def test_a_label_map_and_a_second_image_go_in_beside_the_image(
         ("labels", GRID, np.kron(truth, np.ones((4, 4)))[None].astype(np.uint8)),
     ):
         with atomic_raster(
-            tmp_path / f"{name}.tif", grid, count=len(values), dtype=values.dtype.name,
-            nodata=None, overwrite=False,
-        ) as dataset:  # fmt: skip
+            tmp_path / f"{name}.tif",
+            grid,
+            RasterFormat(count=len(values), dtype=values.dtype.name, nodata=None),
+            overwrite=False,
+        ) as dataset:
             dataset.write(values)
     index, stack = tmp_path / "image.tiles.geojson", tmp_path / "stack.tif"
     result = lcmap(
@@ -82,7 +86,7 @@ def test_a_label_map_and_a_second_image_go_in_beside_the_image(
     result = lcmap("train", index, "-o", model, "--width", 8, "--depth", 1, "--batch-size", 4,
                    "--epochs", 4)  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    image, oso, s2 = read_model(model).entries
+    image, oso, s2 = read_model(model).inputs
     assert (image.kind, oso.kind, s2.kind) == ("image", "labels", "image")
     assert oso.nomenclature is not None and oso.nomenclature.name == "oso23" and oso.channels == 23
     assert (s2.dtype, s2.gsd) == ("int16", pytest.approx(4 * GRID.gsd_metres))

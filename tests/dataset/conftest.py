@@ -9,12 +9,12 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
-from lcmap.dataset.sides import Side
-from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex, write_tile_index
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.tile_index import SPLITS, IndexedTile, TileIndex, write_tile_index
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 GRID = Grid(
     CRS.from_epsg(2154), rasterio.Affine(0.8, 0, 721104, 0, -0.8, 6249288), width=50, height=70
@@ -29,18 +29,18 @@ def index(tmp_path: Path) -> TileIndex:
     folder = tmp_path / "rasters"
     folder.mkdir()
     with atomic_raster(
-        folder / "image.tif", GRID, count=2, dtype="uint16", nodata=0, overwrite=False
+        folder / "image.tif", GRID, RasterFormat(count=2, dtype="uint16", nodata=0), overwrite=False
     ) as dataset:
         dataset.write(random.integers(0, 400, (2, *GRID.shape)).astype("uint16"))
     with atomic_raster(
-        folder / "labels.tif", GRID, count=1, dtype="uint8", nodata=0, overwrite=False
+        folder / "labels.tif", GRID, RasterFormat(count=1, dtype="uint8", nodata=0), overwrite=False
     ) as dataset:
         dataset.write(codes, 1)
     tiles = []
     for i, window in enumerate(iter_blocks(*GRID.shape, 32)):
         counts = np.bincount(codes[window.slices].ravel(), minlength=8)[1:]
         tiles.append(
-            Tile(
+            IndexedTile(
                 image=folder / "image.tif",
                 labels=folder / "labels.tif",
                 sides=(folder / "image.tif",),
@@ -53,7 +53,7 @@ def index(tmp_path: Path) -> TileIndex:
     made = TileIndex(
         path=tmp_path / "zone.tiles.geojson",
         nomenclature=load_nomenclature("flair7"),
-        sides=(Side("image"),),
+        sides=(RasterContent("image"),),
         tiles=tuple(tiles),
         tile_size=32,
         split_method="blocks",

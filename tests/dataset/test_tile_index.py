@@ -23,7 +23,7 @@ from lcmap.dataset.tile_index import TileIndex, read_tile_index, write_tile_inde
 from lcmap.errors import InputMissingError, OutputExistsError, TileIndexError, UsageError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 GRID = Grid(CRS.from_epsg(2154), rasterio.Affine(0.8, 0, 721104, 0, -0.8, 6249288), 50, 70)
 
@@ -139,7 +139,9 @@ def test_missing_files_are_named(index: TileIndex) -> None:
 def test_labels_of_another_size_are_refused(index: TileIndex) -> None:
     small = index.path.with_name("small.tif")
     grid = replace(GRID, width=10)
-    with atomic_raster(small, grid, count=1, dtype="uint8", nodata=0, overwrite=False) as dataset:
+    with atomic_raster(
+        small, grid, RasterFormat(count=1, dtype="uint8", nodata=0), overwrite=False
+    ) as dataset:
         dataset.write(np.ones((1, *grid.shape), "uint8"))
     edit(index, lambda d: d["features"][0]["properties"].update(labels="small.tif"))
     with pytest.raises(TileIndexError, match="of another size"):

@@ -18,7 +18,7 @@ from lcmap.imagery.labels import align_labels, label_classes
 from lcmap.nomenclature import load_crosswalk, load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 TO_FLAIR7 = load_crosswalk("flair19:flair7")
 FLAIR19 = load_nomenclature("flair19")
@@ -179,11 +179,8 @@ def test_raster_that_says_its_classes_needs_no_name(tmp_path: Path) -> None:
     with atomic_raster(
         path,
         grid(24, 36, 1.0),
-        count=1,
-        dtype="uint8",
-        nodata=0,
+        RasterFormat(count=1, dtype="uint8", nodata=0, classes=flair7.class_table()),
         overwrite=False,
-        classes=flair7.class_table(),
     ) as dataset:
         dataset.write(codes(highest=7), 1)
     assert label_classes(path, None, None) == flair7

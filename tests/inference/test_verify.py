@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcmap.inference.borders import padded_borders
+from lcmap.graph.padding import padded_halo
 from lcmap.inference.tiling import Tile, tiles_of
 from lcmap.inference.verify import Verification, other_tiles
 
@@ -72,13 +72,13 @@ def test_the_second_tiling_has_other_seams_and_other_tiles(
 
     class Tiles:
         def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
-            return tiles_of(height, width, block, 8, padded_borders(8, 44), offset)
+            return tiles_of(height, width, block, 8, padded_halo(8, 44), offset)
 
     first = Tiles().tiles(height, width, tile)
     second = other_tiles(Tiles(), height, width, tile)
-    seams = [{t.kept.col for t in tiles} - {0} for tiles in (first, second)]
+    seams = [{t.output_window.col for t in tiles} - {0} for tiles in (first, second)]
     # a seam of the first may be one of the second now and then, not always
     if len(seams[0]) > 1:
         assert len(seams[0] & seams[1]) < len(seams[0])
     if max(height, width) > 4 * tile:
-        assert {t.kept for t in first} != {t.kept for t in second}
+        assert {t.output_window for t in first} != {t.output_window for t in second}

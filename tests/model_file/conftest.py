@@ -5,21 +5,21 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lcmap.model_file import Entry, ModelMetadata
+from lcmap.model_file import ModelInput, ModelMetadata
 from lcmap.nomenclature import load_nomenclature
 
 
-def make_graph(channels: int, classes: int, entry: str = "image") -> onnx.ModelProto:
+def make_graph(channels: int, classes: int, model_input: str = "image") -> onnx.ModelProto:
     """One 1 × 1 convolution and a softmax: the smallest network that classifies pixels."""
     shape = ["N", channels, "H", "W"]
     weights = np.linspace(-1, 1, channels * classes, dtype=np.float32)
     graph = helper.make_graph(
         [
-            helper.make_node("Conv", [entry, "weight"], ["logits"]),
+            helper.make_node("Conv", [model_input, "weight"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         ],
         "smallest",
-        [helper.make_tensor_value_info(entry, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(model_input, TensorProto.FLOAT, shape)],
         [
             helper.make_tensor_value_info(
                 "probabilities", TensorProto.FLOAT, ["N", classes, "H", "W"]
@@ -39,8 +39,8 @@ def graph() -> onnx.ModelProto:
 def metadata() -> ModelMetadata:
     return ModelMetadata(
         nomenclature=load_nomenclature("flair7"),
-        entries=(
-            Entry(
+        inputs=(
+            ModelInput(
                 name="image",
                 kind="image",
                 bands=("red", "green", "blue", "nir"),

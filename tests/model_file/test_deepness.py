@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from lcmap.model_file import Entry, ModelMetadata
+from lcmap.model_file import ModelInput, ModelMetadata
 from lcmap.model_file.deepness import deepness_keys
 
 
@@ -45,5 +45,5 @@ def test_the_overlap_hides_the_seams(metadata: ModelMetadata, receptive_field: i
 
 
 def test_a_model_of_two_entries_has_no_keys(metadata: ModelMetadata) -> None:
-    side = Entry("s2", "image", ("B2",), "uint16", 10.0)
-    assert deepness_keys(dataclasses.replace(metadata, entries=(*metadata.entries, side))) == {}
+    side = ModelInput("s2", "image", ("B2",), "uint16", 10.0)
+    assert deepness_keys(dataclasses.replace(metadata, inputs=(*metadata.inputs, side))) == {}

@@ -193,16 +193,16 @@ def test_a_constant_in_another_file_is_refused_in_a_branch(
 def test_a_graph_that_the_metadata_does_not_describe(
     tmp_path: Path, graph: onnx.ModelProto, metadata: ModelMetadata
 ) -> None:
-    entry = metadata.entries[0]
+    model_input = metadata.inputs[0]
     cases = {
-        "takes": dataclasses.replace(entry, name="other"),
-        "image has 4 channels": dataclasses.replace(entry, bands=("red", "green")),
+        "takes": dataclasses.replace(model_input, name="other"),
+        "image has 4 channels": dataclasses.replace(model_input, bands=("red", "green")),
     }
     for message, changed in cases.items():
         with pytest.raises(ModelGraphError, match=message):
             write_model(
                 graph.SerializeToString(),
-                dataclasses.replace(metadata, entries=(changed,)),
+                dataclasses.replace(metadata, inputs=(changed,)),
                 tmp_path / "model.onnx",
             )
     del graph.graph.output[0].type.tensor_type.shape.dim[3]

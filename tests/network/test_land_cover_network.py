@@ -34,7 +34,7 @@ def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
         x = (x - norm.running_mean[:, None, None]) * scale[:, None, None]
         return torch.relu(x + norm.bias[:, None, None])
 
-    def floor(x: Tensor, module: nn.Module, transposed: bool = False) -> Tensor:
+    def blocks(x: Tensor, module: nn.Module, transposed: bool = False) -> Tensor:
         for part in (module.first, module.second):
             x = block(x, part[0], part[1], transposed)
         return x
@@ -42,17 +42,17 @@ def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
     features, skips = [], []
     for number, (encoder, x) in enumerate(zip(network.encoders, images, strict=True)):
         for module in encoder:
-            x = floor(x, module)
+            x = blocks(x, module)
             pooled, indices = F.max_pool2d(x, 2, return_indices=True)
             if number == 0:
                 skips.append((x, indices))
             x = pooled
         features.append(x)
-    x = floor(torch.cat(features, dim=1), network.deepest)
+    x = blocks(torch.cat(features, dim=1), network.deepest)
     for level in reversed(range(len(skips))):
         skip, indices = skips[level]
         x = torch.cat((F.max_unpool2d(x, indices, 2), network.skips[level](skip)), dim=1)
-        x = floor(x, network.decoder[level], transposed=True)
+        x = blocks(x, network.decoder[level], transposed=True)
     return network.classifier(x)
 
 
@@ -142,9 +142,9 @@ def test_a_window_beyond_the_receptive_field_is_the_whole_images() -> None:
     assert torch.allclose(window[..., halo : halo + 8, halo : halo + 8], whole, atol=1e-12)
 
 
-def test_width_doubles_on_every_floor_and_reduced_skips_are_halved() -> None:
+def test_width_doubles_on_every_level_and_reduced_skips_are_halved() -> None:
     network = LandCoverNetwork([4], 7, width=6, depth=2, skip="reduce")
-    widths = [floor.second[0].weight.shape[0] for floor in network.encoders[0]]
+    widths = [level.second[0].weight.shape[0] for level in network.encoders[0]]
     assert widths == [6, 12]
     assert network.deepest.first[0].weight.shape[0] == 24
     assert [skip.weight.shape[:2] for skip in network.skips] == [(3, 6), (6, 12)]
@@ -157,6 +157,6 @@ def test_wrong_arguments_are_refused() -> None:
         LandCoverNetwork([4], 7, depth=0)
     with pytest.raises(ValueError, match="unknown kind of skip"):
         LandCoverNetwork([4], 7, skip="sum")
-    with pytest.raises(ValueError, match="got 2 images for 1 entries"):
+    with pytest.raises(ValueError, match="got 2 images for 1 inputs"):
         image = torch.zeros(1, 4, 16, 16)
         LandCoverNetwork([4], 7)(image, image)

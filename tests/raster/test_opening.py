@@ -12,7 +12,7 @@ from lcmap.errors import InputMissingError, NotARasterError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster, read_valid
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 
 @pytest.fixture
@@ -22,11 +22,8 @@ def raster(tmp_path: Path, grid: Grid) -> Path:
     with atomic_raster(
         path,
         grid,
-        count=2,
-        dtype="uint8",
-        nodata=None,
+        RasterFormat(count=2, dtype="uint8", nodata=None, band_names=("red", "nir")),
         overwrite=False,
-        band_names=("red", "nir"),
     ) as dataset:
         dataset.write(values)
     return path
@@ -92,7 +89,7 @@ def test_vrt_is_opened_only_on_request(raster: Path, tmp_path: Path) -> None:
         f"<SimpleSource><SourceFilename>{raster}</SourceFilename><SourceBand>1</SourceBand>"
         "</SimpleSource></VRTRasterBand></VRTDataset>"
     )
-    with pytest.raises(NotARasterError, match="--allow-vrt"), open_raster(disguised):
+    with pytest.raises(NotARasterError, match="`allow_vrt`"), open_raster(disguised):
         pass
     with open_raster(disguised, allow_vrt=True) as dataset:
         assert dataset.shape == (4, 4)
@@ -105,7 +102,7 @@ def test_valid_is_where_every_band_is_valid(tmp_path: Path, grid: Grid) -> None:
     values[1, 2, 2] = np.inf
     path = tmp_path / "float.tif"
     with atomic_raster(
-        path, grid, count=2, dtype="float32", nodata=-9999, overwrite=False
+        path, grid, RasterFormat(count=2, dtype="float32", nodata=-9999), overwrite=False
     ) as dataset:
         dataset.write(values)
     with open_raster(path) as dataset:

@@ -25,7 +25,7 @@ from lcmap.raster.quantiles import (
     select_quantiles,
     write_quantiles,
 )
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 FLOATS = ("float32", "float64")
@@ -86,7 +86,10 @@ def test_no_value_gives_nan() -> None:
 def write(path: Path, values: NDArray[Any], nodata: float | None) -> None:
     grid = Grid(CRS.from_epsg(2154), rasterio.Affine(2, 0, 100, 0, -2, 100), *values.shape[:0:-1])
     with atomic_raster(
-        path, grid, count=len(values), dtype=str(values.dtype), nodata=nodata, overwrite=False
+        path,
+        grid,
+        RasterFormat(count=len(values), dtype=str(values.dtype), nodata=nodata),
+        overwrite=False,
     ) as dataset:
         dataset.write(values)
 

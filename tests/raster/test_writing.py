@@ -17,22 +17,14 @@ from lcmap.errors import CannotWriteError, OutputExistsError
 from lcmap.raster.classes import ClassTable, read_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
-from lcmap.raster.writing import atomic_path, atomic_raster, check_output
+from lcmap.raster.writing import RasterFormat, atomic_path, atomic_raster, check_output
 
 TABLE = ClassTable("example", {1: "bâti", 3: "eau"}, {1: (255, 0, 0), 3: (0, 0, 255)})
 
 
 def write_map(path: Path, grid: Grid, values: np.ndarray, **options: object) -> None:
-    with atomic_raster(
-        path,
-        grid,
-        count=1,
-        dtype="uint8",
-        nodata=0,
-        overwrite=True,
-        classes=TABLE,
-        **options,  # type: ignore[arg-type]
-    ) as dataset:
+    made = RasterFormat(count=1, dtype="uint8", nodata=0, classes=TABLE, **options)  # type: ignore[arg-type]
+    with atomic_raster(path, grid, made, overwrite=True) as dataset:
         dataset.write(values, 1)
 
 
@@ -64,7 +56,10 @@ def test_failure_leaves_nothing(tmp_path: Path, grid: Grid) -> None:
     with (
         pytest.raises(ZeroDivisionError),
         atomic_raster(
-            tmp_path / "a.tif", grid, count=1, dtype="uint8", nodata=0, overwrite=False
+            tmp_path / "a.tif",
+            grid,
+            RasterFormat(count=1, dtype="uint8", nodata=0),
+            overwrite=False,
         ) as dataset,
     ):
         dataset.write(np.ones(grid.shape, "uint8"), 1)
@@ -80,7 +75,7 @@ def test_what_was_there_stays_until_the_new_file_is_whole(
     before = path.read_bytes()
     with (
         pytest.raises(KeyboardInterrupt),
-        atomic_raster(path, grid, count=1, dtype="uint8", nodata=0, overwrite=True),
+        atomic_raster(path, grid, RasterFormat(count=1, dtype="uint8", nodata=0), overwrite=True),
     ):
         raise KeyboardInterrupt
     assert path.read_bytes() == before
@@ -88,7 +83,7 @@ def test_what_was_there_stays_until_the_new_file_is_whole(
 
 def test_existing_output_and_missing_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "there.txt").write_text("old")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         check_output(tmp_path / "there.txt", overwrite=False)
     check_output(tmp_path / "there.txt", overwrite=True)
     with pytest.raises(CannotWriteError, match="no such folder"):
@@ -116,7 +111,10 @@ def test_file_size_limit_ends_as_cannot_write_and_leaves_nothing(
         with (
             pytest.raises(CannotWriteError, match=r"a\.tif"),
             atomic_raster(
-                tmp_path / "a.tif", grid, count=1, dtype="uint8", nodata=None, overwrite=False
+                tmp_path / "a.tif",
+                grid,
+                RasterFormat(count=1, dtype="uint8", nodata=None),
+                overwrite=False,
             ) as dataset,
         ):
             dataset.write(noise, 1)
@@ -130,9 +128,9 @@ import os, signal, sys
 import numpy as np
 from affine import Affine
 from lcmap.raster.grid import Grid
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 grid = Grid(None, Affine(1, 0, 0, 0, -1, 0), 700, 700)
-with atomic_raster(sys.argv[1], grid, count=1, dtype="uint8", nodata=0, overwrite=True) as d:
+with atomic_raster(sys.argv[1], grid, RasterFormat(1, "uint8", 0), overwrite=True) as d:
     d.write(np.ones((700, 700), "uint8"), 1)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -147,7 +145,9 @@ def test_sigkill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
 
 def test_bands_of_uint8_do_not_become_alpha(tmp_path: Path, grid: Grid) -> None:
     path = tmp_path / "stack.tif"
-    with atomic_raster(path, grid, count=4, dtype="uint8", nodata=None, overwrite=False) as d:
+    with atomic_raster(
+        path, grid, RasterFormat(count=4, dtype="uint8", nodata=None), overwrite=False
+    ) as d:
         d.write(np.zeros((4, *grid.shape), "uint8"))
     with rasterio.open(path) as dataset:
         assert "alpha" not in [c.name for c in dataset.colorinterp]

@@ -12,12 +12,12 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from lcmap.dataset.sides import Side
-from lcmap.dataset.tile_index import SPLITS, Tile, TileIndex, write_tile_index
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.tile_index import SPLITS, IndexedTile, TileIndex, write_tile_index
 from lcmap.nomenclature import LandCoverClass, Nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
-from lcmap.raster.writing import atomic_raster
+from lcmap.raster.writing import RasterFormat, atomic_raster
 
 GRID = Grid(
     CRS.from_epsg(2154), rasterio.Affine(1.5, 0, 700000, 0, -1.5, 6250000), width=48, height=48
@@ -63,19 +63,26 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         splits: tuple[str, ...] = SPLITS,
         nodata: float | None = None,
         band_names: tuple[str, ...] = (),
-        side: Side | None = None,
+        side: RasterContent | None = None,
         folder: Path = tmp_path,
     ) -> Path:
         default_image, default_codes = learnable()
         image = default_image if image is None else image
         codes = default_codes if codes is None else codes
         with atomic_raster(
-            folder / f"{name}.tif", GRID, count=len(image), dtype=str(image.dtype), nodata=nodata,
-            band_names=band_names, overwrite=True,
-        ) as dataset:  # fmt: skip
+            folder / f"{name}.tif",
+            GRID,
+            RasterFormat(
+                count=len(image), dtype=str(image.dtype), nodata=nodata, band_names=band_names
+            ),
+            overwrite=True,
+        ) as dataset:
             dataset.write(image)
         with atomic_raster(
-            folder / f"{name}.labels.tif", GRID, count=1, dtype="uint8", nodata=0, overwrite=True
+            folder / f"{name}.labels.tif",
+            GRID,
+            RasterFormat(count=1, dtype="uint8", nodata=0),
+            overwrite=True,
         ) as dataset:
             dataset.write(codes, 1)
         tiles = []
@@ -83,7 +90,7 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
             found = codes[window.slices]
             counts = {int(code): int((found == code).sum()) for code in np.unique(found) if code}
             tiles.append(
-                Tile(
+                IndexedTile(
                     image=folder / f"{name}.tif",
                     labels=folder / f"{name}.labels.tif" if nomenclature else None,
                     sides=(folder / f"{name}.labels.tif",) if side else (),

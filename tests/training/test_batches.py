@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
-from lcmap.dataset.tile_index import Tile
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import NotARasterError
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
@@ -124,7 +124,7 @@ class TwoEntries:
 
     kinds = ("image", "labels")
 
-    def read(self, tile: Tile, inside: Window) -> Pixels:
+    def read(self, tile: IndexedTile, inside: Window) -> Pixels:
         shape = inside.height, inside.width
         valid = np.ones(shape, bool)
         one = np.ones((1, *shape), np.float32)
@@ -133,7 +133,7 @@ class TwoEntries:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_side_inputs_are_left_out_at_random_and_images_never(dropout: float) -> None:
-    tile = Tile(Path("i.tif"), None, (Path("s.tif"),), Window(0, 0, 8, 8), "train", 1.0, {})
+    tile = IndexedTile(Path("i.tif"), None, (Path("s.tif"),), Window(0, 0, 8, 8), "train", 1.0, {})
     recipe = dataclasses.replace(DEFAULT, side_dropout=dropout, jitter=None)
     sampler = Sampler(TwoEntries(), [tile], recipe, 8, 0)  # type: ignore[arg-type]
     batches = [sampler.batch(number) for number in range(100)]

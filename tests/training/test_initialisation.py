@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lcmap.errors import NotAModelError
-from lcmap.model_file import Entry, ModelMetadata, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.training.export import to_onnx
@@ -32,8 +32,8 @@ def saved(
 
     def save(architecture: dict[str, object]) -> tuple[LandCoverNetwork, Path]:
         metadata = ModelMetadata(
-            three, (Entry("image", "image", BANDS, "uint8", 0.8),), stride(2), receptive_field(2),
-            architecture=architecture,
+            three, (ModelInput("image", "image", BANDS, "uint8", 0.8),),
+            stride(2), receptive_field(2), architecture=architecture,
         )  # fmt: skip
         write_model(graph, metadata, path, overwrite=True)
         return network, path

@@ -34,11 +34,15 @@ def test_two_indexes_become_one_set(make_index: MakeIndex) -> None:
         counts += [tile.class_counts.get(code, 0) for code in (2, 5, 9)]
     np.testing.assert_allclose(data.shares, counts / counts.sum())
     assert data.shares[2] == 0 and data.pixels == 6 * 16 * 16
-    (entry,) = data.entries
-    assert (entry.name, entry.dtype, entry.bands) == ("image", "uint8", ("band 1", "band 2"))
-    assert entry.gsd == pytest.approx(1.5, rel=0.01)
+    (model_input,) = data.inputs
+    assert (model_input.name, model_input.dtype, model_input.bands) == (
+        "image",
+        "uint8",
+        ("band 1", "band 2"),
+    )
+    assert model_input.gsd == pytest.approx(1.5, rel=0.01)
     np.testing.assert_allclose(
-        entry.quantiles, TileReader(None).quantiles(data.train[0].image), rtol=1e-9
+        model_input.quantiles, TileReader(None).quantiles(data.train[0].image), rtol=1e-9
     )
 
 

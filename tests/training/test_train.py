@@ -15,7 +15,7 @@ import onnx.numpy_helper
 import pytest
 import torch
 
-from lcmap.dataset.sides import Side
+from lcmap.dataset.raster_content import RasterContent
 from lcmap.errors import (
     CheckpointError,
     InitialModelError,
@@ -98,7 +98,7 @@ def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
 ) -> None:
     alone, both = tmp_path / "alone.onnx", tmp_path / "both.onnx"
     first = run(make_index("alone"), alone, epochs=2)
-    index = make_index("both", side=Side("labels", three))
+    index = make_index("both", side=RasterContent("labels", three))
     started: list[LandCoverNetwork] = []
 
     class Watched(Trainer):
@@ -113,7 +113,7 @@ def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
     with torch.no_grad():
         found, wanted = started[0](image, side), load_network(alone).eval()(image)
     assert torch.allclose(found, wanted, rtol=0, atol=1e-4)
-    assert [entry.kind for entry in read_model(both).entries] == ["image", "labels"]
+    assert [model_input.kind for model_input in read_model(both).inputs] == ["image", "labels"]
     assert tuned.miou > first.miou - 0.05
     joint = load_network(both).deepest.first[0].weight
     assert joint[:, 4:].any()  # what the side input adds is used
@@ -197,12 +197,12 @@ def test_an_initial_model_must_fit(
 ) -> None:
     first, both = tmp_path / "first.onnx", tmp_path / "both.onnx"
     run(make_index(), first, epochs=1)
-    run(make_index("both", side=Side("labels", three)), both, epochs=1)
+    run(make_index("both", side=RasterContent("labels", three)), both, epochs=1)
     bands = np.arange(3 * 48 * 48, dtype=np.uint32).reshape(3, 48, 48) % 251
     renamed = dataclasses.replace(
         three, classes=(*three.classes[:2], dataclasses.replace(three.classes[2], code=8))
     )
-    other = Side("labels", dataclasses.replace(renamed, name="renamed"))
+    other = RasterContent("labels", dataclasses.replace(renamed, name="renamed"))
     plain = make_index("plain")
     cases = [
         (first, make_index("bands", bands.astype(np.uint8)), {}, "takes image of uint8 bands"),

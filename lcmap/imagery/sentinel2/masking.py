@@ -21,7 +21,7 @@ from rasterio.features import geometry_mask
 
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
 from lcmap.imagery.sentinel2.scene import BandFile, Mask, PolygonMask, RasterMask, Scene
-from lcmap.imagery.source import Source
+from lcmap.imagery.source import RasterBands
 from lcmap.raster.alignment import footprint
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster, reading
@@ -91,7 +91,7 @@ def spool_scene(
     target: Grid,
     folder: Path,
     number: int,
-) -> list[Source]:
+) -> list[RasterBands]:
     """Write the masked reflectance of what a grid needs of a scene; return it as sources.
 
     A file for each resolution lies in `folder`, its name begun with the scene's `number`. The
@@ -111,7 +111,7 @@ def spool_scene(
             path = folder / f"{number:04d}_{metres}m.tif"
             _write(scene, names, datasets, window, path)
         sources.append(
-            Source(
+            RasterBands(
                 path=path,
                 shown=scene.shown,
                 grid=grid.subgrid(window),

@@ -11,9 +11,10 @@ from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, normalised
 from lcmap.imagery.sentinel2.esa import METADATA, find_metadata, read_safe
 from lcmap.imagery.sentinel2.scene import Scene
 from lcmap.imagery.sentinel2.theia import REFLECTANCE, is_theia, read_theia
+from lcmap.paths import PathLike
 
 
-def is_product(path: str | os.PathLike[str]) -> bool:
+def is_product(path: PathLike) -> bool:
     """Tell whether an input is to be read as a product: a folder.
 
     Raises:

@@ -1,6 +1,6 @@
 """THEIA's level 2A products, made by MAJA in the MUSCATE format.
 
-Source: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
+RasterBands: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
 """
 
 from __future__ import annotations

@@ -1,0 +1,34 @@
+"""The library speaks of its parameters, the command line of its options."""
+
+from __future__ import annotations
+
+import re
+
+OPTIONS = {
+    "codes": "--output",
+    "crosswalks": "--crosswalk",
+    "initial_model": "--init-from",
+    "names": "--name",
+    "oso_classes": "--oso",
+    "references": "--reference",
+    "replicates": "--bootstrap",
+    "sides": "--side",
+}
+"""The options whose names are not those of the parameters that they set."""
+
+_PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
+
+
+def as_options(message: str) -> str:
+    """Return a message of the library with its parameters as the options that set them.
+
+    A message names a parameter in backticks, with or without a value: `allow_vrt` becomes
+    --allow-vrt, `precision=int8` becomes --precision int8.
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        text = OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        return f"{text} {value}" if value else text
+
+    return _PARAMETER.sub(option, message)

@@ -1,0 +1,75 @@
+"""What the network takes of a raster on the grid of the first image, window by window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.normalisation import scale
+from lcmap.dataset.raster_content import RasterContent
+from lcmap.nomenclature import Nomenclature
+from lcmap.nomenclature.classes import NO_INDEX
+from lcmap.raster.grid import Grid
+from lcmap.raster.resampling import AlignedRaster
+from lcmap.raster.windows import Window
+
+
+class InputReader:
+    """An open raster as an input of the network, on any grid.
+
+    Images and probabilities are interpolated linearly, label maps taken by nearest pixel.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        grid: Grid,
+        side: RasterContent,
+        quantiles: NDArray[np.float64] | None,
+        subject: str,
+    ) -> None:
+        """Bring an open raster onto a grid.
+
+        An image is scaled by its `quantiles` [C, 2]; `subject` names the raster in errors.
+        """
+        self._raster = AlignedRaster(dataset, grid, subject)
+        self._side = side
+        self._quantiles = quantiles
+        self._subject = subject
+
+    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a window as the network takes it, float32 [C, h, w], and where valid, bool [h, w].
+
+        Pixels that are not valid are 0 in every channel.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+            UnknownLabelError: a label map holds codes that its nomenclature does not have.
+        """
+        if self._side.nomenclature is not None:
+            pixels, valid = self._raster.read_nearest(window)
+            codes = self._side.nomenclature.check_labels(
+                np.where(valid, pixels[0], 0), self._subject
+            )
+            return one_hot(codes, self._side.nomenclature)
+        return self._raster.read(window, self._scaled)
+
+    def _scaled(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        if self._side.kind == "image":
+            assert self._quantiles is not None
+            return scale(pixels, self._quantiles, valid)
+        return np.where(valid, pixels, 0).astype(np.float32)
+
+
+def one_hot(
+    codes: NDArray[np.uint8], nomenclature: Nomenclature
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return codes [h, w] as one channel per class, float32 [K, h, w], and where there is a label.
+
+    Pixels without a label are 0 in every channel.
+    """
+    indices = nomenclature.code_to_index[codes]
+    channels = np.arange(len(nomenclature), dtype=np.uint8)[:, None, None]
+    return (indices == channels).astype(np.float32), indices != NO_INDEX

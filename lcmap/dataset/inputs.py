@@ -1,0 +1,147 @@
+"""Opening the rasters that a user names, for every command, in this one place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.raster_content import RasterContent, content_of
+from lcmap.errors import AllNodataError, NoOverlapError, TooLittleOverlapError
+from lcmap.paths import PathLike
+from lcmap.progress import Progress, silent
+from lcmap.raster.alignment import overlaps, shared_ground
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import no_crs, open_raster
+from lcmap.raster.pipes import display_name, input_path
+from lcmap.raster.quantiles import band_quantiles, read_quantiles
+
+LEAST_SHARED = 0.5
+"""An input that covers less of the image than this is taken for the wrong one."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How inputs are opened.
+
+    allow_vrt: open VRT files too, which read other files and addresses.
+    tmpdir: where standard input and intermediate files go; None is the system's folder.
+    """
+
+    allow_vrt: bool = False
+    tmpdir: Path | None = None
+
+
+@dataclass(frozen=True)
+class RasterInput:
+    """An open raster that a user named.
+
+    `path` is where it can be opened again, `name` is what messages call it; `meaning` is what the
+    user said of its content, None where nothing was said.
+    """
+
+    dataset: Any
+    path: Path
+    name: str
+    grid: Grid
+    meaning: str | None
+    allow_vrt: bool
+
+    @cached_property
+    def content(self) -> RasterContent:
+        """What it holds: as the user says, else as its tags do, else an image.
+
+        Raises:
+            UnknownNomenclatureError, NomenclatureError: as `content_of`.
+        """
+        return content_of(self.dataset, self.meaning, self.name)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that is read of it: the raster itself and what lies beside it."""
+        return tuple(self.dataset.files)
+
+    def require_crs(self) -> None:
+        """Check that it says where on earth it lies.
+
+        Raises:
+            NoCrsError: otherwise.
+        """
+        if self.grid.crs is None:
+            raise no_crs(self.name)
+
+    def quantiles(self, progress: Progress = silent) -> NDArray[np.float64]:
+        """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
+
+        They are those that its tags carry, else they are computed over all of it. An image without
+        a valid pixel has zeros.
+
+        Raises:
+            NotARasterError: its pixels cannot be read.
+        """
+        carried = read_quantiles(self.dataset)
+        if carried is not None:
+            return carried
+        logger.info("%s carries no quantiles: computing them over the whole image", self.name)
+        try:
+            return band_quantiles(self.path, allow_vrt=self.allow_vrt, progress=progress)
+        except AllNodataError:
+            return np.zeros((self.dataset.count, 2))
+
+
+@contextmanager
+def open_input(
+    given: PathLike, options: InputOptions | None = None, *, meaning: str | None = None
+) -> Iterator[RasterInput]:
+    """Open a raster that a user named; "-" is standard input, as with `input_path`.
+
+    `meaning` is what the user said of its content; `parse_input` parts it from the path.
+
+    Raises:
+        UsageError, InputMissingError, CannotWriteError: standard input cannot be read, as with
+            `input_path`.
+        InputMissingError, NotARasterError: as `open_raster`.
+    """
+    options = options or InputOptions()
+    name = display_name(given)
+    with (
+        input_path(given, tmpdir=options.tmpdir) as path,
+        open_raster(path, allow_vrt=options.allow_vrt, name=name) as dataset,
+    ):
+        yield RasterInput(dataset, path, name, Grid.of(dataset), meaning, options.allow_vrt)
+
+
+def check_ground(
+    given: Grid, grid: Grid, name: str, image: str, *, allow_missing: bool = False
+) -> None:
+    """Check that an input, called `name`, covers the grid of the image that is called `image`.
+
+    With `allow_missing` any part of it will do.
+
+    Raises:
+        NoCrsError: one of them has no coordinate reference system, but the other has.
+        NoOverlapError, TooLittleOverlapError: it covers nothing, or less than `LEAST_SHARED`.
+    """
+    for one, other, lacking in ((given, grid, name), (grid, given, image)):
+        if one.crs is None and other.crs is not None:
+            raise no_crs(lacking)
+    if not overlaps(given, grid):
+        raise NoOverlapError(
+            name, f"covers no ground of {image}", "give an input of the image's area"
+        )
+    share = shared_ground(given, grid)
+    if share < LEAST_SHARED and not allow_missing:
+        raise TooLittleOverlapError(
+            name,
+            f"covers {100 * share:.0f} % of {image}, the rest would be no data",
+            "crop the image to their common ground, or `allow_missing`",
+        )

@@ -1,0 +1,114 @@
+"""An OpenVINO session, for graphs as `lcmap.engines.onnxruntime.OnnxRuntimeSession` takes them.
+
+OpenVINO is no requirement of lcmap, and is imported when a graph is first loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lcmap.errors import EngineMissingError, NotAModelError
+from lcmap.paths import PathLike
+from lcmap.raster.threads import available_threads
+
+TOLERANCE = 1e-5
+"""The largest difference from onnxruntime, of a probability, that rounding explains by itself.
+
+Beyond it is what depends on a maximum, or on a step of a quantised model, that two roundings put
+on different sides: see `lcmap.training.export.Agreement`.
+"""
+
+_SETTINGS = {
+    # elsewhere than here OpenVINO would take bfloat16 or float16, and say nothing
+    "INFERENCE_PRECISION_HINT": "f32",
+    "NUM_STREAMS": 1,
+    # threads bound to a core wait for it where reading or writing has it
+    "ENABLE_CPU_PINNING": False,
+}
+
+_REPORTER = "openvino_telemetry"
+
+logger = logging.getLogger(__name__)
+
+
+class OpenVinoSession:
+    """A loaded network. It does not pickle, and runs one tile at a time."""
+
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        threads: int | None = None,
+        subject: PathLike = "the model",
+    ) -> None:
+        """Load a graph on `threads` cores (default: all it may use).
+
+        It computes in float32, or in int8 where the graph is quantised. `subject` names the model
+        in errors.
+
+        Raises:
+            EngineMissingError: OpenVINO is not installed.
+            NotAModelError: OpenVINO cannot load the graph.
+        """
+        openvino = _openvino()
+        settings = _SETTINGS | {"INFERENCE_NUM_THREADS": threads or available_threads()}
+        core = openvino.Core()
+        try:
+            compiled = core.compile_model(core.read_model(graph), "CPU", settings)
+        except RuntimeError as error:  # the only class that its errors have
+            raise NotAModelError(
+                subject,
+                f"OpenVINO {openvino.__version__} cannot load its graph ({error})",
+                "leave out --engine openvino",
+            ) from error
+        self._request = compiled.create_infer_request()
+        self._results = len(compiled.outputs)
+        logger.debug("inference by OpenVINO %s", openvino.__version__)
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
+        results = self._request.infer(dict(inputs), share_inputs=True)
+        return [results[number] for number in range(self._results)]
+
+
+def openvino_version() -> str:
+    """Return the version of OpenVINO that is installed.
+
+    Raises:
+        EngineMissingError: none is.
+    """
+    return str(_openvino().__version__)
+
+
+def _openvino() -> ModuleType:
+    try:
+        with _without_reports():
+            return importlib.import_module("openvino")
+    except ImportError as error:
+        raise EngineMissingError(
+            "--engine openvino",
+            f"OpenVINO cannot be imported ({error})",
+            "pip install 'lcmap[openvino]', or leave the option out",
+        ) from error
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Hide the package through which openvino, as it is imported, reports to its makers."""
+    if _REPORTER in sys.modules:
+        yield
+        return
+    sys.modules[_REPORTER] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_REPORTER]

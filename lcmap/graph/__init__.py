@@ -1,0 +1,1 @@
+"""ONNX graphs rewritten: padding, outputs, precision, memory."""

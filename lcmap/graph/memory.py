@@ -1,0 +1,137 @@
+"""How much memory a tile takes, and how large tiles may be: a model of cost from the graph."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import onnx
+from onnx import helper, shape_inference
+
+from lcmap.errors import UsageError
+from lcmap.graph.outputs import of_size
+from lcmap.graph.padding import Halo
+
+DEFAULT_MEMORY = 2 << 30
+"""Bytes: beyond the tiles that this allows, larger ones win little."""
+
+LARGEST_BLOCK = 1536
+"""Pixels kept of a tile at most: larger ones were measured to win nothing."""
+
+_APART_FROM_TILES = 600 << 20
+"""Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
+
+_TILES_AHEAD = 3
+"""So many tiles' inputs are in memory beside those computed: read ahead, and their raw pixels."""
+
+_IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu"})
+"""Operators that runtimes fuse with the one before, or compute in its memory."""
+
+_INTEGER_KERNELS = frozenset({"Concat", "Conv"})
+"""Operators that runtimes compute on integers between DequantizeLinear and QuantizeLinear."""
+
+_COPIES = 3
+"""Runtimes lay tensors out anew for their kernels and leave gaps between them: onnxruntime 1.32 was
+measured to take twice what its tensors do in an interior tile, three times in one at the border."""
+
+_SIDE = 64
+
+
+def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
+    """Return the memory that a graph takes while it runs, in bytes for a pixel of its input.
+
+    The tensors alive at the same time are added up, in the order of the nodes.
+    """
+    side = _SIDE * stride
+    inferred = shape_inference.infer_shapes(of_size(model, side, side), data_prop=True)
+    graph = inferred.graph
+    sizes = {
+        value.name: _bytes(value) for value in (*graph.input, *graph.value_info, *graph.output)
+    }
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(value.name for value in graph.output)
+    never_written = _inside_integer_kernels(graph)
+    sizes |= dict.fromkeys(never_written, 0)
+    owner = {name: name for name in sizes}
+    alive = Counter({value.name: uses[value.name] for value in graph.input})
+    held = float(sum(sizes.get(name, 0) for name in alive))
+    peak = held
+    for node in graph.node:
+        for name in node.output:
+            first = node.input[0] if node.input else ""
+            held_for = name in never_written and node.op_type == "DequantizeLinear"
+            in_place = node.op_type in _IN_PLACE and uses[first] == 1
+            if (held_for or in_place) and first in owner:
+                owner[name] = owner[first]
+            else:
+                owner[name] = name
+                held += sizes.get(name, 0)
+            alive[owner[name]] += uses[name]
+        peak = max(peak, held)
+        for name in node.input:
+            if name in owner:
+                alive[owner[name]] -= 1
+                if alive[owner[name]] == 0:
+                    held -= sizes.get(owner[name], 0)
+    return _COPIES * peak / side**2
+
+
+def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
+    """Return the float tensors that nobody writes to memory.
+
+    Runtimes compute DequantizeLinear, an operator and QuantizeLinear as one kernel of integers.
+    """
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    dequantized = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    kernels = {
+        node.output[0]: list(node.input)
+        for node in graph.node
+        if node.op_type in _INTEGER_KERNELS
+        and set(node.input) <= dequantized
+        and all(user.op_type == "QuantizeLinear" for user in users.get(node.output[0], ()))
+    }
+    inputs = {
+        name
+        for names in kernels.values()
+        for name in names
+        if all(user.output[0] in kernels for user in users[name])
+    }
+    return inputs | kernels.keys()
+
+
+def _bytes(value: onnx.ValueInfoProto) -> int:
+    tensor = value.type.tensor_type
+    elements: int = math.prod(dimension.dim_value for dimension in tensor.shape.dim)
+    return elements * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
+
+
+def largest_block(
+    memory: int,
+    bytes_per_pixel: float,
+    channels: int,
+    stride: int,
+    halo: Halo,
+    tiles_at_once: int = 1,
+) -> int:
+    """Return the pixels to keep of a tile, along each axis, so that a run fits in `memory` bytes.
+
+    `channels` are those of all inputs of the network together, `bytes_per_pixel` are taken by
+    each tile that is computed at once.
+
+    Raises:
+        UsageError: not even the smallest tile fits.
+    """
+    each = tiles_at_once * bytes_per_pixel + 4 * channels * (tiles_at_once + _TILES_AHEAD)
+    lost = halo.before.width + halo.after.width + stride
+    fits = math.isqrt(max(int((memory - _APART_FROM_TILES) / each), 0)) - lost
+    block = min(fits, LARGEST_BLOCK) // stride * stride
+    if block < stride:
+        least = _APART_FROM_TILES + each * (lost + stride) ** 2
+        raise UsageError(
+            "--memory", "is too little for this model", f"give {math.ceil(least / 1e6)} MB or more"
+        )
+    return block

@@ -1,0 +1,316 @@
+"""The graph of a tile: padded only where the tile's side is the image's border.
+
+Inside the image the network's mirror padding does not matter, since a halo is cut away. So a tile
+there does without it: convolutions lose their outermost pixels, skips and masks are cropped where
+they meet what came from deeper levels, and neither the padded pixels nor the passes over memory
+that padding takes are paid for. A tile at the border is padded on that side alone. All these graphs
+are derived from the one that a model file holds, by following through it which pixels of the image
+each tensor covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+_ROWS, _COLUMNS = 2, 3
+_LAST = np.iinfo(np.int64).max
+
+_ELEMENTWISE = frozenset({
+    "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
+    "Equal", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear", "Relu",
+    "Softmax", "Sub", "Where",
+})  # fmt: skip
+"""Operators that give each pixel from the same pixel of their inputs."""
+
+_PLAIN: dict[str, Any] = {
+    "auto_pad": b"NOTSET", "axis": 1, "ceil_mode": 0, "dilations": [1, 1], "end": None,
+    "output_padding": [0, 0], "pads": [0, 0, 0, 0], "start": 0,
+}  # fmt: skip
+"""What these attributes must be wherever they are given."""
+
+
+class UnknownGraphError(Exception):
+    """A graph that cannot be followed; its tiles are padded on every side."""
+
+
+class BorderSides(NamedTuple):
+    """Which sides of a tile are the border of the image."""
+
+    top: bool
+    left: bool
+    bottom: bool
+    right: bool
+
+
+ALL_AROUND = BorderSides(True, True, True, True)
+INTERIOR = BorderSides(False, False, False, False)
+
+
+class HaloSide(NamedTuple):
+    """What a tile is like at a side that is not the border.
+
+    The side must lie at a pixel ≡ `residue` modulo the stride, counted from the image's first;
+    the `width` pixels next to it are not in the result.
+    """
+
+    residue: int
+    width: int
+
+
+class Halo(NamedTuple):
+    """The sides of a tile inside the image: those before (top, left) and after (bottom, right)."""
+
+    before: HaloSide
+    after: HaloSide
+
+
+def padded_halo(stride: int, receptive_field: int) -> Halo:
+    """Return the halo of tiles that are padded on every side: a halo on the pooling grid."""
+    halo = -(-receptive_field // stride) * stride
+    return Halo(HaloSide(0, halo), HaloSide(0, halo))
+
+
+def find_halo(model: onnx.ModelProto, stride: int) -> Halo:
+    """Return the halo of tiles that are padded at the border only.
+
+    Raises:
+        UnknownGraphError: the graph cannot be followed.
+    """
+    for before, after in product(range(stride), repeat=2):
+        tile = _Extent(0, before, _FAR * stride + after)
+        try:
+            rows, columns = _Derivation(model, INTERIOR, tile, tile).covered
+        except _OffTheGridError:
+            continue
+        if rows != columns or rows.scale != 0:
+            raise UnknownGraphError("its result is not on the grid of its input")
+        halo_before, halo_after = rows.start - tile.start, tile.stop - rows.stop
+        return Halo(HaloSide(before, halo_before), HaloSide(after, halo_after))
+    raise UnknownGraphError("no tile fits its pooling cells")
+
+
+def graph_for(
+    model: onnx.ModelProto, stride: int, border: BorderSides, halo: Halo
+) -> onnx.ModelProto:
+    """Return the graph of a tile that is padded at these sides only.
+
+    Raises:
+        UnknownGraphError: the graph cannot be followed.
+    """
+    if border == ALL_AROUND:
+        return model
+
+    def axis(starts_at_border: bool, stops_at_border: bool) -> _Extent:
+        before = 0 if starts_at_border else halo.before.residue
+        after = 0 if stops_at_border else halo.after.residue
+        return _Extent(0, before, _FAR * stride + after)
+
+    rows, columns = axis(border.top, border.bottom), axis(border.left, border.right)
+    return _Derivation(model, border, rows, columns).model
+
+
+_FAR = 1024
+"""A tile of so many strides is longer than all that it loses; what is cropped does not depend on
+its length."""
+
+
+class _OffTheGridError(Exception):
+    """A tile whose side cuts a pooling cell."""
+
+
+class _Extent(NamedTuple):
+    """What a tensor covers along an axis, from `start` to `stop`, in cells of 2^`scale` pixels."""
+
+    scale: int
+    start: int
+    stop: int
+
+    def grown(self, before: int, after: int) -> _Extent:
+        return _Extent(self.scale, self.start - before, self.stop + after)
+
+    def pooled(self) -> _Extent:
+        if self.start % 2 or self.stop % 2:
+            raise _OffTheGridError
+        return _Extent(self.scale + 1, self.start // 2, self.stop // 2)
+
+    def unpooled(self) -> _Extent:
+        return _Extent(self.scale - 1, self.start * 2, self.stop * 2)
+
+
+class _Covered(NamedTuple):
+    rows: _Extent
+    columns: _Extent
+
+    def each(self, change: Callable[[_Extent], _Extent]) -> _Covered:
+        return _Covered(change(self.rows), change(self.columns))
+
+
+class _Derivation:
+    """One walk through a graph, which makes another whose tensors cover the least they must."""
+
+    def __init__(
+        self, model: onnx.ModelProto, border: BorderSides, rows: _Extent, columns: _Extent
+    ) -> None:
+        self._rim = border
+        self._constants = _constants(model.graph)
+        self._covered: dict[str, _Covered] = {}
+        self._renamed: dict[str, str] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._added: list[onnx.TensorProto] = []
+        for value in model.graph.input:
+            if value.name not in self._constants:
+                self._covered[value.name] = _Covered(rows, columns)
+        for node in _needed(model.graph):
+            self._visit(node)
+        (output,) = model.graph.output
+        if output.name not in self._covered or output.name in self._renamed:
+            raise UnknownGraphError("its output does not come from its inputs")
+        self.covered = self._covered[output.name]
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        graph = self.model.graph
+        del graph.node[:]
+        del graph.value_info[:]
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(self._added)
+        for value in graph.output:
+            for dimension in value.type.tensor_type.shape.dim[_ROWS:]:
+                dimension.Clear()
+
+    def _visit(self, node: onnx.NodeProto) -> None:
+        inputs = [self._renamed.get(name, name) for name in node.input]
+        pixels = [self._covered[name] for name in inputs if name in self._covered]
+        if not pixels:
+            self._append(node, inputs)
+        elif node.op_type == "Pad":
+            self._pad(node, inputs)
+        elif node.op_type in _ELEMENTWISE:
+            _attributes(node)
+            covered = _Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
+            self._append(node, [self._cropped(name, covered) for name in inputs])
+            self._covered[node.output[0]] = covered
+        else:
+            (output,) = node.output
+            self._covered[output] = self._reached(node, inputs, pixels[0])
+            self._append(node, inputs)
+
+    def _append(self, node: onnx.NodeProto, inputs: list[str]) -> None:
+        kept = onnx.NodeProto()
+        kept.CopyFrom(node)
+        kept.input[:] = inputs
+        self._nodes.append(kept)
+
+    def _pad(self, node: onnx.NodeProto, inputs: list[str]) -> None:
+        """Pad at the border only."""
+        if _attributes(node)["mode"] != b"reflect":
+            raise UnknownGraphError("it does not pad by mirroring")
+        pads = self._constant(inputs[1]).tolist()
+        if pads != [0, 0, 1, 1, 0, 0, 1, 1]:
+            raise UnknownGraphError(f"it pads by {pads}")
+        rows, columns = self._covered[inputs[0]]
+        border = self._rim
+        (output,) = node.output
+        if any(border):
+            wanted = self._add([0, 0, border.top, border.left, 0, 0, border.bottom, border.right])
+            self._append(node, [inputs[0], wanted])
+            self._covered[output] = _Covered(
+                rows.grown(border.top, border.bottom), columns.grown(border.left, border.right)
+            )
+        else:
+            self._renamed[output] = inputs[0]
+
+    def _reached(self, node: onnx.NodeProto, inputs: list[str], given: _Covered) -> _Covered:
+        """Return what an operator's result covers; its first input covers `given`."""
+        attributes = _attributes(node)
+        kernel = attributes.get("kernel_shape")
+        match node.op_type:
+            case "Conv" if attributes.get("strides", [1, 1]) == [1, 1]:
+                size = kernel or list(self._constant(inputs[1]).shape[_ROWS:])
+                if size in ([1, 1], [3, 3]):
+                    around = -(size[0] // 2)
+                    return given.each(lambda axis: axis.grown(around, around))
+            case "MaxPool" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
+                return given.each(_Extent.pooled)
+            case "ConvTranspose" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
+                return given.each(_Extent.unpooled)
+            case "Resize" if attributes["mode"] == b"nearest" and len(inputs) == 3:
+                if self._constant(inputs[2]).tolist() == [1, 1, 2, 2]:
+                    return given.each(_Extent.unpooled)
+            case "Slice" if not {_ROWS, _COLUMNS, -2, -1} & set(self._sliced_axes(inputs)):
+                return given
+            case "Shape" | "Expand":  # to expand something to the size of pixels
+                return given
+        raise UnknownGraphError(f"{node.op_type} {node.name} cannot be followed")
+
+    def _sliced_axes(self, inputs: list[str]) -> list[int]:
+        """Return the axes that a slice cuts, those that it takes whole left out."""
+        starts, ends, axes = (self._constant(name).tolist() for name in inputs[1:4])
+        return [a for a, i, j in zip(axes, starts, ends, strict=True) if (i, j) != (0, _LAST)]
+
+    def _cropped(self, name: str, wanted: _Covered) -> str:
+        """Return the name of a tensor cropped to what is wanted of it."""
+        covered = self._covered.get(name)
+        if covered is None or covered == wanted:
+            return name
+        starts = [want.start - has.start for has, want in zip(covered, wanted, strict=True)]
+        stops = [want.stop - has.stop or _LAST for has, want in zip(covered, wanted, strict=True)]
+        cropped = f"{name}.cropped.{len(self._nodes)}"
+        given = [name, *map(self._add, (starts, stops, [_ROWS, _COLUMNS]))]
+        self._nodes.append(helper.make_node("Slice", given, [cropped]))
+        return cropped
+
+    def _constant(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._constants:
+            raise UnknownGraphError("a size in it is computed")
+        return self._constants[name]
+
+    def _add(self, values: list[int]) -> str:
+        name = f"halo.{len(self._added)}"
+        self._added.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+
+def _overlap(extents: tuple[_Extent, ...]) -> _Extent:
+    """Return what tensors that are computed with one another cover together."""
+    if len({extent.scale for extent in extents}) > 1:
+        raise UnknownGraphError("it joins tensors of different resolutions")
+    start = max(extent.start for extent in extents)
+    return _Extent(extents[0].scale, start, min(extent.stop for extent in extents))
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes, after checking those that must be plain."""
+    found = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    for name, value in found.items():
+        if name in _PLAIN and value != _PLAIN[name]:
+            raise UnknownGraphError(f"{node.op_type} has {name} {value}")
+    return found
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
+    """Return the values that a graph holds, by name."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            value = helper.get_attribute_value(node.attribute[0])
+            is_tensor = isinstance(value, onnx.TensorProto)
+            found[node.output[0]] = numpy_helper.to_array(value) if is_tensor else np.array(value)
+    return found
+
+
+def _needed(graph: onnx.GraphProto) -> Sequence[onnx.NodeProto]:
+    """Return the nodes that the result depends on, in order."""
+    wanted = {value.name for value in graph.output}
+    needed: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if wanted & set(node.output):
+            wanted.update(node.input)
+            needed.append(node)
+    return needed[::-1]

@@ -1,0 +1,88 @@
+"""What is written of a prediction: class codes, confidence, probabilities. Pure, by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lcmap.graph.outputs import Result
+from lcmap.nomenclature import Nomenclature
+
+BandGroupName = Literal["codes", "confidence", "probabilities", "winning-probability"]
+
+
+class Prediction(NamedTuple):
+    """The prediction of a window of h × w pixels.
+
+    `results` are those of `results.Result` that layers need, without the batch's axis: the winner
+    [h, w], its probability [h, w], the probabilities of all classes [K, h, w]; `valid` is where the
+    image has data, bool [h, w].
+    """
+
+    results: Mapping[Result, npt.NDArray[Any]]
+    valid: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, probabilities: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Prediction:
+        """Return the prediction with these probabilities [K, h, w] where `valid` [h, w]."""
+        results: dict[Result, npt.NDArray[Any]] = {
+            "winner": probabilities.argmax(axis=0).astype(np.uint8),
+            "winning_probability": probabilities.max(axis=0),
+            "probabilities": probabilities,
+        }
+        return cls(results, valid)
+
+
+def codes(prediction: Prediction, nomenclature: Nomenclature) -> npt.NDArray[np.uint8]:
+    """Return the class codes, uint8 [1, h, w], 0 without data."""
+    found = nomenclature.index_to_code[prediction.results["winner"]]
+    return np.where(prediction.valid, found, np.uint8(0))[None]
+
+
+def confidence_percent(prediction: Prediction) -> npt.NDArray[np.uint8]:
+    """Return the winner's probability in whole percent, uint8 [1, h, w], 0 without data."""
+    percent = np.rint(prediction.results["winning_probability"] * 100).astype(np.uint8)
+    return np.where(prediction.valid, percent, np.uint8(0))[None]
+
+
+def winning_probability(prediction: Prediction) -> npt.NDArray[np.float32]:
+    """Return the winner's probability, float32 [1, h, w], NaN without data."""
+    found = prediction.results["winning_probability"]
+    return np.where(prediction.valid, found, np.float32(np.nan))[None]
+
+
+def class_probabilities(prediction: Prediction) -> npt.NDArray[np.float32]:
+    """Return the probability of each class, float32 [K, h, w], NaN without data."""
+    found = prediction.results["probabilities"]
+    return np.where(prediction.valid, found, np.float32(np.nan))
+
+
+_MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
+    "codes": codes,
+    "confidence": lambda prediction, _: confidence_percent(prediction),
+    "probabilities": lambda prediction, _: class_probabilities(prediction),
+    "winning-probability": lambda prediction, _: winning_probability(prediction),
+}
+
+RESULT_OF: dict[str, Result] = {
+    "codes": "winner",
+    "confidence": "winning_probability",
+    "probabilities": "probabilities",
+    "winning-probability": "winning_probability",
+}
+"""The result of the network that each layer is made from."""
+
+
+def arrays(
+    prediction: Prediction, nomenclature: Nomenclature, wanted: Iterable[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the layers that are wanted by name, each [bands, h, w]."""
+    return {layer: _MAKE[layer](prediction, nomenclature) for layer in wanted}
+
+
+def results_of(wanted: Iterable[str]) -> list[Result]:
+    """Return the results of the network that layers are made from, each once."""
+    return list(dict.fromkeys(RESULT_OF[layer] for layer in wanted))

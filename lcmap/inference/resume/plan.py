@@ -1,0 +1,78 @@
+"""What a prediction depends on: two runs of the same plan give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lcmap.paths import PathLike
+from lcmap.raster.windows import Window
+
+Plan = dict[str, Any]
+"""Facts by name, of the types that JSON has."""
+
+
+def file_identities(paths: Iterable[PathLike]) -> list[list[Any]]:
+    """Return of each file its real path, size and time of change, which tell whether it changed.
+
+    Of a file that is elsewhere (a VRT's may be) nothing but the name is known.
+    """
+    found: list[list[Any]] = []
+    for path in paths:
+        real = os.path.realpath(path)
+        try:
+            status = os.stat(real)
+        except OSError:
+            found.append([os.fspath(path)])
+        else:
+            found.append([real, status.st_size, status.st_mtime_ns])
+    return found
+
+
+def content_identity(path: PathLike) -> str:
+    """Return the SHA-256 of a file's content, wherever it lies."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tiling_identity(tiles: Sequence[Window]) -> str:
+    """Return a checksum of how an image is cut."""
+    return f"{zlib.crc32(json.dumps(tiles).encode()):08x}"
+
+
+def normalised(plan: Plan) -> Plan:
+    """Return a plan as it is read back: JSON knows no tuples."""
+    result: Plan = json.loads(json.dumps(plan))
+    return result
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the names of the facts that are not the same in two plans, in the order of the new."""
+    names = [*new, *(name for name in old if name not in new)]
+    return [name for name in names if old.get(name) != new.get(name)]
+
+
+def read_plan(path: Path) -> Plan | None:
+    """Return the plan in a file, None where there is none, or none that can be read."""
+    try:
+        plan = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return plan if isinstance(plan, dict) else None
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan to a file, durably.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(plan, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())

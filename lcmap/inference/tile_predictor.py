@@ -1,0 +1,151 @@
+"""Tiles of an image through the network."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from lcmap.engines.choice import LoadedGraph
+from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
+from lcmap.graph.outputs import Result, of_size, with_results
+from lcmap.graph.padding import (
+    ALL_AROUND,
+    BorderSides,
+    Halo,
+    UnknownGraphError,
+    find_halo,
+    graph_for,
+    padded_halo,
+)
+from lcmap.inference.band_groups import Prediction
+from lcmap.inference.source import TilePixels
+from lcmap.inference.tiling import Tile, tiles_of
+from lcmap.model_file import ModelMetadata
+
+logger = logging.getLogger(__name__)
+
+
+class TilePredictor:
+    """A model cut to the tiles of an image.
+
+    Interior tiles are not padded, tiles at the image's border only on its sides, each by a graph of
+    its own (see `graph.padding`). One graph is loaded at a time, for one size of tile, so tiles
+    come in the order that `tiles` gives them.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        metadata: ModelMetadata,
+        results: Sequence[Result],
+        load: Callable[[bytes], LoadedGraph],
+        *,
+        tiles_at_once: int = 1,
+        padded: bool = False,
+    ) -> None:
+        """Predict with a model whose graphs an engine's `load` makes ready.
+
+        So many threads may predict `tiles_at_once`.
+
+        With `padded` all tiles are padded on every side, as the graph in the model file is: slower,
+        and the definition of what is right.
+        """
+        self.tiles_at_once = tiles_at_once
+        self._stride = metadata.stride
+        self._inputs = [model_input.name for model_input in metadata.inputs]
+        self._channels = sum(model_input.channels for model_input in metadata.inputs)
+        self._results = tuple(results)
+        self._classes = len(metadata.nomenclature)
+        self._model = model
+        self._padded = padded
+        self._unknown = ""
+        self._load = load
+        self._loaded: tuple[tuple[BorderSides, int, int], LoadedGraph] | None = None
+        self._loading = threading.Lock()
+        self._halo = padded_halo(metadata.stride, metadata.receptive_field)
+        if not padded:
+            self._halo = self._unpadded_halo()
+
+    @property
+    def halo(self) -> Halo:
+        """What tiles lose where they do not end with the image."""
+        return self._halo
+
+    def largest_block(self, memory: int) -> int:
+        """Return the pixels to keep of a tile so that a run fits in so many bytes.
+
+        Raises:
+            UsageError: not even the smallest tile fits.
+        """
+        needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
+        return largest_block(
+            memory, needed, self._channels, self._stride, self._halo, self.tiles_at_once
+        )
+
+    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+        """Return the tiles of an image, those of one graph and size after one another.
+
+        `block` and `offset` are as with `tiling.spans`.
+        """
+        tiles = tiles_of(height, width, block, self._stride, self._halo, offset)
+        return sorted(tiles, key=self._graph_key)
+
+    def predict(self, tile: Tile, pixels: TilePixels) -> Prediction:
+        """Return the prediction of the window kept.
+
+        Where no kept pixel is valid the network is not asked, and all of it is 0.
+        """
+        if pixels.inputs is None:
+            return self._nothing(tile, pixels.valid)
+        given = (values[None] for values in pixels.inputs)  # each [1, C, seen rows, columns]
+        with self._loading:
+            graph = self._graph(tile)
+        found = graph.run(dict(zip(self._inputs, given, strict=True)))
+        first = tile.input_window if self._padded else tile.valid_window
+        kept = tile.output_window.shifted(-first.row, -first.col).slices
+        windows = (values[0, ..., *kept] for values in found)
+        return Prediction(dict(zip(self._results, windows, strict=True)), pixels.valid)
+
+    def _nothing(self, tile: Tile, valid: npt.NDArray[np.bool_]) -> Prediction:
+        size = tile.output_window.height, tile.output_window.width
+        empty: dict[Result, npt.NDArray[Any]] = {
+            "winner": np.zeros(size, np.uint8),
+            "winning_probability": np.zeros(size, np.float32),
+            "probabilities": np.zeros((self._classes, *size), np.float32),
+        }
+        return Prediction({name: empty[name] for name in self._results}, valid)
+
+    def _unpadded_halo(self) -> Halo:
+        try:
+            return find_halo(self._model, self._stride)
+        except UnknownGraphError as error:
+            self._unknown = str(error)
+            self._padded = True
+            return self._halo
+
+    def _graph_key(self, tile: Tile) -> tuple[BorderSides, int, int]:
+        border = ALL_AROUND if self._padded else tile.border
+        return border, tile.input_window.height, tile.input_window.width
+
+    def _graph(self, tile: Tile) -> LoadedGraph:
+        key = self._graph_key(tile)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # before the next takes memory
+            border, *size = key
+            graph = graph_for(self._model, self._stride, border, self._halo)
+            wanted = of_size(with_results(graph, self._results), *size)
+            loaded = self._load(wanted.SerializeToString())
+            self._loaded = key, loaded
+            if self._unknown:
+                logger.warning(
+                    "the model's graph is not one that lcmap exports now (%s): its tiles are "
+                    "padded on every side, which is slower", self._unknown,
+                )  # fmt: skip
+                self._unknown = ""
+        return self._loaded[1]

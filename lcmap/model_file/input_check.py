@@ -1,0 +1,80 @@
+"""Whether an image is one that a model was made for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lcmap.errors import BandMismatchError, DtypeMismatchError, GsdMismatchError
+from lcmap.model_file.metadata import ModelInput
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import band_names, has_band_names
+
+GSD_TOLERANCE = 0.1
+"""How far an image's ground sampling distance may be from the model's, relatively."""
+
+logger = logging.getLogger(__name__)
+
+
+def check_image(
+    model_input: ModelInput, dataset: Any, *, subject: str | None = None, force: bool = False
+) -> None:
+    """Check that an open raster has the bands, the data type and the GSD of a model's input.
+
+    Band names are compared where both sides have names of their own, in order and without regard
+    to case; a label map has one band of any name and integer type. `force` lets another GSD pass;
+    `subject` names the image in messages (its path).
+    Without a CRS the GSD is unknown, which is a warning.
+
+    Raises:
+        BandMismatchError, DtypeMismatchError, GsdMismatchError: what differs.
+    """
+    name = subject or str(dataset.name)
+    if dataset.count != len(model_input.bands):
+        raise BandMismatchError(
+            name,
+            f"has {dataset.count} band(s), the model takes {len(model_input.bands)} "
+            f"({', '.join(model_input.bands)})",
+            "give the bands that the model was trained on",
+        )
+    if model_input.kind == "labels":
+        _check_gsd(model_input, Grid.of(dataset).gsd_metres, name, force)
+        return
+    names = band_names(dataset)
+    if (
+        has_band_names(names)
+        and has_band_names(model_input.bands)
+        and [_folded(band) for band in names] != [_folded(band) for band in model_input.bands]
+    ):
+        same = sorted(map(_folded, names)) == sorted(map(_folded, model_input.bands))
+        raise BandMismatchError(
+            name,
+            f"its bands are {', '.join(names)}, the model takes {', '.join(model_input.bands)}",
+            "put them in this order" if same else "give the bands that the model was trained on",
+        )
+    other = sorted({dtype for dtype in dataset.dtypes if dtype != model_input.dtype})
+    if other:
+        raise DtypeMismatchError(
+            name,
+            f"is {', '.join(other)}, the model was trained on {model_input.dtype}",
+            "give an image as the sensor delivers it, or train on such images",
+        )
+    _check_gsd(model_input, Grid.of(dataset).gsd_metres, name, force)
+
+
+def _folded(band: str) -> str:
+    return band.strip().casefold()
+
+
+def _check_gsd(model_input: ModelInput, gsd: float | None, name: str, force: bool) -> None:
+    if model_input.gsd is None:
+        return
+    if gsd is None:
+        logger.warning("%s: has no CRS, so its ground sampling distance is not checked", name)
+        return
+    if abs(gsd / model_input.gsd - 1.0) <= GSD_TOLERANCE:
+        return
+    difference = f"has {gsd:.3g} m pixels, the model was trained on {model_input.gsd:.3g} m"
+    if not force:
+        raise GsdMismatchError(name, difference, "--force to predict all the same")
+    logger.warning("%s: %s", name, difference)

@@ -1,0 +1,168 @@
+"""Tiles padded at the border only, against the graph that is padded all around."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_model import small_graph
+
+from lcmap.graph.padding import (
+    ALL_AROUND,
+    INTERIOR,
+    BorderSides,
+    Halo,
+    HaloSide,
+    UnknownGraphError,
+    find_halo,
+    graph_for,
+    padded_halo,
+)
+from lcmap.network import Skip, receptive_field, stride
+
+
+@cache
+def exported(channels: tuple[int, ...], width: int, depth: int, skip: Skip) -> onnx.ModelProto:
+    """The network itself, as training exports it, with statistics as training leaves them."""
+    import torch
+
+    from lcmap.network import LandCoverNetwork
+    from lcmap.training.export import to_onnx
+
+    torch.manual_seed(0)
+    network = LandCoverNetwork(channels, 3, width=width, depth=depth, skip=skip)
+    for name, value in network.state_dict().items():
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.3)
+        if name.endswith("running_var"):
+            value.uniform_(0.3, 2)
+    return onnx.load_model_from_string(to_onnx(network, [f"e{i}" for i in range(len(channels))]))
+
+
+def run(model: onnx.ModelProto, images: list[np.ndarray]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [value.name for value in session.get_inputs()]
+    (result,) = session.run(None, {n: x[None] for n, x in zip(names, images, strict=True)})
+    return result[0]
+
+
+def assert_right_beside_every_rim(
+    model: onnx.ModelProto, channels: tuple[int, ...], step: int, cells: tuple[int, int], seed: int
+) -> None:
+    """Check, for each of the 16 rims, a tile of an image a few cells longer than what it loses."""
+    halo = find_halo(model, step)
+    lost = halo.before.width + halo.after.width
+    height, width = ((-(-lost // step) + 3 + n) * step for n in cells)
+    random = np.random.default_rng(seed)
+    images = [random.normal(0, 1, (c, height, width)).astype(np.float32) for c in channels]
+    whole = run(model, images)
+
+    def spans(length: int, first: bool, last: bool) -> tuple[slice, slice]:
+        """What a tile sees and what it gives along an axis; it starts and ends late or early."""
+        start = 0 if first else halo.before.residue
+        stop = length if last else length - step + halo.after.residue
+        seen = slice(start, stop)
+        right = start + halo.before.width * (not first), stop - halo.after.width * (not last)
+        return seen, slice(*right)
+
+    for border in map(BorderSides._make, product((True, False), repeat=4)):
+        rows, right_rows = spans(height, border.top, border.bottom)
+        columns, right_columns = spans(width, border.left, border.right)
+        tile = run(graph_for(model, step, border, halo), [x[:, rows, columns] for x in images])
+        np.testing.assert_allclose(
+            tile, whole[:, right_rows, right_columns], rtol=0, atol=2e-6, err_msg=str(border)
+        )
+
+
+@settings(max_examples=3, deadline=None)
+@given(
+    st.sampled_from([(4,), (1, 2), (2, 1, 3)]),
+    st.integers(1, 3),
+    st.sampled_from(["concat", "reduce"]),
+    st.integers(1, 3),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(0, 99),
+)
+def test_tiles_of_any_architecture_equal_the_whole(
+    channels: tuple[int, ...], depth: int, skip: Skip, width: int, cells: tuple[int, int], seed: int
+) -> None:
+    model = exported(channels, width, depth, skip)
+    assert_right_beside_every_rim(model, channels, stride(depth), cells, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skip", ["concat", "reduce"])
+@pytest.mark.parametrize("channels", [(4,), (1, 2), (2, 1, 3)])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_tiles_of_every_architecture_equal_the_whole(
+    channels: tuple[int, ...], depth: int, skip: Skip
+) -> None:
+    model = exported(channels, 3, depth, skip)
+    assert_right_beside_every_rim(model, channels, stride(depth), (1, 0), depth)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_graph_with_another_unpooling_is_followed_too(depth: int) -> None:
+    model = small_graph(4, 7, depth)
+    assert_right_beside_every_rim(model, (4,), 2**depth, (0, 1), 0)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_no_more_is_lost_than_the_receptive_field(depth: int) -> None:
+    halo = find_halo(exported((4,), 2, depth, "concat"), stride(depth))
+    for side in halo:
+        assert side.width <= receptive_field(depth) < side.width + stride(depth)
+
+
+def test_known_borders_of_depth_three() -> None:
+    halo = find_halo(exported((4,), 2, 3, "concat"), 8)
+    assert halo == Halo(before=HaloSide(2, 44), after=HaloSide(6, 44))
+    assert padded_halo(8, 44) == Halo(before=HaloSide(0, 48), after=HaloSide(0, 48))
+
+
+def test_an_interior_tile_is_not_padded() -> None:
+    model = exported((4,), 2, 2, "concat")
+    assert any(node.op_type == "Pad" for node in model.graph.node)
+    interior = graph_for(model, 4, INTERIOR, find_halo(model, 4))
+    assert not any(node.op_type == "Pad" for node in interior.graph.node)
+    assert graph_for(model, 4, ALL_AROUND, find_halo(model, 4)) is model
+
+
+def changed(model: onnx.ModelProto, operator: str, attribute: str, value: object) -> None:
+    node = next(node for node in model.graph.node if node.op_type == operator)
+    for item in [item for item in node.attribute if item.name == attribute]:
+        node.attribute.remove(item)
+    node.attribute.append(onnx.helper.make_attribute(attribute, value))
+
+
+@pytest.mark.parametrize(
+    "operator, attribute, value",
+    [
+        ("Pad", "mode", "edge"),
+        ("Conv", "strides", [2, 2]),
+        ("Conv", "pads", [1, 1, 1, 1]),
+        ("Conv", "dilations", [2, 2]),
+        ("MaxPool", "kernel_shape", [3, 3]),
+        ("Resize", "mode", "linear"),
+        ("Concat", "axis", 2),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(operator: str, attribute: str, value: object) -> None:
+    model = small_graph(4, 7, 2)
+    changed(model, operator, attribute, value)
+    with pytest.raises(UnknownGraphError):
+        find_halo(model, 4)
+
+
+def test_an_unknown_operator_is_refused(tmp_path: Path) -> None:
+    model = small_graph(4, 7, 2)
+    next(node for node in model.graph.node if node.op_type == "Relu").op_type = "GlobalMaxPool"
+    with pytest.raises(UnknownGraphError, match="GlobalMaxPool"):
+        find_halo(model, 4)

@@ -1,0 +1,59 @@
+"""A plan tells one run from another, and how they differ."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lcmap.inference.resume.plan import (
+    content_identity,
+    differences,
+    file_identities,
+    read_plan,
+    tiling_identity,
+    write_plan,
+)
+from lcmap.raster.windows import Window
+
+
+def test_a_file_is_known_by_where_it_lies_and_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    path.write_bytes(b"abc")
+    (tmp_path / "link.tif").symlink_to(path)
+    before = file_identities([path])
+    assert file_identities([tmp_path / "link.tif"]) == before
+    os.utime(path, ns=(1, 2))
+    assert file_identities([path]) != before
+    assert file_identities(["/vsicurl/http://example.org/a.tif"]) == [
+        ["/vsicurl/http://example.org/a.tif"]
+    ]
+
+
+def test_a_model_is_known_by_its_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (content_identity(tmp_path / name) for name in "abc")
+    assert a == b != c
+
+
+def test_a_tiling_is_known_by_its_windows() -> None:
+    one = [Window(0, 0, 4, 4), Window(0, 4, 4, 4)]
+    assert tiling_identity(one) == tiling_identity(list(one))
+    assert tiling_identity(one) != tiling_identity([Window(0, 0, 4, 8)])
+
+
+def test_differences_are_named() -> None:
+    old = {"lcmap": "1", "tile": 8, "gone": 0}
+    assert differences(old, old) == []
+    assert differences(old, {"lcmap": "1", "tile": 16, "new": 1}) == ["tile", "new", "gone"]
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    assert read_plan(path) is None
+    write_plan({"tile": 8, "layers": [["codes", 1, "uint8"]]}, path)
+    assert read_plan(path) == {"tile": 8, "layers": [["codes", 1, "uint8"]]}
+    path.write_bytes(path.read_bytes()[:10])
+    assert read_plan(path) is None
+    path.write_text("[]")
+    assert read_plan(path) is None

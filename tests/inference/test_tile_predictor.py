@@ -1,0 +1,163 @@
+"""Tiles put together equal the network's result for the whole image at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_model import BANDS, whole_image, write_small_model
+
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.graph.outputs import Result
+from lcmap.inference.source import TilePixels
+from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.tiling import Tile
+from lcmap.model_file import ModelInput, ModelMetadata, read_model, write_model
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.windows import mirror
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    return write_small_model(path, depth=request.param)
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the network itself, as training exports it, with the reach that it states."""
+    import torch
+
+    from lcmap.network import LandCoverNetwork, receptive_field, stride
+    from lcmap.training.export import to_onnx
+
+    torch.manual_seed(0)
+    network = LandCoverNetwork([4], 7, width=4, depth=request.param)
+    path = tmp_path_factory.mktemp("trained") / "model.onnx"
+    metadata = ModelMetadata(
+        load_nomenclature("flair7"),
+        (ModelInput("image", "image", BANDS, "uint8", 0.8),),
+        stride(request.param),
+        receptive_field(request.param),
+    )
+    write_model(to_onnx(network, ["image"]), metadata, path)
+    return path
+
+
+def predictor(model: Path, **options: bool) -> TilePredictor:
+    load = partial(OnnxRuntimeSession, threads=1)
+    return TilePredictor(onnx.load(model), read_model(model), ("probabilities",), load, **options)
+
+
+def put_together(
+    predictor: TilePredictor, inputs: Sequence[np.ndarray], block: int, offset: int
+) -> np.ndarray:
+    """Return the probabilities of inputs [C, height, width] tile by tile, [7, height, width]."""
+    _, height, width = inputs[0].shape
+    result = np.full((7, height, width), np.nan, np.float32)
+    for tile in predictor.tiles(height, width, block, offset):
+        inside = tile.input_window.clipped(height, width).slices
+        valid = np.ones((tile.output_window.height, tile.output_window.width), bool)
+        seen = tuple(mirror(model_input[:, *inside], tile.input_window) for model_input in inputs)
+        prediction = predictor.predict(tile, TilePixels(seen, valid))
+        result[:, *tile.output_window.slices] = prediction.results["probabilities"]
+    return result
+
+
+sizes = st.integers(1, 200)
+blocks = st.integers(1, 120)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, sizes, blocks, blocks, st.integers(0, 99), st.booleans())
+def test_tiled_equals_whole(
+    model: Path, height: int, width: int, block: int, offset: int, seed: int, padded: bool
+) -> None:
+    scaled = np.random.default_rng(seed).random((4, height, width), np.float32)
+    whole = whole_image(model, scaled, read_model(model).stride)
+    tiled = put_together(predictor(model, padded=padded), [scaled], block, offset)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(sizes, sizes, blocks, blocks)
+def test_tiled_equals_whole_for_the_network_itself(
+    trained: Path, height: int, width: int, block: int, offset: int
+) -> None:
+    scaled = np.random.default_rng(1).random((4, height, width), np.float32)
+    whole = whole_image(trained, scaled, read_model(trained).stride)
+    tiled = put_together(predictor(trained), [scaled], block, offset)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
+
+
+def test_the_comparison_sees_a_halo_that_is_too_small(model: Path) -> None:
+    scaled = np.random.default_rng(0).random((4, 150, 170), np.float32)
+    metadata = read_model(model)
+    whole = whole_image(model, scaled, metadata.stride)
+    blind = replace(metadata, receptive_field=0)
+    load = partial(OnnxRuntimeSession, threads=1)
+    without_halo = TilePredictor(onnx.load(model), blind, ("probabilities",), load, padded=True)
+    tiled = put_together(without_halo, [scaled], 48, 0)
+    assert np.abs(tiled - whole).max() > 1e-3
+
+
+def test_a_graph_that_cannot_be_followed_is_padded_all_around(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = onnx.load(model)
+    pad = next(node for node in graph.graph.node if node.op_type == "Pad")
+    pad.attribute[0].s = b"edge"
+    metadata = read_model(model)
+    results = ("probabilities",)
+    cautious = TilePredictor(graph, metadata, results, partial(OnnxRuntimeSession, threads=1))
+    padded = TilePredictor(
+        graph, metadata, results, partial(OnnxRuntimeSession, threads=1), padded=True
+    )
+    assert cautious.halo == padded.halo
+    scaled = np.random.default_rng(0).random((4, 90, 110), np.float32)
+    expected = put_together(padded, [scaled], 1000, 0)
+    found = put_together(cautious, [scaled], 24, 0)
+    assert caplog.text.count("padded on every side") == 1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_tiles_at_once_give_what_they_give_one_by_one(model: Path) -> None:
+    image = np.random.default_rng(0).random((4, 130, 150), np.float32)
+    one, several = predictor(model), predictor(model)
+    tiles = one.tiles(130, 150, 24)
+
+    def predict(predictor: TilePredictor, tile: Tile) -> np.ndarray:
+        seen = mirror(image[:, *tile.input_window.clipped(130, 150).slices], tile.input_window)
+        valid = np.ones((tile.output_window.height, tile.output_window.width), bool)
+        return predictor.predict(tile, TilePixels((seen,), valid)).results["probabilities"]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(partial(predict, several), tiles))
+    for tile, probabilities in zip(tiles, found, strict=True):
+        np.testing.assert_array_equal(probabilities, predict(one, tile))
+
+
+def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
+    results: tuple[Result, ...] = ("winner", "winning_probability", "probabilities")
+
+    def load(graph: bytes) -> NoReturn:
+        raise AssertionError("a graph was loaded")
+
+    unasked = TilePredictor(onnx.load(model), read_model(model), results, load)
+    (tile,) = unasked.tiles(8, 9, 64)
+    prediction = unasked.predict(tile, TilePixels(None, np.zeros((8, 9), bool)))
+    shapes = {name: values.shape for name, values in prediction.results.items()}
+    assert shapes == {
+        "winner": (8, 9), "winning_probability": (8, 9), "probabilities": (7, 8, 9),
+    }  # fmt: skip
+    assert not any(values.any() for values in prediction.results.values())

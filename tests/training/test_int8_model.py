@@ -1,0 +1,100 @@
+"""Models brought to int8 on tiles like those that they were trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_network import drown_in_int8
+
+from lcmap.errors import (
+    InitialModelError,
+    OutputExistsError,
+    QuantisationLossError,
+    UsageError,
+)
+from lcmap.model_file import read_model, stac_item_path
+from lcmap.training.int8_model import int8_path, quantise_model
+from lcmap.training.train import train
+
+MakeIndex = Callable[..., Path]
+SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 2}
+
+
+def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, model = make_index(), tmp_path / "model.onnx"
+    trained = train([index], model, **SMALL)  # type: ignore[arg-type]
+    before = model.read_bytes()
+    steps = []
+
+    def progress(done: int, total: int, note: str = "") -> None:
+        steps.append((done, total, note))
+
+    report = quantise_model([index], model, int8_path(model), stac=True, progress=progress)
+    assert report.model == tmp_path / "model.int8.onnx"
+    assert (report.convolutions, report.in_integers) == (7, 5)
+    # what training measured with PyTorch
+    assert report.before.overall[:2].tolist() == pytest.approx([trained.miou, trained.oa], abs=1e-6)
+    assert report.after.overall[1] == pytest.approx(report.before.overall[1], abs=0.02)
+    assert f"validation mIoU {100 * trained.miou:.2f} % in float32" in report.text
+    assert [done for done, _, _ in steps] == list(range(1, len(steps) + 1))
+    assert {total for _, total, _ in steps} == {len(steps)}
+
+    found, of_model = read_model(report.model), read_model(model)
+    assert (found.precision, of_model.precision) == ("int8", "float32")
+    assert found.quantisation["calibration"] == "training tiles"
+    assert found.quantisation["samples"] == 3
+    assert found.quantisation["validation before"]["miou"] == report.before.overall[0]
+    assert found.scores["validation"]["oa"] == report.after.overall[1]
+    assert dataclasses.replace(
+        found, scores=of_model.scores, precision="float32", quantisation={}
+    ) == of_model  # fmt: skip
+    assert model.read_bytes() == before
+    item = json.loads(stac_item_path(report.model).read_text())
+    assert item["assets"]["model"]["href"] == "./model.int8.onnx"
+
+    again = quantise_model([index], model, tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == report.model.read_bytes()
+    assert again.text == report.text.replace("model.int8", "again")
+
+    worse = tmp_path / "worse.onnx"
+    worse.write_bytes(before)
+    drown_in_int8(worse)
+    kept = report.model.read_bytes()
+    with pytest.raises(
+        QuantisationLossError,
+        match=r"more than 0\.5 points: .* in int8.*an earlier one stays there.*worse",
+    ) as e:
+        quantise_model([index], worse, report.model, overwrite=True)
+    assert e.value.exit_code == 65
+    assert report.model.read_bytes() == kept
+    quantise_model([index], worse, report.model, max_loss=100, overwrite=True)
+    assert report.model.read_bytes() != kept
+
+    for use in (
+        lambda: quantise_model([index], report.model, tmp_path / "twice.onnx"),
+        lambda: train([index], tmp_path / "tuned.onnx", initial_model=report.model, epochs=1),
+    ):
+        with pytest.raises(InitialModelError, match=r"int8\.onnx: is in int8"):
+            use()
+    other = make_index("other", np.zeros((3, 48, 48), np.uint8))
+    with pytest.raises(InitialModelError, match=r"takes image of .*, where the tiles have"):
+        quantise_model([other], model, tmp_path / "other.onnx")
+    assert not list(tmp_path.glob("t*.onnx")) and not (tmp_path / "other.onnx").exists()
+
+
+def test_outputs_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    nowhere = [tmp_path / "none.geojson"], tmp_path / "none.onnx"
+    with pytest.raises(UsageError, match=r"name ends in \.onnx"):
+        quantise_model(*nowhere, tmp_path / "m.pt")
+    with pytest.raises(UsageError, match="needs a name"):
+        quantise_model(*nowhere, "-")
+    (tmp_path / "m.onnx").touch()
+    with pytest.raises(OutputExistsError):
+        quantise_model(*nowhere, tmp_path / "m.onnx")
