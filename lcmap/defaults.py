@@ -9,3 +9,15 @@ MEMORY = 2 << 30
 """Bytes that a mapping command may use."""
 
 SEED = 0
+
+BOOTSTRAP_REPLICATES = 1000
+"""How often blocks are drawn for the intervals of scores."""
+
+BOOTSTRAP_BLOCK = 256
+"""Edge, in pixels, of the blocks that the bootstrap draws."""
+
+INTERVAL_LEVEL = 95.0
+"""Level of the intervals, in percent."""
+
+SCORED_SPLIT = "test"
+"""The split of a tile index that is scored."""

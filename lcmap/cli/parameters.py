@@ -9,6 +9,7 @@ OPTIONS = {
     "crosswalks": "--crosswalk",
     "initial_model": "--init-from",
     "names": "--name",
+    "only": "--classes",
     "oso_classes": "--oso",
     "references": "--reference",
     "replicates": "--bootstrap",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lcmap import defaults
 from lcmap.cli import console
 from lcmap.cli.options import AllowVrt, Overwrite, Quiet, Seed, Tmpdir, Verbose
 
@@ -42,7 +43,9 @@ def command(
     ] = None,
     split: Annotated[
         Literal["train", "validation", "test", "all"] | None,
-        typer.Option(help="The split of --tiles that is scored [default: test]."),
+        typer.Option(
+            help=f"The split of --tiles that is scored [default: {defaults.SCORED_SPLIT}]."
+        ),
     ] = None,
     nomenclature: Annotated[
         str | None,
@@ -111,15 +114,15 @@ def command(
     bootstrap: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Replicates for the intervals; 0 makes none."),
-    ] = 1000,
+    ] = defaults.BOOTSTRAP_REPLICATES,
     block: Annotated[
         int,
         typer.Option(metavar="PIXELS", min=1, help="Edge of the blocks that the bootstrap draws."),
-    ] = 256,
+    ] = defaults.BOOTSTRAP_BLOCK,
     level: Annotated[
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
-    ] = 95,
-    seed: Seed = 0,
+    ] = defaults.INTERVAL_LEVEL,
+    seed: Seed = defaults.SEED,
     allow_vrt: AllowVrt = False,
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
@@ -137,8 +140,14 @@ def command(
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
     """
+    from lcmap.accuracy.options import (
+        BootstrapOptions,
+        ClassOptions,
+        ReportOptions,
+        SplitOptions,
+    )
     from lcmap.accuracy.score import score
-    from lcmap.accuracy.tables import plain_text
+    from lcmap.dataset.inputs import InputOptions
     from lcmap.errors import UsageError
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
@@ -150,32 +159,34 @@ def command(
             report = score(
                 maps,
                 reference,
-                names=name or (),
-                outputs=output or (),
-                overwrite=overwrite,
-                tiles=tiles or (),
-                split=split,
-                nomenclature=nomenclature,
-                crosswalks=crosswalk or (),
-                reference_crosswalk=reference_crosswalk,
-                only=classes or (),
-                ignore_unclassified=ignore_unclassified,
-                replicates=bootstrap,
-                block=block,
-                seed=seed,
-                level=level,
-                allow_vrt=allow_vrt,
-                tmpdir=tmpdir,
+                classes=ClassOptions(
+                    nomenclature=nomenclature,
+                    crosswalks=tuple(crosswalk or ()),
+                    reference_crosswalk=reference_crosswalk,
+                    only=tuple(classes or ()),
+                    ignore_unclassified=ignore_unclassified,
+                ),
+                split=SplitOptions(tuple(tiles or ()), split),
+                bootstrap=BootstrapOptions(bootstrap, block, seed, level),
+                outputs=ReportOptions(tuple(name or ()), tuple(output or ()), overwrite),
+                inputs=InputOptions(allow_vrt, tmpdir),
                 progress=progress,
             )
         if as_json:
             reporter.result(report.to_json())
         elif as_csv:
             reporter.result(report.to_csv())
-        elif sys.stdout.isatty():
-            reporter.result(_rich(report, matrix=matrix))
         else:
-            reporter.result(plain_text(report, matrix=matrix))
+            reporter.result(_tables(report, matrix=matrix))
+
+
+def _tables(report: Report, *, matrix: bool) -> Any:
+    """Return a report's tables and notes, for a terminal or as plain text."""
+    from lcmap.accuracy.tables import plain_text
+
+    if sys.stdout.isatty():
+        return _rich(report, matrix=matrix)
+    return plain_text(report, matrix=matrix)
 
 
 def _rich(report: Report, *, matrix: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Opening rasters, so that whatever is no raster is refused in one clear line."""
+"""Opening rasters, so that whatever is not a raster is refused in one clear line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
-from lcmap.errors import InputMissingError, NoCrsError, NotARasterError
+from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
 
@@ -125,7 +125,7 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
 
 
 def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:
-    """Refuse a GeoTIFF whose last block lies beyond the end of the file.
+    """Refuse a GeoTIFF whose last block is beyond the end of the file.
 
     GDAL opens such a file without an error and fails, or reads nodata, hours later.
     """
@@ -150,12 +150,24 @@ def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:
 
 
 def no_crs(name: str) -> NoCrsError:
-    """Return the error to raise for a raster that does not say where on earth it lies."""
+    """Return the error to raise for a raster that does not say where on earth it is."""
     return NoCrsError(
         name,
         "has no coordinate reference system",
         "assign the right one, e.g. rio edit-info --crs EPSG:2154",
     )
+
+
+def require_label_band(bands: int, name: str) -> None:
+    """Check that a raster has the one band of a label map; messages call it by its `name`.
+
+    Raises:
+        LabelBandError: it has several.
+    """
+    if bands != 1:
+        raise LabelBandError(
+            name, f"has {bands} bands, labels have one", "give a raster of one band of class codes"
+        )
 
 
 def band_names(dataset: Any) -> tuple[str, ...]:
