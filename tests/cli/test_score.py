@@ -209,7 +209,7 @@ def test_the_same_command_prints_the_same_bytes(
 
 @pytest.mark.parametrize("redirect", ["< spot.tif", "< <(cat spot.tif)"])
 def test_a_map_from_standard_input(rasters: NDArray[np.uint8], redirect: str) -> None:
-    lcmap_command = f"{sys.executable} -c 'from lcmap.cli import main; main()'"
+    lcmap_command = f"{sys.executable} -m lcmap"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{lcmap_command} score - --reference ref.tif {redirect}"],
         capture_output=True,
@@ -220,7 +220,7 @@ def test_a_map_from_standard_input(rasters: NDArray[np.uint8], redirect: str) ->
 
 
 def test_a_raster_that_is_cut_short_in_a_pipe_is_refused(rasters: NDArray[np.uint8]) -> None:
-    lcmap_command = f"{sys.executable} -c 'from lcmap.cli import main; main()'"
+    lcmap_command = f"{sys.executable} -m lcmap"
     done = subprocess.run(
         ["bash", "-c", f"head -c 300 spot.tif | {lcmap_command} score - --reference ref.tif"],
         capture_output=True,
