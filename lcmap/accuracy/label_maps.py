@@ -59,7 +59,7 @@ class LabelMap:
 
 
 class _Placement:
-    """Where the pixel centres of one grid fall in the pixels of another, axis by axis."""
+    """In which pixels of one grid the pixel centres of another are, axis by axis."""
 
     def __init__(self, col_scale: float, col_offset: float, row_scale: float, row_offset: float):
         self._col = col_scale, col_offset

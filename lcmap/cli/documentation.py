@@ -92,7 +92,7 @@ def _header(name: str, summary: str) -> list[str]:
 
 
 def _parameters(command: Any, kind: str) -> list[str]:
-    """Return the arguments or options of a command as its own help words them."""
+    """Return the arguments or options of a command, in the words of its help."""
     context = typer.Context(command)
     lines: list[str] = []
     for parameter in command.get_params(context):

@@ -1,4 +1,4 @@
-"""lcmap score: maps and a reference to confusion, measures and their intervals."""
+"""lcmap score: from maps and a reference to measures of accuracy and their intervals."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME|FILE.toml",
-            help="The classes to score in [default: what crosswalks lead to, else what the "
-            "rasters carry].",
+            help="The classes to score in [default: those the crosswalks lead to, else those "
+            "that the rasters name].",
         ),
     ] = None,
     crosswalk: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
-            help="Bring the maps into other classes first, as topo18:topo6. Once for all maps, or "
-            "once for each in order, none where a map needs none.",
+            help="Convert the maps to other classes first, for example topo18:topo6. Give it once "
+            "for all maps, or once for each map in order, with none for a map that needs none.",
         ),
     ] = None,
     reference_crosswalk: Annotated[
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
-            help="Bring the reference into other classes first, as flair19:flair7.",
+            help="Convert the reference to other classes first, for example flair19:flair7.",
         ),
     ] = None,
     classes: Annotated[
@@ -75,31 +75,32 @@ def command(
         typer.Option(
             metavar="CLASS,...",
             help="Score only where the reference has one of these classes: codes, ranges of "
-            "codes, names or acronyms, as 1-14 or Wat,Roa.",
+            "codes, names or acronyms, for example 1-14 or Wat,Roa.",
         ),
     ] = None,
     ignore_unclassified: Annotated[
         bool,
         typer.Option(
             "--ignore-unclassified",
-            help="Leave pixels out that a map has no class for, for all maps; without it they "
-            "count as missed.",
+            help="Leave out, for all maps, the pixels that a map has no class for; without it "
+            "they count as missed.",
         ),
     ] = False,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="What to call a map, once for each in order [default: its file]."
+            metavar="NAME",
+            help="What to call a map; give it once for each map, in order [default: its file].",
         ),
     ] = None,
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON in place of the table.")
+        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
     ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print everything as CSV in place of the table.")
+        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
     ] = False,
     output: Annotated[
         list[str] | None,
@@ -107,13 +108,15 @@ def command(
             "--output",
             "-o",
             metavar="FILE",
-            help="Also write everything to a file, as its ending says: .json, .csv or .txt. "
-            "May be repeated.",
+            help="Also write everything to a file, in the format of its ending: .json, .csv or "
+            ".txt. May be repeated.",
         ),
     ] = None,
     bootstrap: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="Replicates for the intervals; 0 makes none."),
+        typer.Option(
+            metavar="N", min=0, help="Bootstrap replicates for the intervals; 0 computes none."
+        ),
     ] = defaults.BOOTSTRAP_REPLICATES,
     block: Annotated[
         int,
@@ -132,10 +135,10 @@ def command(
     """Measure how well maps agree with a reference.
 
     Prints IoU, precision, recall and F1 of each class, mIoU (over the classes of the reference),
-    overall accuracy, Cohen's kappa and mean F1, in percent; for several maps IoU side by side and
-    each one's difference to the first. All maps are measured on the same pixels: labelled in the
-    reference (not 0), in the split, covered by every map. Intervals come from a bootstrap of
-    blocks, the same for all maps.
+    overall accuracy, Cohen's kappa and mean F1, in percent; for several maps, IoU side by side and
+    the difference of each to the first. All maps are measured on the same pixels: those that are
+    labelled in the reference (not 0), are in the split, and are covered by every map. Intervals
+    come from a bootstrap of blocks, the same blocks for all maps.
 
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.

@@ -25,7 +25,7 @@ RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 _LARGEST_BLOCK = 1 << 30
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
-"""Deflate makes a thousandth of nothing at all; other methods a little less than that."""
+"""Deflate shrinks empty pixels about a thousandfold, other methods a little more."""
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
@@ -184,7 +184,7 @@ def alpha_band(dataset: Any) -> int | None:
     """Return the number (from 1) of the band that says where a raster is transparent, if any.
 
     GDAL takes the fourth band of an 8-bit R G B image for transparency unless it was told
-    otherwise when the file was written, so a band with a name of its own ("nir") is none.
+    otherwise when the file was written, so a band with a name of its own ("nir") is not one.
     """
     for band, meaning, name in zip(
         dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True
