@@ -84,7 +84,7 @@ def test_an_existing_model_is_kept(
     model: Path, graph: onnx.ModelProto, metadata: ModelMetadata
 ) -> None:
     before = model.read_bytes()
-    with pytest.raises(OutputExistsError, match=r"exists already; --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"exists already; `overwrite` to replace it"):
         write_model(graph.SerializeToString(), metadata, model)
     assert model.read_bytes() == before
     changed = dataclasses.replace(metadata, scores={})
