@@ -278,7 +278,7 @@ def test_options_that_make_no_sense(
     refused(lcmap("fuse", image, s2, "-m", two, "--weights", "1,2", "-o", output), 2, "--weights",
             output)  # fmt: skip
     refused(lcmap("fuse", image, s2, "--probabilities", "--weights", "1,x", "-o", output), 2,
-            "1,x are no numbers", output)  # fmt: skip
+            "1,x are not numbers", output)  # fmt: skip
     refused(lcmap("fuse", image, s2, "--probabilities", "--verify", "-o", output), 2, "--verify",
             output)  # fmt: skip
     refused(lcmap("fuse", image, s2, "-m", two, "-o", s2, "--overwrite"), 2, "is one of the inputs",
