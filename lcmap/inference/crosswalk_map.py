@@ -15,7 +15,12 @@ import rasterio
 
 from lcmap import defaults
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
-from lcmap.errors import LabelBandError, NomenclatureMismatchError, UsageError
+from lcmap.errors import (
+    LabelBandError,
+    NomenclatureMismatchError,
+    UnexplainedLabelsError,
+    UsageError,
+)
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
@@ -28,6 +33,12 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import Window
+
+NAME_CLASSES = (
+    "`oso_classes=oso23` (since 2018) or `oso_classes=oso17` (2016 and 2017): "
+    "codes 11 and 12 differ"
+)
+"""The remedy for a map of OSO that does not name its classes."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,8 @@ def crosswalk_map(
     does not cover. A killed run is continued by the same call.
 
     Raises:
-        UsageError: the label map does not say what its codes mean, and `oso_classes` neither; or
-            outputs are asked for that only a network has.
+        UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
+        UsageError: outputs are asked for that only a network has.
         UnknownNomenclatureError: there is no nomenclature or crosswalk of that name.
         NomenclatureMismatchError: the crosswalk starts from other classes than the label map's.
         UnknownLabelError: the label map holds codes that its nomenclature does not have.
@@ -130,12 +141,7 @@ def _crosswalk(labels: RasterInput, wanted: str | None) -> Crosswalk:
     """Return the crosswalk that is wanted, from the classes of a label map."""
     source = labels.content.nomenclature
     if source is None:
-        raise UsageError(
-            labels.name,
-            "does not say what its codes mean",
-            "`oso_classes=oso23` (since 2018) or `oso_classes=oso17` (2016 and 2017): codes 11 and "
-            "12 differ",
-        )
+        raise UnexplainedLabelsError(labels.name, "does not say what its codes mean", NAME_CLASSES)
     found = load_crosswalk(wanted or f"{source.name}:{defaults.CROSSWALK_TARGET}")
     if found.source.classes != source.classes:
         raise NomenclatureMismatchError(

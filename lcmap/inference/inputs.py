@@ -13,7 +13,7 @@ from lcmap.errors import (
     InputCountError,
     NomenclatureMismatchError,
     SideMismatchError,
-    UsageError,
+    UnexplainedLabelsError,
 )
 from lcmap.inference.options import ModelInputOptions
 from lcmap.model_file import ModelInput, check_image
@@ -59,7 +59,8 @@ def open_inputs(
         BandMismatchError, DtypeMismatchError, GsdMismatchError: as `check_image`.
         NoCrsError, NoOverlapError, TooLittleOverlapError: an input is not of the image's area.
         InputMissingError, NotARasterError: as `open_input`.
-        UsageError: standard input is named twice, or the codes of a label map are not explained.
+        UnexplainedLabelsError: the codes of a label map are not explained.
+        UsageError: standard input is named twice.
     """
     check_count(len(given), wanted, model)
     check_standard_input_once(given)
@@ -115,7 +116,7 @@ def _check_content(given: RasterInput, wanted: RasterContent) -> None:
     if wanted.nomenclature is not None:
         name = wanted.nomenclature.name
         if found.nomenclature is None and meaning is None:
-            raise UsageError(
+            raise UnexplainedLabelsError(
                 given.name,
                 "does not say what its codes mean",
                 f"{given.name}:{name} if they are {name}'s",

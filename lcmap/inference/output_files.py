@@ -100,7 +100,8 @@ class OutputFiles:
             raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
         inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
         seen: set[str] = set()
-        for file in reversed(self.in_naming_order):
+        files: list[OutputFile] = [*self.rasters, *self.sidecars]
+        for file in files:
             name = os.fspath(file.path)
             if name != STANDARD_STREAM:
                 name = os.path.realpath(name)

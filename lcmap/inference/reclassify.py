@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lcmap.engines.compute import Compute
-from lcmap.errors import NomenclatureMismatchError
+from lcmap.errors import NomenclatureMismatchError, UnexplainedLabelsError
+from lcmap.inference.crosswalk_map import NAME_CLASSES
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.predict import PredictReport, predict
 from lcmap.model_file import read_model
@@ -35,7 +36,7 @@ def reclassify_oso(
     name; its codes are never guessed from. All else is as with `predict`.
 
     Raises:
-        UsageError: the label map does not say what its codes mean, and `oso_classes` neither.
+        UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
         UnknownNomenclatureError: there is no nomenclature of that name.
         NomenclatureMismatchError: the model was trained on a map in other classes, or on none.
     """
@@ -50,4 +51,7 @@ def reclassify_oso(
     if oso_classes is not None:
         load_nomenclature(oso_classes)
         given = (image, f"{oso}:{oso_classes}")
-    return predict(given, model, outputs, compute, options, verify=verify, progress=progress)
+    try:
+        return predict(given, model, outputs, compute, options, verify=verify, progress=progress)
+    except UnexplainedLabelsError as error:
+        raise UnexplainedLabelsError(oso, error.problem, NAME_CLASSES) from error
