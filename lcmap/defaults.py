@@ -5,8 +5,19 @@ Nothing is imported, so that the command line can show them without loading the 
 
 from __future__ import annotations
 
+from typing import Final
+
+ENGINE: Final = "onnxruntime"
+"""What runs a network."""
+
+PROVIDER: Final = "auto"
+"""The device that computes: CUDA where it is there, else the processor."""
+
 MEMORY = 2 << 30
-"""Bytes that a mapping command may use."""
+"""Bytes that a mapping command may use; tiles larger than this allows win little."""
+
+CROSSWALK_TARGET: Final = "oso-reclass"
+"""The nomenclature that a label map is brought into where no crosswalk is named."""
 
 SEED = 0
 
