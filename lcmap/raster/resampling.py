@@ -34,7 +34,7 @@ _WHOLE = 1e-6
 def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mask]:
     """Interpolate values [C, H, W] at points; return float32 [C, h, w] and where valid, [h, w].
 
-    A point is valid where the pixel it lies in is; invalid pixels have no weight. Points that are
+    A point is valid where the pixel it is in is; invalid pixels have no weight. Points that are
     not valid are 0.
     """
     height, width = valid.shape
@@ -128,10 +128,10 @@ class AlignedRaster:
     whole pixels first, so that none of them is skipped.
     """
 
-    def __init__(self, dataset: Any, target: Grid, subject: str) -> None:
-        """Bring an open raster onto a grid; `subject` names it in errors."""
+    def __init__(self, dataset: Any, target: Grid, name: str) -> None:
+        """Bring an open raster onto a grid; messages call it `name`."""
         self._dataset = dataset
-        self._subject = subject
+        self._name = name
         self._source = Grid.of(dataset)
         self.same_grid = self._source.matches(target)
         self._factor = max(int(min(pixel_size(self._source, target)) + _WHOLE), 1)
@@ -163,7 +163,7 @@ class AlignedRaster:
         return bilinear(values, valid, centres.counted_from(part))
 
     def read_nearest(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        """Return the pixels in which the target's centres lie, [C, h, w], and their validity.
+        """Return the pixels in which the target's centres are, [C, h, w], and their validity.
 
         Pixels outside the source are 0.
 
@@ -188,7 +188,7 @@ class AlignedRaster:
 
     def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
         """Read a window of the source; pixels are not read where none is valid."""
-        with reading(self._subject):
+        with reading(self._name):
             valid = read_valid(self._dataset, window)
             if not valid.any():
                 return self._nothing(window, convert)
@@ -202,7 +202,7 @@ class AlignedRaster:
         return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
 
     def _pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        with reading(self._subject):
+        with reading(self._name):
             return self._dataset.read(window=window.ranges), read_valid(self._dataset, window)
 
 
