@@ -1,6 +1,6 @@
 """What is generated from the code: man pages, shell completions and parts of docs/.
 
-    python -m lcmap.cli.documentation FOLDER_OF_THE_PROJECT
+python -m lcmap.cli.documentation FOLDER_OF_THE_PROJECT
 """
 
 from __future__ import annotations

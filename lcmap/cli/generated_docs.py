@@ -116,7 +116,7 @@ def rule_tables() -> str:
         for ring in values.get("rings", ()):
             around = " and ".join(_class_name(classes, item) for item in _listed(ring["around"]))
             parts.append(
-                f"Ring: {ring['distance']:g} m around {around} becomes "
+                f"Ring: ground within {ring['distance']:g} m of {around} becomes "
                 f"{_class_name(classes, ring['class'])}."
             )
     return "\n\n".join([*parts, "### Other names of layers and fields", _aliases()])
