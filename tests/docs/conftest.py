@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import small_sentinel2
 from small_model import write_small_model
 from support import EXAMPLE_DATA, PROJECT, run_lcmap
 
-DAY = "2018-07-05"
+DAYS = ("2018-07-05", "2018-07-15")
 TRAINED_SMALL = ("--epochs", 1, "--width", 2, "--depth", 2, "--batch-size", 1)
 FOREST = {
     "conifer": "Forêt fermée de conifères",
@@ -42,9 +43,6 @@ def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rpg(folder / "rpg.gpkg")
     write_sentinel2(folder)
     write_panchromatic(folder)
-    for name in ("maps", "labels"):
-        (folder / name).mkdir()
-        shutil.copy(EXAMPLE_DATA / "suburb_labels.tif", folder / name / "flair.tif")
     (folder / "examples").symlink_to(PROJECT / "examples")
     return folder
 
@@ -59,6 +57,9 @@ def prepared_files(given_files: Path, tmp_path_factory: pytest.TempPathFactory) 
         "rasterize-ref", EXAMPLE_DATA / "reference.gpkg", "--like", spot, "-o", ref,
         "--rules", PROJECT / "examples" / "reference-flair7.toml",
     )  # fmt: skip
+    for name in ("maps", "labels"):
+        (folder / name).mkdir()
+        shutil.copy(ref, folder / name / "suburb.tif")
     prepare(folder, "spot", spot, [])
     write_small_model(folder / "model.onnx")
     return folder
@@ -143,16 +144,17 @@ def write_layer(
 
 
 def write_sentinel2(folder: Path) -> None:
-    """Write a product of ESA and one of THEIA over the ground of spot.tif."""
+    """Write two products of ESA and one of THEIA over the ground of spot.tif."""
     with rasterio.open(folder / "spot.tif") as dataset:
         left, _, _, top = rasterio.warp.transform_bounds(
             dataset.crs, f"EPSG:{small_sentinel2.EPSG}", *dataset.bounds
         )
     corner = (left // 10 * 10 - 200, top // 10 * 10 + 200)
-    small_sentinel2.write_l2a(folder, day=DAY, corner=corner)
+    for day in DAYS:
+        small_sentinel2.write_l2a(folder, day=day, corner=corner)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small_sentinel2, "CORNER", corner)
-        small_sentinel2.write_theia(folder, day=DAY)
+        small_sentinel2.write_theia(folder, day=DAYS[0])
 
 
 def write_panchromatic(folder: Path) -> None:
@@ -172,6 +174,4 @@ def write_panchromatic(folder: Path) -> None:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """The environment of a shell in which lcmap, python and pytest are those that run the tests."""
-    import sys
-
     return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -1,7 +1,8 @@
 """Every command of the documents runs as written, or is listed here with the reason.
 
 A page is one session: its commands run in order, in a folder of its own that holds the files which
-its reader has. Training is made shorter; nothing else is changed.
+its reader has. Training is made shorter; nothing else is changed. Pages that train are slow tests;
+what they do before training, and without its models, runs each time.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ READER_HAS = {
 }
 """The fixture with the files that a page's reader has; `prepared_files` for the others."""
 
-SLOW = {"docs/tutorial.md", "docs/models.md"}
+MADE_BY_PAGE = {"README.md": ("s2.tif",)}
+"""What a page makes itself, of the files that readers of others have."""
 
-MADE_IN_README = {"s2.tif"}
+OUTPUT = re.compile(r"(?:-o|--confidence|--probabilities) (\S+)")
 
 
 def why_not(command: str) -> str | None:
@@ -48,34 +50,65 @@ def why_not(command: str) -> str | None:
     return next((why for what, why in NOT_RUN.items() if re.match(what, command)), None)
 
 
-def pages() -> list[object]:
-    return [
-        pytest.param(
-            page, id=page_name(page), marks=[pytest.mark.slow] if page_name(page) in SLOW else []
-        )
-        for page in PAGES
-        if any(why_not(command) is None for command in shell_commands(page))
-    ]
+def trains(command: str) -> bool:
+    """Tell whether a command trains a network, which takes a while."""
+    return "lcmap train " in command
 
 
-@pytest.mark.parametrize("page", pages())
-def test_commands_run_as_written(
+def pages(*, training: bool) -> list[object]:
+    """Return the pages with commands that run, as test cases; with `training` those that train."""
+    cases = []
+    for page in PAGES:
+        commands = [text for text in shell_commands(page) if why_not(text) is None]
+        if training and any(trains(text) for text in commands):
+            cases.append(pytest.param(page, id=page_name(page), marks=pytest.mark.slow))
+        elif not training and commands and READER_HAS.get(page_name(page)) != "trained_files":
+            cases.append(pytest.param(page, id=page_name(page)))
+    return cases
+
+
+@pytest.fixture
+def reader_folder(
     page: Path,
     request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    environment: dict[str, str],
-) -> None:
+) -> Path:
+    """The folder in which the reader of a page works."""
     name = page_name(page)
+    folder = tmp_path / "reader"
     files = request.getfixturevalue(READER_HAS.get(name, "prepared_files"))
-    shutil.copytree(files, tmp_path / "here", symlinks=True)
-    if name == "README.md":
-        for file in MADE_IN_README:
-            (tmp_path / "here" / file).unlink()
-    monkeypatch.chdir(tmp_path / "here")
+    shutil.copytree(files, folder, symlinks=True)
+    for file in MADE_BY_PAGE.get(name, ()):
+        (folder / file).unlink()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize("page", pages(training=True))
+def test_commands_run_as_written(
+    page: Path, reader_folder: Path, environment: dict[str, str]
+) -> None:
     for command in shell_commands(page):
         if why_not(command) is None:
             run(shortened(command), environment)
+
+
+@pytest.mark.parametrize("page", pages(training=False))
+def test_commands_before_and_beside_training_run_as_written(
+    page: Path, reader_folder: Path, environment: dict[str, str]
+) -> None:
+    missing: set[str] = set()
+    ran = 0
+    for command in shell_commands(page):
+        if why_not(command) is not None:
+            continue
+        if trains(command) or missing & set(shlex.split(command)):
+            missing |= set(OUTPUT.findall(command))
+        else:
+            run(command, environment)
+            ran += 1
+    assert ran
 
 
 def test_what_does_not_run_is_there() -> None:
