@@ -25,9 +25,11 @@ from compare_unet_resnet34 import FLAIR, prepare_zones
 
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
+from lcmap.engines.compute import Compute
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.errors import EngineMissingError
+from lcmap.inference.options import MapOutputs
 from lcmap.inference.predict import predict
 from lcmap.raster.threads import available_threads
 from lcmap.training.int8_model import quantise_model
@@ -43,10 +45,10 @@ def compare_accuracy(model: Path, int8: Path, zones: list[int], folder: Path) ->
         (folder / name).mkdir()
         for zone in zones:
             predict(
-                folder / f"zone{zone}.stack.tif",
+                [folder / f"zone{zone}.stack.tif"],
                 int8 if name == INT8 else model,
-                folder / name / f"zone{zone}.tif",
-                precision="int8" if name == BY_IMAGE else None,
+                MapOutputs(folder / name / f"zone{zone}.tif"),
+                Compute(precision="int8" if name == BY_IMAGE else None),
             )
             print(f"{name}: zone {zone} mapped", file=sys.stderr, flush=True)
     report = score(

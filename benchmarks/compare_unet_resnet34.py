@@ -42,6 +42,7 @@ from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions
 from lcmap.accuracy.score import score
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
+from lcmap.imagery.options import LabelOptions, PrepareOutputs, TileIndexOptions
 from lcmap.imagery.prepare import prepare
 from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
@@ -68,10 +69,9 @@ def prepare_zones(zones: list[int], folder: Path) -> list[Path]:
         indexes.append(folder / f"zone{zone}.tiles.geojson")
         prepare(
             [FLAIR / f"zone{zone}_0.8m_rgbn.tif"],
-            folder / f"zone{zone}.stack.tif",
-            labels=FLAIR / f"zone{zone}_0.8m_labels.tif",
-            crosswalk="flair19:flair7",
-            tiles=indexes[-1],
+            PrepareOutputs(folder / f"zone{zone}.stack.tif"),
+            labels=LabelOptions(FLAIR / f"zone{zone}_0.8m_labels.tif", crosswalk="flair19:flair7"),
+            tiles=TileIndexOptions(indexes[-1]),
         )
     return indexes
 

@@ -71,7 +71,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "Late fusion of two models' probabilities:",
-            "lcmap fuse --probabilities spot.p.tif s2.p.tif -o map.tif",
+            "lcmap fuse spot.p.tif s2.p.tif --late product -o map.tif",
         ),
     ),
     "reclassify-oso": (

@@ -13,10 +13,9 @@ from lcmap.paths import PathLike
 NOMENCLATURE_JSON_TAG = "LCMAP_NOMENCLATURE_JSON"
 
 
-def write_nomenclature(dataset: Any, nomenclature: Nomenclature) -> None:
-    """Write a nomenclature into the tags of a raster open for writing."""
-    text = json.dumps(nomenclature.to_dict(), ensure_ascii=False)
-    dataset.update_tags(**{NOMENCLATURE_JSON_TAG: text})
+def nomenclature_tag(nomenclature: Nomenclature) -> dict[str, str]:
+    """Return the tag, by name, that says a nomenclature in full."""
+    return {NOMENCLATURE_JSON_TAG: json.dumps(nomenclature.to_dict(), ensure_ascii=False)}
 
 
 def read_nomenclature(dataset: Any, subject: PathLike) -> Nomenclature | None:

@@ -20,7 +20,7 @@ from lcmap.errors import (
     UnknownNomenclatureError,
 )
 from lcmap.nomenclature import load_nomenclature
-from lcmap.nomenclature.tag import write_nomenclature
+from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
@@ -59,7 +59,7 @@ def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
     assert content(path, None) == RasterContent("labels", OSO)
     assert content(path, "image") == RasterContent("image")
     with rasterio.open(path, "r+") as dataset:
-        write_nomenclature(dataset, OSO)
+        dataset.update_tags(**nomenclature_tag(OSO))
     assert content(path, None) == RasterContent("probabilities")
 
 
