@@ -38,6 +38,7 @@ import torch
 from torch import nn
 
 from lcmap.accuracy.measures import PER_CLASS
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
@@ -181,11 +182,10 @@ def main() -> None:
         report = score(
             [folder / each for each in running],
             [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in arguments.zones],
-            names=list(running),
-            tiles=indexes,
-            split="test",
-            reference_crosswalk="flair19:flair7",
-            replicates=0,
+            classes=ClassOptions(reference_crosswalk="flair19:flair7"),
+            split=SplitOptions(tuple(indexes), "test"),
+            bootstrap=BootstrapOptions(replicates=0),
+            outputs=ReportOptions(names=tuple(running)),
         )
         names = [c.short for c in data.nomenclature.classes]
         for item, (each, (trainer, recipe, _)) in zip(report.maps, running.items(), strict=True):
