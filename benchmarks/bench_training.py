@@ -21,15 +21,15 @@ from pathlib import Path
 
 import torch
 from compare_unet_resnet34 import prepare_zones
+from lcmap.training.class_weights import class_weights
+from lcmap.training.run import Budget, Run
 
 from lcmap.dataset.reading import TileReader
 from lcmap.network import LandCoverNetwork, land_cover_network, operations
 from lcmap.training.batches import Batch, Sampler, batches_ahead
-from lcmap.training.class_weights import class_weights
 from lcmap.training.initialisation import initialise
 from lcmap.training.precision import choose_device, computes_bfloat16
 from lcmap.training.recipe import DEFAULT
-from lcmap.training.run import Budget, Run
 from lcmap.training.samples import SampleSource, read_training_set
 
 

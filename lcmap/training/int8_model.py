@@ -11,29 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import lcmap
-from lcmap.accuracy.measures import PER_CLASS, Scores
+from lcmap.accuracy.measures import Scores
 from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
-from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.errors import InitialModelError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
-    ModelMetadata,
     check_model_path,
     write_model,
 )
-from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import padded_image, score_winners
+from lcmap.training.validation import padded_image, validate_model, validation_values
 
 DEFAULT_MAX_LOSS = 0.5
 """Points, hundredths of mIoU or OA."""
@@ -112,7 +108,12 @@ def quantise_model(
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader, data.sides)
         integers = quantise(graph, _samples(source, data, metadata.stride, samples, seed, step))
-        before, after = (_scores(one, source, data, metadata, step) for one in (graph, integers))
+        before, after = (
+            validate_model(
+                one, source, data, stride=metadata.stride, after_tile=lambda: step("validating")
+            )
+            for one in (graph, integers)
+        )
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
     if not loss <= max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
@@ -123,12 +124,12 @@ def quantise_model(
         )
     changed = dataclasses.replace(
         metadata,
-        scores={"validation": _values(after, data.nomenclature)},
+        scores={"validation": validation_values(after, data.nomenclature)},
         precision="int8",
         quantisation={
             "calibration": "training tiles",
             "samples": samples,
-            "validation before": _values(before, data.nomenclature),
+            "validation before": validation_values(before, data.nomenclature),
         },
         lcmap_version=lcmap.__version__,
         format_version=FORMAT_VERSION,
@@ -156,41 +157,9 @@ def _samples(
         step("calibrating")
 
 
-def _scores(
-    graph: bytes,
-    source: SampleSource,
-    data: TrainingSet,
-    metadata: ModelMetadata,
-    step: Callable[[str], None],
-) -> Scores:
-    """Return the scores of a model on the validation tiles."""
-    session = OnnxRuntimeSession(graph)
-    names = [model_input.name for model_input in metadata.inputs]
-
-    def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
-        (probabilities,) = session.run(dict(zip(names, map(np.stack, images), strict=True)))
-        step("validating")
-        return probabilities.argmax(axis=1).astype(np.uint8)  # type: ignore[no-any-return]
-
-    return score_winners(
-        winners, source, data.validation, classes=len(data.nomenclature),
-        stride=metadata.stride, batch_size=1,
-    )  # fmt: skip
-
-
 def _change(before: Scores, after: Scores) -> str:
     (miou, oa), (new_miou, new_oa) = (100 * found.overall[:2] for found in (before, after))
     return (
         f"validation mIoU {miou:.2f} % in float32 and {new_miou:.2f} % in int8, "
         f"OA {oa:.2f} % and {new_oa:.2f} %"
     )
-
-
-def _values(found: Scores, nomenclature: Nomenclature) -> dict[str, float]:
-    """Return scores as the metadata holds them."""
-    miou, oa, *_ = found.overall.tolist()
-    ious = found.per_class[PER_CLASS.index("iou")].tolist()
-    names = (land_cover.short for land_cover in nomenclature.classes)
-    return {"miou": miou, "oa": oa} | {
-        f"iou {name}": iou for name, iou in zip(names, ious, strict=True)
-    }

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.utils.class_weight import compute_class_weight
-
 from lcmap.training.class_weights import class_weights
+from sklearn.utils.class_weight import compute_class_weight
 
 COUNTS = st.lists(st.integers(1, 1000), min_size=2, max_size=6)
 

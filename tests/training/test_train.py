@@ -62,7 +62,8 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     index = make_index()
     whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
     report = run(index, whole)
-    assert report.miou > 0.75 and report.oa > 0.85
+    miou, oa, *_ = report.scores.overall
+    assert miou > 0.75 and oa > 0.85
     assert report.agreement.difference < 1e-4 and report.agreement.apart < 1e-2
 
     with pytest.raises(Interrupted):
@@ -70,24 +71,27 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     assert not parts.exists() and checkpoint_path(parts).exists()
     resumed = run(index, parts, resume=True)
     assert weights(whole) == weights(parts)
-    assert (resumed.miou, resumed.epoch, resumed.steps) == (
-        report.miou, report.epoch, report.steps,
-    )  # fmt: skip
+    assert resumed.scores.overall.tolist() == report.scores.overall.tolist()
+    assert (resumed.epoch, resumed.steps) == (report.epoch, report.steps)
     assert not checkpoint_path(parts).exists()
 
     with open(tmp_path / "parts.curves.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert max(float(row["miou"]) for row in rows) == pytest.approx(report.miou, rel=1e-5)
+    best = max(rows, key=lambda row: float(row["miou"]))
+    assert best["epoch"] == str(report.epoch)
+    # one by PyTorch, in bfloat16 where the device has it, one by onnxruntime in float32
+    assert float(best["miou"]) == pytest.approx(miou, abs=0.03)
     assert (tmp_path / "parts.curves.png").read_bytes().startswith(b"\x89PNG")
 
     metadata = read_model(whole)
     assert metadata.nomenclature.codes == (2, 5, 9)
     assert (metadata.stride, metadata.receptive_field) == (2, 8)
-    assert metadata.scores["validation"]["miou"] == report.miou
+    assert metadata.scores["validation"]["miou"] == miou
+    assert metadata.training["epoch"] == report.epoch
     assert metadata.training["recipe"]["name"] == "default"
     tuned = run(index, tmp_path / "tuned.onnx", initial_model=whole, epochs=1, width=None)
-    assert tuned.miou > 0.75
+    assert tuned.scores.overall[0] > 0.75
 
 
 def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
@@ -114,7 +118,7 @@ def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
         found, wanted = started[0](image, side), load_network(alone).eval()(image)
     assert torch.allclose(found, wanted, rtol=0, atol=1e-4)
     assert [model_input.kind for model_input in read_model(both).inputs] == ["image", "labels"]
-    assert tuned.miou > first.miou - 0.05
+    assert tuned.scores.overall[0] > first.scores.overall[0] - 0.05
     joint = load_network(both).deepest.first[0].weight
     assert joint[:, 4:].any()  # what the side input adds is used
 
