@@ -67,11 +67,11 @@ class RasterInput:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All that is read of it: the raster itself and what lies beside it."""
+        """All that is read of it: the raster itself and what is beside it."""
         return tuple(self.dataset.files)
 
     def require_crs(self) -> None:
-        """Check that it says where on earth it lies.
+        """Check that it says where on earth it is.
 
         Raises:
             NoCrsError: otherwise.
