@@ -63,7 +63,7 @@ def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:
         raise InitialModelError(
             model,
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
-            "prepare the image with the same --side inputs",
+            "prepare the image with the same `sides`",
         )
     for theirs, ours in zip(metadata.inputs, data.inputs, strict=False):
         if _taken(theirs) != _taken(ours):

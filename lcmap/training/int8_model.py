@@ -28,11 +28,9 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
+from lcmap.training.options import Int8Options
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.validation import padded_image, validate_model, validation_values
-
-DEFAULT_MAX_LOSS = 0.5
-"""Points, hundredths of mIoU or OA."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,15 @@ def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,
     output: PathLike,
+    options: Int8Options | None = None,
     *,
-    max_loss: float = DEFAULT_MAX_LOSS,
-    seed: int = 0,
-    overwrite: bool = False,
-    stac: bool = False,
     progress: Progress = silent,
 ) -> QuantisationReport:
     """Write a float32 model as an int8 model, unless that costs too much accuracy.
 
-    It is calibrated on windows of training tiles that `seed` draws. Both models are then run on the
-    validation tiles; where the int8 model loses more than `max_loss` points of mIoU or of OA, it is
-    not written.
+    It is calibrated on windows of training tiles that the seed draws. Both models are then run on
+    the validation tiles; where the int8 model loses more than `max_loss` points of mIoU or of OA,
+    it is not written.
 
     Raises:
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
@@ -88,8 +83,9 @@ def quantise_model(
         QuantisationLossError: the int8 model loses more than `max_loss`.
         OutputExistsError, CannotWriteError: as `check_output`.
     """
+    options = options or Int8Options()
     check_model_path(output)
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=options.overwrite)
     data = read_training_set(tile_indexes)
     metadata = read_initial_model(model, data)
     if len(metadata.inputs) < len(data.inputs):
@@ -107,7 +103,9 @@ def quantise_model(
 
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader, data.sides)
-        integers = quantise(graph, _samples(source, data, metadata.stride, samples, seed, step))
+        integers = quantise(
+            graph, _samples(source, data, metadata.stride, samples, options.seed, step)
+        )
         before, after = (
             validate_model(
                 one, source, data, stride=metadata.stride, after_tile=lambda: step("validating")
@@ -115,12 +113,12 @@ def quantise_model(
             for one in (graph, integers)
         )
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
-    if not loss <= max_loss:  # NaN too
+    if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
         raise QuantisationLossError(
             output,
-            f"int8 costs more than {max_loss:g} points: {_change(before, after)}",
-            f"it was not written{earlier}; use {os.fspath(model)}, or allow more with --max-loss",
+            f"int8 costs more than {options.max_loss:g} points: {_change(before, after)}",
+            f"it was not written{earlier}; use {os.fspath(model)}, or allow more with `max_loss`",
         )
     changed = dataclasses.replace(
         metadata,
@@ -134,7 +132,7 @@ def quantise_model(
         lcmap_version=lcmap.__version__,
         format_version=FORMAT_VERSION,
     )
-    write_model(integers, changed, output, overwrite=overwrite, stac=stac)
+    write_model(integers, changed, output, overwrite=options.overwrite, stac=options.stac)
     return QuantisationReport(
         Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after
     )

@@ -111,7 +111,7 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
     for index in indexes:
         if index.nomenclature is None:
             raise NoLabelledPixelError(
-                index.path, "its tiles have no labels", "prepare the image with --labels"
+                index.path, "its tiles have no labels", "prepare the image with `labels`"
             )
         assert first.nomenclature is not None
         if index.nomenclature.classes != first.nomenclature.classes:
@@ -119,7 +119,7 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
                 index.path,
                 f"its nomenclature {index.nomenclature.name} is not that of {first.path}, "
                 f"{first.nomenclature.name}",
-                "prepare both with the same --nomenclature or --crosswalk",
+                "prepare both with the same `nomenclature` or `crosswalk`",
             )
     assert first.nomenclature is not None
     return first.nomenclature
@@ -132,7 +132,7 @@ def _common_sides(indexes: Sequence[TileIndex]) -> tuple[RasterContent, ...]:
             raise SideMismatchError(
                 index.path,
                 f"has {_titles(index.sides)}, {first.path} has {_titles(first.sides)}",
-                "prepare both with the same kinds of --side, in the same order",
+                "prepare both with the same kinds of `sides`, in the same order",
             )
     return first.sides
 

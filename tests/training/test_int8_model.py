@@ -19,24 +19,27 @@ from lcmap.errors import (
 )
 from lcmap.model_file import read_model, stac_item_path
 from lcmap.training.int8_model import int8_path, quantise_model
+from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
 from lcmap.training.train import train
 
 MakeIndex = Callable[..., Path]
-SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 2}
+SMALL = TrainOptions(size=NetworkSize(4, 1), batch_size=2, epochs=2)
 
 
 def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
     index, model = make_index(), tmp_path / "model.onnx"
-    trained = train([index], model, **SMALL)  # type: ignore[arg-type]
+    trained = train([index], TrainOutputs(model), SMALL)
     before = model.read_bytes()
     steps = []
 
     def progress(done: int, total: int, note: str = "") -> None:
         steps.append((done, total, note))
 
-    report = quantise_model([index], model, int8_path(model), stac=True, progress=progress)
+    report = quantise_model(
+        [index], model, int8_path(model), Int8Options(stac=True), progress=progress
+    )
     assert report.model == tmp_path / "model.int8.onnx"
     assert (report.convolutions, report.in_integers) == (7, 5)
     # what the model says of itself
@@ -71,15 +74,19 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
         QuantisationLossError,
         match=r"more than 0\.5 points: .* in int8.*an earlier one stays there.*worse",
     ) as e:
-        quantise_model([index], worse, report.model, overwrite=True)
+        quantise_model([index], worse, report.model, Int8Options(overwrite=True))
     assert e.value.exit_code == 65
     assert report.model.read_bytes() == kept
-    quantise_model([index], worse, report.model, max_loss=100, overwrite=True)
+    quantise_model([index], worse, report.model, Int8Options(max_loss=100, overwrite=True))
     assert report.model.read_bytes() != kept
 
     for use in (
         lambda: quantise_model([index], report.model, tmp_path / "twice.onnx"),
-        lambda: train([index], tmp_path / "tuned.onnx", initial_model=report.model, epochs=1),
+        lambda: train(
+            [index],
+            TrainOutputs(tmp_path / "tuned.onnx"),
+            TrainOptions(initial_model=report.model, epochs=1),
+        ),
     ):
         with pytest.raises(InitialModelError, match=r"int8\.onnx: is in int8"):
             use()

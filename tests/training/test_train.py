@@ -25,14 +25,17 @@ from lcmap.errors import (
 from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
+from lcmap.progress import silent
 from lcmap.training.checkpoint import checkpoint_path
 from lcmap.training.initialisation import load_network
+from lcmap.training.int8_model import quantise_model
+from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
 from lcmap.training.samples import SampleSource, TrainingSet
 from lcmap.training.train import TrainReport, train
 from lcmap.training.trainer import Trainer
 
 MakeIndex = Callable[..., Path]
-SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 3}
+SMALL: dict[str, Any] = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 3}
 
 
 def weights(model: Path) -> dict[str, bytes]:
@@ -40,8 +43,17 @@ def weights(model: Path) -> dict[str, bytes]:
     return {t.name: onnx.numpy_helper.to_array(t).tobytes() for t in graph.initializer}
 
 
-def run(index: Path, output: Path, **options: object) -> TrainReport:
-    return train([index], output, **(SMALL | options))  # type: ignore[arg-type]
+def run(index: Path, output: Path, **given: Any) -> TrainReport:
+    options = SMALL | given
+    progress = options.pop("progress", silent)
+    size = NetworkSize(**{name: options.pop(name, None) for name in ("width", "depth")})
+    files = {name: options.pop(name) for name in ("resume", "overwrite") if name in options}
+    return train(
+        [index],
+        TrainOutputs(output, **files),
+        TrainOptions(size=size, **options),
+        progress=progress,
+    )
 
 
 class Interrupted(Exception):
@@ -181,7 +193,7 @@ def test_a_checkpoint_is_neither_overwritten_nor_continued_by_chance(
     index, output = make_index(), tmp_path / "m.onnx"
     with pytest.raises(Interrupted):
         run(index, output, epochs=1)
-    with pytest.raises(OutputExistsError, match=r"run that was interrupted; --resume"):
+    with pytest.raises(OutputExistsError, match=r"run that was interrupted; `resume`"):
         run(index, output, epochs=1)
     with pytest.raises(CheckpointError, match="begun with seed 0, this one has 1"):
         run(index, output, epochs=1, seed=1, resume=True)
@@ -223,9 +235,24 @@ def test_an_initial_model_must_fit(
 
 def test_contradictions_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     nowhere = [tmp_path / "none.geojson"]
-    with pytest.raises(UsageError, match="cannot be given with --epochs"):
-        train(nowhere, tmp_path / "m.onnx", epochs=1, minutes=1)
+    with pytest.raises(UsageError, match="`minutes`: cannot be given with `epochs`"):
+        train(nowhere, TrainOutputs(tmp_path / "m.onnx"), TrainOptions(epochs=1, minutes=1))
     with pytest.raises(UsageError, match=r"name ends in \.onnx"):
-        train(nowhere, tmp_path / "m.pt")
+        train(nowhere, TrainOutputs(tmp_path / "m.pt"))
     with pytest.raises(UsageError, match="needs a name"):
-        train(nowhere, "-")
+        train(nowhere, TrainOutputs("-"))
+
+
+def test_scores_are_those_of_the_exported_model_whatever_it_was_trained_in(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda device: True)
+    index, model = make_index(), tmp_path / "model.onnx"
+    report = run(index, model, epochs=1)
+    carried = read_model(model).scores["validation"]
+    assert carried["miou"] == report.scores.overall[0]
+    before = quantise_model(
+        [index], model, tmp_path / "int8.onnx", Int8Options(max_loss=100)
+    ).before
+    assert before.overall.tolist() == report.scores.overall.tolist()
+    assert [carried["miou"], carried["oa"]] == before.overall[:2].tolist()
