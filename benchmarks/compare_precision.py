@@ -23,6 +23,7 @@ import rasterio
 from bench_engines import in_turns, interior_tile, print_times
 from compare_unet_resnet34 import FLAIR, prepare_zones
 
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
 from lcmap.engines.compute import Compute
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
@@ -53,11 +54,10 @@ def compare_accuracy(model: Path, int8: Path, zones: list[int], folder: Path) ->
     report = score(
         [folder / name for name in (FLOAT32, INT8, BY_IMAGE)],
         [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in zones],
-        names=[FLOAT32, INT8, BY_IMAGE],
-        tiles=indexes,
-        split="test",
-        reference_crosswalk="flair19:flair7",
-        replicates=0,
+        classes=ClassOptions(reference_crosswalk="flair19:flair7"),
+        split=SplitOptions(tuple(indexes), "test"),
+        bootstrap=BootstrapOptions(replicates=0),
+        outputs=ReportOptions(names=(FLOAT32, INT8, BY_IMAGE)),
     )
     print(f"{'test tiles':20} {'mIoU':>6} {'OA':>6}  mapped as in float32, of all pixels")
     for name, item in zip((FLOAT32, INT8, BY_IMAGE), report.maps, strict=True):

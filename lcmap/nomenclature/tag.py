@@ -22,7 +22,7 @@ def read_nomenclature(dataset: Any, subject: PathLike) -> Nomenclature | None:
     """Return the nomenclature in an open raster's tags, None where there is none.
 
     Raises:
-        NomenclatureError: the tag holds none; `subject` names the raster.
+        NomenclatureError: the tag does not hold one; `subject` names the raster.
     """
     text = dataset.tags().get(NOMENCLATURE_JSON_TAG)
     if text is None:

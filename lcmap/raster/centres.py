@@ -24,7 +24,7 @@ _NOWHERE = -1e9
 
 
 class Centres(NamedTuple):
-    """Where target pixel centres lie in source pixels, counted from the source's corner.
+    """Where target pixel centres are in source pixels, counted from the source's corner.
 
     `cols` and `rows` are float64 that broadcast to [h, w]: [1, w] and [h, 1] where the grids are
     parallel, else both [h, w].
@@ -35,7 +35,7 @@ class Centres(NamedTuple):
 
     @property
     def parallel(self) -> bool:
-        """Whether a column of the target lies in one column of the source, and rows likewise."""
+        """Whether a column of the target is in one column of the source, and rows likewise."""
         return bool(self.cols.shape[0] == 1 and self.rows.shape[1] == 1)
 
     def counted_from(self, part: Window) -> Centres:
@@ -55,7 +55,7 @@ class Alignment:
         )
 
     def centres(self, window: Window) -> Centres:
-        """Return where the pixels of a window of the target lie; far outside if nowhere."""
+        """Return where the pixels of a window of the target are; far outside if nowhere."""
         cols = np.arange(window.col, window.stop_col) + 0.5
         rows = np.arange(window.row, window.stop_row) + 0.5
         if self._affine is None:
@@ -108,7 +108,7 @@ def _between(
 
 
 def window_around(centres: Centres, height: int, width: int) -> Window | None:
-    """Return the source's pixels that points lie in or between; None where all lie outside."""
+    """Return the source's pixels that points are in or between; None where all are outside."""
     inside = (centres.cols > -1) & (centres.cols < width + 1)
     inside = inside & (centres.rows > -1) & (centres.rows < height + 1)
     if not inside.any():

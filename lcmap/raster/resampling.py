@@ -34,7 +34,7 @@ _WHOLE = 1e-6
 def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mask]:
     """Interpolate values [C, H, W] at points; return float32 [C, h, w] and where valid, [h, w].
 
-    A point is valid where the pixel it lies in is; invalid pixels have no weight. Points that are
+    A point is valid where the pixel it is in is; invalid pixels have no weight. Points that are
     not valid are 0.
     """
     height, width = valid.shape
@@ -128,14 +128,13 @@ class AlignedRaster:
     whole pixels first, so that none of them is skipped.
     """
 
-    def __init__(self, dataset: Any, target: Grid, subject: str) -> None:
-        """Bring an open raster onto a grid; `subject` names it in errors."""
+    def __init__(self, dataset: Any, target: Grid, name: str) -> None:
+        """Bring an open raster onto a grid; messages call it `name`."""
         self._dataset = dataset
-        self._subject = subject
+        self._name = name
         self._source = Grid.of(dataset)
         self.same_grid = self._source.matches(target)
         self._factor = max(int(min(pixel_size(self._source, target)) + _WHOLE), 1)
-        self._alignment = Alignment(self._source, target)
         self._reduced = Alignment(_reduced_grid(self._source, self._factor), target)
 
     def read(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
@@ -162,33 +161,9 @@ class AlignedRaster:
             values, valid = _averaged(values, valid, f)
         return bilinear(values, valid, centres.counted_from(part))
 
-    def read_nearest(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        """Return the pixels in which the target's centres lie, [C, h, w], and their validity.
-
-        Pixels outside the source are 0.
-
-        Raises:
-            NotARasterError: pixels cannot be read.
-        """
-        if self.same_grid:
-            return self._pixels(window)
-        height, width = self._source.shape
-        centres = self._alignment.centres(window)
-        part = window_around(centres, height, width)
-        if part is None:
-            shape = (window.height, window.width)
-            none = np.zeros((self._dataset.count, *shape), self._dataset.dtypes[0])
-            return none, np.zeros(shape, bool)
-        pixels, valid = self._pixels(part)
-        cols, rows = centres.counted_from(part)
-        col, row = np.floor(cols).astype(np.intp), np.floor(rows).astype(np.intp)
-        inside = (col >= 0) & (col < part.width) & ((row >= 0) & (row < part.height))
-        row, col = np.clip(row, 0, part.height - 1), np.clip(col, 0, part.width - 1)
-        return pixels[:, row, col] * inside, valid[row, col] & inside
-
     def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
         """Read a window of the source; pixels are not read where none is valid."""
-        with reading(self._subject):
+        with reading(self._name):
             valid = read_valid(self._dataset, window)
             if not valid.any():
                 return self._nothing(window, convert)
@@ -200,10 +175,6 @@ class AlignedRaster:
         channels = len(convert(none, np.zeros((1, 1), bool)))
         shape = (window.height, window.width)
         return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
-
-    def _pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        with reading(self._subject):
-            return self._dataset.read(window=window.ranges), read_valid(self._dataset, window)
 
 
 def _reduced_grid(source: Grid, factor: int) -> Grid:

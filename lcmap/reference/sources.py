@@ -35,7 +35,7 @@ SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
 
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Bounds = tuple[float, float, float, float]
 
@@ -168,7 +168,7 @@ def _refusing(path: Path) -> Iterator[None]:
             ) from error
     for warning in caught:
         if "Measured (M) geometry types" not in str(warning.message):
-            _log.debug("%s: %s", path, warning.message)
+            logger.debug("%s: %s", path, warning.message)
 
 
 def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> Features:

@@ -52,7 +52,7 @@ def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
     assert content(path, None) == RasterContent("image")
     assert content(path, "probabilities") == RasterContent("probabilities")
     assert content(path, "oso23") == RasterContent("labels", OSO)
-    with pytest.raises(UnknownNomenclatureError):
+    with pytest.raises(UnknownNomenclatureError, match="oso24: no built-in nomenclature"):
         content(path, "oso24")
     with rasterio.open(path, "r+") as dataset:
         write_class_table(dataset, OSO.class_table())

@@ -5,54 +5,29 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform
-from support import EXAMPLE_DATA, write_raster
+from small_imagery import averaged, bands_in, scene
+from support import write_raster
 
 from lcmap.errors import NoOverlapError, PanchromaticError
-from lcmap.imagery.pansharpening import (
-    Moments,
-    PansharpenedStack,
-    Response,
-    as_dtype,
-    inject,
-    pansharpen,
-    response,
-)
-from lcmap.imagery.source import describe
+from lcmap.imagery.pan_response import Response
+from lcmap.imagery.pansharpening import PansharpenedStack, as_dtype, inject, pansharpen
 from lcmap.imagery.stack import stack
 from lcmap.raster.windows import Window, iter_blocks
 
 CORNER = (721_104.0, 6_249_288.0)
 NAMES = ("red", "green", "blue", "nir")
 WEIGHTS = (0.4, 0.3, 0.2, 0.1)
-
-
-@cache
-def scene(height: int = 120, width: int = 96) -> NDArray[np.float64]:
-    """Four bands of a real image, values 0 to 255."""
-    with rasterio.open(EXAMPLE_DATA / "suburb_rgbn.tif") as dataset:
-        image: NDArray[np.float64] = dataset.read().astype(np.float64)[:, :height, :width]
-    image.flags.writeable = False
-    return image
-
-
-def averaged(image: NDArray[Any], ratio: int = 4) -> NDArray[np.float64]:
-    bands, height, width = image.shape
-    shape = (bands, height // ratio, ratio, width // ratio, ratio)
-    means: NDArray[np.float64] = image.reshape(shape).mean(axis=(2, 4))
-    return means
 
 
 def light(image: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -74,78 +49,15 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def sharpened(pan: Path, *images: Path) -> Iterator[PansharpenedStack]:
-    sources = [describe(path) for path in images]
+    sources = [bands_in(path) for path in images]
     with tempfile.TemporaryDirectory(dir=pan.parent) as folder:
-        result = pansharpen(describe(pan), sources, sources, Path(folder))
+        result = pansharpen(bands_in(pan), sources, sources, Path(folder))
         yield result
         result.close()
 
 
 def whole(result: PansharpenedStack) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return result.read(Window(0, 0, *result.grid.shape))
-
-
-@settings(deadline=None)
-@given(
-    values=hnp.arrays(np.float64, (3, 40), elements=st.floats(-1e4, 1e4, width=16)),
-    cuts=st.lists(st.integers(0, 40), max_size=4),
-)
-def test_moments_of_blocks_are_those_of_the_whole(
-    values: NDArray[np.float64], cuts: list[int]
-) -> None:
-    moments = Moments(3)
-    for part in np.split(values, sorted(cuts), axis=1):
-        moments.update(part)
-    assert moments.count == 40
-    np.testing.assert_allclose(moments.mean, values.mean(axis=1), rtol=1e-12, atol=1e-9)
-    expected = np.cov(values, bias=True) * 40
-    np.testing.assert_allclose(moments.comoment, expected, rtol=1e-9, atol=1e-3)
-
-
-def tied(bands: NDArray[np.float64], pan: NDArray[np.float64]) -> Response | None:
-    moments = Moments(len(bands) + 1)
-    moments.update(np.concatenate([bands, pan[None]]).reshape(len(bands) + 1, -1))
-    return response(moments)
-
-
-@settings(deadline=None)
-@given(
-    weights=st.tuples(*[st.floats(0.05, 3)] * 4),
-    offset=st.floats(-500, 500),
-)
-def test_response_that_made_the_panchromatic_image_is_found(
-    weights: tuple[float, ...], offset: float
-) -> None:
-    bands = averaged(scene())
-    found = tied(bands, np.tensordot(weights, bands, 1) + offset)
-    assert found is not None
-    np.testing.assert_allclose(found.weights, weights, rtol=1e-6)
-    assert found.offset == pytest.approx(offset, abs=1e-3)
-    assert found.explained == pytest.approx(1)
-    assert found.gain == pytest.approx(sum(weights))
-
-
-def test_no_weight_is_negative() -> None:
-    bands = averaged(scene())
-    found = tied(bands, 2 * bands[0] - 0.5 * bands[3])
-    assert found is not None
-    assert min(found.weights) == 0
-    assert found.weights[0] > 0
-    assert found.explained < 1
-
-
-def test_bands_that_are_all_the_same_share_the_weight() -> None:
-    band = averaged(scene())[0]
-    found = tied(np.stack([band, band]), band)
-    assert found is not None
-    np.testing.assert_allclose(found.weights, (0.5, 0.5))
-
-
-@pytest.mark.parametrize("pan", [-averaged(scene())[0], np.full((30, 24), 7.0)])
-def test_panchromatic_image_that_goes_against_all_bands_has_no_response(
-    pan: NDArray[np.float64],
-) -> None:
-    assert tied(averaged(scene())[:1], pan) is None
 
 
 def slow_injection(
@@ -220,7 +132,7 @@ def test_true_image_is_found_better_than_by_interpolation(pair: tuple[Path, Path
     assert (result.dtype, result.names, result.nodata, result.masked) == (
         "uint8", NAMES, None, False,
     )  # fmt: skip
-    plain = stack([describe(ms)], describe(pan).grid, Resampling.cubic)
+    plain = stack([bands_in(ms)], bands_in(pan).grid, Resampling.cubic)
     interpolated, _ = plain.read(Window(0, 0, *plain.grid.shape))
     plain.close()
     for band in range(4):
@@ -333,12 +245,12 @@ def test_bands_in_files_of_their_own_are_sharpened_alike(
 
 def test_chosen_band_is_what_it_is_among_all(pair: tuple[Path, Path], tmp_path: Path) -> None:
     pan, ms = pair
-    source = describe(ms)
+    source = bands_in(ms)
     with sharpened(pan, ms) as result:
         expected, _ = whole(result)
     folder = tmp_path / "chosen"
     folder.mkdir()
-    result = pansharpen(describe(pan), [source], [source.chosen([3, 0])], folder)
+    result = pansharpen(bands_in(pan), [source], [source.chosen([3, 0])], folder)
     found, _ = whole(result)
     result.close()
     assert result.names == ("nir", "red")
@@ -354,10 +266,13 @@ def test_several_bands_are_no_panchromatic_image(pair: tuple[Path, Path]) -> Non
 def test_panchromatic_image_named_the_wrong_way_round(pair: tuple[Path, Path]) -> None:
     pan, ms = pair
     coarse = write_raster(ms.parent / "b4.tif", np.ones((1, 30, 24), "uint8"), pixel=6.0)
-    says = r"b4\.tif: has no finer pixels than .*pan\.tif; give --pan the finer"
+    says = r"b4\.tif: does not have finer pixels than .*pan\.tif; name the finer image"
     with pytest.raises(PanchromaticError, match=says), sharpened(coarse, pan):
         pass
-    with pytest.raises(PanchromaticError, match="no finer pixels"), sharpened(coarse, ms):
+    with (
+        pytest.raises(PanchromaticError, match="does not have finer pixels"),
+        sharpened(coarse, ms),
+    ):
         pass
 
 
