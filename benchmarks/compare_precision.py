@@ -28,7 +28,7 @@ from lcmap.accuracy.score import score
 from lcmap.engines.compute import Compute
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
-from lcmap.errors import EngineMissingError
+from lcmap.errors import UnavailableError
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.predict import predict
 from lcmap.raster.threads import available_threads
@@ -84,7 +84,7 @@ def compare_speed(model: Path, int8: Path, *, side: int, rounds: int, threads: i
         for engine, load in (("onnxruntime", OnnxRuntimeSession), ("OpenVINO", OpenVinoSession)):
             try:
                 session = load(graph, threads=threads)
-            except EngineMissingError:
+            except UnavailableError:
                 continue
             runs[f"{name}, {engine}"] = partial(session.run, inputs)
     pixels = next(iter(inputs.values()))[0, 0].size

@@ -16,7 +16,7 @@ import lcmap
 from lcmap.accuracy.measures import Scores
 from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
-from lcmap.errors import InitialModelError, QuantisationLossError
+from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
@@ -76,10 +76,10 @@ def quantise_model(
 
     Raises:
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
-            BandMismatchError, DtypeMismatchError, NotARasterError: as `read_training_set`.
-        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError, InitialModelError: as
-            `read_initial_model`; the latter also where the tiles have more inputs than the model.
-        CalibrationError: as `quantise`.
+            InputMismatchError, NotARasterError: as `read_training_set`.
+        NotAModelError, NewerModelError, InputMismatchError: as `read_initial_model`; the latter
+            also where the tiles have more inputs than the model.
+        DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
         OutputExistsError, CannotWriteError: as `check_output`.
     """
@@ -89,7 +89,7 @@ def quantise_model(
     data = read_training_set(tile_indexes)
     metadata = read_initial_model(model, data)
     if len(metadata.inputs) < len(data.inputs):
-        raise InitialModelError(
+        raise InputMismatchError(
             model,
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",

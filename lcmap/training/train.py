@@ -15,7 +15,7 @@ from typing import Any
 import lcmap
 from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.dataset.reading import TileReader
-from lcmap.errors import InitialModelError
+from lcmap.errors import InputMismatchError
 from lcmap.model_file import ModelMetadata, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
@@ -87,9 +87,9 @@ def train(
     Raises:
         UsageError: options that contradict each other.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
-            BandMismatchError, DtypeMismatchError, NotARasterError: as `read_training_set`.
-        InitialModelError: the initial model has other inputs, classes or another architecture.
-        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `load_network`.
+            InputMismatchError, NotARasterError: as `read_training_set`.
+        InputMismatchError: the initial model has other inputs, classes or another architecture.
+        NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
         ExportError: onnxruntime and PyTorch disagree.
         OutputExistsError, CannotWriteError: as `check_output`.
@@ -165,7 +165,7 @@ def _sizes(data: TrainingSet, recipe: Recipe, options: TrainOptions) -> dict[str
     has = read_initial_model(options.initial_model, data).architecture
     for name, size in sizes.items():
         if size is not None and has.get(name) != size:
-            raise InitialModelError(
+            raise InputMismatchError(
                 options.initial_model,
                 f"has {name} {has.get(name)}, not {size}",
                 f"leave out `{name}`",

@@ -12,7 +12,7 @@ import pytest
 from small_network import drown_in_int8
 
 from lcmap.errors import (
-    InitialModelError,
+    InputMismatchError,
     OutputExistsError,
     QuantisationLossError,
     UsageError,
@@ -88,10 +88,10 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
             TrainOptions(initial_model=report.model, epochs=1),
         ),
     ):
-        with pytest.raises(InitialModelError, match=r"int8\.onnx: is in int8"):
+        with pytest.raises(InputMismatchError, match=r"int8\.onnx: is in int8"):
             use()
     other = make_index("other", np.zeros((3, 48, 48), np.uint8))
-    with pytest.raises(InitialModelError, match=r"takes image of .*, where the tiles have"):
+    with pytest.raises(InputMismatchError, match=r"takes image of .*, where the tiles have"):
         quantise_model([other], model, tmp_path / "other.onnx")
     assert not list(tmp_path.glob("t*.onnx")) and not (tmp_path / "other.onnx").exists()
 

@@ -18,7 +18,7 @@ import torch
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.errors import (
     CheckpointError,
-    InitialModelError,
+    InputMismatchError,
     OutputExistsError,
     UsageError,
 )
@@ -229,7 +229,7 @@ def test_an_initial_model_must_fit(
          "takes labels in three, where the tiles have labels in renamed"),
     ]  # fmt: skip
     for model, index, options, match in cases:
-        with pytest.raises(InitialModelError, match=match):
+        with pytest.raises(InputMismatchError, match=match):
             run(index, tmp_path / "m.onnx", initial_model=model, **({"width": None} | options))
 
 
