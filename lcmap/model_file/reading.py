@@ -21,8 +21,8 @@ def read_model(path: PathLike) -> ModelMetadata:
 
     Raises:
         InputMissingError: no such file.
-        NotAModelError: not an ONNX file, or truncated, or its metadata is damaged; an ONNX file that
-            lcmap did not write; as `graph.check_graph`.
+        NotAModelError: not an ONNX file, or truncated, or its metadata is damaged; an ONNX file
+            that lcmap did not write; as `graph.check_graph`.
         NewerModelError: written in a format that this lcmap does not know.
     """
     check_readable(path)
