@@ -17,6 +17,8 @@ from rasterio.io import DatasetReader
 
 from lcmap.errors import InputMissingError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
+from lcmap.raster.crs_database import check_crs_database
+from lcmap.raster.sidecars import check_sidecars
 from lcmap.raster.windows import Window
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
@@ -39,10 +41,15 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
 
     Raises:
         InputMissingError: no such file, or it may not be read.
-        NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated.
+        NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated, or as
+            `check_sidecars`.
+        UsageError: as `check_crs_database`.
     """
     subject = name or os.fspath(path)
     check_readable(path, name=subject)
+    check_crs_database()
+    if not allow_vrt:
+        check_sidecars(path, subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
     with rasterio.Env():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
@@ -32,6 +33,10 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
+
+_START = 1024
+_MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
+"""How GeoPackages, shapefiles and FlatGeobufs begin; GeoJSON begins with a brace."""
 
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
 
@@ -120,9 +125,27 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
+    _check_kind(path)
     with _refusing(path):
         names = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type]
         return [_layer(path, name) for name in names]
+
+
+def _check_kind(path: Path) -> None:
+    """Check by its first bytes that a file holds its own features, before GDAL opens it.
+
+    GDAL goes by content: a virtual layer or a WFS document that is named .gpkg would be followed.
+    """
+    with open(path, "rb") as file:
+        start = file.read(_START)
+    if not any(start.startswith(magic) for magic in _MAGIC):
+        text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+        if not text.startswith(b"{"):
+            raise NotAVectorError(
+                path,
+                "cannot be read as a vector database",
+                f"give a whole file of {', '.join(SUFFIXES)}",
+            )
 
 
 def _layer(path: Path, name: str) -> VectorLayer:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +74,7 @@ def test_files_that_are_no_vector_database(write_layer: Write, tmp_path: Path) -
         find_layers([broken])
     table = tmp_path / "table.csv"
     table.write_text('id,WKT\n1,"POINT (0 0)"\n')
-    with pytest.raises(NotAVectorError, match=r"table\.csv: is a CSV source"):
+    with pytest.raises(NotAVectorError, match=r"table\.csv: cannot be read as a vector"):
         find_layers([table])
     whole = write_layer(tmp_path / "whole.gpkg", BOXES).read_bytes()
     broken.write_bytes(whole[: len(whole) // 3])
@@ -184,3 +187,28 @@ def test_bd_topo_with_all_its_oddities(tmp_path: Path) -> None:
     assert usages.count("residentiel") == 26
     copied = indexed_copy(layers["AERODROME"], [], LAMBERT, EVERYWHERE, tmp_path)
     assert len(read_features(copied, [], EVERYWHERE)) == 0
+
+
+@pytest.mark.parametrize("document", [
+    '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{address}</SrcDataSource>'
+    "</OGRVRTLayer></OGRVRTDataSource>",
+    "<OGRWFSDataSource><URL>{address}</URL></OGRWFSDataSource>",
+])  # fmt: skip
+def test_documents_that_lead_elsewhere_are_not_opened(tmp_path: Path, document: str) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+
+        def serve() -> None:
+            with suppress(TimeoutError), server.accept()[0] as client:
+                asked.append(client.recv(100))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        path = tmp_path / "database.gpkg"
+        path.write_text(document.format(address=f"http://127.0.0.1:{server.getsockname()[1]}/a"))
+        with pytest.raises(NotAVectorError, match="cannot be read as a vector database"):
+            find_layers([path])
+        thread.join()
+    assert not asked
+    assert [item.name for item in tmp_path.iterdir()] == ["database.gpkg"]
