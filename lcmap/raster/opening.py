@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
@@ -209,6 +209,9 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     else:
         masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
         valid = (masks != 0).all(axis=0)
+        if dataset.nodata is not None and MaskFlags.nodata not in dataset.mask_flag_enums[0]:
+            # where a mask lies in the file, GDAL leaves the nodata value out of account
+            valid &= (dataset.read(window=window.ranges) != dataset.nodata).all(axis=0)
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid
