@@ -16,7 +16,7 @@ from lcmap.raster.windows import iter_blocks
 sizes = st.integers(1, 300)
 
 
-@given(sizes, sizes, st.integers(1, 200))
+@given(sizes, sizes, st.integers(8, 200))
 def test_the_sample_does_not_depend_on_the_blocks(height: int, width: int, block: int) -> None:
     image = np.random.default_rng(height * width).integers(0, 255, (2, height, width), np.uint8)
     whole, parts = (PixelSample(2, height, width, "uint8") for _ in range(2))
