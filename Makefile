@@ -2,7 +2,8 @@
 # make examples  the paper's experiments, small, on the same data
 # make test      lint, types, layer contract and tests
 # make test-all  the same with the slow tests and those on the real data beside the project
-# make docs      man pages and completions from the app
+# make format    mend what ruff can mend, and format
+# make docs      man pages, completions and the generated parts of docs/
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: example examples test test-all lint docs clean
+.PHONY: example examples test test-all lint format docs clean
 
 example: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/main_job.sh
@@ -32,8 +33,13 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 docs: $(VENV)/.dev
 	$(BIN)/python -m lcmap.cli.documentation .
+	$(BIN)/python docs/figures/tiling.py
 
 clean:
 	rm -rf $(VENV) examples/output .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.inference.inputs import open_inputs
+from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelInput, ModelMetadata, read_model, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
@@ -84,12 +85,11 @@ def resampling(image: Path, side: Path, model: Path, tiles: list[Tile]) -> float
     """Return the seconds of reading the side input's windows of all tiles."""
     with ExitStack() as stack:
         opened = open_inputs(
-            stack, [image, side], read_model(model).inputs, model, allow_vrt=False,
-            allow_missing=False, force=False, tmpdir=None, progress=silent,
-        )  # fmt: skip
+            stack, [image, side], read_model(model).inputs, model, ModelInputOptions(), silent
+        )
         start = time.perf_counter()
         for tile in tiles:
-            opened.inputs[1].read(tile.input_window.clipped(*opened.grid.shape))
+            opened.readers[1].read(tile.input_window.clipped(*opened.grid.shape))
         return time.perf_counter() - start
 
 

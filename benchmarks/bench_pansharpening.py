@@ -31,7 +31,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from lcmap.imagery.pansharpening import Moments, response
+from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.pan_response import Moments, response
 from lcmap.imagery.prepare import prepare
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -84,7 +85,8 @@ def read(path: str | Path) -> Image:
 
 
 def prepared(folder: Path, **options: Path) -> Image:
-    prepare([folder / "ms.tif"], folder / "out.tif", overwrite=True, **options)
+    outputs = PrepareOutputs(folder / "out.tif", overwrite=True)
+    prepare([folder / "ms.tif"], outputs, stacking=StackOptions(**options))
     return read(folder / "out.tif")
 
 

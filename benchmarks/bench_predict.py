@@ -46,8 +46,8 @@ import torch
 from affine import Affine
 from torch.utils.flop_counter import FlopCounterMode
 
+from lcmap import defaults
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
-from lcmap.graph.memory import DEFAULT_MEMORY
 from lcmap.graph.padding import INTERIOR
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
@@ -136,11 +136,9 @@ def resident_peak(pid: int) -> float:
 
 
 def random_pixels(metadata: ModelMetadata, height: int, width: int) -> list[np.ndarray]:
-    """Return noise for each entry of a model, float32 [C, height, width]."""
+    """Return noise for each input of a model, float32 [C, height, width]."""
     random = np.random.default_rng(0)
-    return [
-        random.random((entry.channels, height, width), np.float32) for entry in metadata.entries
-    ]
+    return [random.random((item.channels, height, width), np.float32) for item in metadata.inputs]
 
 
 class InteriorTile:
@@ -157,7 +155,7 @@ class InteriorTile:
         self._load, self._model = load, model
         self._metadata = read_model(model)
         predictor = self._predictor()
-        block = block or predictor.largest_block(DEFAULT_MEMORY)
+        block = block or predictor.largest_block(defaults.MEMORY)
         self.tiles = predictor.tiles(size, size, block)
         self.tile: Tile = next(tile for tile in self.tiles if tile.border == INTERIOR)
         self._pixels = TilePixels(
@@ -187,7 +185,7 @@ def padded(model: Path, block: int) -> float:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     pixels = random_pixels(metadata, block + 2 * halo, block + 2 * halo)
-    feed = {e.name: x[None] for e, x in zip(metadata.entries, pixels, strict=True)}
+    feed = {i.name: x[None] for i, x in zip(metadata.inputs, pixels, strict=True)}
     tiles = max(2, 1024**2 // block**2)
     session.run(None, feed)
     start = time.perf_counter()

@@ -23,10 +23,13 @@ import rasterio
 from bench_engines import in_turns, interior_tile, print_times
 from compare_unet_resnet34 import FLAIR, prepare_zones
 
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
+from lcmap.engines.compute import Compute
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.errors import EngineMissingError
+from lcmap.inference.options import MapOutputs
 from lcmap.inference.predict import predict
 from lcmap.raster.threads import available_threads
 from lcmap.training.int8_model import quantise_model
@@ -42,20 +45,19 @@ def compare_accuracy(model: Path, int8: Path, zones: list[int], folder: Path) ->
         (folder / name).mkdir()
         for zone in zones:
             predict(
-                folder / f"zone{zone}.stack.tif",
+                [folder / f"zone{zone}.stack.tif"],
                 int8 if name == INT8 else model,
-                folder / name / f"zone{zone}.tif",
-                precision="int8" if name == BY_IMAGE else None,
+                MapOutputs(folder / name / f"zone{zone}.tif"),
+                Compute(precision="int8" if name == BY_IMAGE else None),
             )
             print(f"{name}: zone {zone} mapped", file=sys.stderr, flush=True)
     report = score(
         [folder / name for name in (FLOAT32, INT8, BY_IMAGE)],
         [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in zones],
-        names=[FLOAT32, INT8, BY_IMAGE],
-        tiles=indexes,
-        split="test",
-        reference_crosswalk="flair19:flair7",
-        replicates=0,
+        classes=ClassOptions(reference_crosswalk="flair19:flair7"),
+        split=SplitOptions(tuple(indexes), "test"),
+        bootstrap=BootstrapOptions(replicates=0),
+        outputs=ReportOptions(names=(FLOAT32, INT8, BY_IMAGE)),
     )
     print(f"{'test tiles':20} {'mIoU':>6} {'OA':>6}  mapped as in float32, of all pixels")
     for name, item in zip((FLOAT32, INT8, BY_IMAGE), report.maps, strict=True):

@@ -38,9 +38,11 @@ import torch
 from torch import nn
 
 from lcmap.accuracy.measures import PER_CLASS
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
+from lcmap.imagery.options import LabelOptions, PrepareOutputs, TileIndexOptions
 from lcmap.imagery.prepare import prepare
 from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
@@ -67,10 +69,9 @@ def prepare_zones(zones: list[int], folder: Path) -> list[Path]:
         indexes.append(folder / f"zone{zone}.tiles.geojson")
         prepare(
             [FLAIR / f"zone{zone}_0.8m_rgbn.tif"],
-            folder / f"zone{zone}.stack.tif",
-            labels=FLAIR / f"zone{zone}_0.8m_labels.tif",
-            crosswalk="flair19:flair7",
-            tiles=indexes[-1],
+            PrepareOutputs(folder / f"zone{zone}.stack.tif"),
+            labels=LabelOptions(FLAIR / f"zone{zone}_0.8m_labels.tif", crosswalk="flair19:flair7"),
+            tiles=TileIndexOptions(indexes[-1]),
         )
     return indexes
 
@@ -181,11 +182,10 @@ def main() -> None:
         report = score(
             [folder / each for each in running],
             [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in arguments.zones],
-            names=list(running),
-            tiles=indexes,
-            split="test",
-            reference_crosswalk="flair19:flair7",
-            replicates=0,
+            classes=ClassOptions(reference_crosswalk="flair19:flair7"),
+            split=SplitOptions(tuple(indexes), "test"),
+            bootstrap=BootstrapOptions(replicates=0),
+            outputs=ReportOptions(names=tuple(running)),
         )
         names = [c.short for c in data.nomenclature.classes]
         for item, (each, (trainer, recipe, _)) in zip(report.maps, running.items(), strict=True):

@@ -31,6 +31,7 @@ from bench_engines import in_turns, print_times
 from compare_unet_resnet34 import FLAIR, contender, predict_zone, prepare_zones
 from torch import Tensor
 
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
 from lcmap.dataset.reading import TileReader
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
@@ -95,11 +96,10 @@ def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> 
     report = score(
         [folder / form for form in FORMS],
         [FLAIR / f"zone{zone}_0.8m_labels.tif" for zone in zones],
-        names=list(FORMS),
-        tiles=indexes,
-        split="test",
-        reference_crosswalk="flair19:flair7",
-        replicates=0,
+        classes=ClassOptions(reference_crosswalk="flair19:flair7"),
+        split=SplitOptions(tuple(indexes), "test"),
+        bootstrap=BootstrapOptions(replicates=0),
+        outputs=ReportOptions(names=tuple(FORMS)),
     )
     for form, item in zip(FORMS, report.maps, strict=True):
         miou, oa = 100 * item.scores.overall[:2]

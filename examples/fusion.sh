@@ -33,8 +33,9 @@ for classes in $NOMENCLATURES; do
             lcmap fuse "$here.network.$zone.stack.tif" "$sentinel" -m "$here.network.onnx" \
                 -o "$here.network.$zone.map.tif" --qml --overwrite
         [ -e "$here.late.$zone.map.tif" ] ||
-            lcmap fuse --probabilities "$here.spot.$zone.probabilities.tif" \
-                "$here.s2.$zone.probabilities.tif" -o "$here.late.$zone.map.tif" --qml --overwrite
+            lcmap fuse "$here.spot.$zone.probabilities.tif" \
+                "$here.s2.$zone.probabilities.tif" --late product \
+                -o "$here.late.$zone.map.tif" --qml --overwrite
     done
     picture "fusion/$classes.png" "$classes" "SPOT,S2,fusion by network,late fusion" \
         "$here.spot" "$here.s2" "$here.network" "$here.late"

@@ -5,7 +5,48 @@ Nothing is imported, so that the command line can show them without loading the 
 
 from __future__ import annotations
 
+from typing import Final
+
+ENGINE: Final = "onnxruntime"
+"""What runs a network."""
+
+PROVIDER: Final = "auto"
+"""The device that computes: CUDA where it is there, else the processor."""
+
 MEMORY = 2 << 30
-"""Bytes that a mapping command may use."""
+"""Bytes that a mapping command may use; tiles larger than this allows win little."""
+
+CROSSWALK_TARGET: Final = "oso-reclass"
+"""The nomenclature that a label map is brought into where no crosswalk is named."""
 
 SEED = 0
+
+BOOTSTRAP_REPLICATES = 1000
+"""How often blocks are drawn for the intervals of scores."""
+
+BOOTSTRAP_BLOCK = 256
+"""Edge, in pixels, of the blocks that the bootstrap draws."""
+
+INTERVAL_LEVEL = 95.0
+"""Level of the intervals, in percent."""
+
+SCORED_SPLIT = "test"
+"""The split of a tile index that is scored."""
+
+RESAMPLING: Final = "cubic"
+"""How images on another grid are resampled."""
+
+TILE_SIZE = 256
+"""Pixels along a side of the tiles of a tile index."""
+
+SPLIT: Final = "blocks"
+"""How tiles are split into train, validation and test."""
+
+BLOCK_TILES = 8
+"""Tiles along a side of the blocks that go to one split, where the image is large enough."""
+
+GAP = 48
+"""Pixels between the tiles of different splits, where whole blocks are split."""
+
+COMPOSITE_METHOD: Final = "median"
+"""How a pixel is made from its clear dates in a period."""

@@ -48,6 +48,10 @@ class UnknownNomenclatureError(UsageError):
     """A nomenclature or crosswalk is neither built in nor a .toml file."""
 
 
+class UnexplainedLabelsError(UsageError):
+    """A label map does not say what its codes mean, and neither does the user."""
+
+
 class UnknownRulesError(UsageError):
     """A name that no built-in rules of rasterize-ref have."""
 

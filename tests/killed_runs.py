@@ -65,11 +65,12 @@ def run(arguments: list[str], kill_at: int = 0) -> int:
 def main(every: int, first: int, outputs: list[Path], arguments: list[str]) -> None:
     """Kill and finish, and compare."""
     # importing this takes long: once is enough
-    importlib.import_module("lcmap.inference.predict")
+    for name in ("predict", "late_fusion", "crosswalk_map"):
+        importlib.import_module(f"lcmap.inference.{name}")
 
-    from lcmap.inference.resume import work_folder
+    from lcmap.inference.resume import journal
 
-    work_folder.COMMIT_SECONDS = 0.0
+    journal.COMMIT_SECONDS = 0.0
     before = set(Path().iterdir())
     assert run(arguments) == 0
     expected = [output.read_bytes() for output in outputs]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lcmap.accuracy.label_maps import LabelRaster, open_labels, raster_files
+from lcmap.accuracy.label_raster import LabelFile, LabelRaster, open_labels, raster_files
+from lcmap.accuracy.options import ClassOptions
+from lcmap.accuracy.report import listed
+from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.nomenclature import (
     Crosswalk,
@@ -19,52 +22,93 @@ from lcmap.nomenclature import (
 )
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable, read_class_table
-from lcmap.raster.pipes import STANDARD_STREAM, input_path
+from lcmap.raster.pipes import STANDARD_STREAM, check_standard_input_once
 
 NO_CROSSWALK = "none"
 
 
 @dataclass(frozen=True)
 class ScoreInput:
-    """A map, or the references: each file with what errors call it, and the classes they say."""
+    """A map, or all references: its files, the classes that the first one names, the crosswalk."""
 
     name: str
-    files: tuple[tuple[Path, str], ...]
+    files: tuple[LabelFile, ...]
     table: ClassTable | None
     crosswalk: Crosswalk | None = None
 
-    def says(self, nomenclature: Nomenclature) -> bool:
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """What messages and the report call the files."""
+        return tuple(file.name for file in self.files)
+
+    @property
+    def listed(self) -> str:
+        """What messages call all files together."""
+        return listed(self.file_names)
+
+    def names_classes_of(self, nomenclature: Nomenclature) -> bool:
         """Whether the files carry the class names of a nomenclature."""
         return self.table is not None and _fits(self.table, nomenclature)
 
+    def codes_in(self, target: Nomenclature) -> Nomenclature:
+        """Return the nomenclature of its codes; the crosswalk brings them into the target."""
+        return self.crosswalk.source if self.crosswalk else target
 
-def open_sources(
+
+@dataclass(frozen=True)
+class Comparison:
+    """Maps and references, each with the crosswalk to the nomenclature they are compared in.
+
+    `only` holds the codes of the reference's classes that are scored, None for all.
+    """
+
+    target: Nomenclature
+    maps: tuple[ScoreInput, ...]
+    reference: ScoreInput
+    only: tuple[int, ...] | None
+
+
+def open_score_inputs(
     maps: Sequence[PathLike],
     references: Sequence[PathLike],
     names: Sequence[str],
+    inputs: InputOptions,
     stack: ExitStack,
-    *,
-    allow_vrt: bool,
-    tmpdir: Path | None,
 ) -> tuple[list[ScoreInput], ScoreInput]:
-    """Return the maps and the references; standard input is spooled as long as the stack lives.
+    """Return the maps and the references; what is opened of them stays open as long as the stack.
 
     Raises:
         UsageError: nothing to score, standard input named twice, or names that do not fit.
         InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
     """
     if not maps or not references:
-        raise UsageError("score", "there is nothing to compare", "name a map and a --reference")
-    if [os.fspath(item) for item in (*maps, *references)].count(STANDARD_STREAM) > 1:
-        raise UsageError("-", "standard input can be read once", "name a file for the other")
+        raise UsageError(
+            "`references`", "there is nothing to compare", "name a map and a reference"
+        )
+    check_standard_input_once((*maps, *references))
     if names and len(names) != len(maps):
-        raise UsageError("--name", f"{len(names)} names for {len(maps)} maps", "give one a map")
-    found = [_files([item], stack, tmpdir) for item in maps]
-    reference_files = _files(references, stack, tmpdir)
-    return [
-        ScoreInput(name, files, _class_table(files, allow_vrt))
-        for name, files in zip(names or default_names(maps), found, strict=True)
-    ], ScoreInput("reference", reference_files, _class_table(reference_files, allow_vrt))
+        raise UsageError(
+            "`names`", f"{len(names)} names for {len(maps)} maps", "give one for each map"
+        )
+    opened = [
+        _open(name, [item], inputs, stack)
+        for name, item in zip(names or default_names(maps), maps, strict=True)
+    ]
+    return opened, _open("reference", references, inputs, stack)
+
+
+def _open(
+    name: str, items: Sequence[PathLike], inputs: InputOptions, stack: ExitStack
+) -> ScoreInput:
+    files: list[LabelFile] = []
+    for path in (path for item in items for path in raster_files(item)):
+        # the first says its classes; standard input cannot be opened a second time
+        at_once = not files or os.fspath(path) == STANDARD_STREAM
+        raster = stack.enter_context(open_labels(path, inputs)) if at_once else None
+        files.append(LabelFile(path, raster))
+    first = files[0].raster
+    assert first is not None, "the first file is opened at once"
+    return ScoreInput(name, tuple(files), read_class_table(first.dataset))
 
 
 def default_names(maps: Sequence[PathLike]) -> list[str]:
@@ -81,50 +125,52 @@ def default_names(maps: Sequence[PathLike]) -> list[str]:
 def in_common_nomenclature(
     maps: Sequence[ScoreInput],
     reference: ScoreInput,
-    *,
-    nomenclature: PathLike | None,
-    crosswalks: Sequence[PathLike],
-    reference_crosswalk: PathLike | None,
+    classes: ClassOptions,
     otherwise: Nomenclature | None = None,
-) -> tuple[Nomenclature, list[ScoreInput], ScoreInput]:
-    """Return the nomenclature to score in, and maps and reference with the crosswalks to it.
+) -> Comparison:
+    """Choose the nomenclature to score in, and give maps and references the crosswalks to it.
 
-    The nomenclature is the one named, else the crosswalks' target, else what the reference says
-    of itself, else what a map says, else `otherwise`. A source that carries the target's class
-    names already needs no crosswalk.
+    The nomenclature is the one named, else the crosswalks' target, else what the references say,
+    else what a map says, else `otherwise`. A map or reference that carries the target's class
+    names needs no crosswalk.
 
     Raises:
-        UsageError: nothing says the nomenclature, or crosswalks lead elsewhere.
+        UsageError: nothing says the nomenclature, crosswalks lead elsewhere, or it does not have
+            a class that was chosen.
         UnknownNomenclatureError, NomenclatureError, InputMissingError: of nomenclature files.
     """
-    if len(crosswalks) not in (0, 1, len(maps)):
+    given = classes.crosswalks
+    if len(given) not in (0, 1, len(maps)):
         raise UsageError(
-            "--crosswalk",
-            f"{len(crosswalks)} crosswalks for {len(maps)} maps",
+            "`crosswalks`",
+            f"{len(given)} crosswalks for {len(maps)} maps",
             f'give one for all, or one for each in order, "{NO_CROSSWALK}" where it needs none',
         )
-    of_maps = [_load(item) for item in crosswalks] or [None]
+    of_maps = [_load(item) for item in given] or [None]
     of_maps = of_maps * len(maps) if len(of_maps) == 1 else of_maps
-    of_reference = _load(reference_crosswalk) if reference_crosswalk else None
-    target = _target(nomenclature, [*of_maps, of_reference], [reference, *maps], otherwise)
-    return (
+    of_reference = _load(classes.reference_crosswalk) if classes.reference_crosswalk else None
+    target = _target(classes.nomenclature, [*of_maps, of_reference], [reference, *maps], otherwise)
+    return Comparison(
         target,
-        [_with(source, crosswalk, target) for source, crosswalk in zip(maps, of_maps, strict=True)],
+        tuple(
+            _with(item, crosswalk, target) for item, crosswalk in zip(maps, of_maps, strict=True)
+        ),
         _with(reference, of_reference, target),
+        chosen_codes(classes.only, target),
     )
 
 
-def check_says(raster: LabelRaster, source: ScoreInput, target: Nomenclature) -> None:
-    """Check that an open file of a source does not name other classes than it is read in.
+def check_class_names(raster: LabelRaster, source: ScoreInput, target: Nomenclature) -> None:
+    """Check that an open file of a map or reference names no other classes than it is read in.
 
     Raises:
         NomenclatureMismatchError: it does.
     """
-    expected = source.crosswalk.source if source.crosswalk else target
+    expected = source.codes_in(target)
     table = read_class_table(raster.dataset)
     if table is not None and not _fits(table, expected):
         raise NomenclatureMismatchError(
-            raster.shown,
+            raster.name,
             f"says that its classes are {table.nomenclature or 'others'}, not {expected.name}",
             "name the crosswalk between them, or the nomenclature it is in",
         )
@@ -133,7 +179,7 @@ def check_says(raster: LabelRaster, source: ScoreInput, target: Nomenclature) ->
 def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...] | None:
     """Return the codes that a user means by codes, ranges of codes, names or acronyms.
 
-    None where nothing is chosen. Each text may hold several, parted by commas.
+    None where nothing is chosen. Each text may hold several, separated by commas.
 
     Raises:
         UsageError: the nomenclature has no such class.
@@ -149,28 +195,11 @@ def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...]
         if not found:
             raise UsageError(
                 text,
-                f"is no class of {target.name}",
+                f"is not a class of {target.name}",
                 "its classes are " + ", ".join(f"{c.code} {c.short}" for c in target.classes),
             )
         codes += found
     return tuple(code for code in target.codes if code in codes) if codes else None
-
-
-def _files(
-    items: Sequence[PathLike], stack: ExitStack, tmpdir: Path | None
-) -> tuple[tuple[Path, str], ...]:
-    files: list[tuple[Path, str]] = []
-    for item in items:
-        if os.fspath(item) == STANDARD_STREAM:
-            files.append((stack.enter_context(input_path(item, tmpdir=tmpdir)), "standard input"))
-        else:
-            files += [(path, str(path)) for path in raster_files(item)]
-    return tuple(files)
-
-
-def _class_table(files: Sequence[tuple[Path, str]], allow_vrt: bool) -> ClassTable | None:
-    with open_labels(*files[0], allow_vrt=allow_vrt) as raster:
-        return read_class_table(raster.dataset)
 
 
 def _load(name_or_path: PathLike) -> Crosswalk | None:
@@ -196,14 +225,14 @@ def _target(
             target = otherwise
         else:
             raise UsageError(
-                "--nomenclature",
+                "`nomenclature`",
                 "neither the maps nor the reference say which classes their codes mean",
                 "name the nomenclature, or a crosswalk",
             )
     for other in targets:
         if not _fits(other.class_table(), target) or len(other) != len(target):
             raise UsageError(
-                "--crosswalk",
+                "`crosswalks`",
                 f"leads to {other.name}, but the scores are to be in {target.name}",
                 "choose crosswalks that lead to one nomenclature",
             )
@@ -211,8 +240,9 @@ def _target(
 
 
 def _with(source: ScoreInput, crosswalk: Crosswalk | None, target: Nomenclature) -> ScoreInput:
-    already = crosswalk is None or (source.says(target) and not source.says(crosswalk.source))
-    return ScoreInput(source.name, source.files, source.table, None if already else crosswalk)
+    if crosswalk and source.names_classes_of(target):
+        crosswalk = crosswalk if source.names_classes_of(crosswalk.source) else None
+    return replace(source, crosswalk=crosswalk)
 
 
 def _fits(table: ClassTable, nomenclature: Nomenclature) -> bool:

@@ -1,6 +1,6 @@
 """Block-bootstrap intervals of measures and of differences between maps.
 
-Neighbouring pixels err together, so pixels are no independent sample; square blocks of the
+Neighbouring pixels err together, so pixels are not an independent sample; square blocks of the
 image, drawn with replacement, keep most of that dependence (Künsch 1989, Lahiri 2003). All maps
 are measured on the same draws, so that a difference between maps has the interval of paired
 samples.

@@ -1,126 +1,26 @@
-"""Label rasters read on the grid of another: a map may come in parts, on any grid of one CRS."""
+"""A map read on the grid of a reference: it may come in parts, on any grid of one CRS."""
 
 from __future__ import annotations
 
-import glob
-import logging
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioIOError
 
-from lcmap.errors import (
-    CrsMismatchError,
-    GridMismatchError,
-    InputMissingError,
-    LabelBandError,
-    LcmapError,
-    NoCrsError,
-    NotARasterError,
-)
-from lcmap.nomenclature import as_codes
-from lcmap.paths import PathLike
+from lcmap.accuracy.label_raster import LabelFile, LabelRaster
+from lcmap.dataset.inputs import InputOptions
+from lcmap.errors import CrsMismatchError, GridMismatchError
 from lcmap.raster.grid import Grid, same_crs
-from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.windows import Window
 
-logger = logging.getLogger(__name__)
-
-_SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".png", ".vrt")
 _PIXELS_AT_ONCE = 1 << 24
 _ALIGNED = 1e-3
 
 
-def raster_files(source: PathLike) -> tuple[Path, ...]:
-    """Return the files that a user means by a file, a folder or a pattern with * ? or [ ].
-
-    Raises:
-        InputMissingError: a folder without rasters, or a pattern that fits no file.
-    """
-    text = os.fspath(source)
-    if os.path.isdir(text):
-        found = [path for path in Path(text).iterdir() if path.suffix.lower() in _SUFFIXES]
-        if not found:
-            raise InputMissingError(text, "the folder holds no raster", "name a folder of maps")
-        return tuple(sorted(found))
-    if glob.has_magic(text) and not os.path.exists(text):
-        found = [Path(path) for path in glob.glob(text, recursive=True)]
-        if not found:
-            raise InputMissingError(text, "no file fits this pattern", "check the path")
-        return tuple(sorted(found))
-    return (Path(text),)
-
-
-class LabelRaster:
-    """An open label raster of one band."""
-
-    def __init__(self, path: Path, shown: str, dataset: Any) -> None:
-        """Read from this dataset; errors speak of it as `shown`."""
-        self.path = path
-        self.shown = shown
-        self.dataset = dataset
-        self.grid = Grid.of(dataset)
-        flags = dataset.mask_flag_enums[0]
-        self._may_be_invalid = flags != [MaskFlags.all_valid] and not (
-            flags == [MaskFlags.nodata] and dataset.nodata == 0
-        )
-
-    def read(self, window: Window) -> NDArray[np.uint8]:
-        """Return the codes in a window, uint8 [height, width], 0 where the raster has no data.
-
-        Raises:
-            NotARasterError: the pixels cannot be read.
-            UnknownLabelError: a pixel holds no code from 0 to 255.
-        """
-        try:
-            labels = self.dataset.read(1, window=window.ranges)
-            if self._may_be_invalid or labels.dtype.kind == "f":
-                labels = np.where(read_valid(self.dataset, window), labels, 0)
-        except RasterioIOError as error:
-            raise NotARasterError(
-                self.shown, "its pixels cannot be read", "it is damaged or truncated: copy it again"
-            ) from error
-        return as_codes(labels, self.shown)
-
-
-@contextmanager
-def open_labels(
-    path: Path, shown: str | None = None, *, allow_vrt: bool = False
-) -> Iterator[LabelRaster]:
-    """Open a label raster; errors speak of it as `shown`.
-
-    Raises:
-        InputMissingError, NotARasterError: as open_raster.
-        LabelBandError: it has several bands.
-        NoCrsError: it does not say its CRS.
-    """
-    shown = shown or str(path)
-    with ExitStack() as stack:
-        try:
-            dataset = stack.enter_context(open_raster(path, allow_vrt=allow_vrt))
-        except LcmapError as error:
-            raise type(error)(shown, error.problem, error.remedy) from error
-        if dataset.count != 1:
-            raise LabelBandError(
-                shown, f"has {dataset.count} bands", "give a raster of one band with class codes"
-            )
-        if dataset.crs is None:
-            raise NoCrsError(
-                shown,
-                "has no coordinate reference system",
-                "assign one, e.g. rio edit-info --crs EPSG:2154",
-            )
-        yield LabelRaster(path, shown, dataset)
-
-
 class LabelMap:
-    """The parts of one map that lie over a reference, read on the reference's grid."""
+    """The parts of one map that cover a reference, read on the reference's grid."""
 
     def __init__(self, parts: Sequence[LabelRaster], reference: LabelRaster) -> None:
         """Check that each part can be read on the reference's grid.
@@ -159,7 +59,7 @@ class LabelMap:
 
 
 class _Placement:
-    """Where the pixel centres of one grid fall in the pixels of another, axis by axis."""
+    """In which pixels of one grid the pixel centres of another are, axis by axis."""
 
     def __init__(self, col_scale: float, col_offset: float, row_scale: float, row_offset: float):
         self._col = col_scale, col_offset
@@ -182,7 +82,7 @@ class _Placement:
         return _nearest(self._col, window.col, window.width, width)
 
     def covers(self, part: Grid, reference: Grid) -> bool:
-        """Whether the centre of any of the reference's pixels lies in the part."""
+        """Whether the part holds the centre of any of the reference's pixels."""
         whole = Window(0, 0, reference.height, reference.width)
         return all(
             chosen.size
@@ -206,16 +106,16 @@ def _nearest(
 def _place(part: LabelRaster, reference: LabelRaster) -> _Placement:
     if not same_crs(part.grid.crs, reference.grid.crs):
         raise CrsMismatchError(
-            part.shown,
-            f"is in {_crs_name(part.grid.crs)}, the reference {reference.shown} in "
+            part.name,
+            f"is in {_crs_name(part.grid.crs)}, the reference {reference.name} in "
             f"{_crs_name(reference.grid.crs)}",
             "bring it over, e.g. rio warp --resampling nearest --like the reference",
         )
     to_part = ~part.grid.transform @ reference.grid.transform
     if abs(to_part.b) * reference.grid.height > 0.5 or abs(to_part.d) * reference.grid.width > 0.5:
         raise GridMismatchError(
-            part.shown,
-            f"is rotated against the reference {reference.shown}",
+            part.name,
+            f"is rotated against the reference {reference.name}",
             "bring it over, e.g. rio warp --resampling nearest --like the reference",
         )
     return _Placement(to_part.a, to_part.c, to_part.e, to_part.f)
@@ -226,7 +126,7 @@ def describe_resampling(part: LabelRaster, reference: LabelRaster) -> str:
     if _place(part, reference).aligned:
         return ""
     return (
-        f"{part.shown} is on another grid than {reference.shown} (pixel size "
+        f"{part.name} is on another grid than {reference.name} (pixel size "
         f"{part.grid.gsd[0]:g} and {reference.grid.gsd[0]:g}): it is read at the centre of each "
         "reference pixel"
     )
@@ -251,22 +151,25 @@ def _pick(part: LabelRaster, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> 
 
 
 def _crs_name(crs: Any) -> str:
-    """Return the EPSG code of a CRS, else the name that it gives itself."""
+    """Return the EPSG code of a CRS, else the name that it carries."""
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else str(crs.to_wkt()).split('"')[1]
 
 
 def open_parts(
-    files: Sequence[tuple[Path, str]], reference: LabelRaster, stack: ExitStack, *, allow_vrt: bool
+    files: Sequence[LabelFile], reference: LabelRaster, stack: ExitStack, inputs: InputOptions
 ) -> LabelMap:
-    """Open the files (path and shown name) of one map that lie over a reference.
+    """Open the files of one map that cover a reference; they stay open as long as the stack.
 
-    The files stay open as long as the stack. Raises as open_labels and LabelMap.
+    Raises:
+        UsageError, InputMissingError, NotARasterError, LabelBandError, NoCrsError: as
+            `open_labels`.
+        CrsMismatchError, GridMismatchError: as `LabelMap`.
     """
     parts = []
-    for path, shown in files:
+    for file in files:
         with ExitStack() as opening:
-            part = opening.enter_context(open_labels(path, shown, allow_vrt=allow_vrt))
+            part = opening.enter_context(file.opened(inputs))
             if LabelMap([part], reference).parts:
                 parts.append(part)
                 stack.push(opening.pop_all())

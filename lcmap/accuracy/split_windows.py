@@ -7,7 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.accuracy.label_maps import LabelRaster
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.accuracy.label_raster import LabelRaster
 from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
@@ -18,16 +21,17 @@ class SplitTiles:
     """The tiles of one split, from one or several tile indexes."""
 
     def __init__(self, indexes: Sequence[TileIndex], split: str) -> None:
-        """Take the tiles of this split."""
+        """Take the tiles of this split, or of all where it is "all"."""
+        self.split = split
         self._tiles = [tile for index in indexes for tile in _tiles_of(index, split)]
         self._grids: dict[Path, Grid] = {}
 
     def windows(self, reference: LabelRaster) -> list[Window]:
         """Return the tiles' windows in pixels of the reference.
 
-        Tiles that name the reference as their labels count alone; without any, all tiles count
-        whose image shares ground with it. On another grid a tile holds the pixels whose centres
-        lie in it.
+        If any tile names the reference as its labels, only such tiles count. Otherwise all tiles
+        count whose image shares ground with it. On another grid a tile holds the pixels whose
+        centres are in it.
 
         Raises:
             InputMissingError, NotARasterError: an image that an index names cannot be opened.
@@ -46,7 +50,7 @@ class SplitTiles:
 
 
 def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | None:
-    """Return the pixels of a target grid whose centres lie in a window of a source grid.
+    """Return the pixels of a target grid whose centres are in a window of a source grid.
 
     None where there are none, or where the grids are in different CRS.
     """
@@ -64,8 +68,25 @@ def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | No
 
 
 def _first_centre(edge: float) -> int:
-    """Return the first pixel whose centre lies at or after an edge, to a rounding error."""
+    """Return the first pixel whose centre is at or after an edge, to a rounding error."""
     return math.ceil(edge - 0.5 - 1e-6)
+
+
+def mask_of(window: Window, inside: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which pixels of a window, [height, width], are in any of other windows, [n, 4]."""
+    mask = np.zeros((window.height, window.width), bool)
+    row, col, height, width = inside.T
+    near = (
+        (row < window.stop_row)
+        & (row + height > window.row)
+        & (col < window.stop_col)
+        & (col + width > window.col)
+    )
+    for values in inside[near]:
+        part = window.intersection(Window(*values.tolist()))
+        if part:
+            mask[part.shifted(-window.row, -window.col).slices] = True
+    return mask
 
 
 def _tiles_of(index: TileIndex, split: str) -> Sequence[IndexedTile]:

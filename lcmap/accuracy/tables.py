@@ -1,14 +1,21 @@
-"""The scores of a report as tables of text; percentages, as in the paper's tables 2, 3 and 5."""
+"""The scores of a report as tables of text, and a report as a file.
+
+Figures are percentages, as in the paper's tables 2, 3 and 5.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from lcmap.accuracy.report import MapScore, Report, of_class, overall
+from lcmap.accuracy.report import MapScore, Report, listed, of_class, overall
+from lcmap.errors import UsageError
+from lcmap.paths import PathLike
+from lcmap.raster.writing import atomic_path, check_output
 
 UNDEFINED = "–"
 WIDTH = 80
@@ -48,9 +55,9 @@ def tables(report: Report, *, matrix: bool = False) -> tuple[Table, ...]:
 
 def notes(report: Report) -> tuple[str, ...]:
     """Return lines on what the figures are over."""
-    lines = [f"{_number(report.pixels)} pixels of {_listed(report.references)}"]
+    lines = [f"{_number(report.pixels)} pixels of {listed(report.references)}"]
     if report.split:
-        lines[0] += f", {report.split} split of {_listed(report.tiles)}"
+        lines[0] += f", {report.split} split of {listed(report.tiles)}"
     if report.bootstrap and report.bootstrap.blocks > 1:
         boot = report.bootstrap
         lines.append(
@@ -58,7 +65,7 @@ def notes(report: Report) -> tuple[str, ...]:
             f"{_number(boot.blocks)} blocks of {boot.block} px, seed {boot.seed}"
         )
     if report.not_covered:
-        lines.append(f"{_number(report.not_covered)} labelled pixels lie outside a map: left out")
+        lines.append(f"{_number(report.not_covered)} labelled pixels are outside a map: left out")
     if report.left_out_unclassified:
         lines.append(
             f"{_number(report.left_out_unclassified)} labelled pixels have no class in a map: "
@@ -89,6 +96,36 @@ def plain_text(report: Report, *, matrix: bool = False) -> str:
     """Return all tables and notes as aligned lines of plain text."""
     parts = [_plain_table(table) for table in tables(report, matrix=matrix)]
     return "\n".join([*parts, *notes(report)]) + "\n"
+
+
+_FORMS: dict[str, Callable[[Report], str]] = {
+    ".json": Report.to_json,
+    ".csv": Report.to_csv,
+    ".txt": plain_text,
+}
+
+
+def check_report_path(path: PathLike, *, overwrite: bool) -> None:
+    """Check, before the work, that a report can be written there.
+
+    Raises:
+        UsageError: the file's ending is not that of a form.
+        OutputExistsError, CannotWriteError: as check_output.
+    """
+    if Path(path).suffix.lower() not in _FORMS:
+        raise UsageError(path, "no form has this ending", f"end it in {', '.join(_FORMS)}")
+    check_output(path, overwrite=overwrite)
+
+
+def write_report(report: Report, path: PathLike, *, overwrite: bool) -> None:
+    """Write a report in the form of the file's ending, all at once or not at all.
+
+    Raises:
+        OutputExistsError, CannotWriteError: as atomic_path.
+    """
+    text = _FORMS[Path(path).suffix.lower()](report)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _one_map(report: Report, item: MapScore, label: str) -> Table:
@@ -202,10 +239,6 @@ def _whole(fraction: float) -> str:
 
 def _number(count: int) -> str:
     return f"{count:,}".replace(",", " ")
-
-
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{items[0]} and {len(items) - 1} more"
 
 
 def _widths(table: Table) -> list[int]:

@@ -1,4 +1,4 @@
-"""The command line: one module per subcommand, which parses, calls one function and reports."""
+"""The command line: a module per subcommand parses, calls one library function and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says: results on standard output, everything else on standard error."""
+"""What a command prints: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reporter:
     """One run of a command: its standard error, its progress and its results."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Speak through this console, which writes to standard error."""
+        """Write messages to this console, which is standard error."""
         self._console = console
         self._quiet = quiet
 
@@ -123,9 +123,9 @@ class _ConsoleHandler(logging.Handler):
 
 @contextmanager
 def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
-    """Yield a reporter; turn errors into one line on standard error and the exit code.
+    """Yield a reporter; turn an error into one line on standard error and an exit code.
 
-    Ctrl-C and SIGTERM end the run with code 130 after what was begun has been cleaned away.
+    Ctrl-C and SIGTERM end the run with code 130, after unfinished outputs have been removed.
     """
     from rich.console import Console
 
@@ -171,7 +171,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _write_all(text: str) -> None:
-    """Write text to standard output; unbuffered Python writes a part of it and says nothing."""
+    """Write all of a text to standard output; unbuffered Python may write a part without an error."""
     sys.stdout.flush()
     rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
     while rest:
@@ -180,7 +180,7 @@ def _write_all(text: str) -> None:
 
 
 def _discard_stdout() -> None:
-    """Send what Python still holds for a closed standard output to nowhere."""
+    """Discard what Python still holds for a closed standard output."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

@@ -1,4 +1,7 @@
-"""Man pages and shell completions, generated from the app: `python -m lcmap.cli.documentation`."""
+"""What is generated from the code: man pages, shell completions and parts of docs/.
+
+python -m lcmap.cli.documentation FOLDER_OF_THE_PROJECT
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typer._completion_shared import get_completion_script
 from lcmap import __version__
 from lcmap.cli import app
 from lcmap.cli.examples import EXAMPLES, EXIT_CODES
+from lcmap.cli.generated_docs import refreshed_pages
 
 SUMMARY = "land-cover maps from metric satellite imagery"
 
@@ -92,7 +96,7 @@ def _header(name: str, summary: str) -> list[str]:
 
 
 def _parameters(command: Any, kind: str) -> list[str]:
-    """Return the arguments or options of a command as its own help words them."""
+    """Return the arguments or options of a command, in the words of its help."""
     context = typer.Context(command)
     lines: list[str] = []
     for parameter in command.get_params(context):
@@ -127,13 +131,16 @@ def _escape(text: str) -> str:
 
 
 def write_all(project: Path) -> list[Path]:
-    """Write the man pages and completions into a project folder; return what was written."""
+    """Write all that is generated into a project folder; return the files written."""
     written = []
     for folder, files in (("man", man_pages()), ("completions", completions())):
         (project / folder).mkdir(exist_ok=True)
         for name, text in files.items():
             (project / folder / name).write_text(text, encoding="utf-8")
             written.append(project / folder / name)
+    for path, text in refreshed_pages(project).items():
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
     return written
 
 

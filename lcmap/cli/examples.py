@@ -1,4 +1,4 @@
-"""Examples and exit codes, as the help of each command and its man page end with them."""
+"""Examples and exit codes, which end the help and the man page of each command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap prepare spot-ms.tif --pan spot-pan.tif -o spot.stack.tif",
         ),
         (
-            "Sentinel-2 products of several dates, as one image of a month:",
+            "A composite of a month from Sentinel-2 products of several dates:",
             "lcmap prepare S2A_MSIL2A_*.SAFE --like spot.tif --period 2018-07 -o s2.tif",
         ),
     ),
@@ -48,7 +48,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 60 --seed 0",
         ),
         (
-            "Make a model int8, unless that costs more than 0.3 points of mIoU or OA:",
+            "Convert a model to int8, unless that costs more than 0.3 points of mIoU or OA:",
             "lcmap train a.tiles.geojson -o model.int8.onnx --quantize-only model.onnx "
             "--max-loss 0.3",
         ),
@@ -71,7 +71,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "Late fusion of two models' probabilities:",
-            "lcmap fuse --probabilities spot.p.tif s2.p.tif -o map.tif",
+            "lcmap fuse spot.p.tif s2.p.tif --late product -o map.tif",
         ),
     ),
     "reclassify-oso": (
@@ -102,7 +102,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def epilog(name: str) -> str:
-    """Return what the help of a command ends with: its examples and the exit codes."""
+    """Return the end of a command's help: its examples and the exit codes."""
     paragraphs = []
     for title, example in EXAMPLES[name]:
         lines = textwrap.wrap(

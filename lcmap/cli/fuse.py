@@ -1,48 +1,38 @@
-"""lcmap fuse: an image, side inputs and a model to a map; or class probabilities to a map."""
+"""lcmap fuse: several inputs and a model to a map; or class probabilities to a map."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lcmap.cli import console
-from lcmap.cli.options import (
-    DEFAULT_MEMORY,
-    AllowMissing,
-    AllowVrt,
-    Cog,
-    Confidence,
-    Engine,
-    Force,
-    Memory,
-    Output,
-    Overwrite,
-    Precision,
-    Provider,
-    Qml,
-    Quiet,
-    Threads,
-    TileSize,
-    Tmpdir,
-    Verbose,
-    Verify,
-)
+from lcmap.cli.grouped import grouped, option_names, refuse
+from lcmap.cli.options import Quiet, Verbose, Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
+if TYPE_CHECKING:
+    from lcmap.engines.compute import Compute
+    from lcmap.inference.options import MapOutputs, ModelInputOptions
 
+_OF_A_MODEL = ["model", *option_names(computing), "force", "verify"]
+
+
+@grouped(outputs=map_outputs, compute=computing, options=several_inputs)
 def command(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE SIDE...",
+            metavar="IMAGE INPUT...",
             help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
-            "input. With --probabilities: files of class probabilities.",
+            "input. With --late: files of class probabilities.",
             show_default=False,
         ),
     ],
+    *,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -52,44 +42,22 @@ def command(
             help="A model of several inputs made by lcmap train.",
         ),
     ] = None,
-    probabilities: Annotated[
-        bool,
-        typer.Option(
-            "--probabilities",
-            help="Late fusion, without a model: join files that lcmap predict --probabilities "
-            "wrote.",
-        ),
-    ] = False,
     late: Annotated[
-        Literal["product", "mean"],
-        typer.Option(help="How --probabilities are joined: Bayes' product, or a weighted mean."),
-    ] = "product",
+        Literal["product", "mean"] | None,
+        typer.Option(
+            help="Late fusion, without a model: join files that lcmap predict --probabilities "
+            "wrote, by Bayes' product or a weighted mean.",
+            show_default=False,
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="W,...", help="A weight for each of --probabilities [default: 1]."),
+        typer.Option(metavar="W,...", help="A weight for each file of --late [default: 1]."),
     ] = None,
-    output: Output = "-",
-    confidence: Confidence = None,
-    save_probabilities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Also write each class's probability (float32, a band per class)."
-        ),
-    ] = None,
+    outputs: MapOutputs,
+    compute: Compute,
+    options: ModelInputOptions,
     verify: Verify = False,
-    tile: TileSize = None,
-    memory: Memory = DEFAULT_MEMORY,  # type: ignore[assignment]
-    allow_missing: AllowMissing = False,
-    cog: Cog = False,
-    qml: Qml = False,
-    allow_vrt: AllowVrt = False,
-    force: Force = False,
-    threads: Threads = None,
-    precision: Precision = None,
-    engine: Engine = "onnxruntime",
-    provider: Provider = "auto",
-    overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -100,65 +68,27 @@ def command(
     A pixel without data in any input becomes 0. A run that was stopped or killed is continued by
     the same command, as with lcmap predict.
 
-    With --probabilities the maps of several models are joined instead, each made by itself.
+    With --late the maps of several models, each made by itself, are joined instead.
     """
     with (
         console.reporting(quiet=quiet, verbose=verbose) as reporter,
         reporter.progress("fuse") as progress,
     ):
-        if probabilities == (model is not None):
-            raise UsageError(
-                "--model", "goes without --probabilities, which need none", "give one of the two"
-            )
-        if not probabilities and weights is not None:
-            raise UsageError("--weights", "are those of --probabilities", "drop it")
-        if probabilities:
-            if verify:
-                raise UsageError("--verify", "is about a model's tiles", "drop it")
-            from lcmap.inference.late_fusion import late_fusion
+        if late is not None:
+            refuse(context, _OF_A_MODEL, "does not apply to late fusion, which takes no model")
+            from lcmap.inference.late_fusion import LateFusion, late_fusion
 
-            late_fusion(
-                inputs,
-                output,
-                method=late,
-                weights=_numbers(weights),
-                confidence=confidence,
-                fused_probabilities=save_probabilities,
-                allow_missing=allow_missing,
-                overwrite=overwrite,
-                allow_vrt=allow_vrt,
-                tmpdir=tmpdir,
-                cog=cog,
-                qml=qml,
-                progress=progress,
-            )
+            fusion = LateFusion(late, _numbers(weights))
+            late_fusion(inputs, outputs, fusion, options, progress=progress)
             return
+        refuse(context, ["weights"], "applies to late fusion only")
+        if model is None:
+            raise UsageError(
+                "`model`", "is missing", "name one, or choose late fusion with `late=product`"
+            )
         from lcmap.inference.predict import predict
 
-        assert model is not None
-        predict(
-            inputs[0],
-            model,
-            output,
-            sides=inputs[1:],
-            allow_missing=allow_missing,
-            confidence=confidence,
-            probabilities=save_probabilities,
-            verified=verify,
-            tile=tile,
-            memory=memory,
-            cog=cog,
-            qml=qml,
-            allow_vrt=allow_vrt,
-            force=force,
-            threads=threads,
-            precision=precision,
-            engine=engine,
-            provider=provider,
-            overwrite=overwrite,
-            tmpdir=tmpdir,
-            progress=progress,
-        )
+        predict(inputs, model, outputs, compute, options, verify=verify, progress=progress)
 
 
 def _numbers(text: str | None) -> list[float] | None:
@@ -167,4 +97,4 @@ def _numbers(text: str | None) -> list[float] | None:
     try:
         return [float(number) for number in text.split(",")]
     except ValueError as error:
-        raise UsageError("--weights", f"{text} are no numbers", "as in 2,1") from error
+        raise UsageError("`weights`", f"{text} are not numbers", "as in 2,1") from error

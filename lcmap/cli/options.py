@@ -1,12 +1,23 @@
-"""Options that several subcommands share, with the same name, letter and help everywhere."""
+"""Options that several subcommands share, with the same name, letter and help everywhere.
+
+Those that make up one value of the library are declared as the parameters of a function that
+returns it: a new one is added here and in the value's class, and every command has it.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lcmap import defaults
+from lcmap.engines.compute import Arithmetic, Compute, EngineName
+from lcmap.engines.compute import Provider as ProviderName
+
+if TYPE_CHECKING:
+    from lcmap.inference.options import MapOutputs, ModelInputOptions
 
 Output = Annotated[
     str,
@@ -21,7 +32,7 @@ Tmpdir = Annotated[
     typer.Option(
         "--tmpdir",
         metavar="FOLDER",
-        help="Where pipes and intermediate files are spooled [default: the system's].",
+        help="Where pipes and intermediate files are kept meanwhile [default: the system's].",
         exists=True,
         file_okay=False,
         writable=True,
@@ -38,27 +49,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
 ]
-Confidence = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Also write the mapped class's probability in % (uint8)."),
-]
 Verify = Annotated[
     bool,
     typer.Option(
         "--verify",
-        help="Predict again with shifted tiles of another size and compare: say how many "
-        "pixels differ and how far probabilities are apart; write nothing where they "
+        help="Predict again with shifted tiles of another size and compare: report how many "
+        "pixels differ and how far probabilities are apart, and write nothing where they "
         "disagree. Takes twice the time.",
-    ),
-]
-TileSize = Annotated[
-    int | None,
-    typer.Option(
-        "--tile",
-        metavar="PIXELS",
-        min=1,
-        help="Size of the blocks predicted at once; the map does not depend on it "
-        "[default: the largest that --memory allows].",
     ),
 ]
 
@@ -67,7 +64,7 @@ def parse_bytes(text: str) -> int:
     """Return a number of bytes written as in 2G, 1.5GB, 800M or 1073741824.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: it is not such a number.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if found is None:
@@ -76,57 +73,123 @@ def parse_bytes(text: str) -> int:
     return int(float(number) * 1024 ** " KMGT".index(unit or " "))
 
 
-DEFAULT_MEMORY = "2G"
-Memory = Annotated[
-    int,
-    typer.Option(
-        "--memory",
-        metavar="SIZE",
-        parser=parse_bytes,
-        help="How much memory to use, as in 800M or 4G; it decides the size of the blocks.",
-    ),
-]
-Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]
-Qml = Annotated[
-    bool,
-    typer.Option(
-        "--qml", help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map."
-    ),
-]
+def bytes_as_text(size: int) -> str:
+    """Return a number of bytes in the largest unit that divides it, as in 2G."""
+    power = max(power for power in range(5) if size % 1024**power == 0)
+    return f"{size // 1024**power}{' KMGT'[power].strip()}"
+
+
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Predict an image of another ground sampling distance too."),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
-]
-Precision = Annotated[
-    Literal["float32", "float16", "int8"] | None,
     typer.Option(
-        help="int8 brings a float32 model to 8-bit integers by a sample of the image, for "
-        "processors with instructions for them; lcmap train --quantize makes such a model and says "
-        "what it costs in accuracy. float16 computes in halves, for CUDA devices "
-        "[default: the model's].",
-        show_default=False,
+        "--force", help="Accept an image of another ground sampling distance than the model's."
     ),
 ]
-Engine = Annotated[
-    Literal["onnxruntime", "openvino"],
-    typer.Option(
-        help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
-        "computes on CPU."
-    ),
-]
-Provider = Annotated[
-    Literal["auto", "cpu", "cuda"],
-    typer.Option(help="What computes; auto takes CUDA if there."),
-]
-AllowMissing = Annotated[
-    bool,
-    typer.Option(
-        "--allow-missing",
-        help="Map a pixel that has data in any input [default: in all]; what is missing goes in "
-        "as 0.",
-    ),
-]
+
+
+def map_outputs(
+    output: Output = "-",
+    confidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write the mapped class's probability in % (uint8)."
+        ),
+    ] = None,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write each class's probability (float32, a band per class)."
+        ),
+    ] = None,
+    cog: Annotated[
+        bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
+    ] = False,
+    qml: Annotated[
+        bool,
+        typer.Option(
+            "--qml", help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map."
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+) -> MapOutputs:
+    """Return the files of a map."""
+    from lcmap.inference.options import MapOutputs
+
+    return MapOutputs(output, confidence, probabilities, cog=cog, qml=qml, overwrite=overwrite)
+
+
+def computing(
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            min=1,
+            help="Size of the blocks predicted at once; the map does not depend on it "
+            "[default: the largest that --memory allows].",
+        ),
+    ] = None,
+    memory: Annotated[
+        int,
+        typer.Option(
+            metavar="SIZE",
+            parser=parse_bytes,
+            help="How much memory to use, as in 800M or 4G; it decides the size of the blocks.",
+        ),
+    ] = bytes_as_text(defaults.MEMORY),  # type: ignore[assignment]
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Processor cores to use [default: all it may]."),
+    ] = None,
+    precision: Annotated[
+        Arithmetic | None,
+        typer.Option(
+            help="int8 converts a float32 model to 8-bit integers with a sample of the image, for "
+            "processors with instructions for them; lcmap train --quantize makes such a model and "
+            "reports what it costs in accuracy. float16 computes in 16-bit floats, for CUDA "
+            "devices [default: the model's].",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
+            "computes on the CPU."
+        ),
+    ] = defaults.ENGINE,
+    provider: Annotated[
+        ProviderName, typer.Option(help="The device; auto takes CUDA where it is there.")
+    ] = defaults.PROVIDER,
+) -> Compute:
+    """Return what computes a map."""
+    return Compute(tile, memory, threads, precision, engine, provider)
+
+
+def model_inputs(
+    allow_vrt: AllowVrt = False,
+    force: Force = False,
+    tmpdir: Tmpdir = None,
+) -> ModelInputOptions:
+    """Return how the input of a model of one input is opened."""
+    return several_inputs(allow_vrt=allow_vrt, force=force, tmpdir=tmpdir)
+
+
+def several_inputs(
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Map a pixel that has data in any input [default: in all]; missing pixels go in "
+            "as 0.",
+        ),
+    ] = False,
+    allow_vrt: AllowVrt = False,
+    force: Force = False,
+    tmpdir: Tmpdir = None,
+) -> ModelInputOptions:
+    """Return how the inputs of a model of several inputs are opened."""
+    from lcmap.inference.options import ModelInputOptions
+
+    return ModelInputOptions(
+        allow_vrt=allow_vrt, tmpdir=tmpdir, allow_missing=allow_missing, force=force
+    )

@@ -1,4 +1,4 @@
-"""The library speaks of its parameters, the command line of its options."""
+"""The parameters that the library names, as the options of the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ OPTIONS = {
     "crosswalks": "--crosswalk",
     "initial_model": "--init-from",
     "names": "--name",
+    "only": "--classes",
     "oso_classes": "--oso",
     "references": "--reference",
     "replicates": "--bootstrap",
@@ -20,7 +21,7 @@ _PARAMETER = re.compile(r"`([a-z]+(?:_[a-z]+)*)(?:=([^`]*))?`")
 
 
 def as_options(message: str) -> str:
-    """Return a message of the library with its parameters as the options that set them.
+    """Return a message of the library with each parameter shown as the option that sets it.
 
     A message names a parameter in backticks, with or without a value: `allow_vrt` becomes
     --allow-vrt, `precision=int8` becomes --precision int8.

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmap.cli import console
+from lcmap.cli.grouped import grouped
 from lcmap.cli.options import (
-    DEFAULT_MEMORY,
-    AllowVrt,
-    Cog,
-    Confidence,
-    Engine,
-    Force,
-    Memory,
     Model,
-    Output,
-    Overwrite,
-    Precision,
-    Provider,
-    Qml,
     Quiet,
-    Threads,
-    TileSize,
-    Tmpdir,
     Verbose,
     Verify,
+    computing,
+    map_outputs,
+    model_inputs,
 )
 
+if TYPE_CHECKING:
+    from lcmap.engines.compute import Compute
+    from lcmap.inference.options import MapOutputs, ModelInputOptions
 
+
+@grouped(outputs=map_outputs, compute=computing, options=model_inputs)
 def command(
     image: Annotated[
         str, typer.Argument(metavar="IMAGE", help="The image to map; - is standard input.")
     ],
+    *,
     model: Model,
-    output: Output = "-",
-    confidence: Confidence = None,
-    probabilities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Also write each class's probability (float32, a band per class)."
-        ),
-    ] = None,
+    outputs: MapOutputs,
+    compute: Compute,
+    options: ModelInputOptions,
     verify: Verify = False,
-    tile: TileSize = None,
-    memory: Memory = DEFAULT_MEMORY,  # type: ignore[assignment]
-    cog: Cog = False,
-    qml: Qml = False,
-    allow_vrt: AllowVrt = False,
-    force: Force = False,
-    threads: Threads = None,
-    precision: Precision = None,
-    engine: Engine = "onnxruntime",
-    provider: Provider = "auto",
-    overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -67,9 +44,9 @@ def command(
     image without them is read twice. Pixels without data in any band become 0.
 
     A run that was stopped or killed is continued by the same command, to the same bytes. Until
-    the map is whole, what is finished lies beside it, in the folder .MAP.lcmap-unfinished: 1 byte
+    the map is whole, what is finished is kept beside it in the folder .MAP.lcmap-work: 1 byte
     a pixel for the map, 1 for --confidence, 4 a class for --probabilities, 4 for --verify. Where
-    the input or the map is -, it lies in --tmpdir and is not continued.
+    the input or the map is -, it is kept in --tmpdir and the run is not continued.
     """
     from lcmap.inference.predict import predict
 
@@ -77,24 +54,4 @@ def command(
         console.reporting(quiet=quiet, verbose=verbose) as reporter,
         reporter.progress("predict") as progress,
     ):
-        predict(
-            image,
-            model,
-            output,
-            confidence=confidence,
-            probabilities=probabilities,
-            verified=verify,
-            tile=tile,
-            memory=memory,
-            cog=cog,
-            qml=qml,
-            allow_vrt=allow_vrt,
-            force=force,
-            threads=threads,
-            precision=precision,
-            engine=engine,
-            provider=provider,
-            overwrite=overwrite,
-            tmpdir=tmpdir,
-            progress=progress,
-        )
+        predict([image], model, outputs, compute, options, verify=verify, progress=progress)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lcmap import defaults
 from lcmap.cli import console
 from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Seed, Tmpdir, Verbose
+from lcmap.errors import UsageError
+
+OF_LABELS = ("nomenclature", "crosswalk")
+OF_TILING = ("tile_size", "split", "block_tiles", "gap", "seed")
+OF_TILES = ("side", "tiles_like", *OF_TILING)
+"""Options that say nothing without --labels, beside --tiles-like, and without --tiles."""
 
 if TYPE_CHECKING:
     from lcmap.dataset.tile_index import TileIndex
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    context: typer.Context,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -54,7 +63,7 @@ def command(
     resampling: Annotated[
         Literal["cubic", "bilinear", "average", "nearest"],
         typer.Option(help="How images on another grid are resampled."),
-    ] = "cubic",
+    ] = defaults.RESAMPLING,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -100,31 +109,33 @@ def command(
         ),
     ] = None,
     tile_size: Annotated[
-        int, typer.Option(metavar="PX", help="Side of a tile; at the image's rim it is less.")
-    ] = 256,
+        int, typer.Option(metavar="PX", help="Side of a tile; less at the image border.")
+    ] = defaults.TILE_SIZE,
     split: Annotated[
         Literal["blocks", "random"],
         typer.Option(
             help="Split tiles into train, validation and test (60, 20, 20 %): by whole blocks of "
             "tiles, so that neighbours seldom straddle splits, or one by one."
         ),
-    ] = "blocks",
+    ] = defaults.SPLIT,
     block_tiles: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Side of a block in tiles [default: 8, halved until there are 8 blocks].",
+            help="Side of a block in tiles [default: "
+            f"{defaults.BLOCK_TILES}, halved until there are 8 blocks].",
         ),
     ] = None,
     gap: Annotated[
         int | None,
         typer.Option(
             metavar="PX",
-            help="Pixels left between the tiles of different splits [default: 48, with "
-            "--split random none]; a network of depth 3 sees 46 px to each side, of depth 4 94.",
+            help="Pixels left between the tiles of different splits [default: "
+            f"{defaults.GAP}, with --split random none]. A network of depth 3 sees 46 px to each "
+            "side, one of depth 4 94 px.",
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Seed = defaults.SEED,
     period: Annotated[
         str | None,
         typer.Option(
@@ -138,15 +149,15 @@ def command(
         typer.Option(
             help="How a pixel of --period is made: the median of its clear dates in the period, "
             "or linear in time between the clear dates around the period's middle "
-            "[default: median]."
+            f"[default: {defaults.COMPOSITE_METHOD}]."
         ),
     ] = None,
     strict: Annotated[
         bool,
         typer.Option(
             "--strict",
-            help="Leave pixels without a clear date in the period nodata; else they are filled "
-            "from the clear dates before and after it.",
+            help="Leave pixels without a clear date in the period nodata [default: fill them "
+            "from the clear dates before and after it].",
         ),
     ] = False,
     clear_dates: Annotated[
@@ -173,52 +184,69 @@ def command(
 
     The bands of all images are brought onto one grid, resampled and reprojected where theirs
     differs. A pixel that is invalid in any band is invalid in all. The 2 % and 98 % quantiles of
-    each band, over all its valid pixels, are exact and stand in the tags LCMAP_Q02 and LCMAP_Q98.
+    each band, over all its valid pixels, are exact; the tags LCMAP_Q02 and LCMAP_Q98 hold them.
+
+    Labels on a finer or the same grid are taken by nearest pixel. Where the stack's grid is
+    coarser, a pixel gets the class that covers most of it, "no label" counting as a class.
 
     With --pan, the bands get the detail of a panchromatic image, as SPOT-6/7's of 1.5 m for bands
-    of 6 m; the radiometries of the two are tied by regression, so that they may have any units.
+    of 6 m. A regression ties the radiometries of the two, so that they may have any units.
 
-    Integers keep their nodata value if all images have the same, and otherwise get a mask inside
-    the file where pixels may be invalid, so that every value stays data; floats get NaN.
+    Integers keep their nodata value if all images have the same one. Otherwise the file gets an
+    internal mask where pixels may be invalid, so that every value stays data; floats get NaN.
 
     Sentinel-2 products become reflectance × 10 000 (int16, nodata -10000): the ten bands of 10 and
     20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, their shadows,
     saturation and edges. Products of one day are one image; where several see a pixel, the first
     given counts. What the grid needs of them is masked into --tmpdir first.
     """
-    from lcmap.imagery.multidate import CompositeOptions
+    from lcmap.dataset.inputs import InputOptions
+    from lcmap.imagery.composite_options import CompositeOptions
+    from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
     from lcmap.imagery.prepare import prepare
     from lcmap.imagery.tiles import Tiling
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
+        if labels is None:
+            refuse(context, OF_LABELS, "says what `labels` are", "give `labels` or drop it")
+        if tiles is None:
+            refuse(context, OF_TILES, "is about a tile index", "give `tiles=INDEX.geojson`")
+        if tiles_like is not None:
+            refuse(context, OF_TILING, "is taken from `tiles_like`", "drop one")
         with reporter.progress("preparing") as progress:
             prepared = prepare(
                 images,
-                output,
-                like=like,
-                pan=pan,
-                bands=bands.split(",") if bands is not None else None,
-                band_names=[name.strip() for name in band_names.split(",")]
-                if band_names is not None
+                PrepareOutputs(output, overwrite),
+                stacking=StackOptions(like, pan, _listed(bands), _listed(band_names), resampling),
+                composite=CompositeOptions(period, method, strict, clear_dates, _listed(dates)),
+                labels=LabelOptions(labels, nomenclature, crosswalk) if labels else None,
+                tiles=TileIndexOptions(
+                    tiles, Tiling(tile_size, split, seed, gap, block_tiles), tiles_like, side or ()
+                )
+                if tiles
                 else None,
-                resampling=resampling,
-                labels=labels,
-                nomenclature=nomenclature,
-                crosswalk=crosswalk,
-                sides=side or (),
-                tiles=tiles,
-                tiling=Tiling(tile_size, split, seed, gap, block_tiles),
-                synthesis=CompositeOptions(
-                    period, method, strict, clear_dates, dates.split(",") if dates else None
-                ),
-                tiles_like=tiles_like,
-                overwrite=overwrite,
-                allow_vrt=allow_vrt,
-                tmpdir=tmpdir,
+                inputs=InputOptions(allow_vrt, tmpdir),
                 progress=progress,
             )
         if output != "-" and not quiet:
             reporter.result(_summary(prepared))
+
+
+def _listed(text: str | None) -> list[str] | None:
+    """Return the parts of text between commas."""
+    return None if text is None else [part.strip() for part in text.split(",")]
+
+
+def refuse(context: typer.Context, names: Iterable[str], because: str, remedy: str) -> None:
+    """Refuse options that were given, and not left at their defaults, where they do not apply.
+
+    Raises:
+        UsageError: one of the parameters `names` was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
+            raise UsageError(f"`{name}`", because, remedy)
 
 
 def _summary(prepared: Prepared) -> str:
@@ -229,7 +257,7 @@ def _summary(prepared: Prepared) -> str:
         f"{prepared.dtype}, {grid.width} × {grid.height} px, "
         f"{100 * prepared.valid_share:.4g} % valid"
     ]
-    lines.extend(_synthesis_lines(prepared))
+    lines.extend(_composite_lines(prepared))
     if prepared.labels:
         lines.append(f"{prepared.labels}: labels")
     if prepared.tiles:
@@ -242,8 +270,8 @@ def _summary(prepared: Prepared) -> str:
     return "\n".join(lines)
 
 
-def _synthesis_lines(prepared: Prepared) -> list[str]:
-    made = prepared.synthesis
+def _composite_lines(prepared: Prepared) -> list[str]:
+    made = prepared.composite
     if made is None:
         return []
     lines = [

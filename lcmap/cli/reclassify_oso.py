@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmap.cli import console
-from lcmap.cli.options import (
-    DEFAULT_MEMORY,
-    AllowMissing,
-    AllowVrt,
-    Cog,
-    Confidence,
-    Engine,
-    Force,
-    Memory,
-    Output,
-    Overwrite,
-    Precision,
-    Provider,
-    Qml,
-    Quiet,
-    Threads,
-    TileSize,
-    Tmpdir,
-    Verbose,
-    Verify,
-)
+from lcmap.cli.grouped import grouped, option_names, refuse
+from lcmap.cli.options import Quiet, Verbose, Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
+if TYPE_CHECKING:
+    from lcmap.engines.compute import Compute
+    from lcmap.inference.options import MapOutputs, ModelInputOptions
 
+_OF_A_MODEL = [
+    "model",
+    *option_names(computing),
+    "force",
+    "verify",
+    "confidence",
+    "probabilities",
+]
+
+
+@grouped(outputs=map_outputs, compute=computing, options=several_inputs)
 def command(
+    context: typer.Context,
     image: Annotated[
         str,
         typer.Argument(
@@ -42,13 +39,14 @@ def command(
     oso: Annotated[
         Path, typer.Argument(metavar="OSO", help="The label map, on any grid.", show_default=False)
     ],
+    *,
     oso_classes: Annotated[
         str | None,
         typer.Option(
             "--oso",
             metavar="oso23|oso17|FILE.toml",
-            help="The classes of the label map [default: what the map carries]; codes alone do "
-            "not tell, for 11 and 12 mean other things in each.",
+            help="The classes of the label map [default: those that it names itself]; codes alone "
+            "do not tell, since 11 and 12 mean other things in each.",
         ),
     ] = None,
     model: Annotated[
@@ -74,94 +72,39 @@ def command(
             help="The crosswalk of --crosswalk-only [default: to oso-reclass].",
         ),
     ] = None,
-    output: Output = "-",
-    confidence: Confidence = None,
-    probabilities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Also write each class's probability (float32, a band per class)."
-        ),
-    ] = None,
+    outputs: MapOutputs,
+    compute: Compute,
+    options: ModelInputOptions,
     verify: Verify = False,
-    tile: TileSize = None,
-    memory: Memory = DEFAULT_MEMORY,  # type: ignore[assignment]
-    allow_missing: AllowMissing = False,
-    cog: Cog = False,
-    qml: Qml = False,
-    allow_vrt: AllowVrt = False,
-    force: Force = False,
-    threads: Threads = None,
-    precision: Precision = None,
-    engine: Engine = "onnxruntime",
-    provider: Provider = "auto",
-    overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Bring an existing label map, as OSO, into other classes with the help of an image.
+    """Bring an existing label map, such as OSO, into other classes with the help of an image.
 
     The model sees the image and the map together and maps all its classes, those that the map
     does not have among them. A run that was stopped or killed is continued by the same command,
-    as with lcmap predict. With --crosswalk-only the map alone is brought into the classes that
-    its own lead to (kept); the others become 0 (discarded), and new classes stay empty.
+    as with lcmap predict. With --crosswalk-only the map alone is brought into other classes: what
+    the crosswalk leads to is kept, the rest becomes 0 (discarded), and new classes stay empty.
     """
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
-        if crosswalk_only == (model is not None):
-            raise UsageError("--model", "goes without --crosswalk-only", "give one of the two")
-        if crosswalk is not None and not crosswalk_only:
-            raise UsageError("--crosswalk", "goes with --crosswalk-only", "drop it")
         with reporter.progress("reclassify-oso") as progress:
-            if model is not None:
+            if not crosswalk_only:
+                refuse(context, ["crosswalk"], "applies with --crosswalk-only alone")
+                if model is None:
+                    raise UsageError("`model`", "is missing", "name one, or --crosswalk-only")
                 from lcmap.inference.reclassify import reclassify_oso
 
                 reclassify_oso(
-                    image,
-                    oso,
-                    model,
-                    output,
-                    oso_classes=oso_classes,
-                    allow_missing=allow_missing,
-                    confidence=confidence,
-                    probabilities=probabilities,
-                    verified=verify,
-                    tile=tile,
-                    memory=memory,
-                    cog=cog,
-                    qml=qml,
-                    allow_vrt=allow_vrt,
-                    force=force,
-                    threads=threads,
-                    precision=precision,
-                    engine=engine,
-                    provider=provider,
-                    overwrite=overwrite,
-                    tmpdir=tmpdir,
-                    progress=progress,
-                )
+                    (image, oso), model, outputs, compute, options,
+                    oso_classes=oso_classes, verify=verify, progress=progress,
+                )  # fmt: skip
                 return
-            for option, given in (
-                ("--verify", verify),
-                ("--confidence", confidence is not None),
-                ("--probabilities", probabilities is not None),
-            ):
-                if given:
-                    raise UsageError(option, "takes a model", "drop it, or give --model")
-            from lcmap.inference.reclassify import adapt_oso
+            refuse(context, _OF_A_MODEL, "does not apply with --crosswalk-only")
+            from lcmap.inference.crosswalk_map import crosswalk_map
 
-            adapted = adapt_oso(
-                image,
-                oso,
-                output,
-                oso_classes=oso_classes,
-                crosswalk=crosswalk,
-                cog=cog,
-                qml=qml,
-                allow_vrt=allow_vrt,
-                allow_missing=allow_missing,
-                overwrite=overwrite,
-                tmpdir=tmpdir,
-                progress=progress,
-            )
-        if output != "-" and not quiet:
-            reporter.result(adapted.text)
+            report = crosswalk_map(
+                (image, oso), outputs, options,
+                oso_classes=oso_classes, crosswalk=crosswalk, progress=progress,
+            )  # fmt: skip
+        if os.fspath(outputs.codes) != "-" and not quiet:
+            reporter.result(report.text)

@@ -1,4 +1,4 @@
-"""lcmap score: maps and a reference to confusion, measures and their intervals."""
+"""lcmap score: from maps and a reference to measures of accuracy and their intervals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lcmap import defaults
 from lcmap.cli import console
 from lcmap.cli.options import AllowVrt, Overwrite, Quiet, Seed, Tmpdir, Verbose
 
@@ -42,29 +43,31 @@ def command(
     ] = None,
     split: Annotated[
         Literal["train", "validation", "test", "all"] | None,
-        typer.Option(help="The split of --tiles that is scored [default: test]."),
+        typer.Option(
+            help=f"The split of --tiles that is scored [default: {defaults.SCORED_SPLIT}]."
+        ),
     ] = None,
     nomenclature: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE.toml",
-            help="The classes to score in [default: what crosswalks lead to, else what the "
-            "rasters carry].",
+            help="The classes to score in [default: those the crosswalks lead to, else those "
+            "that the rasters name].",
         ),
     ] = None,
     crosswalk: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
-            help="Bring the maps into other classes first, as topo18:topo6. Once for all maps, or "
-            "once for each in order, none where a map needs none.",
+            help="Convert the maps to other classes first, for example topo18:topo6. Give it once "
+            "for all maps, or once for each map in order, with none for a map that needs none.",
         ),
     ] = None,
     reference_crosswalk: Annotated[
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
-            help="Bring the reference into other classes first, as flair19:flair7.",
+            help="Convert the reference to other classes first, for example flair19:flair7.",
         ),
     ] = None,
     classes: Annotated[
@@ -72,31 +75,32 @@ def command(
         typer.Option(
             metavar="CLASS,...",
             help="Score only where the reference has one of these classes: codes, ranges of "
-            "codes, names or acronyms, as 1-14 or Wat,Roa.",
+            "codes, names or acronyms, for example 1-14 or Wat,Roa.",
         ),
     ] = None,
     ignore_unclassified: Annotated[
         bool,
         typer.Option(
             "--ignore-unclassified",
-            help="Leave pixels out that a map has no class for, for all maps; without it they "
-            "count as missed.",
+            help="Leave out, for all maps, the pixels that a map has no class for; without it "
+            "they count as missed.",
         ),
     ] = False,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="What to call a map, once for each in order [default: its file]."
+            metavar="NAME",
+            help="What to call a map; give it once for each map, in order [default: its file].",
         ),
     ] = None,
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON in place of the table.")
+        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
     ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print everything as CSV in place of the table.")
+        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
     ] = False,
     output: Annotated[
         list[str] | None,
@@ -104,22 +108,24 @@ def command(
             "--output",
             "-o",
             metavar="FILE",
-            help="Also write everything to a file, as its ending says: .json, .csv or .txt. "
-            "May be repeated.",
+            help="Also write everything to a file, in the format of its ending: .json, .csv or "
+            ".txt. May be repeated.",
         ),
     ] = None,
     bootstrap: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="Replicates for the intervals; 0 makes none."),
-    ] = 1000,
+        typer.Option(
+            metavar="N", min=0, help="Bootstrap replicates for the intervals; 0 computes none."
+        ),
+    ] = defaults.BOOTSTRAP_REPLICATES,
     block: Annotated[
         int,
         typer.Option(metavar="PIXELS", min=1, help="Edge of the blocks that the bootstrap draws."),
-    ] = 256,
+    ] = defaults.BOOTSTRAP_BLOCK,
     level: Annotated[
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
-    ] = 95,
-    seed: Seed = 0,
+    ] = defaults.INTERVAL_LEVEL,
+    seed: Seed = defaults.SEED,
     allow_vrt: AllowVrt = False,
     overwrite: Overwrite = False,
     tmpdir: Tmpdir = None,
@@ -129,16 +135,22 @@ def command(
     """Measure how well maps agree with a reference.
 
     Prints IoU, precision, recall and F1 of each class, mIoU (over the classes of the reference),
-    overall accuracy, Cohen's kappa and mean F1, in percent; for several maps IoU side by side and
-    each one's difference to the first. All maps are measured on the same pixels: labelled in the
-    reference (not 0), in the split, covered by every map. Intervals come from a bootstrap of
-    blocks, the same for all maps.
+    overall accuracy, Cohen's kappa and mean F1, in percent; for several maps, IoU side by side and
+    the difference of each to the first. All maps are measured on the same pixels: those that are
+    labelled in the reference (not 0), are in the split, and are covered by every map. Intervals
+    come from a bootstrap of blocks, the same blocks for all maps.
 
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
     """
+    from lcmap.accuracy.options import (
+        BootstrapOptions,
+        ClassOptions,
+        ReportOptions,
+        SplitOptions,
+    )
     from lcmap.accuracy.score import score
-    from lcmap.accuracy.tables import plain_text
+    from lcmap.dataset.inputs import InputOptions
     from lcmap.errors import UsageError
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
@@ -150,32 +162,34 @@ def command(
             report = score(
                 maps,
                 reference,
-                names=name or (),
-                outputs=output or (),
-                overwrite=overwrite,
-                tiles=tiles or (),
-                split=split,
-                nomenclature=nomenclature,
-                crosswalks=crosswalk or (),
-                reference_crosswalk=reference_crosswalk,
-                only=classes or (),
-                ignore_unclassified=ignore_unclassified,
-                replicates=bootstrap,
-                block=block,
-                seed=seed,
-                level=level,
-                allow_vrt=allow_vrt,
-                tmpdir=tmpdir,
+                classes=ClassOptions(
+                    nomenclature=nomenclature,
+                    crosswalks=tuple(crosswalk or ()),
+                    reference_crosswalk=reference_crosswalk,
+                    only=tuple(classes or ()),
+                    ignore_unclassified=ignore_unclassified,
+                ),
+                split=SplitOptions(tuple(tiles or ()), split),
+                bootstrap=BootstrapOptions(bootstrap, block, seed, level),
+                outputs=ReportOptions(tuple(name or ()), tuple(output or ()), overwrite),
+                inputs=InputOptions(allow_vrt, tmpdir),
                 progress=progress,
             )
         if as_json:
             reporter.result(report.to_json())
         elif as_csv:
             reporter.result(report.to_csv())
-        elif sys.stdout.isatty():
-            reporter.result(_rich(report, matrix=matrix))
         else:
-            reporter.result(plain_text(report, matrix=matrix))
+            reporter.result(_tables(report, matrix=matrix))
+
+
+def _tables(report: Report, *, matrix: bool) -> Any:
+    """Return a report's tables and notes, for a terminal or as plain text."""
+    from lcmap.accuracy.tables import plain_text
+
+    if sys.stdout.isatty():
+        return _rich(report, matrix=matrix)
+    return plain_text(report, matrix=matrix)
 
 
 def _rich(report: Report, *, matrix: bool) -> Any:

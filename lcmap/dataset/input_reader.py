@@ -12,6 +12,7 @@ from lcmap.dataset.raster_content import RasterContent
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
+from lcmap.raster.label_resampling import LabelsOnGrid
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import Window
 
@@ -19,25 +20,28 @@ from lcmap.raster.windows import Window
 class InputReader:
     """An open raster as an input of the network, on any grid.
 
-    Images and probabilities are interpolated linearly, label maps taken by nearest pixel.
+    Images and probabilities are interpolated linearly, label maps resampled as `LabelsOnGrid` says.
     """
 
     def __init__(
         self,
         dataset: Any,
         grid: Grid,
-        side: RasterContent,
+        content: RasterContent,
         quantiles: NDArray[np.float64] | None,
-        subject: str,
+        name: str,
     ) -> None:
         """Bring an open raster onto a grid.
 
-        An image is scaled by its `quantiles` [C, 2]; `subject` names the raster in errors.
+        An image is scaled by its `quantiles` [C, 2]; messages call the raster `name`.
         """
-        self._raster = AlignedRaster(dataset, grid, subject)
-        self._side = side
+        self._nomenclature = content.nomenclature
+        self._scales = content.kind == "image"
         self._quantiles = quantiles
-        self._subject = subject
+        if content.nomenclature is not None:
+            self._labels = LabelsOnGrid(dataset, grid, name, content.nomenclature.check_labels)
+        else:
+            self._raster = AlignedRaster(dataset, grid, name)
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return a window as the network takes it, float32 [C, h, w], and where valid, bool [h, w].
@@ -48,16 +52,12 @@ class InputReader:
             NotARasterError: pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        if self._side.nomenclature is not None:
-            pixels, valid = self._raster.read_nearest(window)
-            codes = self._side.nomenclature.check_labels(
-                np.where(valid, pixels[0], 0), self._subject
-            )
-            return one_hot(codes, self._side.nomenclature)
+        if self._nomenclature is not None:
+            return one_hot(self._labels.read(window), self._nomenclature)
         return self._raster.read(window, self._scaled)
 
     def _scaled(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        if self._side.kind == "image":
+        if self._scales:
             assert self._quantiles is not None
             return scale(pixels, self._quantiles, valid)
         return np.where(valid, pixels, 0).astype(np.float32)

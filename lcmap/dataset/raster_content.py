@@ -35,14 +35,14 @@ class RasterContent:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], subject: PathLike) -> RasterContent:
-        """Return the content that `to_dict` gave.
+        """Return the content that `to_dict` returned.
 
         Raises:
             KeyError, ValueError, NomenclatureError: a value is missing or is not what it should be.
         """
         kind, classes = values["kind"], values["nomenclature"]
         if kind not in KINDS or (kind == "labels") != bool(classes):
-            raise ValueError(f"{kind!r} is no kind of side input, or lacks its nomenclature")
+            raise ValueError(f"{kind!r} is not a kind of side input, or lacks its nomenclature")
         return cls(kind, Nomenclature.from_dict(classes, os.fspath(subject)) if classes else None)
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from lcmap.dataset.input_reader import InputReader
+from lcmap.dataset.inputs import open_input
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import RASTER_DRIVERS, open_raster, read_valid, reading
-from lcmap.raster.quantiles import band_quantiles, read_quantiles
 from lcmap.raster.windows import Window
 
 IGNORE = NO_INDEX
@@ -113,39 +113,34 @@ class TileReader:
         return self._table[codes]
 
     def side(
-        self, path: Path, side: RasterContent, image: Path, window: Window
+        self, path: Path, content: RasterContent, image: Path, window: Window
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a side input as the network takes it on a window of an image's grid.
 
         Float32 [C, h, w], and where it is valid, bool [h, w]; see `InputReader`.
 
         Raises:
-            NotARasterError, AllNodataError: the pixels cannot be read, or none is valid.
+            NotARasterError: the pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
         inputs: dict[tuple[Path, Path], InputReader] | None
-        inputs = getattr(self._local, "entries", None)
+        inputs = getattr(self._local, "inputs", None)
         if inputs is None:
             inputs = self._local.inputs = {}
         if (path, image) not in inputs:
-            quantiles = self.quantiles(path) if side.kind == "image" else None
+            quantiles = self.quantiles(path) if content.kind == "image" else None
             grid = Grid.of(self._dataset(image))
             inputs[path, image] = InputReader(
-                self._dataset(path), grid, side, quantiles, os.fspath(path)
+                self._dataset(path), grid, content, quantiles, os.fspath(path)
             )
         return inputs[path, image].read(window)
 
     def quantiles(self, path: Path) -> NDArray[np.float64]:
-        """Return an image's 2 % and 98 % quantiles, float64 [C, 2], computed where it has none.
-
-        Raises:
-            AllNodataError: no pixel is valid.
-        """
+        """Return an image's 2 % and 98 % quantiles, float64 [C, 2], as `RasterInput.quantiles`."""
         with self._lock:
             if path not in self._quantiles:
-                with open_raster(path) as dataset:
-                    found = read_quantiles(dataset)
-                self._quantiles[path] = band_quantiles(path) if found is None else found
+                with open_input(path) as image:
+                    self._quantiles[path] = image.quantiles()
             return self._quantiles[path]
 
     def _dataset(self, path: Path) -> Any:

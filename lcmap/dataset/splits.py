@@ -9,15 +9,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.raster.windows import Window
 
 QUOTAS = (0.6, 0.2, 0.2)
 """Shares of train, validation and test (paper, section 3.1)."""
 
 TRAIN, VALIDATION, TEST = range(3)
-DEFAULT_BLOCK_TILES = 8
-DEFAULT_GAP = 48
-
 _DRAWS = 64
 _FEWEST_BLOCKS = 8
 # of a class, to train, validation, test: without it in train it cannot be learnt at all
@@ -59,14 +57,14 @@ def split_by_blocks(
 
 def default_block_tiles(rows: int, cols: int) -> int:
     """Return the side of a block in tiles: 8, halved until there are at least 8 blocks, or 1."""
-    side = DEFAULT_BLOCK_TILES
+    side = defaults.BLOCK_TILES
     while side > 1 and math.ceil(rows / side) * math.ceil(cols / side) < _FEWEST_BLOCKS:
         side //= 2
     return side
 
 
 def block_of_tiles(rows: int, cols: int, block_tiles: int) -> NDArray[np.intp]:
-    """Return the number of the block that each tile lies in, intp [rows · cols]."""
+    """Return the number of the block that each tile is in, intp [rows · cols]."""
     row, col = np.divmod(np.arange(rows * cols), cols)
     across = math.ceil(cols / block_tiles)
     blocks: NDArray[np.intp] = (row // block_tiles) * across + col // block_tiles
@@ -111,7 +109,7 @@ def _unlikeness(splits: NDArray[np.intp], sums: NDArray[np.int64]) -> tuple[int,
 def keep_apart(
     windows: Sequence[Window], splits: NDArray[np.intp], gap: int
 ) -> list[Window | None]:
-    """Return the windows, cut back so that `gap` pixels lie between those of different splits.
+    """Return the windows, cut back to leave `gap` pixels between those of different splits.
 
     Train gives way to validation and test, validation to test, which stays whole. Of a window
     that must give way the largest rectangle is kept; None where less than 16 px across (or

@@ -19,14 +19,13 @@ from lcmap.dataset.raster_content import RasterContent
 from lcmap.errors import (
     InputMissingError,
     LcmapError,
-    NoCrsError,
     TileIndexError,
     UsageError,
 )
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster
+from lcmap.raster.opening import no_crs, open_raster
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
@@ -196,14 +195,14 @@ def _load_json(path: PathLike) -> Any:
         raise InputMissingError(path, (error.strerror or "").lower(), "check the path") from error
     except ValueError as error:
         raise TileIndexError(
-            path, "is not JSON", "give a tile index made by lcmap prepare --tiles"
+            path, "is not JSON", "name a tile index made by lcmap prepare --tiles"
         ) from error
 
 
 def _tile(properties: Mapping[str, Any], folder: Path) -> IndexedTile:
     split = properties["split"]
     if split not in SPLITS:
-        raise ValueError(f"{split!r} is no split")
+        raise ValueError(f"{split!r} is not a split")
     labels = properties["labels"]
     return IndexedTile(
         image=_resolved(properties["image"], folder),
@@ -217,7 +216,7 @@ def _tile(properties: Mapping[str, Any], folder: Path) -> IndexedTile:
 
 
 def _check(index: TileIndex) -> None:
-    """Check every raster once, and that every window lies inside its image."""
+    """Check every raster once, and that every window is inside its image."""
     shapes: dict[Path, tuple[int, int]] = {}
     codes = set(index.nomenclature.codes) if index.nomenclature else set()
     for tile in index.tiles:
@@ -261,7 +260,7 @@ def _shape(raster: Path, index: Path) -> tuple[int, int]:
         raise InputMissingError(
             raster,
             f"no such file, but {index} names it",
-            "keep the index where it lies relative to its rasters, or make it again",
+            "keep the index where it is relative to its rasters, or make it again",
         )
     with open_raster(raster) as dataset:
         return Grid.of(dataset).shape
@@ -285,11 +284,7 @@ def _rings(tiles: tuple[IndexedTile, ...]) -> list[list[tuple[float, float]]]:
                 grids[tile.image] = Grid.of(dataset)
         grid = grids[tile.image]
         if grid.crs is None:
-            raise NoCrsError(
-                tile.image,
-                "has no coordinate reference system, which its tile index needs",
-                "assign one, e.g. rio edit-info --crs EPSG:2154",
-            )
+            raise no_crs(os.fspath(tile.image))
         w = tile.window
         corners = [(w.col, w.row), (w.col, w.stop_row), (w.stop_col, w.stop_row)]
         corners += [(w.stop_col, w.row), (w.col, w.row)]

@@ -18,23 +18,23 @@ CalibrationSample = tuple[npt.NDArray[np.float32], ...]
 
 SAMPLES = 32
 SAMPLE_SIDE = 256
-"""So many windows of so many pixels a side say how large the values in a network become."""
+"""This many windows, of this many pixels a side, show how large the values in a network become."""
 
 _OUTSIDE = 1e-4
-"""The share of a window's values that may be cut off, below and above."""
+"""The share of a window's values that may be cut off, at the low and at the high end."""
 
 _STEP = 7
-"""Every so manieth value is looked at: all of them would take as long as the network does."""
+"""Every seventh value is looked at: all of them would take as long as the network does."""
 
 
 def quantise(model: bytes, samples: Iterable[CalibrationSample]) -> bytes:
     """Return a float32 model of lcmap as one that computes its convolutions in 8-bit integers.
 
-    Inputs, output, sizes and metadata are the same. The samples say between which values the
-    convolutions' results lie; they are taken one after another.
+    Inputs, output, sizes and metadata stay the same. The samples show the range of the
+    convolutions' results; they are taken one after another.
 
     Raises:
-        CalibrationError: no sample, or one for which the network gives no numbers.
+        CalibrationError: there is no sample, or the network's values for one are not finite.
     """
     merged = _with_merged_normalisation(onnx.load_model_from_string(model))
     integers: bytes = with_integers(merged, _ranges(merged, samples)).SerializeToString()
@@ -43,7 +43,7 @@ def quantise(model: bytes, samples: Iterable[CalibrationSample]) -> bytes:
 
 def _with_merged_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model with batch normalisation in the convolutions and constants as initializers."""
-    # these take as long to load as the rest of a command
+    # importing these takes as long as the rest of a command
     import onnx_ir
     from onnx_ir.passes.common import LiftConstantsToInitializersPass
     from onnxscript.rewriter import rewrite
@@ -55,7 +55,7 @@ def _with_merged_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _ranges(model: onnx.ModelProto, samples: Iterable[CalibrationSample]) -> dict[str, Range]:
-    """Return between which values the activations of a model lie on the samples."""
+    """Return the range of each activation of a model over the samples."""
     names = activations(model.graph)
     inputs = [value.name for value in model.graph.input]
     observed = onnx.ModelProto()
@@ -65,7 +65,7 @@ def _ranges(model: onnx.ModelProto, samples: Iterable[CalibrationSample]) -> dic
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     session = OnnxRuntimeSession(observed.SerializeToString())
-    lows, highs = [], []  # of each sample, [activations]
+    lows, highs = [], []  # one item a sample, each [activations]
     for sample in samples:
         found = map(_extent, session.run(dict(zip(inputs, sample, strict=True))))
         low, high = zip(*found, strict=True)
@@ -78,12 +78,14 @@ def _ranges(model: onnx.ModelProto, samples: Iterable[CalibrationSample]) -> dic
     extents = np.stack([np.min(lows, axis=0), np.max(highs, axis=0)], axis=1).tolist()
     if not np.isfinite(extents).all():
         raise CalibrationError(
-            "calibration", "the network gives values that are no numbers", "train the model again"
+            "calibration",
+            "the network computes values that are not finite",
+            "train the model again",
         )
     return {name: Range(low, high) for name, (low, high) in zip(names, extents, strict=True)}
 
 
 def _extent(values: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
-    """Return between which values nearly all lie: a few pixels must not make every step coarse."""
+    """Return the range of nearly all values: a few pixels must not make every step coarse."""
     some = values.ravel()[::_STEP]
     return np.quantile(some, (_OUTSIDE, 1.0 - _OUTSIDE))

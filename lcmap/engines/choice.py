@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from lcmap.engines.names import Arithmetic, EngineName, Provider
+from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.engines.onnxruntime import TILES_AT_ONCE, OnnxRuntimeSession, choose_provider
 from lcmap.errors import UsageError
 from lcmap.graph.float16 import in_half_precision
@@ -25,10 +25,10 @@ class LoadedGraph(Protocol):
 
 
 class Engine(NamedTuple):
-    """An engine that is there.
+    """An engine that is available.
 
-    `load` makes a serialised graph ready; `title` says all of the engine that results depend on;
-    `tiles_at_once` threads may run a graph and find it faster.
+    `load` makes a serialised graph ready; `title` names everything about the engine that results
+    depend on; `tiles_at_once` is how many threads run a graph at once to be fastest.
     """
 
     title: str
@@ -36,41 +36,39 @@ class Engine(NamedTuple):
     tiles_at_once: int = 1
 
 
-def choose_engine(
-    name: EngineName,
-    *,
-    provider: Provider,
-    threads: int | None,
-    subject: PathLike,
-    arithmetic: Arithmetic = "float32",
-) -> Engine:
-    """Return an engine; `subject` names the model in errors.
+def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
+    """Return the engine that a user chose, computing in `arithmetic`.
 
-    int8 is in the graph already, float16 the engine sees to.
+    `subject` names the model in errors. A graph in int8 is int8 as it is; for float16 the engine
+    converts a float32 graph.
 
     Raises:
-        EngineMissingError: OpenVINO is asked for and is not installed.
-        ProviderMissingError: CUDA is asked for and is not there.
-        UsageError: OpenVINO is asked for on CUDA, or for float16.
+        EngineMissingError: OpenVINO is chosen and is not installed.
+        ProviderMissingError: CUDA is chosen and is not there.
+        UsageError: OpenVINO is chosen on CUDA, or for float16.
     """
-    if name == "onnxruntime":
-        device = choose_provider(provider)
-        load: Callable[[bytes], LoadedGraph]
-        load = partial(OnnxRuntimeSession, provider=device, threads=threads, subject=subject)
-        if arithmetic == "float16":
-            load = partial(_load_in_half_precision, load)
-        title = f"onnxruntime {onnxruntime.__version__} on {device}"
-        return Engine(title, load, TILES_AT_ONCE[device])
-    if provider == "cuda":
-        raise UsageError("--engine openvino", "computes on CPU only", "leave out --provider cuda")
+    if compute.engine == "openvino":
+        return _openvino(compute, arithmetic, subject)
+    device = choose_provider(compute.provider)
+    load: Callable[[bytes], LoadedGraph]
+    load = partial(OnnxRuntimeSession, provider=device, threads=compute.threads, subject=subject)
+    if arithmetic == "float16":
+        load = partial(_load_in_half_precision, load)
+    title = f"onnxruntime {onnxruntime.__version__} on {device}"
+    return Engine(title, load, TILES_AT_ONCE[device])
+
+
+def _openvino(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
+    if compute.provider == "cuda":
+        raise UsageError("`engine=openvino`", "computes on CPU only", "leave out `provider=cuda`")
     if arithmetic == "float16":
         raise UsageError(
-            "--engine openvino", "has no float16 on CPU", "leave out --precision float16"
+            "`engine=openvino`", "has no float16 on CPU", "leave out `precision=float16`"
         )
     from lcmap.engines.openvino import OpenVinoSession, openvino_version
 
     title = f"openvino {openvino_version()} on cpu"
-    return Engine(title, partial(OpenVinoSession, threads=threads, subject=subject))
+    return Engine(title, partial(OpenVinoSession, threads=compute.threads, subject=subject))
 
 
 def _load_in_half_precision(load: Callable[[bytes], LoadedGraph], graph: bytes) -> LoadedGraph:

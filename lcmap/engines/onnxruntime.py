@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 from onnx import TensorProto, helper
 
-from lcmap.engines.names import Provider
+from lcmap.engines.compute import Provider
 from lcmap.errors import NotAModelError, ProviderMissingError
 from lcmap.paths import PathLike
 from lcmap.raster.threads import available_threads
@@ -19,8 +19,8 @@ from lcmap.raster.threads import available_threads
 ChosenProvider = Literal["cpu", "cuda"]
 
 TILES_AT_ONCE: dict[ChosenProvider, int] = {"cpu": 1, "cuda": 2}
-"""So many tiles are computed at once: on CUDA one is copied there while the other is computed. On a
-processor they would share the same cores and take twice the memory."""
+"""How many tiles are computed at once. On CUDA one is copied there while the other is computed; on
+a processor two would share the same cores and take twice the memory."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _ONLY_ERRORS = 3
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class OnnxRuntimeSession:
-    """A loaded network. It does not pickle: send its path and open it there.
+    """A loaded network. It cannot be pickled: send its path and open it there.
 
     Several threads may run it at once.
     """
@@ -86,9 +86,9 @@ class OnnxRuntimeSession:
 
 
 class BoundRun:
-    """Runs of a session whose inputs and results lie on a device, one run at a time.
+    """Runs of a session whose inputs and results are on a device, one run at a time.
 
-    They keep their memory there from one run to the next of the same size.
+    Their memory there is kept from one run to the next of the same size.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, device: ChosenProvider) -> None:
@@ -121,10 +121,10 @@ class BoundRun:
 
 
 def choose_provider(provider: Provider) -> ChosenProvider:
-    """Return what computes: for "auto" a CUDA device where there is one.
+    """Return the device that computes: for "auto" CUDA where there is a device.
 
     Raises:
-        ProviderMissingError: CUDA is asked for and is not there.
+        ProviderMissingError: CUDA is chosen and is not there.
     """
     if provider == "cpu":
         return "cpu"
@@ -153,5 +153,7 @@ def _providers(device: ChosenProvider) -> list[Any]:
 
 def _no_cuda() -> ProviderMissingError:
     return ProviderMissingError(
-        "--provider cuda", "onnxruntime finds no CUDA device", "install onnxruntime-gpu, or use cpu"
+        "`provider=cuda`",
+        "onnxruntime finds no CUDA device",
+        "install onnxruntime-gpu, or choose cpu",
     )

@@ -1,6 +1,6 @@
 """An OpenVINO session, for graphs as `lcmap.engines.onnxruntime.OnnxRuntimeSession` takes them.
 
-OpenVINO is no requirement of lcmap, and is imported when a graph is first loaded.
+OpenVINO is optional, and is imported when a graph is first loaded.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from lcmap.raster.threads import available_threads
 TOLERANCE = 1e-5
 """The largest difference from onnxruntime, of a probability, that rounding explains by itself.
 
-Beyond it is what depends on a maximum, or on a step of a quantised model, that two roundings put
-on different sides: see `lcmap.training.export.Agreement`.
+Larger differences come from a maximum, or a step of a quantised model, that two roundings put on
+different sides: see `lcmap.training.export.Agreement`.
 """
 
 _SETTINGS = {
-    # elsewhere than here OpenVINO would take bfloat16 or float16, and say nothing
+    # on other processors OpenVINO would take bfloat16 or float16 without a word
     "INFERENCE_PRECISION_HINT": "f32",
     "NUM_STREAMS": 1,
     # threads bound to a core wait for it where reading or writing has it
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class OpenVinoSession:
-    """A loaded network. It does not pickle, and runs one tile at a time."""
+    """A loaded network. It cannot be pickled, and runs one tile at a time."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class OpenVinoSession:
         core = openvino.Core()
         try:
             compiled = core.compile_model(core.read_model(graph), "CPU", settings)
-        except RuntimeError as error:  # the only class that its errors have
+        except RuntimeError as error:  # the only class of its errors
             raise NotAModelError(
                 subject,
                 f"OpenVINO {openvino.__version__} cannot load its graph ({error})",
-                "leave out --engine openvino",
+                "leave out `engine=openvino`",
             ) from error
         self._request = compiled.create_infer_request()
         self._results = len(compiled.outputs)
@@ -84,7 +84,7 @@ def openvino_version() -> str:
     """Return the version of OpenVINO that is installed.
 
     Raises:
-        EngineMissingError: none is.
+        EngineMissingError: OpenVINO is not installed.
     """
     return str(_openvino().__version__)
 
@@ -95,15 +95,15 @@ def _openvino() -> ModuleType:
             return importlib.import_module("openvino")
     except ImportError as error:
         raise EngineMissingError(
-            "--engine openvino",
+            "`engine=openvino`",
             f"OpenVINO cannot be imported ({error})",
-            "pip install 'lcmap[openvino]', or leave the option out",
+            "pip install 'lcmap[openvino]', or choose another engine",
         ) from error
 
 
 @contextmanager
 def _without_reports() -> Iterator[None]:
-    """Hide the package through which openvino, as it is imported, reports to its makers."""
+    """Hide the package through which openvino reports its use to its makers on import."""
     if _REPORTER in sys.modules:
         yield
         return

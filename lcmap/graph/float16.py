@@ -1,11 +1,12 @@
-"""Graphs that compute in 16-bit floating point, for devices that are faster in it."""
+"""Graphs that compute in 16-bit floating point, for devices that compute faster in it."""
 
 from __future__ import annotations
 
 import onnx
 
 _IN_FULL = ("ArgMax", "Div", "Exp", "ReduceMax", "ReduceSum", "Reciprocal", "Softmax", "Sub")
-"""Operators after the scores: classes that are nearly as probable would tie in halves."""
+"""Operators after the scores, kept in float32: in float16 classes of nearly the same probability
+would tie."""
 
 
 def in_half_precision(graph: bytes) -> bytes:
@@ -13,7 +14,7 @@ def in_half_precision(graph: bytes) -> bytes:
 
     Its inputs and outputs are the same.
     """
-    # it adds a folder to the path that modules are sought in: only where it is asked for
+    # this import adds a folder to sys.path: only where float16 is asked for
     from onnxruntime.transformers import float16
 
     model = onnx.load_model_from_string(graph)

@@ -13,9 +13,6 @@ from lcmap.errors import UsageError
 from lcmap.graph.outputs import of_size
 from lcmap.graph.padding import Halo
 
-DEFAULT_MEMORY = 2 << 30
-"""Bytes: beyond the tiles that this allows, larger ones win little."""
-
 LARGEST_BLOCK = 1536
 """Pixels kept of a tile at most: larger ones were measured to win nothing."""
 
@@ -23,7 +20,7 @@ _APART_FROM_TILES = 600 << 20
 """Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
 
 _TILES_AHEAD = 3
-"""So many tiles' inputs are in memory beside those computed: read ahead, and their raw pixels."""
+"""Tiles whose inputs are in memory beside those being computed: read ahead, and as raw pixels."""
 
 _IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu"})
 """Operators that runtimes fuse with the one before, or compute in its memory."""
@@ -132,6 +129,6 @@ def largest_block(
     if block < stride:
         least = _APART_FROM_TILES + each * (lost + stride) ** 2
         raise UsageError(
-            "--memory", "is too little for this model", f"give {math.ceil(least / 1e6)} MB or more"
+            "`memory`", "is too little for this model", f"give {math.ceil(least / 1e6)} MB or more"
         )
     return block

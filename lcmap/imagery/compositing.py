@@ -122,7 +122,7 @@ class Mosaic(GridImage):
 class Composite(GridImage):
     """An image of a period from images of several days, [days] in ascending order.
 
-    `inside` tells which days, ordinals, lie in the period, whose middle is the ordinal `middle`.
+    `inside` tells which days, ordinals, are in the period, whose middle is the ordinal `middle`.
     Where `clear_dates`, a raster open for writing, is not None, computing a window writes into it
     how many dates of the period are clear. `filled` counts, by window computed, the pixels that
     come from dates outside the period.

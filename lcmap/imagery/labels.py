@@ -3,149 +3,107 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
+from lcmap.dataset.inputs import RasterInput
 from lcmap.errors import LabelBandError, NoOverlapError, UsageError
-from lcmap.imagery.source import RasterBands, data_vrt, describe
+from lcmap.imagery.options import LabelOptions
+from lcmap.imagery.raster_bands import bands_of
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
-from lcmap.nomenclature.library import nomenclature_of
-from lcmap.paths import PathLike
-from lcmap.raster.alignment import pixel_size
-from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid, same_crs
-from lcmap.raster.opening import open_raster, read_valid, reading
-from lcmap.raster.warping import lazily_aligned
+from lcmap.raster.label_resampling import LabelsOnGrid
+from lcmap.raster.opening import read_valid
 from lcmap.raster.windows import Window, iter_blocks
 
 _BLOCK = 2048
-_COARSER = 1.01
-"""From this ratio of pixel sizes on, labels are reduced by majority rather than by nearest."""
 
 
 @dataclass(frozen=True)
 class AlignedLabels:
-    """Labels of a file on a grid, not yet computed; `codes` is uint8 [1, rows, columns]."""
+    """The labels of an open raster on a grid, in the classes wanted."""
 
-    path: Path
+    name: str
     nomenclature: Nomenclature
-    codes: xr.DataArray
+    on_grid: LabelsOnGrid
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Compute a window of class codes, uint8 [h, w], 0 where there is no label.
+        """Return a window of class codes, uint8 [h, w], 0 where there is no label.
 
         Raises:
             NotARasterError: the pixels cannot be read.
         """
-        rows, cols = window.slices
-        with reading(self.path):
-            block = self.codes.isel(y=rows, x=cols).compute(scheduler="synchronous")
-        values: NDArray[np.uint8] = block.values[0]
-        return values
+        return self.on_grid.read(window)
 
 
-def label_classes(
-    labels: Path,
-    nomenclature: PathLike | None,
-    crosswalk: str | None,
-    *,
-    allow_vrt: bool = False,
-) -> Nomenclature | Crosswalk:
+def label_classes(labels: RasterInput, options: LabelOptions) -> Nomenclature | Crosswalk:
     """Return what a label raster's codes mean: as named, else as the raster itself says.
 
     Raises:
-        UsageError: both are named, or neither and the raster does not say.
+        UsageError: neither a nomenclature nor a crosswalk is named, and the raster does not say.
         UnknownNomenclatureError, NomenclatureError: as their loaders.
     """
-    if nomenclature is not None and crosswalk is not None:
+    if options.crosswalk is not None:
+        return load_crosswalk(options.crosswalk)
+    if options.nomenclature is not None:
+        return load_nomenclature(options.nomenclature)
+    if labels.content.nomenclature is None:
         raise UsageError(
-            "--nomenclature", "goes without --crosswalk, which names the classes", "drop one"
+            labels.name, "does not say what its codes mean", "name `nomenclature` or `crosswalk`"
         )
-    if crosswalk is not None:
-        return load_crosswalk(crosswalk)
-    if nomenclature is not None:
-        return load_nomenclature(nomenclature)
-    with open_raster(labels, allow_vrt=allow_vrt) as dataset:
-        table = read_class_table(dataset)
-    if table is None:
-        raise UsageError(
-            labels, "does not say what its codes mean", "name --nomenclature or --crosswalk"
-        )
-    return nomenclature_of(table)
+    return labels.content.nomenclature
 
 
 def align_labels(
-    labels: Path, classes: Nomenclature | Crosswalk, grid: Grid, *, allow_vrt: bool = False
+    labels: RasterInput, classes: Nomenclature | Crosswalk, grid: Grid
 ) -> AlignedLabels:
-    """Bring a label raster onto a grid, lazily, through the crosswalk if there is one.
+    """Bring an open label raster onto a grid, through the crosswalk if there is one.
 
-    By nearest neighbour; where the grid is coarser, the class that covers most of a pixel, "no
-    label" being one of them.
+    By the rule of `LabelsOnGrid`; classes that the crosswalk merges vote together.
 
     Raises:
-        InputMissingError, NotARasterError, NoCrsError: as `describe`.
+        NoCrsError: the labels do not say where on earth they are.
         LabelBandError: more than one band.
         NoOverlapError: they cover no ground of the grid.
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
-    source = describe(labels, allow_vrt=allow_vrt)
-    check_codes(source, classes, grid, allow_vrt=allow_vrt)
-    table = _table(classes)
-    across, down = pixel_size(source.grid, grid)
-    coarser = max(across, down) > _COARSER
-    codes = lazily_aligned(
-        data_vrt(source, table),
-        source.grid,
-        grid,
-        Resampling.mode if coarser else Resampling.nearest,
-        nodata=None,
-    )
-    target = classes.target if isinstance(classes, Crosswalk) else classes
-    return AlignedLabels(labels, target, codes)
+    check_codes(labels, classes, grid)
+    if isinstance(classes, Crosswalk):
+        on_grid = LabelsOnGrid(labels.dataset, grid, labels.name, classes.apply)
+        return AlignedLabels(labels.name, classes.target, on_grid)
+    on_grid = LabelsOnGrid(labels.dataset, grid, labels.name, classes.check_labels)
+    return AlignedLabels(labels.name, classes, on_grid)
 
 
-def _table(classes: Nomenclature | Crosswalk) -> NDArray[np.uint8]:
-    """Return what each code in the file becomes, uint8 [256]."""
-    nomenclature = classes.source if isinstance(classes, Crosswalk) else classes
-    table = np.zeros(256, np.uint8)
-    codes = list(nomenclature.codes)
-    table[codes] = classes.table[codes] if isinstance(classes, Crosswalk) else codes
-    return table
-
-
-def check_codes(
-    source: RasterBands, classes: Nomenclature | Crosswalk, grid: Grid, *, allow_vrt: bool = False
-) -> None:
-    """Check the codes of the label raster's own pixels on the grid's ground, before they merge.
+def check_codes(labels: RasterInput, classes: Nomenclature | Crosswalk, grid: Grid) -> None:
+    """Check the codes of an open label raster on the grid's ground, before they merge.
 
     Raises:
+        NoCrsError: the labels do not say where on earth they are.
         LabelBandError: more than one band.
         NoOverlapError: they cover no ground of the grid.
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
-    if len(source.indexes) != 1:
+    bands = bands_of(labels)
+    if len(bands.indexes) != 1:
         raise LabelBandError(
-            source.shown, f"has {len(source.indexes)} bands, labels have one", "give a label raster"
+            labels.name, f"has {len(bands.indexes)} bands, labels have one", "give a label raster"
         )
     nomenclature = classes.source if isinstance(classes, Crosswalk) else classes
     bounds = grid.bounds
-    if not same_crs(source.grid.crs, grid.crs):
-        bounds = transform_bounds(grid.crs, source.grid.crs, *bounds)
-    area = source.grid.window_of(bounds).clipped(*source.grid.shape)
+    if not same_crs(labels.grid.crs, grid.crs):
+        bounds = transform_bounds(grid.crs, labels.grid.crs, *bounds)
+    area = labels.grid.window_of(bounds).clipped(*labels.grid.shape)
     if area.height == 0 or area.width == 0:
         raise NoOverlapError(
-            source.shown, "covers no ground of the image", "give the labels of the image's area"
+            labels.name, "covers no ground of the image", "give the labels of the image's area"
         )
     present = np.zeros(256, bool)
-    with open_raster(source.path, allow_vrt=allow_vrt) as dataset:
-        for block in iter_blocks(area.height, area.width, _BLOCK):
-            window = block.shifted(area.row, area.col)
-            values = dataset.read(source.indexes[0], window=window.ranges)
-            values[~read_valid(dataset, window)] = 0
-            present[np.unique(as_codes(values, source.shown))] = True
-    nomenclature.check_labels(np.flatnonzero(present).astype(np.uint8), source.shown)
+    for block in iter_blocks(area.height, area.width, _BLOCK):
+        window = block.shifted(area.row, area.col)
+        values = labels.dataset.read(1, window=window.ranges)
+        values[~read_valid(labels.dataset, window)] = 0
+        present[np.unique(as_codes(values, labels.name))] = True
+    nomenclature.check_labels(np.flatnonzero(present).astype(np.uint8), labels.name)

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
+from lcmap.dataset.inputs import open_input
 from lcmap.errors import NoOverlapError, PanchromaticError
-from lcmap.imagery.source import RasterBands, describe
+from lcmap.imagery.pan_response import Moments, Response, response
+from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.stack import Stack, common_nodata, stack
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import covers, overlaps, pixel_size
@@ -39,77 +41,8 @@ _LARGEST_RATIO = 4.0
 """Of a band to the panchromatic intensity: in shadow the ratio is noise and would amplify it."""
 
 _POORLY_EXPLAINED = 0.5
-_RIM = 4
+_MARGIN = 4
 """Multispectral pixels beyond the panchromatic image that the resampling kernels reach."""
-
-
-@dataclass(frozen=True)
-class Response:
-    """The panchromatic image as the bands explain it: offset + Σ weight · band.
-
-    `explained` is the share of its variance (R²). None of the weights is negative.
-    """
-
-    weights: tuple[float, ...]
-    offset: float
-    explained: float
-
-    @property
-    def gain(self) -> float:
-        """What a change of 1 in all bands changes in the panchromatic image."""
-        return math.fsum(self.weights)
-
-
-class Moments:
-    """Means and co-moments of streamed values, merged block by block without cancellation.
-
-    Chan, Golub, LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
-    variances". They do not depend on the number of processor cores.
-    """
-
-    def __init__(self, variables: int) -> None:
-        """Expect values of so many variables."""
-        self.count = 0
-        self.mean = np.zeros(variables)
-        self.comoment = np.zeros((variables, variables))
-
-    def update(self, values: NDArray[Any]) -> None:
-        """Take values [variables, n], all of them numbers."""
-        count = values.shape[1]
-        if count == 0:
-            return
-        mean = values.mean(axis=1, dtype=np.float64)
-        centred = values - mean[:, None]
-        shift = mean - self.mean
-        total = self.count + count
-        # not @, whose sums depend on the number of threads
-        self.comoment += np.einsum("ip,jp->ij", centred, centred)
-        self.comoment += np.outer(shift, shift) * (self.count * count / total)
-        self.mean += shift * (count / total)
-        self.count = total
-
-
-def response(moments: Moments) -> Response | None:
-    """Regress the last variable on the others by least squares, with no negative weight.
-
-    A band whose weight would be negative is left out, the most negative first: no sensor sees less
-    where there is more light. None where no band explains anything.
-    """
-    covariance = moments.comoment / max(moments.count, 1)
-    among, with_pan = covariance[:-1, :-1], covariance[:-1, -1]
-    weights = np.zeros(len(with_pan))
-    taken = np.flatnonzero(np.diag(among) > 0)
-    while taken.size:
-        found = np.linalg.lstsq(among[np.ix_(taken, taken)], with_pan[taken], rcond=None)[0]
-        if (found >= 0).all():
-            weights[taken] = found
-            break
-        taken = np.delete(taken, found.argmin())
-    if not weights.sum() > 0:
-        return None
-    explained = float(weights @ with_pan) / float(covariance[-1, -1])
-    offset = float(moments.mean[-1] - weights @ moments.mean[:-1])
-    return Response(tuple(float(weight) for weight in weights), offset, explained)
 
 
 def inject(
@@ -189,7 +122,7 @@ def pansharpen(
     panchromatic image at the resolution of the first image.
 
     Raises:
-        PanchromaticError: `pan` has several bands, is no finer than an image, or shows nothing of
+        PanchromaticError: `pan` has several bands, is not finer than an image, or shows nothing of
             what they show.
         NoOverlapError: the images have no ground in common with `pan`, or no valid pixel.
         NotARasterError: pixels cannot be read.
@@ -223,22 +156,22 @@ def pansharpen(
 def _check(pan: RasterBands, images: Sequence[RasterBands]) -> None:
     if len(pan.indexes) != 1:
         raise PanchromaticError(
-            pan.shown,
+            pan.name,
             f"has {len(pan.indexes)} bands, a panchromatic image has one",
-            "give --pan the panchromatic image",
+            "name the panchromatic image as `pan`",
         )
     for source in images:
         if not overlaps(source.grid, pan.grid):
             raise NoOverlapError(
-                source.shown,
-                f"covers no ground of {pan.shown}",
+                source.name,
+                f"covers no ground of {pan.name}",
                 "check both files' places and coordinate reference systems",
             )
         if min(pixel_size(pan.grid, source.grid)) < _FINER:
             raise PanchromaticError(
-                pan.shown,
-                f"has no finer pixels than {source.shown}",
-                "give --pan the finer image of the two",
+                pan.name,
+                f"does not have finer pixels than {source.name}",
+                "name the finer image of the two as `pan`",
             )
 
 
@@ -268,19 +201,20 @@ def _reduce(
         both.close()
     if moments.count == 0:
         raise NoOverlapError(
-            pan.shown,
-            f"has no valid pixel where {images[0].shown} has one",
+            pan.name,
+            f"has no valid pixel where {images[0].name} has one",
             "check both files' places and nodata values",
         )
     tied = response(moments)
     if tied is None:
         raise PanchromaticError(
-            pan.shown,
-            f"shows nothing of what {images[0].shown} shows",
+            pan.name,
+            f"shows nothing of what {images[0].name} shows",
             "give the panchromatic image of the same ground and date",
         )
     _say(tied, pan, both.names[:-1])
-    return describe(path), tied
+    with open_input(path) as written:
+        return bands_of(written), tied
 
 
 def _common_ground(image: RasterBands, pan: RasterBands) -> Grid:
@@ -289,16 +223,16 @@ def _common_ground(image: RasterBands, pan: RasterBands) -> Grid:
     if not same_crs(pan.grid.crs, image.grid.crs):
         bounds = transform_bounds(pan.grid.crs, image.grid.crs, *bounds)
     return image.grid.subgrid(
-        image.grid.window_of(bounds).expanded(_RIM).clipped(*image.grid.shape)
+        image.grid.window_of(bounds).expanded(_MARGIN).clipped(*image.grid.shape)
     )
 
 
 def _say(tied: Response, pan: RasterBands, names: Sequence[str]) -> None:
     weights = ", ".join(f"{n} {w:.3g}" for n, w in zip(names, tied.weights, strict=True))
-    logger.debug("%s: %s; R² %.3f", pan.shown, weights, tied.explained)
+    logger.debug("%s: %s; R² %.3f", pan.name, weights, tied.explained)
     if tied.explained < _POORLY_EXPLAINED:
         logger.warning(
             "%s: the bands explain %.0f %% of it only; is it of the same ground and date?",
-            pan.shown,
+            pan.name,
             100 * tied.explained,
         )

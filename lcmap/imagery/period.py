@@ -11,7 +11,7 @@ from datetime import date
 from lcmap.errors import UsageError
 
 _FIRST_YEAR = 2015
-"""Of Sentinel-2; eight digits that are no date since then are something else."""
+"""Of Sentinel-2; eight digits that are not a date since then are something else."""
 
 _DATE_TAGS = (
     "ACQUISITION_DATE",
@@ -20,7 +20,7 @@ _DATE_TAGS = (
     "PRODUCT_START_TIME",
 )
 """Tags for the day of acquisition: THEIA's, GDAL's (domain IMAGERY), and those that GDAL's reader
-of Sentinel-2 products gives. TIFFTAG_DATETIME is when the file was made."""
+of Sentinel-2 products sets. TIFFTAG_DATETIME is when the file was made."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Period:
         return (self.first.toordinal() + self.last.toordinal()) / 2
 
     def __contains__(self, day: date) -> bool:
-        """Tell whether a day lies in it."""
+        """Tell whether a day is in it."""
         return self.first <= day <= self.last
 
 
@@ -54,7 +54,7 @@ def parse_period(text: str) -> Period:
     if slash:
         last = _span(text, end)[1]
     if last < first:
-        raise UsageError(f"--period {text}", "ends before it begins", "give the earlier date first")
+        raise UsageError(f"`period={text}`", "ends before it begins", "give the earlier date first")
     return Period(text.strip(), first, last)
 
 
@@ -71,7 +71,9 @@ def _span(text: str, part: str) -> tuple[date, date]:
         return first, date(year, last_month, calendar.monthrange(year, last_month)[1])
     except ValueError:
         raise UsageError(
-            f"--period {text}", "is no period", "give 2018, 2018-07, 2018-07-14 or 2018-07/2018-09"
+            f"`period={text}`",
+            "is not a period",
+            "give 2018, 2018-07, 2018-07-14 or 2018-07/2018-09",
         ) from None
 
 
@@ -86,7 +88,7 @@ def parse_day(text: str) -> date:
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--dates {text}", "is no date", "give each as 2018-07-14") from None
+        raise UsageError(f"`dates={text}`", "is not a date", "give each as 2018-07-14") from None
 
 
 def day_in_tags(tags: Mapping[str, str]) -> date | None:

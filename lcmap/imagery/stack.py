@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from lcmap.errors import BandChoiceError, NoOverlapError
-from lcmap.imagery.source import RasterBands, coverage_vrt, data_vrt
+from lcmap.imagery.raster_bands import RasterBands, coverage_vrt, data_vrt
 from lcmap.raster.alignment import covers, overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import reading
@@ -73,7 +73,7 @@ class Stack(GridImage):
         rows, cols = window.slices
         parts, valid = [], np.ones((window.height, window.width), bool)
         for layer in self.layers:
-            with reading(layer.shown):
+            with reading(layer.name):
                 part = _computed(layer.data, rows, cols)
                 if layer.coverage is not None:
                     valid &= _computed(layer.coverage, rows, cols)[0] != 0
@@ -95,7 +95,7 @@ class Stack(GridImage):
 class GridBands:
     """One source on the stack's grid: its bands, and where a mask shows it if that is needed."""
 
-    shown: str
+    name: str
     data: xr.DataArray
     coverage: xr.DataArray | None
     nodata: float | None
@@ -129,8 +129,8 @@ def stack(sources: Sequence[RasterBands], grid: Grid, resampling: Resampling) ->
     for source in sources:
         if not overlaps(source.grid, grid):
             raise NoOverlapError(
-                source.shown,
-                "covers no ground of the grid to bring it on",
+                source.name,
+                "covers no ground of the stack's grid",
                 "check both files' places and coordinate reference systems",
             )
     dtype = np.result_type(*(source.dtype for source in sources))
@@ -158,7 +158,7 @@ def _layer(source: RasterBands, grid: Grid, resampling: Resampling, whole: bool)
     if source.masked or (source.nodata is None and not whole):
         coverage = lazily_aligned(coverage_vrt(source), source.grid, grid, resampling, nodata=0.0)
     data = lazily_aligned(data_vrt(source), source.grid, grid, resampling, nodata=source.nodata)
-    return GridBands(source.shown, data, coverage, source.nodata)
+    return GridBands(source.name, data, coverage, source.nodata)
 
 
 def common_nodata(sources: Sequence[RasterBands], dtype: np.dtype[Any]) -> float | None:
@@ -196,7 +196,7 @@ def _position(text: str, names: list[str], bands: Sequence[tuple[RasterBands, in
     if text.isdecimal() and 1 <= int(text) <= len(names):
         return int(text) - 1
     offered = ", ".join(f"{i} {s.names[place]}" for i, (s, place) in enumerate(bands, start=1))
-    raise BandChoiceError(text or "--bands", "no such band", f"there are: {offered}")
+    raise BandChoiceError(text or "`bands`", "no such band", f"there are: {offered}")
 
 
 def _joined(parts: Sequence[RasterBands]) -> list[RasterBands]:
@@ -224,7 +224,7 @@ def name_bands(sources: Sequence[RasterBands], names: Sequence[str] | None) -> l
         own = [name for source in sources for name in source.names]
         times = Counter(name.casefold() for name in own)
         names = [
-            f"{Path(source.shown).stem} {name}" if times[name.casefold()] > 1 else name
+            f"{Path(source.name).stem} {name}" if times[name.casefold()] > 1 else name
             for source in sources
             for name in source.names
         ]
@@ -232,10 +232,10 @@ def name_bands(sources: Sequence[RasterBands], names: Sequence[str] | None) -> l
             names = [f"band {i}" for i in range(1, count + 1)]
     elif len(names) != count:
         raise BandChoiceError(
-            "--band-names", f"names {len(names)} band(s) of {count}", "give one name for each band"
+            "`band_names`", f"names {len(names)} band(s) of {count}", "give one name for each band"
         )
     elif len({name.casefold() for name in names}) < count or not all(names):
-        raise BandChoiceError("--band-names", "are empty or not all different", "change them")
+        raise BandChoiceError("`band_names`", "are empty or not all different", "change them")
     renamed, start = [], 0
     for source in sources:
         stop = start + len(source.names)

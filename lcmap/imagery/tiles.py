@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.splits import (
-    DEFAULT_GAP,
     default_block_tiles,
     keep_apart,
     split_at_random,
@@ -32,15 +32,18 @@ SplitMethod = Literal["blocks", "random"]
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut into tiles and how these are split; lengths in pixels.
+    """How an image is cut into tiles and how these are split.
 
-    `gap` pixels are left between splits (48 for blocks, none for a random split, unless given);
-    `block_tiles` is the side of a block in tiles (chosen by the image's size unless given).
+    tile_size: pixels along a side of a tile; fewer at the image border.
+    split: by whole blocks of tiles, or tile by tile at random.
+    seed: of the random order in which blocks or tiles go to the splits.
+    gap: pixels left between splits; None: the default for blocks, 0 for a random split.
+    block_tiles: tiles along a side of a block; None: the default, less in a small image.
     """
 
-    tile_size: int = 256
-    method: SplitMethod = "blocks"
-    seed: int = 0
+    tile_size: int = defaults.TILE_SIZE
+    split: SplitMethod = defaults.SPLIT
+    seed: int = defaults.SEED
     gap: int | None = None
     block_tiles: int | None = None
 
@@ -51,40 +54,40 @@ class Tiling:
             UsageError: one that makes no tiles, or blocks for a random split.
         """
         if self.tile_size < 16:
-            raise UsageError("--tile-size", f"{self.tile_size} px is too small", "take 16 or more")
+            raise UsageError("`tile_size`", f"{self.tile_size} px is too small", "take 16 or more")
         if self.gap is not None and self.gap < 0:
-            raise UsageError("--gap", "is negative", "take 0 or more")
+            raise UsageError("`gap`", "is negative", "take 0 or more")
         if self.block_tiles is not None and self.block_tiles < 1:
-            raise UsageError("--block-tiles", "is below 1", "take 1 or more")
-        if self.block_tiles is not None and self.method == "random":
-            raise UsageError("--block-tiles", "goes with --split blocks", "drop one")
+            raise UsageError("`block_tiles`", "is below 1", "take 1 or more")
+        if self.block_tiles is not None and self.split == "random":
+            raise UsageError("`block_tiles`", "goes with `split=blocks`", "drop one")
 
     @property
     def actual_gap(self) -> int:
         """The gap, given or by default."""
         if self.gap is not None:
             return self.gap
-        return DEFAULT_GAP if self.method == "blocks" else 0
+        return defaults.GAP if self.split == "blocks" else 0
 
 
 def read_tiles_to_take(path: PathLike, grid: Grid) -> TileIndex:
-    """Read an index whose tiles and splits another image is to have, which lies on `grid`.
+    """Read an index whose tiles and splits another image is to have, which is on `grid`.
 
     Raises:
         InputMissingError, TileIndexError: as `read_tile_index`, or it is of several images or none.
-        GridMismatchError: the image of the index lies on another grid.
+        GridMismatchError: the image of the index is on another grid.
     """
     index = read_tile_index(path)
     images = {tile.image for tile in index.tiles}
     if len(images) != 1:
-        raise TileIndexError(path, f"is of {len(images)} images", "give the index of one image")
+        raise TileIndexError(path, f"is of {len(images)} images", "name the index of one image")
     image = images.pop()
     with open_raster(image) as dataset:
         if not Grid.of(dataset).matches(grid):
             raise GridMismatchError(
                 path,
                 "has the tiles of another grid than the stack's",
-                f"give --like {image}, or an index on the stack's grid",
+                f"`like={image}`, or name an index on the stack's grid",
             )
     return index
 
@@ -98,10 +101,11 @@ def make_tile_index(
     tiling: Tiling,
     taken: TileIndex | None = None,
 ) -> TileIndex:
-    """Cut an image on disk into tiles, count the labels in them and split them; `path` is its name.
+    """Cut an image on disk into tiles, count the labels in them and split them.
 
-    Without labels the splits are made by area. The side inputs stay as they are and where. The
-    windows and splits are those of `taken`, in place of `tiling`, where it is given.
+    `path` is where the index is to be written. Without labels the splits are made by area. The side
+    inputs stay as and where they are. Where `taken` is given, the windows and splits are its own,
+    not those of `tiling`.
     """
     index = _index(path, image, labels, nomenclature, tiling, taken)
     paths = tuple(side for side, _ in sides)
@@ -175,7 +179,7 @@ def _counted(
         sides=(),
         tiles=tiles,
         tile_size=taken.tile_size if taken else tiling.tile_size,
-        split_method=taken.split_method if taken else tiling.method,
+        split_method=taken.split_method if taken else tiling.split,
         seed=taken.seed if taken else tiling.seed,
         gap=taken.gap if taken else tiling.actual_gap,
     )
@@ -186,7 +190,7 @@ def _split(
 ) -> tuple[list[Window], list[Split]]:
     """Return the windows that are left between the gaps, and the split of each."""
     whole = list(iter_blocks(grid.height, grid.width, tiling.tile_size))
-    if tiling.method == "random":
+    if tiling.split == "random":
         splits = split_at_random(len(whole), tiling.seed)
     else:
         rows = math.ceil(grid.height / tiling.tile_size)

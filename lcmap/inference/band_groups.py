@@ -14,12 +14,29 @@ from lcmap.nomenclature import Nomenclature
 BandGroupName = Literal["codes", "confidence", "probabilities", "winning-probability"]
 
 
+class BandGroup(NamedTuple):
+    """Bands that belong together and are kept under one name: how many, and their data type."""
+
+    name: BandGroupName
+    bands: int
+    dtype: str
+
+    @property
+    def pixel_bytes(self) -> int:
+        """The bytes of a pixel in all bands."""
+        return self.bands * np.dtype(self.dtype).itemsize
+
+
+WINNING_PROBABILITY = BandGroup("winning-probability", 1, "float32")
+"""Kept for a verification, and never written to a file of its own."""
+
+
 class Prediction(NamedTuple):
     """The prediction of a window of h × w pixels.
 
-    `results` are those of `results.Result` that layers need, without the batch's axis: the winner
-    [h, w], its probability [h, w], the probabilities of all classes [K, h, w]; `valid` is where the
-    image has data, bool [h, w].
+    `results` are those of `graph.outputs.Result` that band groups need, without the batch's axis:
+    the winner [h, w], its probability [h, w], the probabilities of all classes [K, h, w]; `valid`
+    is where the image has data, bool [h, w].
     """
 
     results: Mapping[Result, npt.NDArray[Any]]
@@ -73,16 +90,16 @@ RESULT_OF: dict[str, Result] = {
     "probabilities": "probabilities",
     "winning-probability": "winning_probability",
 }
-"""The result of the network that each layer is made from."""
+"""The result of the network that each band group is made from."""
 
 
 def arrays(
     prediction: Prediction, nomenclature: Nomenclature, wanted: Iterable[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the layers that are wanted by name, each [bands, h, w]."""
-    return {layer: _MAKE[layer](prediction, nomenclature) for layer in wanted}
+    """Return the band groups that are wanted by name, each [bands, h, w]."""
+    return {name: _MAKE[name](prediction, nomenclature) for name in wanted}
 
 
 def results_of(wanted: Iterable[str]) -> list[Result]:
-    """Return the results of the network that layers are made from, each once."""
-    return list(dict.fromkeys(RESULT_OF[layer] for layer in wanted))
+    """Return the results of the network that band groups are made from, each once."""
+    return list(dict.fromkeys(RESULT_OF[name] for name in wanted))

@@ -1,4 +1,4 @@
-"""The image and the side inputs of a model: opened, and checked against what it was made for."""
+"""The inputs of a model: opened, and checked against what the model was made for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lcmap.errors import (
     InputCountError,
     NomenclatureMismatchError,
     SideMismatchError,
-    UsageError,
+    UnexplainedLabelsError,
 )
 from lcmap.inference.options import ModelInputOptions
 from lcmap.model_file import ModelInput, check_image
@@ -22,13 +22,16 @@ from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import check_standard_input_once
 
+CACHE_MEGABYTES = 128
+"""GDAL's cache while a map is made: windows overlap, and blocks of a file are read for several."""
+
 
 @dataclass(frozen=True)
 class OpenedInputs:
-    """What a model is given: the grid of the first input, and a reader for each.
+    """What a model is given: the grid of the first input, and a reader for each input.
 
     `name` is what messages call the first. `files` are all that is read: the rasters themselves
-    and what lies beside them.
+    and the files beside them.
     """
 
     grid: Grid
@@ -47,16 +50,17 @@ def open_inputs(
 ) -> OpenedInputs:
     """Open the rasters for a model's inputs, in their order; `resources` closes them.
 
-    The first gives the grid. A side input may name its kind or nomenclature after a colon. With
-    `allow_missing` it may cover any part of the image but none.
+    The first gives the grid. The others may name their kind or nomenclature after a colon, and with
+    `allow_missing` cover any part of the image, however small.
 
     Raises:
         InputCountError, SideMismatchError, NomenclatureMismatchError: they are not what the model
             takes.
         BandMismatchError, DtypeMismatchError, GsdMismatchError: as `check_image`.
-        NoCrsError, NoOverlapError, TooLittleOverlapError: a side input is not of the image's area.
+        NoCrsError, NoOverlapError, TooLittleOverlapError: an input is not of the image's area.
         InputMissingError, NotARasterError: as `open_input`.
-        UsageError: standard input is named twice, or the codes of a label map are not explained.
+        UnexplainedLabelsError: the codes of a label map are not explained.
+        UsageError: standard input is named twice.
     """
     check_count(len(given), wanted, model)
     check_standard_input_once(given)
@@ -112,14 +116,14 @@ def _check_content(given: RasterInput, wanted: RasterContent) -> None:
     if wanted.nomenclature is not None:
         name = wanted.nomenclature.name
         if found.nomenclature is None and meaning is None:
-            raise UsageError(
+            raise UnexplainedLabelsError(
                 given.name,
                 "does not say what its codes mean",
                 f"{given.name}:{name} if they are {name}'s",
             )
         if found.nomenclature is None:
             raise SideMismatchError(
-                given.name, f"the model takes labels in {name} here", "give those"
+                given.name, f"the model takes labels in {name} here", "give a map in them"
             )
         if found.nomenclature.classes != wanted.nomenclature.classes:
             raise NomenclatureMismatchError(

@@ -1,129 +1,163 @@
-"""From the arrays of finished tiles to the files of a map: assembled, then named.
-
-Each file is written block by block in its own order, whatever the tiles were, so that its bytes
-depend on the arrays alone. All files are whole before the first gets its name. A run that is killed
-while it names them goes on with the rest: which names are its own is on record.
-"""
+"""The files of a map: which they are, what each holds, and whether they may be written."""
 
 from __future__ import annotations
 
-import filecmp
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from lcmap.inference.map_files import MapFile
-from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.tile_store import TileStore
-from lcmap.inference.resume.work_folder import WorkFolder
-from lcmap.progress import Progress
-from lcmap.raster.pipes import STANDARD_STREAM, copy_to_stdout
-from lcmap.raster.windows import Window
-from lcmap.raster.writing import BLOCK, move_into_place
+import numpy as np
 
-_STRIP = 16 * BLOCK
+from lcmap import __version__
+from lcmap.dataset.raster_content import parse_input
+from lcmap.errors import UsageError
+from lcmap.inference.band_groups import BandGroup, BandGroupName
+from lcmap.inference.options import MapOutputs
+from lcmap.nomenclature import Nomenclature
+from lcmap.nomenclature.tag import nomenclature_tag
+from lcmap.paths import PathLike
+from lcmap.raster.classes import sidecar_texts
+from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.writing import RasterFormat, check_output
+
+
+@dataclass(frozen=True)
+class MapRaster:
+    """A raster of a map: its path, the band group that it holds, and its format."""
+
+    path: PathLike
+    group: BandGroup
+    format: RasterFormat
+
+    @property
+    def waiting(self) -> str:
+        """What the finished file is called until it is given its name."""
+        return f"{self.group.name}.tif"
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A text file beside a map: its path, and what it is called until it is given its name."""
+
+    path: str
+    waiting: str
+    text: str
+
+
+OutputFile = MapRaster | Sidecar
 
 Naming = dict[str, str]
-"""The absolute path that each layer's file gets, and what else tells one set of files from another.
-"""
+"""The absolute path that each waiting file gets, and what else tells two sets of files apart."""
 
 
-def naming(files: Sequence[MapFile], **options: object) -> Naming:
-    """Return the naming of these files, made with these options."""
-    paths = {file.layer: os.path.abspath(file.path) for file in files}
-    return paths | {name: str(value) for name, value in options.items()}
+@dataclass(frozen=True)
+class OutputFiles:
+    """All files of a map, and the inputs that none of them may replace; `rasters[0]` is the map."""
+
+    rasters: tuple[MapRaster, ...]
+    sidecars: tuple[Sidecar, ...]
+    inputs: tuple[PathLike, ...]
+    overwrite: bool
+
+    @property
+    def codes(self) -> PathLike:
+        """The path of the map."""
+        return self.rasters[0].path
+
+    @property
+    def groups(self) -> list[BandGroup]:
+        """The band groups that the rasters hold."""
+        return [raster.group for raster in self.rasters]
+
+    @property
+    def in_naming_order(self) -> list[OutputFile]:
+        """All files, the map last: where it is, all others are."""
+        return [*self.sidecars, *reversed(self.rasters)]
+
+    @property
+    def naming(self) -> Naming:
+        """The path of each file; and what decides their bytes beside the arrays of the map."""
+        form = self.rasters[0].format
+        paths = {file.waiting: os.path.abspath(file.path) for file in self.in_naming_order}
+        return paths | {"cog": str(form.cog)} | dict(form.tags or {})
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a killed run can be continued: what is read from or written to a pipe is gone."""
+        return STANDARD_STREAM not in [os.fspath(path) for path in (*self.inputs, self.codes)]
+
+    def check(self, own: Collection[str] = ()) -> None:
+        """Refuse, before any work, outputs that collide or that cannot be written.
+
+        Files that an earlier run has made, `own` by their waiting names, may exist.
+
+        Raises:
+            UsageError: an output is an input, or named twice, or a sidecar has no file to be
+                beside.
+            OutputExistsError, CannotWriteError: as `check_output`.
+        """
+        if self.sidecars and os.fspath(self.codes) == STANDARD_STREAM:
+            raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
+        inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
+        seen: set[str] = set()
+        files: list[OutputFile] = [*self.rasters, *self.sidecars]
+        for file in files:
+            name = os.fspath(file.path)
+            if name != STANDARD_STREAM:
+                name = os.path.realpath(name)
+                if os.path.exists(name) and any(
+                    os.path.samefile(name, given) for given in inputs if os.path.exists(given)
+                ):
+                    raise UsageError(file.path, "is one of the inputs", "write to another file")
+            if name in seen:
+                raise UsageError(
+                    file.path, "is named for two outputs", "give each a file of its own"
+                )
+            seen.add(name)
+            check_output(file.path, overwrite=self.overwrite or file.waiting in own)
 
 
-def named(
-    files: Sequence[MapFile], folder: Path, wanted: Naming, record: Naming | None
-) -> set[str]:
-    """Return which layers' files an unfinished run has given their names already.
+def output_files(
+    outputs: MapOutputs,
+    nomenclature: Nomenclature,
+    inputs: Sequence[PathLike],
+    tags: Mapping[str, str],
+) -> OutputFiles:
+    """Return the files of a map in these classes, made from these inputs.
 
-    The `record` is what it wrote down before it gave the first. From then on a file that has left
-    the folder, and is found where it belongs, is its own; across disks it leaves a copy behind.
+    The `tags` are written into each raster, beside lcmap's version.
     """
-    if record != wanted:
-        return set()
-    found: set[str] = set()
-    for file in files:
-        waiting = assembled_path(folder, file)
-        if os.path.isfile(file.path) and (
-            not waiting.exists() or filecmp.cmp(waiting, file.path, shallow=False)
-        ):
-            found.add(file.layer)
-    return found
-
-
-def assembled_path(folder: Path, file: MapFile) -> Path:
-    """Return where a file that is whole waits for its name."""
-    return folder / f"{file.layer}.tif"
-
-
-def assemble(
-    file: MapFile,
-    spool: TileStore,
-    shape: tuple[int, int],
-    create: Callable[..., AbstractContextManager[Any]],
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """Write a file of the map from its layer in the spool into a folder.
-
-    `create` is `atomic_raster` for the grid, of this many rows and columns.
-
-    Raises:
-        CannotWriteError: no space left.
-    """
-    windows = list(_strips(*shape))
-    bands = range(file.plane.bands)
-    done = 0
-    with file.created(create, assembled_path(folder, file)) as write:
-        for band in bands:
-            for window in windows:
-                write(spool.read(file.layer, window, slice(band, band + 1)), window, [band + 1])
-                done += 1
-                progress(done, len(bands) * len(windows), f"writing {file.layer}")
-
-
-def write_files(
-    files: Sequence[MapFile],
-    work: WorkFolder,
-    shape: tuple[int, int],
-    create: Callable[..., AbstractContextManager[Any]],
-    wanted: Naming,
-    report: Record,
-    check_outputs: Callable[[], None],
-    progress: Progress,
-) -> None:
-    """Assemble all files from finished tiles, and give them their names, the map's last.
-
-    What an earlier run did of it is not done again. `check_outputs` is called before the first file
-    gets its name; the `report` goes on record with the names.
-
-    Raises:
-        CannotWriteError: no space left, or standard output was closed.
-    """
-    begun = work.last("naming")
-    own = named(files, work.folder, wanted, begun)
-    left = [file for file in files if file.layer not in own]
-    for file in left:
-        if begun != wanted or not assembled_path(work.folder, file).exists():
-            assemble(file, work.spool, shape, create, work.folder, progress)
-    if begun != wanted:
-        check_outputs()
-        work.record({"naming": wanted, "report": report})
-    for file in reversed(left):
-        waiting = assembled_path(work.folder, file)
-        if os.fspath(file.path) == STANDARD_STREAM:
-            copy_to_stdout(waiting)
-        else:
-            move_into_place(waiting, Path(file.path))
-
-
-def _strips(height: int, width: int) -> Iterator[Window]:
-    """Yield rows of whole blocks, in the order of the blocks in the file."""
-    for row in range(0, height, BLOCK):
-        for col in range(0, width, _STRIP):
-            yield Window(row, col, min(BLOCK, height - row), min(_STRIP, width - col))
+    tags = {"TIFFTAG_SOFTWARE": f"lcmap {__version__}", **tags}
+    table = nomenclature.class_table()
+    classes = [land_cover.name for land_cover in nomenclature.classes]
+    confidence = RasterFormat(
+        1, "uint8", 0, ["confidence (%)"], tags, overviews=True, cog=outputs.cog
+    )
+    codes = RasterFormat(1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog)
+    probabilities = RasterFormat(
+        len(classes),
+        "float32",
+        np.nan,
+        classes,
+        tags | nomenclature_tag(nomenclature),
+        cog=outputs.cog,
+    )
+    wanted: list[tuple[PathLike | None, BandGroupName, RasterFormat]] = [
+        (outputs.codes, "codes", codes),
+        (outputs.confidence, "confidence", confidence),
+        (outputs.probabilities, "probabilities", probabilities),
+    ]
+    rasters = [
+        MapRaster(path, BandGroup(name, form.count, form.dtype), form)
+        for path, name, form in wanted
+        if path is not None
+    ]
+    sidecars = [
+        # in the place where GDAL may have made one for the waiting map, which this replaces
+        Sidecar(path, f"{rasters[0].waiting}{suffix}", text)
+        for suffix, (path, text) in zip(
+            (".qml", ".aux.xml"), sidecar_texts(outputs.codes, table).items(), strict=True
+        )
+        if outputs.qml
+    ]
+    return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite)

@@ -17,8 +17,9 @@ from lcmap.raster.windows import Window, mirror, padded_length
 class TilePixels(NamedTuple):
     """What is read of a tile.
 
-    `inputs` are what the network takes, each float32 [channels, rows, columns] of the window
-    seen, None where no kept pixel is valid; `valid` is bool [rows, columns] of the window kept.
+    `inputs` are what the network takes, each float32 [channels, rows, columns] of the input window,
+    None where no pixel of the output window is valid; `valid` is bool [rows, columns] of the output
+    window.
     """
 
     inputs: tuple[npt.NDArray[np.float32], ...] | None
@@ -26,16 +27,16 @@ class TilePixels(NamedTuple):
 
 
 class TileSource:
-    """Reads the tiles of an image and of its side inputs."""
+    """Reads the tiles of an image and of the inputs beside it."""
 
     def __init__(
         self, shape: tuple[int, int], inputs: Sequence[InputReader], *, allow_missing: bool = False
     ) -> None:
-        """Read tiles of an image of so many rows and columns.
+        """Read tiles of an image of this shape [rows, columns].
 
         A pixel is valid where every input is, with `allow_missing` where any is.
         """
-        self._shape = shape
+        self.shape = shape
         self._inputs = tuple(inputs)
         self._allow_missing = allow_missing
 
@@ -46,8 +47,8 @@ class TileSource:
             NotARasterError: pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        inside = tile.input_window.clipped(*self._shape)
-        kept = tile.output_window.shifted(-inside.row, -inside.col).slices
+        inside = tile.input_window.clipped(*self.shape)
+        output = tile.output_window.shifted(-inside.row, -inside.col).slices
         combine = np.logical_or if self._allow_missing else np.logical_and
         valid = np.full(
             (tile.output_window.height, tile.output_window.width), not self._allow_missing
@@ -55,7 +56,7 @@ class TileSource:
         pixels = []
         for model_input in self._inputs:
             values, where = model_input.read(inside)
-            valid = combine(valid, where[kept])
+            valid = combine(valid, where[output])
             if not self._allow_missing and not valid.any():
                 break
             pixels.append(mirror(values, tile.input_window))

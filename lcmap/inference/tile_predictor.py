@@ -51,7 +51,7 @@ class TilePredictor:
     ) -> None:
         """Predict with a model whose graphs an engine's `load` makes ready.
 
-        So many threads may predict `tiles_at_once`.
+        `tiles_at_once` threads may call `predict` at the same time.
 
         With `padded` all tiles are padded on every side, as the graph in the model file is: slower,
         and the definition of what is right.
@@ -61,7 +61,7 @@ class TilePredictor:
         self._inputs = [model_input.name for model_input in metadata.inputs]
         self._channels = sum(model_input.channels for model_input in metadata.inputs)
         self._results = tuple(results)
-        self._classes = len(metadata.nomenclature)
+        self.nomenclature = metadata.nomenclature
         self._model = model
         self._padded = padded
         self._unknown = ""
@@ -74,11 +74,11 @@ class TilePredictor:
 
     @property
     def halo(self) -> Halo:
-        """What tiles lose where they do not end with the image."""
+        """What is cut off a tile at sides that are not the image border."""
         return self._halo
 
     def largest_block(self, memory: int) -> int:
-        """Return the pixels to keep of a tile so that a run fits in so many bytes.
+        """Return the side of the largest output window with which a run fits in so many bytes.
 
         Raises:
             UsageError: not even the smallest tile fits.
@@ -97,19 +97,19 @@ class TilePredictor:
         return sorted(tiles, key=self._graph_key)
 
     def predict(self, tile: Tile, pixels: TilePixels) -> Prediction:
-        """Return the prediction of the window kept.
+        """Return the prediction of the output window.
 
-        Where no kept pixel is valid the network is not asked, and all of it is 0.
+        Where none of its pixels is valid the network is not run, and all of it is 0.
         """
         if pixels.inputs is None:
             return self._nothing(tile, pixels.valid)
-        given = (values[None] for values in pixels.inputs)  # each [1, C, seen rows, columns]
+        given = (values[None] for values in pixels.inputs)  # each [1, C, input rows, input columns]
         with self._loading:
             graph = self._graph(tile)
         found = graph.run(dict(zip(self._inputs, given, strict=True)))
         first = tile.input_window if self._padded else tile.valid_window
-        kept = tile.output_window.shifted(-first.row, -first.col).slices
-        windows = (values[0, ..., *kept] for values in found)
+        output = tile.output_window.shifted(-first.row, -first.col).slices
+        windows = (values[0, ..., *output] for values in found)
         return Prediction(dict(zip(self._results, windows, strict=True)), pixels.valid)
 
     def _nothing(self, tile: Tile, valid: npt.NDArray[np.bool_]) -> Prediction:
@@ -117,7 +117,7 @@ class TilePredictor:
         empty: dict[Result, npt.NDArray[Any]] = {
             "winner": np.zeros(size, np.uint8),
             "winning_probability": np.zeros(size, np.float32),
-            "probabilities": np.zeros((self._classes, *size), np.float32),
+            "probabilities": np.zeros((len(self.nomenclature), *size), np.float32),
         }
         return Prediction({name: empty[name] for name in self._results}, valid)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lcmap.inference.overlap import overlapped
-from lcmap.inference.resume.tile_store import TileStore
+from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.nomenclature import Nomenclature
+from lcmap.progress import Progress
 
 TOLERANCE = 1e-5
 """How far two runs' probabilities may be apart, and when two classes are said to tie."""
@@ -91,31 +91,49 @@ def other_tiles(predictor: TilePredictor, height: int, width: int, tile: int) ->
     return predictor.tiles(height, width, block, offset=block // 3)
 
 
-def verify(
+def verify_tiles(
+    work: ResumableMap,
+    predictor: TilePredictor,
     tiles: Sequence[Tile],
     source: TileSource,
-    predictor: TilePredictor,
-    nomenclature: Nomenclature,
-    spool: TileStore,
-    report: Callable[[Tile, Verification], None],
-) -> None:
-    """Predict again with these tiles, compare with the arrays in a spool, and report on each.
+    progress: Progress,
+) -> Verification:
+    """Predict again with these tiles, and return how that compares with what is stored.
 
-    The spool holds the codes and the winner's probability, the predictor gives probabilities.
+    The class codes and the winner's probability are stored, the predictor returns probabilities.
+    What an earlier run compared counts too, and is not compared again.
     """
+    pending = work.pending(tiles, "verified")
+    finished = 0
 
-    def read(tile: Tile) -> _Compared:
-        (codes,) = spool.read("codes", tile.output_window)
-        (probability,) = spool.read("winning-probability", tile.output_window)
-        return _Compared(source.read(tile), codes, probability)
+    def read(item: tuple[int, Tile]) -> _Compared:
+        window = item[1].output_window
+        (codes,) = work.read("codes", window)
+        (probability,) = work.read("winning-probability", window)
+        return _Compared(source.read(item[1]), codes, probability)
 
-    def compute(tile: Tile, read: _Compared) -> tuple[_Compared, npt.NDArray[np.float32]]:
-        return read, predictor.predict(tile, read.pixels).results["probabilities"]
+    def compute(
+        item: tuple[int, Tile], read: _Compared
+    ) -> tuple[_Compared, npt.NDArray[np.float32]]:
+        return read, predictor.predict(item[1], read.pixels).results["probabilities"]
 
-    def compare(tile: Tile, computed: tuple[_Compared, npt.NDArray[np.float32]]) -> None:
+    def compare(
+        item: tuple[int, Tile], computed: tuple[_Compared, npt.NDArray[np.float32]]
+    ) -> None:
+        nonlocal finished
         first, second = computed
         valid = first.pixels.valid
-        mapped = nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
-        report(tile, Verification.of(mapped, first.probability[valid], second[:, valid]))
+        mapped = predictor.nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
+        compared = Verification.of(mapped, first.probability[valid], second[:, valid])
+        work.done("verified", item[0], **asdict(compared))
+        finished += 1
+        progress(finished, len(pending), "verifying")
 
-    overlapped(tiles, read, compute, compare, at_once=predictor.tiles_at_once)
+    overlapped(pending, read, compute, compare, at_once=predictor.tiles_at_once)
+    work.commit()
+    total = Verification()
+    for record in work.records("verified"):
+        total.merge(
+            Verification(**{name: value for name, value in record.items() if name != "verified"})
+        )
+    return total

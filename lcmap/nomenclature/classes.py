@@ -61,7 +61,7 @@ class Nomenclature:
         return self.classes[self.index_of(code)]
 
     def index_of(self, code: int) -> int:
-        """Return the place (0 … K-1) of a code in the nomenclature's order.
+        """Return the index (0 … K-1) of a code in the nomenclature's order.
 
         Raises:
             KeyError: the nomenclature has no such code.
@@ -140,7 +140,7 @@ class Nomenclature:
 
         Raises:
             NomenclatureError: a key is missing, unknown or of the wrong kind; a code is 0, 255,
-                no integer or given twice; a name or an acronym is given twice; a colour is not
+                not an integer, or given twice; a name or an acronym is given twice; a colour is not
                 "#rrggbb".
         """
         _only_keys(subject, "the nomenclature", values, ("name", "title", "classes", "no_label"))

@@ -56,7 +56,7 @@ def builtin_crosswalks() -> tuple[str, ...]:
 def load_crosswalk(name_or_path: PathLike) -> Crosswalk:
     """Return a built-in crosswalk by "source:target", or one of the user's by its TOML file.
 
-    The file says source and target (built-in names, or paths beside it), and under [classes] for
+    The file names source and target (built-in names, or paths beside it), and under [classes] for
     each source class (by code, name or acronym) the target class, or 0 to discard it.
 
     Raises:
@@ -114,7 +114,7 @@ def _table(
     for key, value in pairs.items():
         item = source.find(key)
         if item is None:
-            raise NomenclatureError(path, f'"{key}" is no class of {source.name}')
+            raise NomenclatureError(path, f'"{key}" is not a class of {source.name}')
         if missing.pop(item.code, None) is None:
             raise NomenclatureError(path, f'the class "{item.name}" is given twice')
         table[item.code] = _target_code(path, target, key, value)
@@ -135,6 +135,6 @@ def _target_code(path: Path, target: Nomenclature, key: str, value: object) -> i
     item = target.find(str(value)) if type(value) in (int, str) else None
     if item is None:
         raise NomenclatureError(
-            path, f'"{key}" leads to {value!r}, which is no class of {target.name}'
+            path, f'"{key}" leads to {value!r}, which is not a class of {target.name}'
         )
     return item.code

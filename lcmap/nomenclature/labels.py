@@ -27,7 +27,7 @@ def as_codes(labels: NDArray[Any], source: PathLike) -> NDArray[np.uint8]:
         shown = ", ".join(f"{value:g}" for value in values[:5])
         raise UnknownLabelError(
             source,
-            f"holds values that are no label codes (0 to 255): {shown}"
+            f"holds values that are not label codes (0 to 255): {shown}"
             + (", …" if values.size > 5 else ""),
             "give a raster of class codes",
         )

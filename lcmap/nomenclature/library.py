@@ -63,7 +63,7 @@ def _load_builtin(name: str) -> Nomenclature:
 
 
 def is_toml_path(text: str) -> bool:
-    """Say whether a user who wrote this text where a name may stand means a file."""
+    """Tell whether a text that is a name or a path is the path of a TOML file."""
     return text.lower().endswith(".toml")
 
 

@@ -13,17 +13,16 @@ from lcmap.paths import PathLike
 NOMENCLATURE_JSON_TAG = "LCMAP_NOMENCLATURE_JSON"
 
 
-def write_nomenclature(dataset: Any, nomenclature: Nomenclature) -> None:
-    """Write a nomenclature into the tags of a raster open for writing."""
-    text = json.dumps(nomenclature.to_dict(), ensure_ascii=False)
-    dataset.update_tags(**{NOMENCLATURE_JSON_TAG: text})
+def nomenclature_tag(nomenclature: Nomenclature) -> dict[str, str]:
+    """Return the tag, by name, that says a nomenclature in full."""
+    return {NOMENCLATURE_JSON_TAG: json.dumps(nomenclature.to_dict(), ensure_ascii=False)}
 
 
 def read_nomenclature(dataset: Any, subject: PathLike) -> Nomenclature | None:
     """Return the nomenclature in an open raster's tags, None where there is none.
 
     Raises:
-        NomenclatureError: the tag holds none; `subject` names the raster.
+        NomenclatureError: the tag does not hold one; `subject` names the raster.
     """
     text = dataset.tags().get(NOMENCLATURE_JSON_TAG)
     if text is None:

@@ -1,4 +1,4 @@
-"""Where the pixels of one grid lie in another, and how much ground they share: pure arithmetic."""
+"""Where the pixels of one grid are in another, and how much ground they share: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rasterio.warp import transform as transform_coordinates
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
 
-_RIM = 1e-6
+_BORDER = 1e-6
 
 _KERNEL_RADIUS = 4
 """Source pixels (times the reduction) that a pixel may depend on to each side; cubic: 2."""
@@ -33,7 +33,7 @@ def pixel_size(source: Grid, target: Grid) -> tuple[float, float]:
 def to_pixels(
     source: Grid, target: Grid, cols: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where points in pixels of the target lie in pixels of the source; inf if nowhere."""
+    """Return where points in pixels of the target are, in pixels of the source; inf if nowhere."""
     xs, ys = _apply(target.transform, cols, rows)
     if not same_crs(source.crs, target.crs):
         converted = transform_coordinates(target.crs, source.crs, xs, ys)
@@ -49,24 +49,24 @@ def _apply(
 
 
 def covers(source: Grid, target: Grid) -> bool:
-    """Tell whether every pixel centre of the target lies inside the source.
+    """Tell whether every pixel centre of the target is inside the source.
 
     The outermost centres tell: what they enclose, the transform keeps enclosed.
     """
-    cols, rows = to_pixels(source, target, *_rim(target))
+    cols, rows = to_pixels(source, target, *_border_centres(target))
     return bool(
         (
-            (cols > _RIM)
-            & (cols < source.width - _RIM)
-            & (rows > _RIM)
-            & (rows < source.height - _RIM)
+            (cols > _BORDER)
+            & (cols < source.width - _BORDER)
+            & (rows > _BORDER)
+            & (rows < source.height - _BORDER)
         ).all()
     )
 
 
 def overlaps(source: Grid, target: Grid) -> bool:
     """Tell whether the envelopes of two grids, in pixels of the source, have common ground."""
-    cols, rows = to_pixels(source, target, *_rim(target))
+    cols, rows = to_pixels(source, target, *_border_centres(target))
     finite = np.isfinite(cols) & np.isfinite(rows)
     if not finite.any():
         return False
@@ -84,7 +84,7 @@ def footprint(source: Grid, target: Grid) -> Window:
 
     Both grids have common ground, as `overlaps` tells.
     """
-    cols, rows = to_pixels(source, target, *_rim(target))
+    cols, rows = to_pixels(source, target, *_border_centres(target))
     finite = np.isfinite(cols) & np.isfinite(rows)
     if not finite.all():
         return Window(0, 0, source.height, source.width)
@@ -94,7 +94,7 @@ def footprint(source: Grid, target: Grid) -> Window:
     return Window(row, col, stop_row - row, stop_col - col).clipped(source.height, source.width)
 
 
-def _rim(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _border_centres(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the centres of the outermost pixels, columns and rows."""
     cols = np.arange(grid.width) + 0.5
     rows = np.arange(grid.height) + 0.5
@@ -107,7 +107,7 @@ def _rim(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def shared_ground(source: Grid, target: Grid) -> float:
-    """Return the share of the target's ground that lies inside the source, to a few percent."""
+    """Return the share of the target's ground that is inside the source, to a few percent."""
     cols = (np.arange(_PROBES) + 0.5) * target.width / _PROBES
     rows = (np.arange(_PROBES) + 0.5) * target.height / _PROBES
     grid_rows, grid_cols = np.meshgrid(rows, cols, indexing="ij")

@@ -61,7 +61,7 @@ def read_class_table(dataset: Any) -> ClassTable | None:
 
 
 def qml_style(table: ClassTable) -> str:
-    """Return a QGIS layer style (.qml) with one entry per class."""
+    """Return a QGIS layer style (.qml) with an entry for each class."""
     root = ElementTree.Element("qgis", version="3.0", styleCategories="Symbology")
     pipe = ElementTree.SubElement(root, "pipe")
     renderer = ElementTree.SubElement(
@@ -83,7 +83,7 @@ def qml_style(table: ClassTable) -> str:
 
 
 def aux_xml(table: ClassTable) -> str:
-    """Return GDAL's side file (.aux.xml) with the category names, one for every code up from 0."""
+    """Return GDAL's sidecar (.aux.xml) with the category names, one for every code from 0 up."""
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
     categories = ElementTree.SubElement(band, "CategoryNames")
@@ -93,11 +93,10 @@ def aux_xml(table: ClassTable) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def write_style_files(raster: PathLike, table: ClassTable) -> tuple[str, str]:
-    """Write RASTER's .qml style and .aux.xml category names beside it; return both paths."""
+def sidecar_texts(raster: PathLike, table: ClassTable) -> dict[str, str]:
+    """Return what belongs beside a raster, text by path: its .qml style, its .aux.xml names."""
     path = os.fspath(raster)
-    qml, aux = os.path.splitext(path)[0] + ".qml", path + ".aux.xml"
-    for target, text in ((qml, qml_style(table)), (aux, aux_xml(table))):
-        with open(target, "w", encoding="utf-8") as file:
-            file.write(text)
-    return qml, aux
+    return {
+        os.path.splitext(path)[0] + ".qml": qml_style(table),
+        path + ".aux.xml": aux_xml(table),
+    }

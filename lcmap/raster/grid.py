@@ -1,4 +1,4 @@
-"""The grid of a raster: where its pixels lie on the ground."""
+"""The grid of a raster: where its pixels are on the ground."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening rasters, so that whatever is no raster is refused in one clear line."""
+"""Opening rasters, so that whatever is not a raster is refused in one clear line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
-from lcmap.errors import InputMissingError, NoCrsError, NotARasterError
+from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
 from lcmap.raster.sidecars import check_sidecars
@@ -27,7 +27,7 @@ RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 _LARGEST_BLOCK = 1 << 30
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
-"""Deflate makes a thousandth of nothing at all; other methods a little less than that."""
+"""Deflate shrinks empty pixels about a thousandfold, other methods a little more."""
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
@@ -132,7 +132,7 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
 
 
 def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:
-    """Refuse a GeoTIFF whose last block lies beyond the end of the file.
+    """Refuse a GeoTIFF whose last block is beyond the end of the file.
 
     GDAL opens such a file without an error and fails, or reads nodata, hours later.
     """
@@ -157,12 +157,24 @@ def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:
 
 
 def no_crs(name: str) -> NoCrsError:
-    """Return the error to raise for a raster that does not say where on earth it lies."""
+    """Return the error to raise for a raster that does not say where on earth it is."""
     return NoCrsError(
         name,
         "has no coordinate reference system",
         "assign the right one, e.g. rio edit-info --crs EPSG:2154",
     )
+
+
+def require_label_band(bands: int, name: str) -> None:
+    """Check that a raster has the one band of a label map; messages call it by its `name`.
+
+    Raises:
+        LabelBandError: it has several.
+    """
+    if bands != 1:
+        raise LabelBandError(
+            name, f"has {bands} bands, labels have one", "give a raster of one band of class codes"
+        )
 
 
 def band_names(dataset: Any) -> tuple[str, ...]:
@@ -179,7 +191,7 @@ def alpha_band(dataset: Any) -> int | None:
     """Return the number (from 1) of the band that says where a raster is transparent, if any.
 
     GDAL takes the fourth band of an 8-bit R G B image for transparency unless it was told
-    otherwise when the file was written, so a band with a name of its own ("nir") is none.
+    otherwise when the file was written, so a band with a name of its own ("nir") is not one.
     """
     for band, meaning, name in zip(
         dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True

@@ -42,7 +42,7 @@ def check_standard_input_once(paths: Iterable[PathLike]) -> None:
 def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
     """Yield a path that can be opened and read at random.
 
-    "-" is standard input: read where it lies if it is a file (`< file`), else copied to `tmpdir`
+    "-" is standard input: read in place if it is a file (`< file`), else copied to `tmpdir`
     first and removed afterwards.
 
     Raises:
@@ -69,16 +69,16 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
             raise cannot_write(folder, error) from error
         if spool.stat().st_size == 0:
             raise InputMissingError(
-                "standard input", "is empty", "the command before it in the pipe gave nothing"
+                "standard input", "is empty", "the command before it in the pipe wrote nothing"
             )
         yield spool
 
 
 def check_stdout_takes_bytes() -> None:
-    """Check that standard output is no terminal.
+    """Check that standard output is not a terminal.
 
     Raises:
-        UsageError: where it is one.
+        UsageError: otherwise.
     """
     if os.isatty(1):
         raise UsageError(

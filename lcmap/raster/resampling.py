@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from lcmap.raster.alignment import pixel_size, to_pixels
-from lcmap.raster.grid import Grid, same_crs
+from lcmap.raster.alignment import pixel_size
+from lcmap.raster.centres import Alignment, Centres, window_around
+from lcmap.raster.grid import Grid
 from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.windows import Window
 
@@ -26,97 +27,14 @@ Mask = NDArray[np.bool_]
 Convert = Callable[[NDArray[Any], Mask], Floats]
 """From pixels [C, h, w] and their validity [h, w] to float32 [D, h, w]."""
 
-_LATTICE = 32
-"""Target pixels between the points that are projected; between them coordinates are linear."""
-
-_NO_TURN = 1e-6
-_NOWHERE = -1e9
-
-
-class Centres(NamedTuple):
-    """Where target pixel centres lie in source pixels, counted from the source's corner.
-
-    `cols` and `rows` are float64 that broadcast to [h, w]: [1, w] and [h, 1] where the grids are
-    parallel, else both [h, w].
-    """
-
-    cols: NDArray[np.float64]
-    rows: NDArray[np.float64]
-
-    @property
-    def parallel(self) -> bool:
-        """Whether a column of the target lies in one column of the source, and rows likewise."""
-        return bool(self.cols.shape[0] == 1 and self.rows.shape[1] == 1)
-
-
-class Alignment:
-    """From the pixels of a target grid to those of a source grid."""
-
-    def __init__(self, source: Grid, target: Grid) -> None:
-        """Align two grids of any coordinate reference systems."""
-        self._source = source
-        self._target = target
-        self._affine = (
-            ~source.transform @ target.transform if same_crs(source.crs, target.crs) else None
-        )
-
-    def centres(self, window: Window) -> Centres:
-        """Return where the pixels of a window of the target lie; far outside if nowhere."""
-        cols = np.arange(window.col, window.stop_col) + 0.5
-        rows = np.arange(window.row, window.stop_row) + 0.5
-        if self._affine is None:
-            return self._projected(window)
-        t = self._affine
-        size = max(self._target.shape)
-        if max(abs(t.b), abs(t.d)) * size < _NO_TURN:
-            return Centres((t.a * cols + t.c)[None], (t.e * rows + t.f)[:, None])
-        return Centres(
-            t.a * cols + (t.b * rows)[:, None] + t.c, t.d * cols + (t.e * rows)[:, None] + t.f
-        )
-
-    def _projected(self, window: Window) -> Centres:
-        first_row, first_col = window.row // _LATTICE, window.col // _LATTICE
-        knot_rows = np.arange(first_row, (window.stop_row - 1) // _LATTICE + 2)
-        knot_cols = np.arange(first_col, (window.stop_col - 1) // _LATTICE + 2)
-        at_rows, at_cols = np.meshgrid(
-            knot_rows * float(_LATTICE), knot_cols * float(_LATTICE), indexing="ij"
-        )
-        found = to_pixels(self._source, self._target, at_cols.ravel(), at_rows.ravel())
-        row, row_share = _knots(window.row, window.height, first_row)
-        col, col_share = _knots(window.col, window.width, first_col)
-        cols, rows = (
-            _between(
-                np.where(np.isfinite(axis), axis, _NOWHERE).reshape(at_rows.shape),
-                row, row_share, col, col_share,
-            )
-            for axis in found
-        )  # fmt: skip
-        return Centres(cols, rows)
-
-
-def _knots(start: int, length: int, first: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return for each pixel centre the lattice point before it and the share of the next."""
-    centres = np.arange(start, start + length) + 0.5
-    before = np.floor(centres / _LATTICE).astype(np.intp)
-    return before - first, centres / _LATTICE - before
-
-
-def _between(
-    knots: NDArray[np.float64],
-    row: NDArray[np.intp],
-    row_share: NDArray[np.float64],
-    col: NDArray[np.intp],
-    col_share: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Interpolate linearly between lattice points [m, n]; return [h, w]."""
-    across = knots[:, col] + (knots[:, col + 1] - knots[:, col]) * col_share  # [m, w]
-    return across[row] + (across[row + 1] - across[row]) * row_share[:, None]
+_WHOLE = 1e-6
+"""Tolerance of pixel sizes, so that 3 pixels are not taken for 2.999."""
 
 
 def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mask]:
     """Interpolate values [C, H, W] at points; return float32 [C, h, w] and where valid, [h, w].
 
-    A point is valid where the pixel it lies in is; invalid pixels have no weight. Points that are
+    A point is valid where the pixel it is in is; invalid pixels have no weight. Points that are
     not valid are 0.
     """
     height, width = valid.shape
@@ -210,13 +128,13 @@ class AlignedRaster:
     whole pixels first, so that none of them is skipped.
     """
 
-    def __init__(self, dataset: Any, target: Grid, subject: str) -> None:
-        """Bring an open raster onto a grid; `subject` names it in errors."""
+    def __init__(self, dataset: Any, target: Grid, name: str) -> None:
+        """Bring an open raster onto a grid; messages call it `name`."""
         self._dataset = dataset
-        self._subject = subject
+        self._name = name
         self._source = Grid.of(dataset)
         self.same_grid = self._source.matches(target)
-        self._factor = max(int(min(pixel_size(self._source, target)) + _NO_TURN), 1)
+        self._factor = max(int(min(pixel_size(self._source, target)) + _WHOLE), 1)
         self._alignment = Alignment(self._source, target)
         self._reduced = Alignment(_reduced_grid(self._source, self._factor), target)
 
@@ -232,7 +150,7 @@ class AlignedRaster:
             return self._converted(window, convert)
         centres = self._reduced.centres(window)
         rows, cols = (-(-n // self._factor) for n in self._source.shape)
-        part = _window_around(centres, rows, cols)
+        part = window_around(centres, rows, cols)
         if part is None:
             return self._nothing(window, convert)
         f = self._factor
@@ -242,10 +160,10 @@ class AlignedRaster:
             return self._nothing(window, convert)
         if f > 1:
             values, valid = _averaged(values, valid, f)
-        return bilinear(values, valid, _counted_from(centres, part))
+        return bilinear(values, valid, centres.counted_from(part))
 
     def read_nearest(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        """Return the pixels in which the target's centres lie, [C, h, w], and their validity.
+        """Return the pixels in which the target's centres are, [C, h, w], and their validity.
 
         Pixels outside the source are 0.
 
@@ -256,13 +174,13 @@ class AlignedRaster:
             return self._pixels(window)
         height, width = self._source.shape
         centres = self._alignment.centres(window)
-        part = _window_around(centres, height, width)
+        part = window_around(centres, height, width)
         if part is None:
             shape = (window.height, window.width)
             none = np.zeros((self._dataset.count, *shape), self._dataset.dtypes[0])
             return none, np.zeros(shape, bool)
         pixels, valid = self._pixels(part)
-        cols, rows = _counted_from(centres, part)
+        cols, rows = centres.counted_from(part)
         col, row = np.floor(cols).astype(np.intp), np.floor(rows).astype(np.intp)
         inside = (col >= 0) & (col < part.width) & ((row >= 0) & (row < part.height))
         row, col = np.clip(row, 0, part.height - 1), np.clip(col, 0, part.width - 1)
@@ -270,7 +188,7 @@ class AlignedRaster:
 
     def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
         """Read a window of the source; pixels are not read where none is valid."""
-        with reading(self._subject):
+        with reading(self._name):
             valid = read_valid(self._dataset, window)
             if not valid.any():
                 return self._nothing(window, convert)
@@ -284,7 +202,7 @@ class AlignedRaster:
         return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
 
     def _pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        with reading(self._subject):
+        with reading(self._name):
             return self._dataset.read(window=window.ranges), read_valid(self._dataset, window)
 
 
@@ -295,27 +213,6 @@ def _reduced_grid(source: Grid, factor: int) -> Grid:
         math.ceil(source.width / factor),
         math.ceil(source.height / factor),
     )
-
-
-def _window_around(centres: Centres, height: int, width: int) -> Window | None:
-    """Return the source's pixels that points lie in or between; None where all lie outside."""
-    inside = (centres.cols > -1) & (centres.cols < width + 1)
-    inside = inside & (centres.rows > -1) & (centres.rows < height + 1)
-    if not inside.any():
-        return None
-    if inside.all():
-        cols, rows = centres.cols, centres.rows
-    else:
-        cols = np.broadcast_to(centres.cols, inside.shape)[inside]
-        rows = np.broadcast_to(centres.rows, inside.shape)[inside]
-    row, col = math.floor(rows.min()) - 1, math.floor(cols.min()) - 1
-    stop_row, stop_col = math.floor(rows.max()) + 2, math.floor(cols.max()) + 2
-    window = Window(row, col, stop_row - row, stop_col - col).clipped(height, width)
-    return window if window.height and window.width else None
-
-
-def _counted_from(centres: Centres, part: Window) -> Centres:
-    return Centres(centres.cols - part.col, centres.rows - part.row)
 
 
 def _averaged(values: Floats, valid: Mask, factor: int) -> tuple[Floats, Mask]:

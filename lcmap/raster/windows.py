@@ -69,7 +69,7 @@ def iter_blocks(height: int, width: int, block: int) -> Iterator[Window]:
     """Yield windows of `block` × `block` pixels that cover an image, row by row, the last clipped.
 
     Raises:
-        ValueError: where `block` is below 1.
+        ValueError: `block` is below 1.
     """
     if block < 1:
         raise ValueError(f"a block has at least one pixel, not {block}")

@@ -17,20 +17,15 @@ from lcmap.accuracy import label_maps
 from lcmap.accuracy.label_maps import (
     LabelMap,
     describe_resampling,
-    open_labels,
     open_parts,
-    raster_files,
 )
+from lcmap.accuracy.label_raster import LabelFile, open_labels
+from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import (
     CrsMismatchError,
     GridMismatchError,
-    InputMissingError,
-    LabelBandError,
-    NoCrsError,
-    NotARasterError,
-    UnknownLabelError,
 )
-from lcmap.raster.windows import Window, iter_blocks
+from lcmap.raster.windows import iter_blocks
 
 WEST, NORTH = 700_000.0, 6_250_000.0
 
@@ -44,7 +39,7 @@ def read_all(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     with ExitStack() as stack:
         target = stack.enter_context(open_labels(reference))
-        label_map = open_parts([(p, str(p)) for p in parts], target, stack, allow_vrt=False)
+        label_map = open_parts([LabelFile(path) for path in parts], target, stack, InputOptions())
         codes = np.zeros(target.grid.shape, np.uint8)
         covered = np.zeros(target.grid.shape, bool)
         for window in iter_blocks(*target.grid.shape, block):
@@ -60,7 +55,7 @@ def test_the_same_grid_is_read_as_it_is(write_labels: WriteLabels) -> None:
     assert covered.all()
 
 
-def test_a_map_shifted_by_whole_pixels_is_read_where_it_lies(write_labels: WriteLabels) -> None:
+def test_a_map_shifted_by_whole_pixels_is_read_where_it_is(write_labels: WriteLabels) -> None:
     codes = random_codes(20, 30)
     path = write_labels("map.tif", codes, west=WEST + 5, north=NORTH + 3)
     reference = write_labels("ref.tif", random_codes(20, 30))
@@ -108,66 +103,6 @@ def test_parts_make_one_map_and_the_first_counts_where_they_overlap(
     assert not covered[:, 22:].any()
 
 
-@pytest.mark.parametrize(
-    ("codes", "nodata"),
-    [
-        (np.array([[7, 1], [2, 7]], np.uint8), 7),
-        (np.array([[-9999, 1], [2, -9999]], np.int16), -9999),
-        (np.array([[np.nan, 1], [2, np.nan]], np.float32), None),
-        (np.array([[np.nan, 1], [2, -1e9]], np.float32), -1e9),
-        (np.array([[0, 1], [2, 0]], np.uint16), 0),
-    ],
-)
-def test_nodata_becomes_0(
-    write_labels: WriteLabels, codes: NDArray[np.generic], nodata: float | None
-) -> None:
-    with open_labels(write_labels("map.tif", codes, nodata=nodata)) as raster:
-        assert raster.read(Window(0, 0, 2, 2)).tolist() == [[0, 1], [2, 0]]
-
-
-def test_a_mask_inside_the_file_becomes_0(tmp_path: Path, write_labels: WriteLabels) -> None:
-    path = write_labels("map.tif", np.array([[3, 1], [2, 3]], np.uint8), nodata=None)
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
-        dataset.write_mask(np.array([[False, True], [True, False]]))
-    with open_labels(path) as raster:
-        assert raster.read(Window(0, 0, 2, 2)).tolist() == [[0, 1], [2, 0]]
-
-
-def test_values_that_are_no_codes_are_refused(write_labels: WriteLabels) -> None:
-    path = write_labels("map.tif", np.array([[1.5, 300.0]], np.float32), nodata=None)
-    with (
-        open_labels(path) as raster,
-        pytest.raises(UnknownLabelError, match=r"map\.tif: .*1\.5, 300"),
-    ):
-        raster.read(Window(0, 0, 1, 2))
-
-
-def test_an_image_is_no_label_raster(tmp_path: Path) -> None:
-    path = tmp_path / "image.tif"
-    profile = {"driver": "GTiff", "width": 2, "height": 2, "dtype": "uint8", "crs": "EPSG:2154"}
-    transform = rasterio.Affine(1, 0, WEST, 0, -1, NORTH)
-    with rasterio.open(path, "w", count=3, transform=transform, **profile) as dataset:
-        dataset.write(np.ones((3, 2, 2), np.uint8))
-    with pytest.raises(LabelBandError, match=r"image\.tif: has 3 bands"), open_labels(path):
-        pass
-
-
-def test_a_raster_without_crs_is_refused(write_labels: WriteLabels) -> None:
-    path = write_labels("map.tif", random_codes(2, 2), crs=None)
-    with pytest.raises(NoCrsError, match=r"map\.tif: has no coordinate"), open_labels(path):
-        pass
-
-
-def test_errors_of_a_spooled_file_speak_of_standard_input(tmp_path: Path) -> None:
-    path = tmp_path / "stdin.tif"
-    path.write_bytes(b"not a raster")
-    with (
-        pytest.raises(NotARasterError, match=r"^standard input: cannot be opened"),
-        open_labels(path, "standard input"),
-    ):
-        pass
-
-
 def test_another_crs_is_refused_with_the_remedy(write_labels: WriteLabels) -> None:
     with (
         open_labels(write_labels("ref.tif", random_codes(2, 2))) as reference,
@@ -198,7 +133,7 @@ def test_a_rotated_map_is_refused(write_labels: WriteLabels) -> None:
         LabelMap([part], reference)
 
 
-def test_a_south_up_map_is_read_where_it_lies(write_labels: WriteLabels) -> None:
+def test_a_south_up_map_is_read_where_it_is(write_labels: WriteLabels) -> None:
     codes = random_codes(6, 5)
     upside_down = rasterio.Affine(1, 0, WEST, 0, 1, NORTH - 6)
     path = write_labels("map.tif", codes[::-1], transform=upside_down)
@@ -218,23 +153,3 @@ def test_resampling_is_described_only_where_there_is_some(write_labels: WriteLab
                 line = describe_resampling(part, reference)
                 assert text in line
                 assert bool(line) == bool(text)
-
-
-def test_a_folder_or_a_pattern_stands_for_its_rasters(tmp_path: Path) -> None:
-    for name in ("b.tif", "a.TIF", "a.txt", "c.jp2"):
-        (tmp_path / name).touch()
-    assert [p.name for p in raster_files(tmp_path)] == ["a.TIF", "b.tif", "c.jp2"]
-    assert [p.name for p in raster_files(tmp_path / "*.tif")] == ["b.tif"]
-    assert raster_files("gone.tif") == (Path("gone.tif"),)
-
-
-def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> None:
-    path = tmp_path / "map[1].tif"
-    path.touch()
-    assert raster_files(path) == (path,)
-
-
-@pytest.mark.parametrize("text", ["*.tif", ""])
-def test_a_folder_or_pattern_without_rasters_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputMissingError):
-        raster_files(tmp_path / text)

@@ -10,8 +10,8 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from small_labels import WriteLabels
 
-from lcmap.accuracy.label_maps import open_labels
-from lcmap.accuracy.split_windows import SplitTiles, window_by_centres
+from lcmap.accuracy.label_raster import open_labels
+from lcmap.accuracy.split_windows import SplitTiles, mask_of, window_by_centres
 from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.errors import InputMissingError
 from lcmap.nomenclature import load_nomenclature
@@ -83,7 +83,7 @@ def test_an_image_that_is_gone_is_named(write_labels: WriteLabels, tmp_path: Pat
     st.sampled_from([0.3, 1.0, 2.5]),
     st.floats(-9, 9),
 )
-def test_window_by_centres_is_what_testing_each_centre_gives(
+def test_window_by_centres_agrees_with_a_test_of_each_centre(
     window: Window, gsd: float, shift: float
 ) -> None:
     crs = CRS.from_epsg(2154)
@@ -116,3 +116,13 @@ def test_tiles_of_one_image_side_by_side_share_no_pixel() -> None:
             if window:
                 times[window.slices] += 1
     assert (times == 1).all()
+
+
+def test_a_mask_holds_the_pixels_of_all_windows() -> None:
+    whole = np.zeros((12, 12), bool)
+    windows = [Window(0, 0, 3, 5), Window(2, 4, 4, 4), Window(8, 8, 4, 4), Window(11, 0, 1, 1)]
+    for window in windows:
+        whole[window.slices] = True
+    area = Window(2, 3, 8, 7)
+    assert (mask_of(area, np.array(windows)) == whole[area.slices]).all()
+    assert not mask_of(area, np.zeros((0, 4), np.int64)).any()

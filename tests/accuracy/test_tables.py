@@ -156,7 +156,7 @@ def test_notes_say_what_the_figures_are_over() -> None:
     assert notes(replace(made, maps=(first,))) == (
         "1 250 pixels of ref.tif, test split of a.geojson and 1 more",
         "[90 % interval]: 1000 bootstrap draws of 1 234 blocks of 256 px, seed 0",
-        "12 345 labelled pixels lie outside a map: left out",
+        "12 345 labelled pixels are outside a map: left out",
         "7 labelled pixels have no class in a map: left out",
         "map0 leaves 20.0 % without a class: counted as missed",
         "map0 has no class that leads to Around buildings: scored 0",

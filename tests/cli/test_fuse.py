@@ -187,7 +187,7 @@ def test_a_model_in_int8_is_run_as_it_is(
         assert len(np.unique(dataset.read(1))) > 1
     run = lcmap(*command, "--precision", "float32", "--overwrite")
     assert run.exit_code == 2
-    assert f"--precision float32: {model} is int8; give the model it came from" in run.stderr
+    assert f"--precision float32: {model} is int8; use the model it was made from" in run.stderr
 
 
 def test_nodata_in_any_input_is_nodata_in_the_map_unless_allowed(
@@ -272,17 +272,38 @@ def test_options_that_make_no_sense(
     lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "map.tif"
-    refused(lcmap("fuse", image, s2, "-o", output), 2, "--model", output)
-    refused(lcmap("fuse", image, s2, "-m", two, "--probabilities", "-o", output), 2, "--model",
-            output)  # fmt: skip
-    refused(lcmap("fuse", image, s2, "-m", two, "--weights", "1,2", "-o", output), 2, "--weights",
-            output)  # fmt: skip
-    refused(lcmap("fuse", image, s2, "--probabilities", "--weights", "1,x", "-o", output), 2,
-            "1,x are no numbers", output)  # fmt: skip
-    refused(lcmap("fuse", image, s2, "--probabilities", "--verify", "-o", output), 2, "--verify",
-            output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "-o", output), 2, "--model: is missing; name one, or choose "
+            "late fusion with --late product", output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "-m", two, "--weights", "1,2", "-o", output), 2,
+            "--weights: applies to late fusion only; leave it out", output)  # fmt: skip
+    refused(lcmap("fuse", image, s2, "--late", "mean", "--weights", "1,x", "-o", output), 2,
+            "1,x are not numbers", output)  # fmt: skip
     refused(lcmap("fuse", image, s2, "-m", two, "-o", s2, "--overwrite"), 2, "is one of the inputs",
             output)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--model", "any.onnx"),
+        ("--tile", "64"),
+        ("--memory", "2G"),  # as it is by default, but given
+        ("--threads", "2"),
+        ("--precision", "float32"),
+        ("--engine", "onnxruntime"),
+        ("--provider", "cpu"),
+        ("--force",),
+        ("--verify",),
+    ],
+    ids=lambda option: option[0],
+)
+def test_late_fusion_refuses_what_belongs_to_a_model(
+    lcmap: Lcmap, image: Path, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    output = tmp_path / "map.tif"
+    run = lcmap("fuse", image, image, "--late", "product", "-o", output, *option)
+    line = f"lcmap: {option[0]}: does not apply to late fusion, which takes no model; leave it out"
+    refused(run, 2, line, output)
 
 
 def test_late_fusion_of_two_models(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
@@ -299,12 +320,12 @@ def test_late_fusion_of_two_models(lcmap: Lcmap, image: Path, tmp_path: Path) ->
             read_all.append(dataset.read().astype(float))
     product, mean = tmp_path / "product.tif", tmp_path / "mean.tif"
     saved = tmp_path / "saved.tif"
-    run = lcmap("fuse", "--probabilities", *files, "-o", product, "--save-probabilities", saved)
+    run = lcmap("fuse", *files, "--late", "product", "-o", product, "--probabilities", saved)
     assert (run.exit_code, run.stdout, run.stderr) == (0, "", "")
     expected = read_all[0] * read_all[1]
     assert_is_map_of(read(product), (expected / expected.sum(axis=0)).astype(np.float32))
     with rasterio.open(saved) as dataset:
         np.testing.assert_allclose(dataset.read(), expected / expected.sum(axis=0), atol=1e-5)
-    run = lcmap("fuse", "--probabilities", *files, "--late", "mean", "--weights", "3,1", "-o", mean)
+    run = lcmap("fuse", *files, "--late", "mean", "--weights", "3,1", "-o", mean)
     assert run.exit_code == 0
     assert_is_map_of(read(mean), ((3 * read_all[0] + read_all[1]) / 4).astype(np.float32))

@@ -167,7 +167,7 @@ def start_and_wait_for_output(folder: Path, large: Path) -> subprocess.Popen[byt
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".map.tif.lcmap-unfinished/confidence.raw")):
+    while not list(folder.glob(".map.tif.lcmap-work/confidence.raw")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     return process
@@ -187,7 +187,7 @@ def test_a_run_that_is_asked_to_stop_leaves_nothing_under_the_final_name(
     assert [line.split(": ")[0] for line in kept] in ([], ["map.tif"])
     assert not (folder / "map.tif").exists()
     assert not (folder / "confidence.tif").exists()
-    assert bool(kept) == (folder / ".map.tif.lcmap-unfinished").exists()
+    assert bool(kept) == (folder / ".map.tif.lcmap-work").exists()
 
 
 def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
@@ -202,7 +202,7 @@ def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
     # and what it left does not stand in the way of another run
     done = shell("lcmap predict image.tif -m model.onnx -o map.tif", folder)
     assert done.returncode == 0 and read(folder / "map.tif").all()
-    assert not (folder / ".map.tif.lcmap-unfinished").exists()
+    assert not (folder / ".map.tif.lcmap-work").exists()
 
 
 def test_a_pipe_is_spooled_in_the_temporary_folder_alone(folder: Path, large: Path) -> None:

@@ -239,7 +239,7 @@ def test_tiles_of_another_grid_are_refused(
     )  # fmt: skip
     kept = (image.name, labels.name, "a.tif", "coarse.tif", index.name)
     check_refused(
-        run, 65, "has the tiles of another grid than the stack's; give --like", tmp_path, *kept
+        run, 65, "has the tiles of another grid than the stack's; --like ", tmp_path, *kept
     )
 
 
@@ -254,7 +254,7 @@ def test_index_without_tiles_gives_none(
     arguments = ("--tiles", tmp_path / "t.geojson", "--tiles-like", index, "-o", tmp_path / "b.tif")
     run = lcmap("prepare", image, *arguments)
     kept = (image.name, labels.name, "a.tif", index.name)
-    check_refused(run, 65, "is of 0 images; give the index of one image", tmp_path, *kept)
+    check_refused(run, 65, "is of 0 images; name the index of one image", tmp_path, *kept)
 
 
 def test_same_seed_gives_the_same_files(
@@ -412,10 +412,10 @@ def test_pan_in_pipes(lcmap: Lcmap, tmp_path: Path, piped: str) -> None:
 @pytest.mark.parametrize(
     ("image", "pan", "arguments", "code", "says"),
     [
-        ("pan.tif", "ms.tif", [], 65, "ms.tif: has 4 bands, a panchromatic image has one; give"),
-        ("pan.tif", "one.tif", [], 65, "one.tif: has no finer pixels than"),
+        ("pan.tif", "ms.tif", [], 65, "ms.tif: has 4 bands, a panchromatic image has one; name"),
+        ("pan.tif", "one.tif", [], 65, "one.tif: does not have finer pixels than"),
         ("far.tif", "pan.tif", [], 65, "far.tif: covers no ground of"),
-        ("-", "-", [], 2, "standard input: can be one image only"),
+        ("-", "-", [], 2, "standard input: can be one input only"),
         ("ms.tif", "pan.tif", ["--like", "ms.tif"], 2, "--like: goes without --pan, whose grid"),
         ("ms.tif", "none.tif", [], 66, "none.tif: no such file"),
     ],
@@ -522,12 +522,17 @@ def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
     [
         (["--bands", "5"], "5: no such band; there are: 1 red, 2 green, 3 blue, 4 nir"),
         (["--band-names", "a,b"], "--band-names: names 2 band(s) of 4"),
-        (["--crosswalk", "flair19:flair7"], "say what --labels are"),
+        (["--crosswalk", "flair19:flair7"], "--crosswalk: says what --labels are; give --labels"),
+        (["--nomenclature", "flair19"], "--nomenclature: says what --labels are"),
+        (
+            ["--labels", "flair.tif", "--nomenclature", "flair19", "--crosswalk", "a:b"],
+            "--nomenclature: goes without --crosswalk",
+        ),
         (["--labels", "flair.tif"], "flair.tif: does not say what its codes mean"),
         (["--labels", "flair.tif", "--crosswalk", "a:b"], "no built-in crosswalk has this name"),
         (["--tiles", "-"], "paths are relative"),
         (["--pan", "pan.tif", "--period", "2018"], "--pan: sharpens one image"),
-        (["--side", "s2.tif"], "--side: goes into a tile index; give --tiles INDEX.geojson"),
+        (["--side", "s2.tif"], "--side: is about a tile index; give --tiles INDEX.geojson"),
         (["--side", "-", "--tiles", "t.geojson"], "--side: cannot be standard input"),
         (["--side", "flair.tif:oso99", "--tiles", "t.geojson"], "no built-in nomenclature"),
         (["--tiles", "t.geojson", "--tile-size", "4"], "--tile-size: 4 px is too small"),
@@ -537,10 +542,15 @@ def test_labels_without_a_label(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
             ["--tiles", "t.geojson", "--block-tiles", "2", "--split", "random"],
             "--block-tiles: goes with --split blocks",
         ),
-        (["--tiles-like", "a.geojson"], "--tiles-like: goes into a tile index"),
+        (["--tiles-like", "a.geojson"], "--tiles-like: is about a tile index"),
+        (["--tile-size", "256"], "--tile-size: is about a tile index"),
+        (["--split", "random"], "--split: is about a tile index"),
+        (["--block-tiles", "2"], "--block-tiles: is about a tile index"),
+        (["--gap", "9"], "--gap: is about a tile index"),
+        (["--seed", "0"], "--seed: is about a tile index"),
         (
             ["--tiles", "t.geojson", "--tiles-like", "a.geojson", "--gap", "8"],
-            "--tiles-like: brings its own tiles and splits",
+            "--gap: is taken from --tiles-like; drop one",
         ),
     ],
 )
@@ -611,7 +621,7 @@ def test_what_lies_beside_the_stack_takes_a_stack_that_is_a_file(
     run = lcmap(
         "prepare", image, option, labels if option == "--labels" else tmp_path / "t.geojson"
     )
-    check_refused(run, 2, "standard output; -o FILE", tmp_path, image.name, labels.name)
+    check_refused(run, 2, "standard output; --output FILE", tmp_path, image.name, labels.name)
 
 
 def test_outputs_are_not_replaced_unasked(
@@ -642,7 +652,7 @@ def test_labels_are_not_replaced_by_those_made_from_them(
 
 def test_standard_input_can_be_one_image_only(lcmap: Lcmap, tmp_path: Path) -> None:
     run = lcmap("prepare", "-", "-", "-o", tmp_path / "out.tif")
-    check_refused(run, 2, "standard input: can be one image only", tmp_path)
+    check_refused(run, 2, "standard input: can be one input only", tmp_path)
 
 
 def test_example_zone_gets_tiles_of_every_split(lcmap: Lcmap, tmp_path: Path) -> None:

@@ -322,8 +322,8 @@ def test_products_of_several_days_need_a_period(lcmap: Lcmap, tmp_path: Path) ->
     [
         ("l2a", "B10", "level 2A"),
         ("theia", "B9", "THEIA"),
-        ("l1c", "B13", "is no band of Sentinel-2"),
-        ("l1c", "red", "is no band of Sentinel-2"),
+        ("l1c", "B13", "is not a band of Sentinel-2"),
+        ("l1c", "red", "is not a band of Sentinel-2"),
         ("l1c", "B2,B02", "is named twice"),
     ],
 )
@@ -360,10 +360,10 @@ def test_product_that_is_not_whole(
     ("text", "says"),
     [
         ("no XML", "cannot be read as XML"),
-        (metadata("1C", "2018-07-05", "05.00", 0, 10_000), "gives no radiometric offset"),
+        (metadata("1C", "2018-07-05", "05.00", 0, 10_000), "has no radiometric offset"),
         (metadata("1C", "July", "02.06", 0, 10_000), "does not say when"),
         (metadata("2A", "2018-07-05", "02.06", 0, 10_000), "has no QUANTIFICATION_VALUE"),
-        (metadata("1C", "2018-07-05", "x", 0, 10_000), "'x' is no number"),
+        (metadata("1C", "2018-07-05", "x", 0, 10_000), "'x' is not a number"),
         (
             metadata("1C", "2018-07-05", "05.00", -1000, 1).replace('band_id="2"', 'band_id="13"'),
             "band_id '13' is unknown",

@@ -119,17 +119,16 @@ def test_what_is_refused(lcmap: Lcmap, model: Path, image: Path, oso: Path, tmp_
     refused(run("--crosswalk-only", model_=None), 2, "--oso oso23 (since 2018)", output)
     refused(run("--oso", "oso17"), 65, "is in oso17, the model was trained on oso23", output)
     refused(run("--oso", "oso24"), 2, "no built-in nomenclature has this name", output)
-    refused(run("--oso", "oso23", "--crosswalk-only"), 2, "give one of the two", output)
-    refused(run("--oso", "oso23", model_=None), 2, "give one of the two", output)
-    refused(run("--oso", "oso23", "--crosswalk", "oso23:topo6"), 2, "--crosswalk-only", output)
-    refused(run("--oso", "oso23", "--crosswalk-only", "--verify", model_=None), 2, "--verify",
+    refused(run("--oso", "oso23", model_=None), 2, "--model: is missing; name one, or --crosswalk",
             output)  # fmt: skip
+    refused(run("--oso", "oso23", "--crosswalk", "oso23:topo6"), 2,
+            "--crosswalk: applies with --crosswalk-only alone; leave it out", output)  # fmt: skip
     refused(run("--oso", "oso17", "--crosswalk-only", "--crosswalk", "oso23:topo6", model_=None),
             65, "is in oso17, the crosswalk starts from oso23", output)  # fmt: skip
     refused(run("--oso", "oso17", "--crosswalk-only", model_=None), 65, "that oso17 does not have",
             output)  # fmt: skip
     plain = write_small_model(tmp_path / "plain.onnx")
-    refused(run("--oso", "oso23", model_=plain), 65, "takes no label map", output)
+    refused(run("--oso", "oso23", model_=plain), 65, "does not take a label map", output)
     bands = write_raster(tmp_path / "bands.tif", np.ones((2, 40, 45), np.uint8), pixel=10)
     refused(run("--oso", "oso23", "--crosswalk-only", map_=bands, model_=None), 65, "has 2 bands",
             output)  # fmt: skip
@@ -138,3 +137,59 @@ def test_what_is_refused(lcmap: Lcmap, model: Path, image: Path, oso: Path, tmp_
             "covers no ground", output)  # fmt: skip
     refused(run("--oso", "oso23", "--crosswalk-only", map_=tmp_path / "no.tif", model_=None), 66,
             "no.tif: no such file", output)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--model", "any.onnx"),
+        ("--confidence", "c.tif"),
+        ("--probabilities", "p.tif"),
+        ("--tile", "64"),
+        ("--memory", "2G"),  # as it is by default, but given
+        ("--threads", "2"),
+        ("--precision", "float32"),
+        ("--engine", "onnxruntime"),
+        ("--provider", "cpu"),
+        ("--force",),
+        ("--verify",),
+    ],
+    ids=lambda option: option[0],
+)
+def test_crosswalk_alone_refuses_what_belongs_to_a_model(
+    lcmap: Lcmap, image: Path, oso: Path, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    output = tmp_path / "map.tif"
+    run = lcmap("reclassify-oso", image, oso, "--oso", "oso23", "--crosswalk-only", "-o", output,
+                *option)  # fmt: skip
+    line = f"lcmap: {option[0]}: does not apply with --crosswalk-only; leave it out"
+    refused(run, 2, line, output)
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.qml", "map.tif.aux.xml"])
+def test_crosswalk_alone_keeps_what_is_there(
+    lcmap: Lcmap, image: Path, oso: Path, tmp_path: Path, name: str
+) -> None:
+    there = tmp_path / name
+    there.write_bytes(b"precious")
+    before = sorted(tmp_path.iterdir())
+    command = ("reclassify-oso", image, oso, "--oso", "oso23", "--crosswalk-only", "--qml",
+               "-o", tmp_path / "map.tif")  # fmt: skip
+    run = lcmap(*command)
+    assert run.exit_code == 73 and run.stderr.count("\n") == 1
+    assert f"{there}: exists already; --overwrite to replace it" in run.stderr
+    assert there.read_bytes() == b"precious" and sorted(tmp_path.iterdir()) == before
+    assert lcmap(*command, "--overwrite").exit_code == 0
+    assert there.read_bytes() != b"precious"
+
+
+@pytest.mark.parametrize("taken", ["image", "oso"])
+def test_crosswalk_alone_does_not_replace_its_inputs(
+    lcmap: Lcmap, image: Path, oso: Path, taken: str
+) -> None:
+    output = {"image": image, "oso": oso}[taken]
+    before = output.read_bytes()
+    run = lcmap("reclassify-oso", image, oso, "--oso", "oso23", "--crosswalk-only", "-o", output,
+                "--overwrite")  # fmt: skip
+    assert run.exit_code == 2 and f"{output}: is one of the inputs" in run.stderr
+    assert output.read_bytes() == before

@@ -20,14 +20,17 @@ from small_model import BANDS, write_small_model
 from support import Run, write_raster
 
 from lcmap.inference.resume import work_folder
+from lcmap.inference.resume.resumable_map import ResumableMap, Step
 from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
+from lcmap.nomenclature import load_nomenclature
+from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.quantiles import write_quantiles
 
 Lcmap = Callable[..., Run]
 KILLED_RUNS = Path(__file__).parent.parent / "killed_runs.py"
 OFTEN = """
-from lcmap.inference.resume import work_folder
-work_folder.COMMIT_SECONDS = 0.02
+from lcmap.inference.resume import journal
+journal.COMMIT_SECONDS = 0.02
 from lcmap.cli import main
 main()
 """
@@ -74,7 +77,8 @@ PREDICT = (
 
 
 def test_predict_is_continued_from_any_step(folder: Path) -> None:
-    assert kill_at_steps(folder, 17, 2, "map.tif,c.tif,p.tif", PREDICT) > 5
+    outputs = "map.tif,c.tif,p.tif,map.qml,map.tif.aux.xml"
+    assert kill_at_steps(folder, 17, 2, outputs, f"{PREDICT} --qml") > 5
 
 
 @pytest.mark.slow
@@ -106,6 +110,35 @@ def test_fuse_is_continued_from_any_step(tmp_path: Path) -> None:
     write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
     command = "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --tile 40"
     assert kill_at_steps(tmp_path, 13, 5, "map.tif,c.tif", command) > 1
+
+
+def write_probabilities(folder: Path, *names: str) -> None:
+    for seed, name in enumerate(names):
+        logits = np.random.default_rng(seed).normal(size=(7, 60, 75))
+        p = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
+        write_raster(folder / name, p, nodata=np.nan)
+        with rasterio.open(folder / name, "r+") as dataset:
+            dataset.update_tags(**nomenclature_tag(load_nomenclature("flair7")))
+
+
+LATE = (
+    "fuse a.tif b.tif --late product -o map.tif --confidence c.tif --probabilities p.tif --qml",
+    "map.tif,c.tif,p.tif,map.qml,map.tif.aux.xml",
+)
+CROSSWALK = (
+    "reclassify-oso image.tif oso.tif --oso oso23 --crosswalk-only -o map.tif --qml -q",
+    "map.tif,map.qml,map.tif.aux.xml",
+)
+
+
+@pytest.mark.parametrize(("command", "outputs"), [LATE, CROSSWALK], ids=["late", "crosswalk"])
+def test_without_a_network_it_is_continued_from_any_step(
+    tmp_path: Path, command: str, outputs: str
+) -> None:
+    write_image(tmp_path / "image.tif")
+    write_sides(tmp_path)
+    write_probabilities(tmp_path, "a.tif", "b.tif")
+    assert kill_at_steps(tmp_path, 4, 1, outputs, command) > 5
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -165,17 +198,17 @@ def interrupted(
     lcmap: Lcmap, monkeypatch: pytest.MonkeyPatch, after: int, *arguments: object
 ) -> Run:
     """Run a command that Ctrl-C ends after so many tiles."""
-    store, tiles = WorkFolder.store, 0
+    store, tiles = ResumableMap.store, 0
 
-    def counted(*given: object) -> None:
+    def counted(*given: object, **facts: object) -> None:
         nonlocal tiles
         if tiles == after:
             raise KeyboardInterrupt
-        store(*given)  # type: ignore[arg-type]
+        store(*given, **facts)  # type: ignore[arg-type]
         tiles += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(WorkFolder, "store", counted)
+        patch.setattr(ResumableMap, "store", counted)
         return lcmap(*arguments)
 
 
@@ -188,7 +221,7 @@ def test_an_interrupted_run_says_how_to_continue_and_does(
     kept = work_folder_path(output)
     assert run.exit_code == 130 and not output.exists()
     assert run.stderr.splitlines() == [
-        f"{output}: what is done stays in {kept}: the same command continues, or delete it",
+        f"{output}: what is done stays in {kept}; run the same command to continue, or delete it",
         "lcmap: interrupted",
     ]
     # the size of the tiles is known from the run that is continued
@@ -200,7 +233,7 @@ def test_an_interrupted_run_says_how_to_continue_and_does(
     assert output.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize("change", ["model", "image", "tile", "layers"])
+@pytest.mark.parametrize("change", ["model", "image", "tile", "outputs"])
 def test_another_result_is_started_afresh(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -218,7 +251,7 @@ def test_another_result_is_started_afresh(
     run = lcmap(*command)
     said = {"image": "inputs"}.get(change, change)
     assert run.exit_code == 0
-    assert f"{output}: starting afresh, for other {said}" in run.stderr
+    assert f"{output}: starting afresh, since these changed: {said}" in run.stderr
     assert "continuing" not in run.stderr
     assert not work_folder_path(output).exists()
 
@@ -264,19 +297,19 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(
 def test_a_continued_verification_counts_every_pixel(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, verified = WorkFolder.add, 0
+    done, verified = ResumableMap.done, 0
 
-    def counted(self: WorkFolder, record: dict[str, object]) -> None:
+    def counted(work: ResumableMap, step: Step, number: int, **facts: float) -> None:
         nonlocal verified
-        add(self, record)
-        verified += "verified" in record
+        done(work, step, number, **facts)
+        verified += step == "verified"
         if verified == 2:
             raise KeyboardInterrupt
 
     command = ("predict", folder / "image.tif", "-m", folder / "model.onnx",
                "-o", folder / "map.tif", "--tile", 16, "--verify")  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(WorkFolder, "add", counted)
+        patch.setattr(ResumableMap, "done", counted)
         assert lcmap(*command).exit_code == 130
     run = lcmap(*command)
     assert run.exit_code == 0 and "continuing: 20 of 20" in run.stderr

@@ -19,6 +19,7 @@ from sklearn.metrics import cohen_kappa_score, jaccard_score
 from small_labels import WriteLabels, label_writer
 from support import Run
 
+from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.score import score
 from lcmap.cli.score import _rich
 from lcmap.dataset.tile_index import IndexedTile, TileIndex, write_tile_index
@@ -208,7 +209,7 @@ def test_the_same_command_prints_the_same_bytes(
 
 @pytest.mark.parametrize("redirect", ["< spot.tif", "< <(cat spot.tif)"])
 def test_a_map_from_standard_input(rasters: NDArray[np.uint8], redirect: str) -> None:
-    lcmap_command = f"{sys.executable} -c 'from lcmap.cli import main; main()'"
+    lcmap_command = f"{sys.executable} -m lcmap"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{lcmap_command} score - --reference ref.tif {redirect}"],
         capture_output=True,
@@ -219,7 +220,7 @@ def test_a_map_from_standard_input(rasters: NDArray[np.uint8], redirect: str) ->
 
 
 def test_a_raster_that_is_cut_short_in_a_pipe_is_refused(rasters: NDArray[np.uint8]) -> None:
-    lcmap_command = f"{sys.executable} -c 'from lcmap.cli import main; main()'"
+    lcmap_command = f"{sys.executable} -m lcmap"
     done = subprocess.run(
         ["bash", "-c", f"head -c 300 spot.tif | {lcmap_command} score - --reference ref.tif"],
         capture_output=True,
@@ -231,7 +232,7 @@ def test_a_raster_that_is_cut_short_in_a_pipe_is_refused(rasters: NDArray[np.uin
 
 
 def test_a_terminal_gets_the_same_figures(rasters: NDArray[np.uint8]) -> None:
-    report = score(["spot.tif", "s2.tif"], ["ref.tif"], block=16)
+    report = score(["spot.tif", "s2.tif"], ["ref.tif"], bootstrap=BootstrapOptions(block=16))
     console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
     console.print(_rich(report, matrix=True))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -257,12 +258,12 @@ def test_a_terminal_gets_the_same_figures(rasters: NDArray[np.uint8]) -> None:
         (("spot.tif", "--reference", "empty.tif"), 65, "empty.tif: has no labelled pixel"),
         (("spot.tif", "--reference", "ref.tif", "--nomenclature", "topo7"), 2, "topo7: no built"),
         (("spot.tif", "--reference", "ref.tif", "--crosswalk", "a:b"), 2, "a:b: no built-in"),
-        (("spot.tif", "--reference", "ref.tif", "--classes", "9"), 2, "9: is no class of topo6"),
+        (("spot.tif", "--reference", "ref.tif", "--classes", "9"), 2, "9: is not a class of topo6"),
         (("spot.tif", "--reference", "ref.tif", "--tiles", "no.geojson"), 66, "no.geojson: "),
         (("spot.tif", "--reference", "ref.tif", "--json", "--csv"), 2, "--csv: standard output"),
         (("spot.tif", "--reference", "ref.tif", "-o", "s.xls"), 2, "s.xls: no form"),
         (("spot.tif", "--reference", "ref.tif", "-o", "no/s.csv"), 73, "no/s.csv: no such folder"),
-        (("-", "--reference", "-"), 2, "-: standard input can be read once"),
+        (("-", "--reference", "-"), 2, "standard input: can be one input only"),
     ],
 )
 def test_bad_input_is_one_line_and_its_code(

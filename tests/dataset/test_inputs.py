@@ -20,7 +20,7 @@ from lcmap.errors import (
     UnknownNomenclatureError,
 )
 from lcmap.nomenclature import load_nomenclature
-from lcmap.nomenclature.tag import write_nomenclature
+from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
@@ -52,14 +52,14 @@ def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
     assert content(path, None) == RasterContent("image")
     assert content(path, "probabilities") == RasterContent("probabilities")
     assert content(path, "oso23") == RasterContent("labels", OSO)
-    with pytest.raises(UnknownNomenclatureError):
+    with pytest.raises(UnknownNomenclatureError, match="oso24: no built-in nomenclature"):
         content(path, "oso24")
     with rasterio.open(path, "r+") as dataset:
         write_class_table(dataset, OSO.class_table())
     assert content(path, None) == RasterContent("labels", OSO)
     assert content(path, "image") == RasterContent("image")
     with rasterio.open(path, "r+") as dataset:
-        write_nomenclature(dataset, OSO)
+        dataset.update_tags(**nomenclature_tag(OSO))
     assert content(path, None) == RasterContent("probabilities")
 
 

@@ -101,7 +101,7 @@ def edit(index: TileIndex, change: Callable[[Any], None]) -> Path:
         (lambda d: d["lcmap"].pop("seed"), "lacks 'seed'"),
         (lambda d: d["features"][1]["properties"].pop("row"), "lacks 'row'"),
         (lambda d: d["features"][1]["properties"].update(row="first"), "damaged"),
-        (lambda d: d["features"][1]["properties"].update(split="exam"), "'exam' is no split"),
+        (lambda d: d["features"][1]["properties"].update(split="exam"), "'exam' is not a split"),
         (lambda d: d["features"][1]["properties"].update(row=60), "outside the 70 × 50 px"),
         (lambda d: d["features"][1]["properties"].update(width=0), "outside the 70 × 50 px"),
         (lambda d: d["features"][1]["properties"].update(col=-1), "outside the 70 × 50 px"),

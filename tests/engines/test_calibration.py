@@ -108,7 +108,7 @@ def test_features_are_unpooled_to_the_first_of_equal_maxima() -> None:
     ("samples", "said"),
     [
         ([], "no window has a valid pixel"),
-        ([(np.full((1, 4, 8, 8), np.nan, np.float32),)], "no numbers"),
+        ([(np.full((1, 4, 8, 8), np.nan, np.float32),)], "not finite"),
     ],
 )
 def test_what_says_nothing_of_the_values_is_refused(

@@ -64,11 +64,11 @@ def test_settings_of_the_shipped_data_are_options_that_exist() -> None:
         assert set(re.findall(r"--[a-z-]+", text)) <= known
 
 
-def test_every_experiment_is_in_makefile_and_readme() -> None:
+def test_every_experiment_is_in_makefile_and_docs() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     assert f"for experiment in {' '.join(EXPERIMENTS)};" in makefile
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert all(f"examples/{name}.sh" in readme for name in EXPERIMENTS)
+    page = (PROJECT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert all(f"examples/{name}.sh" in page for name in EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -13,9 +13,11 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 from support import write_raster
 
+from lcmap.dataset.inputs import open_input
 from lcmap.errors import LabelBandError, NoOverlapError, UnknownLabelError, UsageError
 from lcmap.imagery.labels import align_labels, label_classes
-from lcmap.nomenclature import load_crosswalk, load_nomenclature
+from lcmap.imagery.options import LabelOptions
+from lcmap.nomenclature import Crosswalk, Nomenclature, load_crosswalk, load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, atomic_raster
@@ -40,10 +42,14 @@ def write(path: Path, labels: NDArray[Any], **options: Any) -> Path:
 
 
 def aligned(path: Path, target: Grid, classes: Any = FLAIR19) -> NDArray[np.uint8]:
-    labels = align_labels(path, classes, target)
-    values = labels.read(Window(0, 0, target.height, target.width))
-    labels.codes.close()
-    return values
+    with open_input(path) as labels:
+        on_grid = align_labels(labels, classes, target)
+        return on_grid.read(Window(0, 0, target.height, target.width))
+
+
+def classes_of(options: LabelOptions) -> Nomenclature | Crosswalk:
+    with open_input(options.path) as labels:
+        return label_classes(labels, options)
 
 
 def test_on_their_own_grid_they_are_as_they_were(tmp_path: Path) -> None:
@@ -150,13 +156,13 @@ def test_values_that_are_no_codes_are_refused(tmp_path: Path, value: float) -> N
 def test_image_given_for_labels_is_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "image.tif", np.ones((3, 4, 4), "uint8"))
     with pytest.raises(LabelBandError, match=r"image\.tif: has 3 bands, labels have one"):
-        align_labels(path, FLAIR19, grid(4, 4, 1.0))
+        aligned(path, grid(4, 4, 1.0))
 
 
 def test_labels_of_elsewhere_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "labels.tif", codes(), corner=(100_000.0, 6_000_000.0))
     with pytest.raises(NoOverlapError, match=r"labels\.tif: covers no ground of the image"):
-        align_labels(path, FLAIR19, grid(4, 4, 1.0))
+        aligned(path, grid(4, 4, 1.0))
 
 
 def test_labels_in_another_crs_come_to_the_same_place(tmp_path: Path) -> None:
@@ -183,9 +189,10 @@ def test_raster_that_says_its_classes_needs_no_name(tmp_path: Path) -> None:
         overwrite=False,
     ) as dataset:
         dataset.write(codes(highest=7), 1)
-    assert label_classes(path, None, None) == flair7
+    assert classes_of(LabelOptions(path)) == flair7
     plain = write(tmp_path / "plain.tif", codes())
     with pytest.raises(UsageError, match=r"plain\.tif: does not say what its codes mean"):
-        label_classes(plain, None, None)
+        classes_of(LabelOptions(plain))
+    assert classes_of(LabelOptions(plain, nomenclature="flair19")) == FLAIR19
     with pytest.raises(UsageError, match="drop one"):
-        label_classes(plain, "flair19", "flair19:flair7")
+        LabelOptions(plain, "flair19", "flair19:flair7").check()

@@ -18,19 +18,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform
+from small_imagery import bands_in
 from support import EXAMPLE_DATA, write_raster
 
 from lcmap.errors import NoOverlapError, PanchromaticError
-from lcmap.imagery.pansharpening import (
-    Moments,
-    PansharpenedStack,
-    Response,
-    as_dtype,
-    inject,
-    pansharpen,
-    response,
-)
-from lcmap.imagery.source import describe
+from lcmap.imagery.pan_response import Moments, Response, response
+from lcmap.imagery.pansharpening import PansharpenedStack, as_dtype, inject, pansharpen
 from lcmap.imagery.stack import stack
 from lcmap.raster.windows import Window, iter_blocks
 
@@ -74,9 +67,9 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def sharpened(pan: Path, *images: Path) -> Iterator[PansharpenedStack]:
-    sources = [describe(path) for path in images]
+    sources = [bands_in(path) for path in images]
     with tempfile.TemporaryDirectory(dir=pan.parent) as folder:
-        result = pansharpen(describe(pan), sources, sources, Path(folder))
+        result = pansharpen(bands_in(pan), sources, sources, Path(folder))
         yield result
         result.close()
 
@@ -220,7 +213,7 @@ def test_true_image_is_found_better_than_by_interpolation(pair: tuple[Path, Path
     assert (result.dtype, result.names, result.nodata, result.masked) == (
         "uint8", NAMES, None, False,
     )  # fmt: skip
-    plain = stack([describe(ms)], describe(pan).grid, Resampling.cubic)
+    plain = stack([bands_in(ms)], bands_in(pan).grid, Resampling.cubic)
     interpolated, _ = plain.read(Window(0, 0, *plain.grid.shape))
     plain.close()
     for band in range(4):
@@ -333,12 +326,12 @@ def test_bands_in_files_of_their_own_are_sharpened_alike(
 
 def test_chosen_band_is_what_it_is_among_all(pair: tuple[Path, Path], tmp_path: Path) -> None:
     pan, ms = pair
-    source = describe(ms)
+    source = bands_in(ms)
     with sharpened(pan, ms) as result:
         expected, _ = whole(result)
     folder = tmp_path / "chosen"
     folder.mkdir()
-    result = pansharpen(describe(pan), [source], [source.chosen([3, 0])], folder)
+    result = pansharpen(bands_in(pan), [source], [source.chosen([3, 0])], folder)
     found, _ = whole(result)
     result.close()
     assert result.names == ("nir", "red")
@@ -354,7 +347,7 @@ def test_several_bands_are_no_panchromatic_image(pair: tuple[Path, Path]) -> Non
 def test_panchromatic_image_named_the_wrong_way_round(pair: tuple[Path, Path]) -> None:
     pan, ms = pair
     coarse = write_raster(ms.parent / "b4.tif", np.ones((1, 30, 24), "uint8"), pixel=6.0)
-    says = r"b4\.tif: has no finer pixels than .*pan\.tif; give --pan the finer"
+    says = r"b4\.tif: does not have finer pixels than .*pan\.tif; name the finer image"
     with pytest.raises(PanchromaticError, match=says), sharpened(coarse, pan):
         pass
     with pytest.raises(PanchromaticError, match="no finer pixels"), sharpened(coarse, ms):

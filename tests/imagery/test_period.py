@@ -51,7 +51,7 @@ def test_middle_is_as_far_from_both_ends() -> None:
     ],
 )
 def test_what_is_no_period(text: str) -> None:
-    with pytest.raises(UsageError, match="is no period"):
+    with pytest.raises(UsageError, match="is not a period"):
         parse_period(text)
 
 
@@ -63,7 +63,7 @@ def test_period_that_ends_before_it_begins() -> None:
 def test_days() -> None:
     assert parse_day("2018-07-05") == parse_day("20180705") == date(2018, 7, 5)
     for text in ("5.7.2018", "2018-7-5", "20180732", ""):
-        with pytest.raises(UsageError, match="is no date"):
+        with pytest.raises(UsageError, match="is not a date"):
             parse_day(text)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from small_imagery import bands_in
 from support import write_raster
 
 from lcmap.errors import BandChoiceError, DataError, NoCrsError, NoOverlapError
-from lcmap.imagery.source import describe
 from lcmap.imagery.stack import choose_bands, name_bands, stack
 from lcmap.raster.windows import Window
 
@@ -25,8 +25,8 @@ def noise(bands: int, dtype: str = "uint8", low: int = 1) -> NDArray[Any]:
 
 def compute(*paths: Path, like: Path | None = None, method: str = "nearest") -> tuple[Any, ...]:
     """Return the stack of files on the first one's grid, or like's; its image; its valid pixels."""
-    sources = [describe(path) for path in paths]
-    grid = describe(like or paths[0]).grid
+    sources = [bands_in(path) for path in paths]
+    grid = bands_in(like or paths[0]).grid
     stacked = stack(sources, grid, Resampling[method])
     image, valid = stacked.read(Window(0, 0, grid.height, grid.width))
     stacked.close()
@@ -177,7 +177,7 @@ def test_nodata_value_that_no_pixel_can_have_is_none(tmp_path: Path, nodata: str
         f"<NoDataValue>{nodata}</NoDataValue><SimpleSource><SourceFilename relativeToVRT='1'>a.tif"
         "</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
     )
-    assert describe(vrt, allow_vrt=True).nodata is None
+    assert bands_in(vrt, allow_vrt=True).nodata is None
 
 
 def test_no_common_ground_is_an_error(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_no_common_ground_is_an_error(tmp_path: Path) -> None:
 def test_image_without_a_crs_is_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", noise(1), epsg=None)
     with pytest.raises(NoCrsError, match=r"a\.tif: has no coordinate reference system; assign"):
-        describe(path)
+        bands_in(path)
 
 
 def test_complex_numbers_are_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", noise(1, "complex64"))
     with pytest.raises(DataError, match="complex64 values"):
-        describe(path)
+        bands_in(path)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_bands_are_chosen_by_number_or_name(
     files: list[Path], wanted: list[str], bands: list[tuple[int, int]]
 ) -> None:
-    chosen = choose_bands([describe(path) for path in files], wanted)
+    chosen = choose_bands([bands_in(path) for path in files], wanted)
     assert [(files.index(s.path), index) for s in chosen for index in s.indexes] == bands
 
 
@@ -238,7 +238,7 @@ def test_band_that_is_not_there_is_said_with_those_that_are(
     files: list[Path], wanted: str, says: str
 ) -> None:
     with pytest.raises(BandChoiceError, match=says):
-        choose_bands([describe(path) for path in files], [wanted])
+        choose_bands([bands_in(path) for path in files], [wanted])
 
 
 def names_of(sources: Any) -> list[str]:
@@ -246,7 +246,7 @@ def names_of(sources: Any) -> list[str]:
 
 
 def test_names_given_take_the_place_of_those_there(files: list[Path]) -> None:
-    sources = [describe(path) for path in files]
+    sources = [bands_in(path) for path in files]
     assert names_of(name_bands(sources, list("abcd"))) == list("abcd")
     with pytest.raises(BandChoiceError, match=r"names 3 band\(s\) of 4"):
         name_bands(sources, list("abc"))
@@ -255,7 +255,7 @@ def test_names_given_take_the_place_of_those_there(files: list[Path]) -> None:
 
 
 def test_name_in_two_files_is_told_apart_by_the_files(files: list[Path]) -> None:
-    sources = [describe(path) for path in files]
+    sources = [bands_in(path) for path in files]
     assert names_of(name_bands(sources, None)) == ["B2", "may B3", "july B3", "B8"]
     assert names_of(name_bands([sources[0], sources[0]], None)) == [
         f"band {i}" for i in range(1, 5)
@@ -264,4 +264,4 @@ def test_name_in_two_files_is_told_apart_by_the_files(files: list[Path]) -> None
 
 def test_file_of_one_band_names_it(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "T31TEJ_B08.tif", noise(1))
-    assert describe(path).names == ("T31TEJ_B08",)
+    assert bands_in(path).names == ("T31TEJ_B08",)

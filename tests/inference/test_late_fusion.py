@@ -26,9 +26,16 @@ from lcmap.errors import (
     TooLittleOverlapError,
     UsageError,
 )
-from lcmap.inference.late_fusion import FLOOR, late_fusion, mean_rule, product_rule
+from lcmap.inference.late_fusion import (
+    LEAST_PROBABILITY,
+    LateFusion,
+    late_fusion,
+    mean_rule,
+    product_rule,
+)
+from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.nomenclature import load_nomenclature
-from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG, read_nomenclature, write_nomenclature
+from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG, nomenclature_tag, read_nomenclature
 from lcmap.raster.classes import read_class_table
 
 CLASSES = load_nomenclature("flair7")
@@ -44,7 +51,7 @@ def slow_product(
     for probabilities, here, weight in zip(pixel, valid, weights, strict=True):
         if here:
             logs = [
-                log + weight * math.log(max(p, FLOOR))
+                log + weight * math.log(max(p, LEAST_PROBABILITY))
                 for log, p in zip(logs, probabilities, strict=True)
             ]
     likelihoods = [math.exp(log - max(logs)) for log in logs]
@@ -142,7 +149,7 @@ def write_probabilities(
     write_raster(path, image, **({"nodata": np.nan} | options))
     if nomenclature is not None:
         with rasterio.open(path, "r+") as dataset:
-            write_nomenclature(dataset, load_nomenclature(nomenclature))
+            dataset.update_tags(**nomenclature_tag(load_nomenclature(nomenclature)))
     return path
 
 
@@ -174,9 +181,11 @@ def test_map_is_the_most_probable_class(
 ) -> None:
     out, confidence, fused = (tmp_path / name for name in ("m.tif", "c.tif", "p.tif"))
     report = late_fusion(
-        files, out, method=method, weights=[2, 1], confidence=confidence,
-        fused_probabilities=fused, allow_missing=allow_missing, qml=True,
-    )  # fmt: skip
+        files,
+        MapOutputs(out, confidence, fused, qml=True),
+        LateFusion(method, [2, 1]),
+        AlignedInputOptions(allow_missing=allow_missing),
+    )
     images = [read(path) for path in files]
     valid = [np.isfinite(image).all(axis=0) for image in images]
     known = valid[0] | valid[1] if allow_missing else valid[0] & valid[1]
@@ -199,9 +208,9 @@ def test_map_is_the_most_probable_class(
 
 
 def test_fused_probabilities_can_be_fused_again(files: list[Path], tmp_path: Path) -> None:
-    late_fusion(files, tmp_path / "1.tif", fused_probabilities=tmp_path / "ab.tif")
-    late_fusion([tmp_path / "ab.tif", files[0]], tmp_path / "2.tif")
-    late_fusion(files, tmp_path / "3.tif", weights=[2, 1])
+    late_fusion(files, MapOutputs(tmp_path / "1.tif", probabilities=tmp_path / "ab.tif"))
+    late_fusion([tmp_path / "ab.tif", files[0]], MapOutputs(tmp_path / "2.tif"))
+    late_fusion(files, MapOutputs(tmp_path / "3.tif"), LateFusion(weights=[2, 1]))
     assert (read(tmp_path / "2.tif") == read(tmp_path / "3.tif")).mean() > 0.999
 
 
@@ -210,14 +219,14 @@ def test_image_larger_than_a_block(tmp_path: Path) -> None:
     images = [softmax(seed, shape) for seed in (3, 4)]
     paths = [write_probabilities(tmp_path / f"{i}.tif", image) for i, image in enumerate(images)]
     fused = tmp_path / "p.tif"
-    steps: list[tuple[int, int]] = []
+    steps: list[tuple[int, int, str]] = []
     late_fusion(
-        paths, tmp_path / "m.tif", fused_probabilities=fused,
-        progress=lambda done, total, note="": steps.append((done, total)),
+        paths, MapOutputs(tmp_path / "m.tif", probabilities=fused),
+        progress=lambda done, total, note="": steps.append((done, total, note)),
     )  # fmt: skip
     here = np.ones(shape, bool)
     assert np.array_equal(read(fused), product_rule(images, [here, here], [1, 1]))
-    assert steps[-1] == (6, 6)
+    assert steps[:6] == [(done, 6, "computing") for done in range(1, 7)]
 
 
 def test_coarser_file_is_brought_onto_the_grid_of_the_first(tmp_path: Path) -> None:
@@ -234,14 +243,18 @@ def test_coarser_file_is_brought_onto_the_grid_of_the_first(tmp_path: Path) -> N
         tmp_path / "coarse.tif", plane(5.0, -30.0), pixel=5.0, corner=(721_104.0 - 30, 6_249_288.0)
     )
     fused = tmp_path / "p.tif"
-    late_fusion([fine, coarse], tmp_path / "m.tif", method="mean", fused_probabilities=fused)
+    late_fusion(
+        [fine, coarse],
+        MapOutputs(tmp_path / "m.tif", probabilities=fused),
+        LateFusion("mean"),
+    )
     found = read(fused)
     assert found.shape == (K, 20, 20)
     np.testing.assert_allclose(found[:, 3:], plane(1.0)[:, 3:], atol=1e-6)
 
 
 def test_cog(files: list[Path], tmp_path: Path) -> None:
-    late_fusion(files, tmp_path / "m.tif", fused_probabilities=tmp_path / "p.tif", cog=True)
+    late_fusion(files, MapOutputs(tmp_path / "m.tif", probabilities=tmp_path / "p.tif", cog=True))
     for name in ("m.tif", "p.tif"):
         with rasterio.open(tmp_path / name) as dataset:
             assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -253,7 +266,7 @@ def test_nothing_in_common_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
     one, two = softmax(1), softmax(2)
     one[:, :40], two[:, 40:] = np.nan, np.nan
     paths = [write_probabilities(tmp_path / f"{n}.tif", i) for n, i in (("a", one), ("b", two))]
-    report = late_fusion(paths, tmp_path / "m.tif")
+    report = late_fusion(paths, MapOutputs(tmp_path / "m.tif"))
     assert report.mapped == 0
     assert "no pixel has data in all files, so the map is all 0" in caplog.text
 
@@ -263,15 +276,15 @@ def refused(
 ) -> None:
     before = sorted(folder.iterdir())
     with pytest.raises(error, match=says):
-        late_fusion(paths, folder / "m.tif", **options)
+        late_fusion(paths, MapOutputs(folder / "m.tif"), LateFusion(**options))
     assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
-        ([1.0], r"--weights: are 1 for 2 files"),
-        ([1.0, 0.0], r"--weights: 0 is not above 0"),
+        ([1.0], r"`weights`: are 1 for 2 files"),
+        ([1.0, 0.0], r"`weights`: 0 is not above 0"),
         ([1.0, -2.0], "-2 is not above 0"),
         ([math.nan, 1.0], "nan is not above 0"),
         ([math.inf, 1.0], "inf is not above 0"),
@@ -293,9 +306,9 @@ def test_standard_input_twice(tmp_path: Path) -> None:
 
 def test_output_that_is_an_input_or_exists(files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.tif: is one of the inputs"):
-        late_fusion(files, files[0], overwrite=True)
+        late_fusion(files, MapOutputs(files[0], overwrite=True))
     with pytest.raises(UsageError, match=r"c\.tif: is named for two outputs"):
-        late_fusion(files, tmp_path / "c.tif", confidence=tmp_path / "c.tif")
+        late_fusion(files, MapOutputs(tmp_path / "c.tif", confidence=tmp_path / "c.tif"))
     (tmp_path / "m.tif").write_text("precious")
     refused(OutputExistsError, r"m\.tif: exists already", files, tmp_path)
     assert (tmp_path / "m.tif").read_text() == "precious"
@@ -319,7 +332,7 @@ def test_files_of_different_classes(files: list[Path], tmp_path: Path) -> None:
     values["classes"].reverse()
     turned = write_probabilities(tmp_path / "turned.tif", softmax(3), nomenclature=None)
     with rasterio.open(turned, "r+") as dataset:
-        write_nomenclature(dataset, type(CLASSES).from_dict(values))
+        dataset.update_tags(**nomenclature_tag(type(CLASSES).from_dict(values)))
     says = r"turned\.tif: has other classes of flair7 than .*a\.tif"
     refused(NomenclatureMismatchError, says, [files[0], turned], tmp_path)
 
@@ -331,7 +344,7 @@ def test_wrong_bands_dtype_and_values(files: list[Path], tmp_path: Path) -> None
     double = write_probabilities(tmp_path / "double.tif", softmax(3).astype("float64"))
     refused(ProbabilitiesError, "has float64 values, not float32", [double, files[0]], tmp_path)
     percent = write_probabilities(tmp_path / "percent.tif", 100 * softmax(3))
-    says = r"percent\.tif: holds .* to .*, probabilities lie between 0 and 1"
+    says = r"percent\.tif: has values from .* to .*, probabilities are between 0 and 1"
     refused(ProbabilitiesError, says, [files[0], percent], tmp_path)
 
 
@@ -344,5 +357,8 @@ def test_files_of_other_ground(files: list[Path], tmp_path: Path) -> None:
     beside = write_probabilities(tmp_path / "beside.tif", softmax(3), corner=corner)
     says = r"beside\.tif: covers 20 % of .*a\.tif"
     refused(TooLittleOverlapError, says, [files[0], beside], tmp_path)
-    report = late_fusion([files[0], beside], tmp_path / "m.tif", allow_missing=True)
+    outputs = MapOutputs(tmp_path / "m.tif")
+    report = late_fusion(
+        [files[0], beside], outputs, options=AlignedInputOptions(allow_missing=True)
+    )
     assert report.mapped == 65 * 50 + 5 * 10

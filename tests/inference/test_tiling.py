@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcmap.graph.padding import ALL_AROUND, BorderSides, Halo, HaloSide, padded_halo
@@ -75,6 +75,7 @@ def test_the_padded_length_is_the_definition(length: int, stride: int) -> None:
     assert padded - stride < length or padded == 2 * stride
 
 
+@settings(deadline=None)  # small blocks make thousands of tiles
 @given(st.integers(1, 90), st.integers(1, 90), blocks, strides_and_halos(), offsets)
 def test_tiles_partition_the_image(
     height: int, width: int, block: int, halo_of: tuple[int, Halo], offset: int

@@ -192,7 +192,7 @@ def test_a_constant_in_another_file_is_refused_in_a_branch(
     node = helper.make_node("If", ["weight"], ["x"], then_branch=branch, else_branch=branch)
     loaded.graph.node.append(node)
     onnx.save(loaded, model)
-    with pytest.raises(ExternalDataError):
+    with pytest.raises(ExternalDataError, match="its weights .* in another file"):
         read_model(model)
 
 

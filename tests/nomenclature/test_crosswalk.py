@@ -88,10 +88,10 @@ def test_a_file_of_the_users_own_names_classes_by_code_name_or_acronym(
     ("classes", "message"),
     [
         ("1 = 2", 'leaves out classes of own: 2 "Barn"; give each its class, or 0'),
-        ("1 = 2\n2 = 0\n3 = 0", '"3" is no class of own'),
+        ("1 = 2\n2 = 0\n3 = 0", '"3" is not a class of own'),
         ('1 = 2\n2 = 0\n"Pond" = 0', 'the class "Pond" is given twice'),
-        ("1 = 2\n2 = 7", '"2" leads to 7, which is no class of topo6'),
-        ('1 = 2\n2 = "Barns"', "\"2\" leads to 'Barns', which is no class of topo6"),
+        ("1 = 2\n2 = 7", '"2" leads to 7, which is not a class of topo6'),
+        ('1 = 2\n2 = "Barns"', "\"2\" leads to 'Barns', which is not a class of topo6"),
         ("1 = 2\n2 = false", '"2" leads to False'),
         ("1 = 2\n1 = 3", "is not valid TOML"),
     ],

@@ -11,7 +11,7 @@ from support import write_raster
 
 from lcmap.errors import NomenclatureError
 from lcmap.nomenclature import builtin_names, load_nomenclature
-from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG, read_nomenclature, write_nomenclature
+from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG, nomenclature_tag, read_nomenclature
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def raster(tmp_path: Path) -> Path:
 def test_what_is_written_is_read(raster: Path, name: str) -> None:
     nomenclature = load_nomenclature(name)
     with rasterio.open(raster, "r+") as dataset:
-        write_nomenclature(dataset, nomenclature)
+        dataset.update_tags(**nomenclature_tag(nomenclature))
     with rasterio.open(raster) as dataset:
         assert read_nomenclature(dataset, raster) == nomenclature
 

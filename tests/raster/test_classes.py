@@ -11,8 +11,8 @@ import rasterio
 from lcmap.raster.classes import (
     ClassTable,
     read_class_table,
+    sidecar_texts,
     write_class_table,
-    write_style_files,
 )
 
 TABLE = ClassTable("example", {1: "bâti & cour", 3: "eau"}, {1: (255, 0, 10), 3: (0, 0, 255)})
@@ -40,14 +40,14 @@ def test_raster_without_classes_has_no_table(tmp_path: Path) -> None:
         assert read_class_table(dataset) is None
 
 
-def test_style_files_name_every_class(tmp_path: Path) -> None:
-    make_map(tmp_path / "map.tif")
-    qml, aux = write_style_files(tmp_path / "map.tif", TABLE)
-    assert (qml, aux) == (str(tmp_path / "map.qml"), str(tmp_path / "map.tif.aux.xml"))
-    entries = ElementTree.parse(qml).getroot().iter("paletteEntry")
+def test_sidecars_name_every_class() -> None:
+    texts = sidecar_texts("maps.2018/map.tif", TABLE)
+    assert list(texts) == ["maps.2018/map.qml", "maps.2018/map.tif.aux.xml"]
+    qml, aux = texts.values()
+    entries = ElementTree.fromstring(qml).iter("paletteEntry")
     assert [(e.get("value"), e.get("color"), e.get("label")) for e in entries] == [
         ("1", "#ff000a", "bâti & cour"),
         ("3", "#0000ff", "eau"),
     ]
-    categories = ElementTree.parse(aux).getroot().iter("Category")
+    categories = ElementTree.fromstring(aux).iter("Category")
     assert [c.text or "" for c in categories] == ["", "bâti & cour", "", "eau"]

@@ -42,7 +42,7 @@ def run(shell: str, script: str, tmp_path: Path) -> subprocess.CompletedProcess[
     return subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True)
 
 
-def test_a_redirected_file_is_read_where_it_lies(tmp_path: Path) -> None:
+def test_a_redirected_file_is_read_in_place(tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(b"abc")
     done = run(f"PYTHON < {tmp_path}/input", READ.replace("'", '"'), tmp_path)
     assert done.stdout.split() == [b"/dev/stdin", b"abc"]

@@ -91,7 +91,7 @@ def test_a_window_is_the_same_bits_as_in_the_whole(tmp_path: Path, name: str, ho
 
 
 def points(target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where every pixel centre lies in the source, [rows, columns], each projected by itself."""
+    """Where every pixel centre is in the source, [rows, columns], each projected by itself."""
     rows, cols = np.mgrid[: target.height, : target.width] + 0.5
     found = to_pixels(SOURCE, target, cols.ravel(), rows.ravel())
     return found[0].reshape(target.shape), found[1].reshape(target.shape)

@@ -12,8 +12,9 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.warp import reproject, transform_bounds
+from small_imagery import bands_in
 
-from lcmap.imagery.source import data_vrt, describe
+from lcmap.imagery.raster_bands import data_vrt
 from lcmap.raster.alignment import pixel_size
 from lcmap.raster.grid import Grid
 from lcmap.raster.warping import lazily_aligned
@@ -54,7 +55,7 @@ def noise(dtype: str) -> NDArray[Any]:
 
 
 def aligned(path: Path, target: Grid, method: Resampling, chunk: int) -> NDArray[Any]:
-    source = describe(path)
+    source = bands_in(path)
     array = lazily_aligned(
         data_vrt(source), source.grid, target, method, nodata=source.nodata, chunk=chunk
     )

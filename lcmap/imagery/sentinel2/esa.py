@@ -82,8 +82,8 @@ def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
     for granule in granules:
         files = {band: _band_file(granule, band, radiometry, level2) for band in bands}
         masks = _level2_masks(granule, bands) if level2 else _level1_masks(granule, bands)
-        shown = folder.name if len(granules) == 1 else f"{folder.name}/{granule.name}"
-        scenes.append(Scene(shown, day, files, masks))
+        name = folder.name if len(granules) == 1 else f"{folder.name}/{granule.name}"
+        scenes.append(Scene(name, day, files, masks))
     return scenes
 
 
@@ -106,7 +106,7 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
     if baseline >= _OFFSET_SINCE and not offsets:
         raise ProductError(
             path,
-            f"is of processing baseline {baseline:05.2f} and gives no radiometric offset",
+            f"is of processing baseline {baseline:05.2f} and has no radiometric offset",
             "get the product's own metadata",
         )
     return _Radiometry(number_of(path, quantification), offsets)
@@ -170,7 +170,7 @@ def read_polygons(path: Path, types: Sequence[str]) -> tuple[dict[str, Any], ...
     """Return the polygons of a GML mask as GeoJSON geometries: of these mask types, () for all.
 
     Raises:
-        ProductError: the file is no such mask.
+        ProductError: the file is not such a mask.
     """
     polygons = []
     for feature in elements(read_xml(path), "MaskFeature"):

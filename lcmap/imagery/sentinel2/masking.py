@@ -2,7 +2,7 @@
 
 A mask must act before an image is resampled, or the kernel mixes what it hides into its
 neighbours. So the part of a scene that a grid needs is written once to temporary files: as
-reflectance, with nodata wherever a mask of any resolution lies.
+reflectance, with nodata wherever a mask of any resolution says so.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
 
+from lcmap.imagery.raster_bands import RasterBands
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
 from lcmap.imagery.sentinel2.scene import BandFile, Mask, PolygonMask, RasterMask, Scene
-from lcmap.imagery.source import RasterBands
 from lcmap.raster.alignment import footprint
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster, reading
@@ -85,7 +85,7 @@ def _cells(start: int, count: int, ratio: float) -> tuple[NDArray[np.intp], int]
     return first, max(stop, int(first[-1]) + 1) - int(first[0])
 
 
-def spool_scene(
+def write_masked_scene(
     scene: Scene,
     bands: Sequence[str],
     target: Grid,
@@ -94,7 +94,7 @@ def spool_scene(
 ) -> list[RasterBands]:
     """Write the masked reflectance of what a grid needs of a scene; return it as sources.
 
-    A file for each resolution lies in `folder`, its name begun with the scene's `number`. The
+    There is a file for each resolution in `folder`, its name begun with the scene's `number`. The
     sources have the bands as named in `bands`, int16, in the order of the files.
 
     Raises:
@@ -113,7 +113,7 @@ def spool_scene(
         sources.append(
             RasterBands(
                 path=path,
-                shown=scene.shown,
+                name=scene.name,
                 grid=grid.subgrid(window),
                 indexes=tuple(range(1, len(names) + 1)),
                 names=names,
@@ -190,7 +190,7 @@ def _hidden(mask: Mask, masks: dict[Path, Any], grid: Grid, window: Window) -> N
 
 
 def polygon_window(mask: PolygonMask, grid: Grid, window: Window) -> NDArray[np.bool_]:
-    """Return the pixels of a window whose centre lies in a polygon, bool [h, w]."""
+    """Return the pixels of a window whose centre is in a polygon, bool [h, w]."""
     shape = (window.height, window.width)
     if not mask.polygons:
         return np.zeros(shape, bool)

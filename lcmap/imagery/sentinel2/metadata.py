@@ -13,7 +13,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     """Return the root of an XML file.
 
     Raises:
-        ProductError: it cannot be read or is no XML.
+        ProductError: it cannot be read or is not XML.
     """
     try:
         return ElementTree.parse(path).getroot()
@@ -38,7 +38,7 @@ def text_of(root: ElementTree.Element, *names: str) -> str | None:
 
 
 def number_of(path: Path, text: str) -> float:
-    """Return the number that a metadata file gives.
+    """Return the number in a metadata file.
 
     Raises:
         ProductError: it is none.
@@ -46,7 +46,7 @@ def number_of(path: Path, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ProductError(path, f"{text!r} is no number", "unpack the product again") from None
+        raise ProductError(path, f"{text!r} is not a number", "unpack the product again") from None
 
 
 def day_of(path: Path, text: str | None) -> date:

@@ -21,7 +21,7 @@ def is_product(path: PathLike) -> bool:
         ProductError: it is a zip archive.
     """
     if Path(path).suffix.casefold() == ".zip" and os.path.isfile(path):
-        raise ProductError(path, "is an archive", "unpack it and give the folder in it")
+        raise ProductError(path, "is an archive", "unpack it and name the folder in it")
     return os.path.isdir(path)
 
 
@@ -37,7 +37,7 @@ def product_bands(wanted: Sequence[str] | None) -> tuple[str, ...]:
     for band in bands:
         if band not in BANDS:
             raise BandChoiceError(
-                band or "--bands", "is no band of Sentinel-2", f"there are: {', '.join(BANDS)}"
+                band or "`bands`", "is not a band of Sentinel-2", f"there are: {', '.join(BANDS)}"
             )
         if bands.count(band) > 1:
             raise BandChoiceError(band, "is named twice", "name each band once")
@@ -48,7 +48,7 @@ def read_product(folder: Path, bands: Sequence[str]) -> list[Scene]:
     """Return the scenes of a product's folder, with these bands and their masks.
 
     Raises:
-        ProductError: it is no product, or not whole.
+        ProductError: it is not a product, or not whole.
         BandChoiceError: a band that such products do not have.
     """
     if find_metadata(folder) is not None:
@@ -57,7 +57,7 @@ def read_product(folder: Path, bands: Sequence[str]) -> list[Scene]:
         return read_theia(folder, bands)
     raise ProductError(
         folder,
-        f"is no Sentinel-2 product: there is no {', '.join(METADATA)} (ESA) "
+        f"is not a Sentinel-2 product: there is no {', '.join(METADATA)} (ESA) "
         f"and no {REFLECTANCE} (THEIA) in it",
-        "give the folder that holds these",
+        "name the folder that holds these",
     )

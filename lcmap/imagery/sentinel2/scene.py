@@ -51,10 +51,10 @@ class Scene:
     """One granule of a product: an area seen on one day.
 
     `bands` has the files of the bands wanted, `masks` by band the masks that hold for it; both are
-    keyed by names such as "B8A". `shown` is what messages call it.
+    keyed by names such as "B8A". `name` is what messages call it.
     """
 
-    shown: str
+    name: str
     day: date
     bands: Mapping[str, BandFile]
     masks: Mapping[str, tuple[Mask, ...]]

@@ -1,1 +1,1 @@
-"""A map in the making, so that a run that was killed can be continued."""
+"""A map that is being made, so that a run that was killed can be continued."""

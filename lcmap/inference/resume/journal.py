@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+COMMIT_SECONDS = 5.0
+"""How often finished tiles are brought to the disk: the most that a killed run loses."""
 
 Record = dict[str, Any]
 
@@ -19,9 +23,9 @@ def encode(record: Record) -> bytes:
 
 
 def decode(content: bytes) -> tuple[list[Record], int]:
-    """Return the records at the beginning of a file's bytes, and how many bytes they are.
+    """Return the records at the beginning of a file's bytes, and how many bytes they take.
 
-    What follows the first line that is torn or damaged was never promised to be there.
+    The first line that is torn or damaged ends them: what follows was never committed.
     """
     records: list[Record] = []
     length = 0
@@ -32,6 +36,20 @@ def decode(content: bytes) -> tuple[list[Record], int]:
         records.append(json.loads(text))
         length += len(line)
     return records, length
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the records in a journal's file; none where there is no such file."""
+    try:
+        return decode(path.read_bytes())[0]
+    except OSError:
+        return []
+
+
+def last(records: Sequence[Record], kind: str) -> Any:
+    """Return what was last recorded of a kind, None if nothing."""
+    found = [record[kind] for record in records if kind in record]
+    return found[-1] if found else None
 
 
 class Journal:
@@ -63,3 +81,53 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+class CommittedJournal:
+    """A journal that is brought to the disk every few seconds, after the data it speaks of."""
+
+    def __init__(self, path: Path, flush: Callable[[], None], *, durable: bool = True) -> None:
+        """Open a journal; `flush` brings the data to the disk.
+
+        What is not `durable` is held in memory: nobody will read it after this run.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        self._journal = Journal(path)
+        self._flush = flush
+        self._durable = durable
+        self._uncommitted: list[Record] = []
+        self._committed_at = time.monotonic()
+
+    @property
+    def records(self) -> list[Record]:
+        """All records, committed or not."""
+        return [*self._journal.records, *self._uncommitted]
+
+    def add(self, record: Record) -> None:
+        """Record something; it counts once it is committed, which is done now if it is time.
+
+        Raises:
+            OSError: it is time to commit, and that fails.
+        """
+        self._uncommitted.append(record)
+        if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Bring what was recorded to the disk: first its data, then the records.
+
+        Raises:
+            OSError: no space left.
+        """
+        if not self._durable:
+            return
+        records, self._uncommitted = self._uncommitted, []
+        self._flush()
+        self._journal.append(records)
+        self._committed_at = time.monotonic()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()

@@ -1,4 +1,4 @@
-"""What a prediction depends on: two runs of the same plan give the same bytes."""
+"""What a map depends on: two runs of the same plan write the same bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
 
 Plan = dict[str, Any]
-"""Facts by name, of the types that JSON has."""
+"""Facts by name, as JSON values."""
 
 
 def file_identities(paths: Iterable[PathLike]) -> list[list[Any]]:
-    """Return of each file its real path, size and time of change, which tell whether it changed.
+    """Return the real path, size and time of change of each file, which tell whether it changed.
 
-    Of a file that is elsewhere (a VRT's may be) nothing but the name is known.
+    Of a file that is not on a disk here (a VRT may name one) only the name is known.
     """
     found: list[list[Any]] = []
     for path in paths:
@@ -35,30 +35,30 @@ def file_identities(paths: Iterable[PathLike]) -> list[list[Any]]:
 
 
 def content_identity(path: PathLike) -> str:
-    """Return the SHA-256 of a file's content, wherever it lies."""
+    """Return the SHA-256 of a file's content, wherever the file is."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tiling_identity(tiles: Sequence[Window]) -> str:
-    """Return a checksum of how an image is cut."""
-    return f"{zlib.crc32(json.dumps(tiles).encode()):08x}"
+def tiling_facts(tile: int, windows: Sequence[Window]) -> Plan:
+    """Return what a plan says of the tiles: their size, and a checksum of their output windows."""
+    return {"tile": tile, "tiling": f"{zlib.crc32(json.dumps(windows).encode()):08x}"}
 
 
 def normalised(plan: Plan) -> Plan:
-    """Return a plan as it is read back: JSON knows no tuples."""
+    """Return a plan as it is read back: JSON has no tuples."""
     result: Plan = json.loads(json.dumps(plan))
     return result
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the names of the facts that are not the same in two plans, in the order of the new."""
+    """Return the names of the facts that differ between two plans, in the order of the new one."""
     names = [*new, *(name for name in old if name not in new)]
     return [name for name in names if old.get(name) != new.get(name)]
 
 
 def read_plan(path: Path) -> Plan | None:
-    """Return the plan in a file, None where there is none, or none that can be read."""
+    """Return the plan in a file, None where the file is missing or cannot be read."""
     try:
         plan = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
 """The arrays of a map that is being made: on disk, raw, tile by tile.
 
-The tiles lie one after the other, each band of a tile as one run of bytes. So a tile is written at
-once, and a strip of rows is read in one run from each tile that it crosses, however wide the image:
-neither holds more than its own pixels in memory, and the disk's head hardly moves.
+The tiles follow one another, each band of a tile as one run of bytes. So a tile is written at once,
+and a strip of rows is read in one run from each tile that it crosses, however wide the image:
+neither takes more memory than its own pixels, and the disk reads and writes in long runs.
 """
 
 from __future__ import annotations
@@ -12,39 +12,27 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lcmap.inference.band_groups import BandGroup
 from lcmap.raster.windows import Window
-
-
-class BandGroup(NamedTuple):
-    """What a spool holds of each pixel under a name: so many bands of a data type."""
-
-    name: str
-    bands: int
-    dtype: str
-
-    @property
-    def pixel_bytes(self) -> int:
-        """The bytes of a pixel in all bands."""
-        return self.bands * np.dtype(self.dtype).itemsize
 
 
 class TileStore:
     """Arrays by window, in files of their full size of which only what was written takes space."""
 
-    def __init__(self, folder: Path, tiles: Sequence[Window], planes: Sequence[BandGroup]) -> None:
-        """Open the planes' files in a folder, or create them.
+    def __init__(self, folder: Path, tiles: Sequence[Window], groups: Sequence[BandGroup]) -> None:
+        """Open the files of the band groups in a folder, or create them.
 
         The `tiles` are a partition of the image, in rows and columns of tiles.
 
         Raises:
             OSError: they cannot be created or written.
         """
-        self.planes = {plane.name: plane for plane in planes}
+        self.groups: dict[str, BandGroup] = {group.name: group for group in groups}
         self._tiles = {(tile.row, tile.col): tile for tile in tiles}
         self._rows = sorted({tile.row for tile in tiles})
         self._cols = sorted({tile.col for tile in tiles})
@@ -52,51 +40,51 @@ class TileStore:
         *starts, self._pixels = before
         self._starts = dict(zip(self._tiles, starts, strict=True))
         self._files: dict[str, int] = {}
-        for plane in planes:
-            path = folder / f"{plane.name}.raw"
-            self._files[plane.name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            os.ftruncate(self._files[plane.name], self._pixels * plane.pixel_bytes)
+        for group in groups:
+            path = folder / f"{group.name}.raw"
+            self._files[group.name] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            os.ftruncate(self._files[group.name], self._pixels * group.pixel_bytes)
 
     def missing_bytes(self) -> int:
-        """Return how many bytes the spool will take on the disk beyond those that it takes now."""
-        whole = sum(self._pixels * plane.pixel_bytes for plane in self.planes.values())
+        """Return how many bytes the store will take on the disk beyond those that it takes now."""
+        whole = sum(self._pixels * group.pixel_bytes for group in self.groups.values())
         taken = sum(os.fstat(file).st_blocks * 512 for file in self._files.values())
         return max(whole - taken, 0)
 
     def write(self, tile: Window, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write a tile: of each plane an array [bands, rows, columns].
+        """Write a tile: of each band group an array [bands, rows, columns].
 
         Raises:
             OSError: no space left.
         """
         pixels = self._starts[tile.row, tile.col]
-        for name, plane in self.planes.items():
-            values = np.ascontiguousarray(arrays[name], plane.dtype)
-            if values.shape != (plane.bands, tile.height, tile.width):
+        for name, group in self.groups.items():
+            values = np.ascontiguousarray(arrays[name], group.dtype)
+            if values.shape != (group.bands, tile.height, tile.width):
                 raise ValueError(f"{name}: {values.shape} for a tile of {tile}")
             rest = values.data.cast("B")
-            offset = pixels * plane.pixel_bytes
+            offset = pixels * group.pixel_bytes
             while rest:
                 written = os.pwrite(self._files[name], rest, offset)
                 rest, offset = rest[written:], offset + written
 
     def read(self, name: str, window: Window, bands: slice = slice(None)) -> npt.NDArray[Any]:
-        """Return a window of a plane, [bands, rows, columns], zeros where nothing was written.
+        """Return a window of a band group, [bands, rows, columns], zeros where nothing was written.
 
         Raises:
             OSError: it cannot be read.
         """
-        plane = self.planes[name]
-        wanted = range(plane.bands)[bands]
-        result = np.zeros((len(wanted), window.height, window.width), plane.dtype)
+        group = self.groups[name]
+        wanted = range(group.bands)[bands]
+        result = np.zeros((len(wanted), window.height, window.width), group.dtype)
         for tile in self._crossed(window):
             part = tile.intersection(window)
             assert part is not None
             into = part.shifted(-window.row, -window.col).slices
-            rows = np.zeros((part.height, tile.width), plane.dtype)
+            rows = np.zeros((part.height, tile.width), group.dtype)
             cols = slice(part.col - tile.col, part.stop_col - tile.col)
             for place, band in enumerate(wanted):
-                self._read_rows(plane, tile, band, part.row - tile.row, rows)
+                self._read_rows(group, tile, band, part.row - tile.row, rows)
                 result[place, *into] = rows[:, cols]
         return result
 
@@ -126,15 +114,15 @@ class TileStore:
                 yield self._tiles[row, col]
 
     def _read_rows(
-        self, plane: BandGroup, tile: Window, band: int, first: int, rows: npt.NDArray[Any]
+        self, group: BandGroup, tile: Window, band: int, first: int, rows: npt.NDArray[Any]
     ) -> None:
         """Fill whole rows of a tile's band, counted from the tile's first row."""
-        pixels = self._starts[tile.row, tile.col] * plane.bands
+        pixels = self._starts[tile.row, tile.col] * group.bands
         pixels += (band * tile.height + first) * tile.width
         offset = pixels * rows.itemsize
         rest = rows.data.cast("B")
         while rest:
-            read = os.preadv(self._files[plane.name], [rest], offset)
+            read = os.preadv(self._files[group.name], [rest], offset)
             if read == 0:
-                raise EOFError(f"{plane.name}: the spool ends at byte {offset}")
+                raise EOFError(f"{group.name}: the tile store ends at byte {offset}")
             rest, offset = rest[read:], offset + read

@@ -21,7 +21,7 @@ from lcmap.imagery.sentinel2.masking import (
     mask_window,
     polygon_window,
     reflectance,
-    spool_scene,
+    write_masked_scene,
 )
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
@@ -128,7 +128,7 @@ def test_only_what_a_grid_needs_is_written(tmp_path: Path) -> None:
     target = Grid(
         CRS.from_epsg(EPSG), Affine(10, 0, CORNER[0] + 400, 0, -10, CORNER[1] - 500), 10, 20
     )
-    fine, coarse = spool_scene(scene, TEN, target, tmp_path, 1)
+    fine, coarse = write_masked_scene(scene, TEN, target, tmp_path, 1)
     assert (fine.names, coarse.names) == (
         ("B2", "B3", "B4", "B8"),
         ("B5", "B6", "B7", "B8A", "B11", "B12"),

@@ -10,13 +10,13 @@ from lcmap.inference.resume.plan import (
     differences,
     file_identities,
     read_plan,
-    tiling_identity,
+    tiling_facts,
     write_plan,
 )
 from lcmap.raster.windows import Window
 
 
-def test_a_file_is_known_by_where_it_lies_and_when_it_changed(tmp_path: Path) -> None:
+def test_a_file_is_known_by_where_it_is_and_when_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     path.write_bytes(b"abc")
     (tmp_path / "link.tif").symlink_to(path)
@@ -38,8 +38,9 @@ def test_a_model_is_known_by_its_content(tmp_path: Path) -> None:
 
 def test_a_tiling_is_known_by_its_windows() -> None:
     one = [Window(0, 0, 4, 4), Window(0, 4, 4, 4)]
-    assert tiling_identity(one) == tiling_identity(list(one))
-    assert tiling_identity(one) != tiling_identity([Window(0, 0, 4, 8)])
+    facts = tiling_facts(4, one)
+    assert facts == tiling_facts(4, list(one)) and facts["tile"] == 4
+    assert facts["tiling"] != tiling_facts(4, [Window(0, 0, 4, 8)])["tiling"]
 
 
 def test_differences_are_named() -> None:

@@ -1,4 +1,4 @@
-"""A spool gives back what was written, whatever the tiles and windows."""
+"""A store gives back what was written, whatever the tiles and windows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcmap.graph.padding import padded_halo
-from lcmap.inference.resume.tile_store import BandGroup, TileStore
+from lcmap.inference.band_groups import BandGroup
+from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.tiling import tiles_of
 from lcmap.raster.windows import Window
 
-PLANES = [BandGroup("codes", 1, "uint8"), BandGroup("probabilities", 3, "float32")]
+GROUPS = [BandGroup("codes", 1, "uint8"), BandGroup("probabilities", 3, "float32")]
 
 
 def image(height: int, width: int) -> dict[str, np.ndarray]:
@@ -34,10 +35,10 @@ def part(arrays: dict[str, np.ndarray], window: Window) -> dict[str, np.ndarray]
 def filled(folder: Path, arrays: dict[str, np.ndarray], tile: int) -> TileStore:
     _, height, width = arrays["codes"].shape
     tiles = [tile.output_window for tile in tiles_of(height, width, tile, 4, padded_halo(4, 6))]
-    spool = TileStore(folder, tiles, PLANES)
+    store = TileStore(folder, tiles, GROUPS)
     for window in reversed(tiles):
-        spool.write(window, part(arrays, window))
-    return spool
+        store.write(window, part(arrays, window))
+    return store
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.data())
@@ -49,29 +50,29 @@ def test_any_window_is_what_was_written(
     data: st.DataObject,
 ) -> None:
     arrays = image(height, width)
-    spool = filled(tmp_path_factory.mktemp("spool"), arrays, tile)
+    store = filled(tmp_path_factory.mktemp("store"), arrays, tile)
     row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     window = Window(
         row, col, data.draw(st.integers(1, height - row)), data.draw(st.integers(1, width - col))
     )
     for name, expected in part(arrays, window).items():
-        np.testing.assert_array_equal(spool.read(name, window), expected)
+        np.testing.assert_array_equal(store.read(name, window), expected)
     np.testing.assert_array_equal(
-        spool.read("probabilities", window, slice(1, 2)),
+        store.read("probabilities", window, slice(1, 2)),
         arrays["probabilities"][1:2, *window.slices],
     )
-    spool.close()
+    store.close()
 
 
 def test_what_was_flushed_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     arrays = image(50, 61)
-    spool = filled(tmp_path, arrays, 16)
-    spool.flush()
-    spool.close()
+    store = filled(tmp_path, arrays, 16)
+    store.flush()
+    store.close()
     again = TileStore(
         tmp_path,
         [tile.output_window for tile in tiles_of(50, 61, 16, 4, padded_halo(4, 6))],
-        PLANES,
+        GROUPS,
     )
     np.testing.assert_array_equal(again.read("codes", Window(0, 0, 50, 61)), arrays["codes"])
     again.close()
@@ -79,22 +80,22 @@ def test_what_was_flushed_is_there_when_it_is_opened_again(tmp_path: Path) -> No
 
 def test_the_disk_is_used_as_tiles_are_written(tmp_path: Path) -> None:
     tiles = [Window(0, 0, 512, 512), Window(0, 512, 512, 512)]
-    spool = TileStore(tmp_path, tiles, PLANES)
+    store = TileStore(tmp_path, tiles, GROUPS)
     whole = 2 * 512 * 512 * (1 + 3 * 4)
-    assert spool.missing_bytes() == whole
-    assert not spool.read("codes", Window(0, 0, 512, 1024)).any()
-    spool.write(tiles[1], image(512, 512))
-    spool.flush()
-    assert spool.missing_bytes() == pytest.approx(whole / 2, rel=0.02)
+    assert store.missing_bytes() == whole
+    assert not store.read("codes", Window(0, 0, 512, 1024)).any()
+    store.write(tiles[1], image(512, 512))
+    store.flush()
+    assert store.missing_bytes() == pytest.approx(whole / 2, rel=0.02)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == whole
-    spool.close()
+    store.close()
 
 
 def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:
-    spool = TileStore(tmp_path, [Window(0, 0, 4, 4)], PLANES)
+    store = TileStore(tmp_path, [Window(0, 0, 4, 4)], GROUPS)
     with pytest.raises(ValueError, match="codes: "):
-        spool.write(Window(0, 0, 4, 4), image(4, 5))
-    spool.close()
+        store.write(Window(0, 0, 4, 4), image(4, 5))
+    store.close()
 
 
 def test_a_write_that_the_system_cuts_short_is_completed(
@@ -103,9 +104,9 @@ def test_a_write_that_the_system_cuts_short_is_completed(
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: whole(fd, data[:100], at))
     arrays = image(30, 40)
-    spool = filled(tmp_path, arrays, 16)
+    store = filled(tmp_path, arrays, 16)
     np.testing.assert_array_equal(
-        spool.read("probabilities", Window(0, 0, 30, 40)), arrays["probabilities"]
+        store.read("probabilities", Window(0, 0, 30, 40)), arrays["probabilities"]
     )
 
     def full(*_: object) -> int:
@@ -113,5 +114,5 @@ def test_a_write_that_the_system_cuts_short_is_completed(
 
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="full"):
-        spool.write(Window(0, 0, 16, 16), image(16, 16))
-    spool.close()
+        store.write(Window(0, 0, 16, 16), image(16, 16))
+    store.close()

@@ -247,16 +247,16 @@ def test_options_that_need_a_period(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--period", "July"), "is no period"),
+        (("--period", "July"), "--period July: is not a period"),
         (("--period", "2017"), "no image is of it"),
         (("--period", "2018", "--dates", "2018-07-01"), "names 1 date(s) for 2 image(s)"),
-        (("--period", "2018", "--dates", "2018-07-01,5.7."), "is no date"),
+        (("--period", "2018", "--dates", "2018-07-01,5.7."), "--dates 5.7.: is not a date"),
         (("--period", "2018", "--dates", "2018-07-01,2018-07-01"), "all are of 2018-07-01"),
         (("--period", "2018", "--bands", "B4"), "no such band"),
         (("--period", "2018", "--clear-dates", "-"), "goes to a file"),
     ],
 )
-def test_synthesis_that_cannot_be(
+def test_composite_that_cannot_be(
     lcmap: Lcmap, tmp_path: Path, stacks: list[Path], options: tuple[str, ...], says: str
 ) -> None:
     run = lcmap("prepare", *stacks, *options, "-o", tmp_path / "out.tif")

@@ -1,0 +1,188 @@
+"""Counting the agreement of all maps with all references, in one pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.accuracy.confusion import state_table
+from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
+from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
+from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.accuracy.report import listed
+from lcmap.accuracy.split_windows import SplitTiles, mask_of
+from lcmap.accuracy.tally import Tally, cut
+from lcmap.dataset.inputs import InputOptions
+from lcmap.errors import NoLabelledPixelError, NoOverlapError, UsageError
+from lcmap.progress import Progress
+from lcmap.raster.windows import Window, iter_blocks
+
+logger = logging.getLogger(__name__)
+
+_READ = 1024
+_LARGEST_MARGINS = 1 << 28
+
+
+class Counting:
+    """One pass over all references, into a tally."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        tally: Tally,
+        block: int,
+        tiles: SplitTiles | None,
+        inputs: InputOptions,
+    ) -> None:
+        """Count by blocks of `block` × `block` pixels, in these tiles or, with None, everywhere."""
+        self._target = comparison.target
+        self._maps = comparison.maps
+        self._reference = comparison.reference
+        self._tally = tally
+        self._block = block
+        self._tiles = tiles
+        self._inputs = inputs
+        self._reference_table = state_table(
+            self._target, self._reference.crosswalk, comparison.only
+        )
+        self._map_tables = [state_table(self._target, item.crosswalk) for item in self._maps]
+        self._described: set[str] = set()
+        self._away = ""
+        self._step = block * max(1, _READ // block) if block <= _READ else _READ
+
+    def run(self, progress: Progress) -> None:
+        """Count all references.
+
+        Raises:
+            UsageError: blocks are too many to keep.
+            InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
+            CrsMismatchError, GridMismatchError: a map cannot be read on a reference's grid.
+            NomenclatureMismatchError, UnknownLabelError: a raster holds other classes.
+            NoOverlapError, NoLabelledPixelError: nothing could be counted.
+        """
+        files = self._reference.files
+        overlaps = False
+        for number, file in enumerate(files):
+            with file.opened(self._inputs) as reference, ExitStack() as stack:
+                maps = self._maps_over(reference, stack)
+                overlaps = overlaps or maps is not None
+                windows = self._tiles.windows(reference) if self._tiles is not None else None
+                if maps is not None and windows != []:
+                    share = _Share(progress, number, len(files), reference.name)
+                    self._count(number, reference, maps, windows, share)
+        if not overlaps:
+            raise NoOverlapError(
+                self._away,
+                f"covers no ground of {self._reference.listed}",
+                "score maps and references of one place; parts of one map go as a folder or as a "
+                "quoted pattern",
+            )
+        if self._tally.pixels == 0:
+            where = f" in the {self._tiles.split} split" if self._tiles is not None else ""
+            raise NoLabelledPixelError(
+                self._reference.listed,
+                f"has no labelled pixel to score{where}",
+                "check the split, the classes chosen and what the maps cover",
+            )
+
+    def _maps_over(self, reference: LabelRaster, stack: ExitStack) -> list[LabelMap] | None:
+        """Open what each map has over a reference; None, with a warning, where one has nothing."""
+        maps = []
+        for item in self._maps:
+            found = open_parts(item.files, reference, stack, self._inputs)
+            if not found.parts:
+                self._away = item.listed
+                if len(self._reference.files) > 1:
+                    logger.warning(
+                        "%s is left out: %s does not cover it", reference.name, item.name
+                    )
+                return None
+            lines = filter(None, (describe_resampling(part, reference) for part in found.parts))
+            if item.name not in self._described and (line := next(lines, "")):
+                self._described.add(item.name)
+                logger.info("%s", line)
+            maps.append(found)
+        return maps
+
+    def _count(
+        self,
+        number: int,
+        reference: LabelRaster,
+        maps: Sequence[LabelMap],
+        windows: Sequence[Window] | None,
+        progress: _Share,
+    ) -> None:
+        self._check_memory(*reference.grid.shape)
+        check_class_names(reference, self._reference, self._target)
+        for item, label_map in zip(self._maps, maps, strict=True):
+            for part in label_map.parts:
+                check_class_names(part, item, self._target)
+        inside = np.array(windows, np.int64).reshape(-1, 4) if windows is not None else None
+        areas = list(iter_blocks(*reference.grid.shape, self._step))
+        for done, area in enumerate(areas):
+            progress(done, len(areas))
+            mask = mask_of(area, inside) if inside is not None else None
+            if mask is None or mask.any():
+                self._count_area(number, reference, maps, area, mask)
+        progress(len(areas), len(areas))
+
+    def _count_area(
+        self,
+        number: int,
+        reference: LabelRaster,
+        maps: Sequence[LabelMap],
+        area: Window,
+        mask: NDArray[np.bool_] | None,
+    ) -> None:
+        """Count a window of the reference with this number, where the mask says so."""
+        without_class = np.uint8(len(self._target))
+        codes = reference.read(area)
+        states = self._states(self._reference_table, codes, reference.name, self._reference)
+        if mask is not None:
+            states = np.where(mask, states, without_class)
+        if not (states < without_class).any():
+            return
+        predicted, covered = [], []
+        for item, label_map, table in zip(self._maps, maps, self._map_tables, strict=True):
+            codes, inside = label_map.read(area)
+            name = listed([part.name for part in label_map.parts])
+            predicted.append(self._states(table, codes, name, item))
+            covered.append(inside)
+        pieces = [((number, *key), piece) for key, piece in cut(area, self._block)]
+        self._tally.add(states, predicted, covered, pieces)
+
+    def _states(
+        self, table: NDArray[np.uint8], codes: NDArray[np.uint8], name: str, item: ScoreInput
+    ) -> NDArray[np.uint8]:
+        # a table of 256 entries needs no clipping, but without the check of bounds this is faster
+        states: NDArray[np.uint8] = np.take(table, codes, mode="clip")
+        unknown = len(self._target) + 1
+        if states.max() == unknown:
+            item.codes_in(self._target).check_labels(codes, name)
+        return states
+
+    def _check_memory(self, height: int, width: int) -> None:
+        blocks = -(-height // self._block) * -(-width // self._block)
+        if blocks * self._tally.block_bytes > _LARGEST_MARGINS:
+            raise UsageError(
+                "`block`",
+                f"{self._block} px makes {blocks} blocks, too many for intervals",
+                "take larger blocks, or `replicates=0`",
+            )
+
+
+class _Share:
+    """The progress of one reference as a share of all."""
+
+    def __init__(self, progress: Progress, number: int, references: int, note: str) -> None:
+        self._progress = progress
+        self._number = number
+        self._references = references
+        self._note = note
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress(self._number * total + done, self._references * total, self._note)

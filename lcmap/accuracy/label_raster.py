@@ -1,0 +1,111 @@
+"""Label rasters that a user names: a file, a folder or a pattern of files, opened and read."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+
+from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.errors import InputMissingError
+from lcmap.nomenclature import as_codes
+from lcmap.paths import PathLike
+from lcmap.raster.opening import read_valid, reading, require_label_band
+from lcmap.raster.pipes import STANDARD_STREAM, display_name
+from lcmap.raster.windows import Window
+
+_SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".png", ".vrt")
+
+
+def raster_files(given: PathLike) -> tuple[Path, ...]:
+    """Return the files that a user means by a file, a folder or a pattern with * ? or [ ].
+
+    Raises:
+        InputMissingError: a folder without rasters, or a pattern that fits no file.
+    """
+    text = os.fspath(given)
+    if text == STANDARD_STREAM:
+        return (Path(text),)
+    if os.path.isdir(text):
+        found = [path for path in Path(text).iterdir() if path.suffix.lower() in _SUFFIXES]
+        if not found:
+            raise InputMissingError(text, "the folder holds no raster", "name a folder of maps")
+        return tuple(sorted(found))
+    if glob.has_magic(text) and not os.path.exists(text):
+        found = [Path(path) for path in glob.glob(text, recursive=True)]
+        if not found:
+            raise InputMissingError(text, "no file fits this pattern", "check the path")
+        return tuple(sorted(found))
+    return (Path(text),)
+
+
+class LabelRaster:
+    """An open label raster of one band; `name` is what messages call it."""
+
+    def __init__(self, source: RasterInput) -> None:
+        """Read the codes of an open raster."""
+        self.path = source.path
+        self.name = source.name
+        self.dataset = source.dataset
+        self.grid = source.grid
+        flags = self.dataset.mask_flag_enums[0]
+        self._may_be_invalid = flags != [MaskFlags.all_valid] and not (
+            flags == [MaskFlags.nodata] and self.dataset.nodata == 0
+        )
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Return the codes in a window, uint8 [height, width], 0 where the raster has no data.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+            UnknownLabelError: a pixel holds a value that is not a code from 0 to 255.
+        """
+        with reading(self.name):
+            labels = self.dataset.read(1, window=window.ranges)
+            if self._may_be_invalid or labels.dtype.kind == "f":
+                labels = np.where(read_valid(self.dataset, window), labels, 0)
+        return as_codes(labels, self.name)
+
+
+@contextmanager
+def open_labels(given: PathLike, inputs: InputOptions | None = None) -> Iterator[LabelRaster]:
+    """Open a label raster that a user named.
+
+    Raises:
+        UsageError, InputMissingError, NotARasterError, CannotWriteError: as `open_input`.
+        LabelBandError: it has several bands.
+        NoCrsError: it does not say its CRS.
+    """
+    with open_input(given, inputs) as source:
+        require_label_band(source.dataset.count, source.name)
+        source.require_crs()
+        yield LabelRaster(source)
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A label raster that a user named, opened where it is needed unless it is open already."""
+
+    given: PathLike
+    raster: LabelRaster | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return display_name(self.given)
+
+    @contextmanager
+    def opened(self, inputs: InputOptions) -> Iterator[LabelRaster]:
+        """Open it, as `open_labels`; what is open already stays open afterwards."""
+        if self.raster is not None:
+            yield self.raster
+        else:
+            with open_labels(self.given, inputs) as raster:
+                yield raster

@@ -1,0 +1,72 @@
+"""What can be chosen of a scoring run, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lcmap import defaults
+from lcmap.paths import PathLike
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """The classes in which maps and references are compared.
+
+    nomenclature: the classes to score in, a built-in name or a TOML file; None is what the
+        crosswalks lead to, else what the rasters or the tile indexes name.
+    crosswalks: bring the maps into these classes: one for all maps, or one for each in order,
+        "none" where a map needs none. A map that names the target's classes is taken as it is.
+    reference_crosswalk: brings the references into these classes.
+    only: score the pixels of these classes of the reference: codes, ranges of codes, names or
+        acronyms; empty is all classes.
+    ignore_unclassified: leave out, for all maps, every pixel for which one of them has no class
+        (0, nodata, a code that its crosswalk discards); otherwise such a pixel counts as missed.
+    """
+
+    nomenclature: PathLike | None = None
+    crosswalks: tuple[PathLike, ...] = ()
+    reference_crosswalk: PathLike | None = None
+    only: tuple[str, ...] = ()
+    ignore_unclassified: bool = False
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """The ground that is scored.
+
+    tiles: tile indexes; empty is everywhere.
+    split: the split of the indexes, or "all" of their tiles; None is `defaults.SCORED_SPLIT`.
+    """
+
+    tiles: tuple[PathLike, ...] = ()
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class BootstrapOptions:
+    """How the intervals of the scores are made.
+
+    replicates: how often blocks are drawn; 0 makes no intervals.
+    block: edge of a block in pixels of the reference. Each takes 24 bytes a map and class.
+    seed: of the draws.
+    level: of the intervals, in percent.
+    """
+
+    replicates: int = defaults.BOOTSTRAP_REPLICATES
+    block: int = defaults.BOOTSTRAP_BLOCK
+    seed: int = defaults.SEED
+    level: float = defaults.INTERVAL_LEVEL
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What the report calls the maps, and where it is written.
+
+    names: a name for each map in order; empty takes the names of their files.
+    files: files to write, in the form of their endings: .json, .csv or .txt.
+    overwrite: replace what is there.
+    """
+
+    names: tuple[str, ...] = ()
+    files: tuple[PathLike, ...] = ()
+    overwrite: bool = False

@@ -1,0 +1,83 @@
+"""Options that travel together: declared once, and handed to a command as one value."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from inspect import Parameter
+from typing import Any
+
+import typer
+
+from lcmap.errors import UsageError
+
+Group = Callable[..., Any]
+"""A function whose parameters are options, declared as those of a command, and that returns the
+value which they make."""
+
+
+def grouped(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator of commands: a parameter that a group is named for becomes its options.
+
+    The command is called with the value that the group's function makes of them. An example:
+
+        def size(width: Annotated[int, typer.Option()] = 1, height: ... = 1) -> Size: ...
+
+        @grouped(size=size)
+        def command(name: str, size: Size) -> None: ...
+
+    has the options --width and --height.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters: list[Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name in groups:
+                parameters += _parameters(groups[parameter.name])
+            else:
+                parameters.append(_evaluated(parameter, command))
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            for name, group in groups.items():
+                options = {option: given.pop(option) for option in option_names(group)}
+                given[name] = group(**options)
+            command(**given)
+
+        # typer reads the options from these
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        return run
+
+    return decorate
+
+
+def option_names(*groups: Group) -> list[str]:
+    """Return the names of the parameters that groups have."""
+    return [name for group in groups for name in inspect.signature(group).parameters]
+
+
+def refuse(context: typer.Context, names: Iterable[str], because: str) -> None:
+    """Refuse options that were given, and not left at their defaults, where they do not apply.
+
+    Raises:
+        UsageError: one of the parameters `names` was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
+            raise UsageError(f"`{name}`", because, "leave it out")
+
+
+def _parameters(group: Group) -> list[Parameter]:
+    return [_evaluated(item, group) for item in inspect.signature(group).parameters.values()]
+
+
+def _evaluated(parameter: Parameter, function: Callable[..., Any]) -> Parameter:
+    """Return a keyword parameter with its annotation as an object, which modules hold as text."""
+    # not those of the groups: their types are imported for type checkers alone
+    holder = type("Holder", (), {"__annotations__": {"it": parameter.annotation}})
+    hints = typing.get_type_hints(holder, function.__globals__, include_extras=True)
+    return parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints["it"])

@@ -1,0 +1,37 @@
+"""What a user can choose of computing a map: engine, device, precision, tiles, memory, threads.
+
+Light to import: the command line takes the names from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lcmap import defaults
+
+EngineName = Literal["onnxruntime", "openvino"]
+Provider = Literal["auto", "cpu", "cuda"]
+Arithmetic = Literal["float32", "float16", "int8"]
+"""What a network may be computed in; float16 is made from a float32 graph when it is loaded."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What computes a map, and in what arithmetic; the map does not depend on the tile.
+
+    tile: pixels along a side of the window that each tile adds to the map; None is as many as
+        `memory` allows.
+    memory: bytes that a run may use.
+    threads: processor cores; None is all that the process may use.
+    precision: what the network is computed in; None is the model's own.
+    engine: what runs the network.
+    provider: the device; "auto" takes CUDA where it is there.
+    """
+
+    tile: int | None = None
+    memory: int = defaults.MEMORY
+    threads: int | None = None
+    precision: Arithmetic | None = None
+    engine: EngineName = defaults.ENGINE
+    provider: Provider = defaults.PROVIDER

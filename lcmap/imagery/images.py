@@ -1,0 +1,121 @@
+"""The images that `prepare` is given, as one image on one grid."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.errors import UsageError
+from lcmap.imagery.composite_options import CompositeOptions, has_dates
+from lcmap.imagery.dated_images import DatedImages
+from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.pansharpening import PansharpenedStack, pansharpen
+from lcmap.imagery.raster_bands import RasterBands, bands_of
+from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+from lcmap.raster.grid import Grid
+
+logger = logging.getLogger(__name__)
+
+
+def open_images(
+    images: Sequence[PathLike],
+    stacking: StackOptions,
+    composite: CompositeOptions,
+    outputs: PrepareOutputs,
+    resources: ExitStack,
+    *,
+    inputs: InputOptions,
+    progress: Progress,
+) -> GridImage:
+    """Open images and return them as one, not yet computed: stacked, sharpened, or of a period.
+
+    The files opened for it, and temporary ones, belong to `resources`.
+
+    Raises:
+        UsageError, BandChoiceError: options do not go with the images.
+        ProductError, AcquisitionDateError: a folder is not a whole product; an image has no date.
+        InputMissingError, NotARasterError, NoCrsError: an image is missing or is not a raster.
+        NoOverlapError: an image covers no ground of the grid.
+        PanchromaticError: the panchromatic image cannot sharpen the images.
+    """
+    grid = None if stacking.like is None else _grid_of(stacking.like, inputs)
+    if has_dates(images, composite):
+        if stacking.pan is not None:
+            raise UsageError(
+                "`pan`", "sharpens one image, not Sentinel-2 products or dates", "drop it"
+            )
+        dated = DatedImages(images, stacking, composite, outputs, inputs, resources)
+        return dated.open(grid, progress)
+    opened = [resources.enter_context(open_input(image, inputs)) for image in images]
+    available = _bands(opened, stacking)
+    chosen = available if stacking.bands is None else choose_bands(available, stacking.bands)
+    chosen = name_bands(chosen, stacking.band_names)
+    stacked: GridImage
+    if stacking.pan is None:
+        stacked = stack(chosen, grid or available[0].grid, stacking.method)
+    else:
+        pan = resources.enter_context(open_input(stacking.pan, inputs))
+        stacked = _sharpened(
+            bands_of(pan), available, chosen, stacking, resources, inputs, progress
+        )
+    resources.callback(stacked.close)
+    return stacked
+
+
+def _grid_of(like: PathLike, inputs: InputOptions) -> Grid:
+    with open_input(like, inputs) as opened:
+        opened.require_crs()
+        return opened.grid
+
+
+def _sharpened(
+    pan: RasterBands,
+    available: Sequence[RasterBands],
+    chosen: Sequence[RasterBands],
+    stacking: StackOptions,
+    resources: ExitStack,
+    inputs: InputOptions,
+    progress: Progress,
+) -> PansharpenedStack:
+    folder = resources.enter_context(
+        tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir)
+    )
+    return pansharpen(
+        pan, available, chosen, Path(folder), resampling=stacking.method, progress=progress
+    )
+
+
+def _bands(images: Sequence[RasterInput], stacking: StackOptions) -> list[RasterBands]:
+    """Return the bands of every image, those marked as transparency too where the user counts them.
+
+    GDAL marks the fourth band of many images so, though it is near infrared.
+    """
+    available = [bands_of(image) for image in images]
+    if not any(bands.alpha for bands in available):
+        return available
+    if _alpha_is_data(available, stacking):
+        return [bands_of(image, alpha_is_data=True) for image in images]
+    for bands in available:
+        if bands.alpha:
+            logger.warning(
+                "%s: band %d is marked as transparency and taken for a mask; if it is data, "
+                "name all bands with `band_names`",
+                bands.name,
+                bands.alpha,
+            )
+    return available
+
+
+def _alpha_is_data(available: Sequence[RasterBands], stacking: StackOptions) -> bool:
+    """Tell whether the user counts bands marked as transparency among the images' bands."""
+    visible = sum(len(bands.names) for bands in available)
+    hidden = sum(bands.alpha is not None for bands in available)
+    if stacking.bands is not None:
+        return any(text.isdecimal() and int(text) > visible for text in stacking.bands)
+    return stacking.band_names is not None and len(stacking.band_names) == visible + hidden

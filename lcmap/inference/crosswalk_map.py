@@ -1,0 +1,152 @@
+"""An existing label map in other classes on the grid of an image, by a crosswalk alone.
+
+What the crosswalk leads to is kept, what it leads nowhere is discarded, and classes of the target
+that nothing leads to are new: only a network can map them (see `reclassify`).
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+
+from lcmap import defaults
+from lcmap.dataset.inputs import RasterInput, check_ground, open_input
+from lcmap.errors import (
+    LabelBandError,
+    NomenclatureMismatchError,
+    UnexplainedLabelsError,
+    UsageError,
+)
+from lcmap.inference.block_map import Arrays, Counts, write_block_map
+from lcmap.inference.inputs import CACHE_MEGABYTES
+from lcmap.inference.options import AlignedInputOptions, MapOutputs
+from lcmap.inference.output_files import output_files
+from lcmap.inference.resume.plan import Plan, file_identities
+from lcmap.inference.resume.resumable_map import check_before_work
+from lcmap.nomenclature import Crosswalk, load_crosswalk
+from lcmap.paths import PathLike
+from lcmap.progress import Progress, silent
+from lcmap.raster.pipes import check_standard_input_once
+from lcmap.raster.resampling import AlignedRaster
+from lcmap.raster.windows import Window
+
+NAME_CLASSES = (
+    "`oso_classes=oso23` (since 2018) or `oso_classes=oso17` (2016 and 2017): "
+    "codes 11 and 12 differ"
+)
+"""The remedy for a map of OSO that does not name its classes."""
+
+
+@dataclass(frozen=True)
+class CrosswalkReport:
+    """What a crosswalk did to a map: pixels of the grid, kept ones and discarded ones."""
+
+    crosswalk: Crosswalk
+    pixels: int
+    kept: int
+    discarded: int
+
+    @property
+    def text(self) -> str:
+        """What became of the classes and of the pixels, in lines."""
+        source, target = self.crosswalk.source, self.crosswalk.target
+        gone = [item.name for item in source.classes if self.crosswalk.table[item.code] == 0]
+        new = [target[code].name for code in self.crosswalk.unreached]
+        kept = [item.name for item in target.classes if item.name not in new]
+        covered = max(self.kept + self.discarded, 1)
+        return "\n".join(
+            f"{title}: {', '.join(names) or 'none'}{share}"
+            for title, names, share in (
+                ("kept", kept, f" ({100 * self.kept / covered:.1f} % of the map's pixels)"),
+                ("discarded", gone, f" ({100 * self.discarded / covered:.1f} %)"),
+                ("new", new, ""),
+            )
+        )
+
+
+def crosswalk_map(
+    inputs: tuple[PathLike, PathLike],
+    outputs: MapOutputs,
+    options: AlignedInputOptions | None = None,
+    *,
+    oso_classes: str | None = None,
+    crosswalk: str | None = None,
+    progress: Progress = silent,
+) -> CrosswalkReport:
+    """Write a label map in other classes on the grid of an image, without a network.
+
+    The image is the first input, the label map the second. It is in the classes `oso_classes`, else
+    in those that its tags name. The crosswalk is the one given, else the built-in one from these
+    classes to `defaults.CROSSWALK_TARGET`. Discarded classes become 0, as does what the label map
+    does not cover. A killed run is continued by the same call.
+
+    Raises:
+        UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
+        UsageError: outputs are asked for that only a network has.
+        UnknownNomenclatureError: there is no nomenclature or crosswalk of that name.
+        NomenclatureMismatchError: the crosswalk starts from other classes than the label map's.
+        UnknownLabelError: the label map holds codes that its nomenclature does not have.
+        LabelBandError, NoCrsError, NoOverlapError, TooLittleOverlapError: it is not a label map of
+            the image's area.
+        InputMissingError, NotARasterError: an input cannot be read.
+        OutputExistsError, CannotWriteError: an output cannot be written.
+        LockedError: another run is making the same map.
+    """
+    options = options or AlignedInputOptions()
+    for name in ("confidence", "probabilities"):
+        if getattr(outputs, name) is not None:
+            raise UsageError(f"`{name}`", "cannot be computed without a model", "leave it out")
+    check_standard_input_once(inputs)
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES))
+        image = stack.enter_context(open_input(inputs[0], options))
+        labels = stack.enter_context(open_input(inputs[1], options, meaning=oso_classes))
+        chosen = _crosswalk(labels, crosswalk)
+        files = output_files(outputs, chosen.target, inputs, {})
+        check_before_work(files)
+        if labels.dataset.count != 1:
+            raise LabelBandError(
+                labels.name,
+                f"has {labels.dataset.count} bands, labels have one",
+                "give a label map",
+            )
+        check_ground(
+            labels.grid, image.grid, labels.name, image.name, allow_missing=options.allow_missing
+        )
+        raster = AlignedRaster(labels.dataset, image.grid, labels.name)
+
+        def compute(window: Window) -> tuple[Arrays, Counts]:
+            pixels, valid = raster.read_nearest(window)
+            codes = chosen.source.check_labels(np.where(valid, pixels[0], 0), labels.name)
+            adapted = chosen.table[codes]
+            labelled, kept = int(np.count_nonzero(codes)), int(np.count_nonzero(adapted))
+            return {"codes": adapted[None]}, {"kept": kept, "discarded": labelled - kept}
+
+        facts: Plan = {
+            "inputs": file_identities([*image.files, *labels.files]),
+            "crosswalk": [chosen.source.to_dict(), chosen.target.to_dict(), chosen.table.tolist()],
+        }
+        counts = write_block_map(
+            files, image.grid, facts, compute, tmpdir=options.tmpdir, progress=progress
+        )
+    pixels = math.prod(image.grid.shape)
+    return CrosswalkReport(chosen, pixels, counts["kept"], counts["discarded"])
+
+
+def _crosswalk(labels: RasterInput, wanted: str | None) -> Crosswalk:
+    """Return the crosswalk that is wanted, from the classes of a label map."""
+    source = labels.content.nomenclature
+    if source is None:
+        raise UnexplainedLabelsError(labels.name, "does not say what its codes mean", NAME_CLASSES)
+    found = load_crosswalk(wanted or f"{source.name}:{defaults.CROSSWALK_TARGET}")
+    if found.source.classes != source.classes:
+        raise NomenclatureMismatchError(
+            labels.name,
+            f"is in {source.name}, the crosswalk starts from {found.source.name}",
+            "give a crosswalk from its classes",
+        )
+    return found

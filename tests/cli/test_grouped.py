@@ -1,0 +1,73 @@
+"""Options declared once make one value in every command, and tell whether they were given."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lcmap import defaults
+from lcmap.cli.grouped import grouped, option_names, refuse
+from lcmap.cli.options import bytes_as_text, parse_bytes
+from lcmap.errors import UsageError
+
+
+class Size(NamedTuple):
+    width: int
+    height: int
+
+
+def size(
+    width: Annotated[int, typer.Option("--width", "-w", help="How wide.")] = 1,
+    height: Annotated[int, typer.Option(help="How high.")] = 2,
+) -> Size:
+    return Size(width, height)
+
+
+def run(*given: str) -> tuple[str, Size, bool]:
+    """Return what a command with these options was called with."""
+    called = []
+
+    @grouped(size=size)
+    def command(
+        context: typer.Context,
+        name: Annotated[str, typer.Argument()],
+        *,
+        size: Unknown,  # type: ignore[name-defined]  # noqa: F821
+        deep: Annotated[bool, typer.Option("--deep")] = False,
+    ) -> None:
+        """Take a size."""
+        refuse(context, ["height"], "is fixed")
+        called.append((name, size, deep))
+
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, list(given))
+    if result.exception is not None:
+        raise result.exception
+    return called[0]
+
+
+def test_a_group_is_one_value_of_its_options() -> None:
+    assert run("a") == ("a", Size(1, 2), False)
+    assert run("a", "-w", "5", "--deep") == ("a", Size(5, 2), True)
+
+
+def test_an_option_that_is_given_is_refused_even_with_its_default() -> None:
+    with pytest.raises(UsageError, match="`height`: is fixed; leave it out"):
+        run("a", "--height", "2")
+
+
+def test_the_names_of_options() -> None:
+    assert option_names(size, size)[:2] == ["width", "height"]
+
+
+@pytest.mark.parametrize("text", ["2G", "600M", "1023", "1T", "3K"])
+def test_bytes_are_written_as_they_are_read(text: str) -> None:
+    assert bytes_as_text(parse_bytes(text)) == text
+
+
+def test_the_default_memory_is_shown_as_a_user_writes_it() -> None:
+    assert parse_bytes(bytes_as_text(defaults.MEMORY)) == defaults.MEMORY
