@@ -16,7 +16,7 @@ from lcmap.errors import BandMismatchError, DataError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.writing import atomic_path
 
 FORMAT_VERSION = 1

@@ -16,7 +16,9 @@ from lcmap.imagery.labels import AlignedLabels
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.stack import GridImage
 from lcmap.progress import Progress
-from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel, write_quantiles
+from lcmap.raster.pixel_sample import PixelSample
+from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 
@@ -74,14 +76,17 @@ def write_stack(
                     overwrite=outputs.overwrite,
                 )
             )
-        valid_pixels = _write_blocks(image, image_file, labels, labels_file, selection, progress)
+        sample = PixelSample(len(image.names), *image.grid.shape, image.dtype)
+        valid_pixels = _write_blocks(
+            image, image_file, labels, labels_file, (selection, sample), progress
+        )
         if valid_pixels == 0:
             raise no_valid_pixel(name)
         while not selection.done:
             for values, valid in image.blocks():
                 selection.update(values[:, valid])
             selection.end_pass()
-        write_quantiles(image_file, selection.quantiles())
+        write_quantiles(image_file, selection.quantiles(), sample)
     return selection.quantiles(), valid_pixels / math.prod(image.grid.shape)
 
 
@@ -90,10 +95,11 @@ def _write_blocks(
     image_file: Any,
     labels: AlignedLabels | None,
     labels_file: Any,
-    selection: QuantileSelection,
+    measured: tuple[QuantileSelection, PixelSample],
     progress: Progress,
 ) -> int:
     """Write every block and make the first pass of the quantiles; return the valid pixels."""
+    selection, sample = measured
     windows = image.windows()
     valid_pixels = labelled_pixels = 0
     for i, window in enumerate(windows, start=1):
@@ -102,6 +108,7 @@ def _write_blocks(
         if image.masked:
             image_file.write_mask(valid, window=window.ranges)
         selection.update(values[:, valid])
+        sample.update(values, window)
         valid_pixels += int(np.count_nonzero(valid))
         if labels is not None:
             codes = np.where(valid, labels.read(window), np.uint8(0))

@@ -64,11 +64,13 @@ def open_inputs(
     """
     check_count(len(given), wanted, model)
     check_standard_input_once(given)
-    image = resources.enter_context(open_input(given[0], options))
+    bands = [len(item.bands) if item.kind == "image" else None for item in wanted]
+    image = resources.enter_context(open_input(given[0], options, bands=bands[0]))
     sides = []
-    for text in given[1:]:
+    for text, count in zip(given[1:], bands[1:], strict=True):
         path, meaning = parse_input(text)
-        sides.append(resources.enter_context(open_input(path, options, meaning=meaning)))
+        opening = open_input(path, options, meaning=meaning, bands=count)
+        sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
         _check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
     opened = (image, *sides)

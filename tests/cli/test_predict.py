@@ -23,7 +23,7 @@ from lcmap.model_file import ModelInput, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.raster.classes import read_class_table
-from lcmap.raster.quantiles import write_quantiles
+from lcmap.raster.quantile_tags import write_quantiles
 
 Lcmap = Callable[..., Run]
 NOMENCLATURE = load_nomenclature("flair7")

@@ -22,7 +22,7 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_crosswalk
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.opening import open_raster, read_valid
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.windows import Window
 
 Lcmap = Callable[..., Run]

@@ -29,7 +29,7 @@ from small_sentinel2 import (
 )
 from support import Run, write_raster
 
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 
 Lcmap = Callable[..., Run]
 NODATA = -10_000

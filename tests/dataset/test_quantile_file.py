@@ -12,7 +12,7 @@ from support import write_raster
 
 from lcmap.dataset.quantile_file import BandQuantiles, read_quantile_file, write_quantile_file
 from lcmap.errors import BandMismatchError, DataError, InputMissingError, OutputExistsError
-from lcmap.raster.quantiles import write_quantiles
+from lcmap.raster.quantile_tags import write_quantiles
 
 RGB = BandQuantiles(("red", "green", "blue"), "uint16", np.array([[0.1, 9.0], [2, 3], [5, 5]]))
 
