@@ -171,7 +171,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _write_all(text: str) -> None:
-    """Write all of a text to standard output; unbuffered Python may write a part without an error."""
+    """Write all of a text to standard output, which unbuffered Python may do in part only."""
     sys.stdout.flush()
     rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
     while rest:

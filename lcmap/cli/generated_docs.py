@@ -15,7 +15,7 @@ from typing import Any
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.nomenclature import crosswalk as crosswalks
 from lcmap.nomenclature import library as nomenclatures
-from lcmap.reference import rules
+from lcmap.reference import rules_file
 
 FOLDER = "docs"
 """The folder of the pages, in the project."""
@@ -92,8 +92,8 @@ def crosswalk_tables() -> str:
 def rule_tables() -> str:
     """Return the built-in rule sets as Markdown: the rules of each in burning order, and rings."""
     parts = []
-    for name in rules.builtin_rules():
-        path = Path(rules.__file__).parent / "rules" / f"{name}.toml"
+    for name in rules_file.builtin_rules():
+        path = Path(rules_file.__file__).parent / "rules" / f"{name}.toml"
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         classes = load_nomenclature(values["nomenclature"])
         rows = [
@@ -125,8 +125,8 @@ def rule_tables() -> str:
 def _aliases() -> str:
     """Return the aliases that the built-in rules know, as a table."""
     known: dict[str, set[str]] = {}
-    for name in rules.builtin_rules():
-        found = rules.load_rules(name)
+    for name in rules_file.builtin_rules():
+        found = rules_file.load_rules(name)
         for own, others in (*found.layers.items(), *found.fields.items()):
             known.setdefault(own, set()).update(others)
     rows = [

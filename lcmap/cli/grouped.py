@@ -59,7 +59,9 @@ def option_names(*groups: Group) -> list[str]:
     return [name for group in groups for name in inspect.signature(group).parameters]
 
 
-def refuse(context: typer.Context, names: Iterable[str], because: str) -> None:
+def refuse(
+    context: typer.Context, names: Iterable[str], because: str, remedy: str = "leave it out"
+) -> None:
     """Refuse options that were given, and not left at their defaults, where they do not apply.
 
     Raises:
@@ -68,7 +70,7 @@ def refuse(context: typer.Context, names: Iterable[str], because: str) -> None:
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
-            raise UsageError(f"`{name}`", because, "leave it out")
+            raise UsageError(f"`{name}`", because, remedy)
 
 
 def _parameters(group: Group) -> list[Parameter]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,8 +9,8 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import console
+from lcmap.cli.grouped import refuse
 from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Seed, Tmpdir, Verbose
-from lcmap.errors import UsageError
 
 OF_LABELS = ("nomenclature", "crosswalk")
 OF_TILING = ("tile_size", "split", "block_tiles", "gap", "seed")
@@ -235,18 +234,6 @@ def command(
 def _listed(text: str | None) -> list[str] | None:
     """Return the parts of text between commas."""
     return None if text is None else [part.strip() for part in text.split(",")]
-
-
-def refuse(context: typer.Context, names: Iterable[str], because: str, remedy: str) -> None:
-    """Refuse options that were given, and not left at their defaults, where they do not apply.
-
-    Raises:
-        UsageError: one of the parameters `names` was given.
-    """
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
-            raise UsageError(f"`{name}`", because, remedy)
 
 
 def _summary(prepared: Prepared) -> str:

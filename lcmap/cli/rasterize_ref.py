@@ -58,11 +58,12 @@ def command(
     """Burn vector databases to labels on the grid of an image.
 
     The rules say, in order, which features of which layer become which class, how wide lines are
-    and which class the ground around buildings is; later rules win. Layer and field names, and the
-    values that rules ask for, are compared without regard to case and accents. The labels are a
-    uint8 GeoTIFF, 0 where no feature lies, with the nomenclature's colours and names.
+    and which class the ground around buildings gets; later rules win. Layer names, field names and
+    the values that rules ask for are compared without regard to case and accents. The labels are a
+    uint8 GeoTIFF, 0 where there is no feature, with the nomenclature's colours and names.
     """
-    from lcmap.reference.rasterize import rasterize_reference
+    from lcmap.dataset.inputs import InputOptions
+    from lcmap.reference.rasterize import RasterizeOutputs, rasterize_reference
 
     with (
         console.reporting(quiet=quiet, verbose=verbose) as reporter,
@@ -72,11 +73,8 @@ def command(
             sources,
             rules,
             like,
-            output,
-            conflicts=conflicts,
+            RasterizeOutputs(output, conflicts, overwrite),
             all_touched=all_touched,
-            allow_vrt=allow_vrt,
-            overwrite=overwrite,
-            tmpdir=tmpdir,
+            inputs=InputOptions(allow_vrt, tmpdir),
             progress=progress,
         )

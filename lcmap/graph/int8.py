@@ -3,7 +3,7 @@
 Every convolution but the first of each input and the last takes uint8 activations and int8
 weights, in the form that runtimes turn into integer kernels: DequantizeLinear, Conv,
 QuantizeLinear. What only moves, compares or masks pixels in between works on the integers
-themselves, which gives the same result from a quarter of the bytes.
+themselves, with the same result from a quarter of the bytes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LARGEST_WEIGHT = 63
 would be cut off there."""
 _LARGEST_BIAS = 1 << 30
 _NOTHING = 1e-30
-"""Weights that make no difference."""
+"""Weights smaller than this make no difference."""
 
 _MOVES = frozenset({"MaxPool", "Pad", "Resize", "Slice"})
 """Operators whose result holds values of their first input and no others."""
 
 
 class Range(NamedTuple):
-    """Between which values a tensor lies."""
+    """The least and the largest value of a tensor."""
 
     low: float
     high: float
@@ -118,7 +118,7 @@ class _Rewriting:
             self._join(node, held)
         elif node.op_type == "Equal" and len(held) == 2 and held[0].is_like(held[1]):
             self._write(node, [one.name for one in held])
-        elif node.op_type == "Cast" and node.input[0] in self._masks and _gives_float32(node):
+        elif node.op_type == "Cast" and node.input[0] in self._masks and _to_float32(node):
             self._cast(node.output[0], node.input[0], largest=1)
         elif node.op_type != "Mul" or not self._multiply(node):
             self._write(node, [self._as_float(name) for name in node.input])
@@ -211,7 +211,7 @@ class _Rewriting:
         return name
 
     def _keep(self, node: onnx.NodeProto, inputs: Sequence[str], like: _Held) -> None:
-        """Write an operation on integers and hold what it gives."""
+        """Write an operation on integers and hold its result."""
         (output,) = node.output
         self._held[output] = like._replace(name=self._write(node, inputs, f"{output}.uint8"))
 
@@ -254,14 +254,14 @@ def _results(graph: onnx.GraphProto) -> dict[str, str]:
     return found
 
 
-def _gives_float32(cast: onnx.NodeProto) -> bool:
+def _to_float32(cast: onnx.NodeProto) -> bool:
     return any(item.name == "to" and item.i == TensorProto.FLOAT for item in cast.attribute)
 
 
 def _small_integers(
     graph: onnx.GraphProto, constants: Mapping[str, npt.NDArray[Any]]
 ) -> dict[str, int]:
-    """Return the tensors that hold integers from 0 on whatever the pixels are, and the largest."""
+    """Return the tensors that hold integers from 0 up for all pixels, and the largest of each."""
 
     def counting(name: str) -> npt.NDArray[Any] | None:
         values = constants.get(name, np.array(-1))

@@ -14,7 +14,7 @@ from lcmap.graph.outputs import of_size
 from lcmap.graph.padding import Halo
 
 LARGEST_BLOCK = 1536
-"""Pixels kept of a tile at most: larger ones were measured to win nothing."""
+"""The largest side of an output window: larger ones were measured to win nothing."""
 
 _APART_FROM_TILES = 600 << 20
 """Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
@@ -75,7 +75,7 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
 
 
 def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
-    """Return the float tensors that nobody writes to memory.
+    """Return the float tensors that are never written to memory.
 
     Runtimes compute DequantizeLinear, an operator and QuantizeLinear as one kernel of integers.
     """
@@ -114,7 +114,7 @@ def largest_block(
     halo: Halo,
     tiles_at_once: int = 1,
 ) -> int:
-    """Return the pixels to keep of a tile, along each axis, so that a run fits in `memory` bytes.
+    """Return the side of the largest output window with which a run fits in `memory` bytes.
 
     `channels` are those of all inputs of the network together, `bytes_per_pixel` are taken by
     each tile that is computed at once.
@@ -123,11 +123,11 @@ def largest_block(
         UsageError: not even the smallest tile fits.
     """
     each = tiles_at_once * bytes_per_pixel + 4 * channels * (tiles_at_once + _TILES_AHEAD)
-    lost = halo.before.width + halo.after.width + stride
-    fits = math.isqrt(max(int((memory - _APART_FROM_TILES) / each), 0)) - lost
+    around = halo.before.width + halo.after.width + stride
+    fits = math.isqrt(max(int((memory - _APART_FROM_TILES) / each), 0)) - around
     block = min(fits, LARGEST_BLOCK) // stride * stride
     if block < stride:
-        least = _APART_FROM_TILES + each * (lost + stride) ** 2
+        least = _APART_FROM_TILES + each * (around + stride) ** 2
         raise UsageError(
             "`memory`", "is too little for this model", f"give {math.ceil(least / 1e6)} MB or more"
         )

@@ -1,4 +1,4 @@
-"""What a tile's graph gives: the winning class, its probability, the probability of each class."""
+"""What the graph of a tile returns: the winning class, its probability, those of all classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES = 1
 
 
 def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.ModelProto:
-    """Return a model that gives these results, in this order, of the graph of a model file.
+    """Return the graph of a model file with these results, in this order, as its outputs.
 
     The class with the highest score has the highest probability, so a map alone takes no softmax.
     Where one is taken it is written out, exp(x - max) / Σ exp(x - max): runtimes transpose the

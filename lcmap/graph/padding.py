@@ -1,11 +1,11 @@
 """The graph of a tile: padded only where the tile's side is the image's border.
 
-Inside the image the network's mirror padding does not matter, since a halo is cut away. So a tile
-there does without it: convolutions lose their outermost pixels, skips and masks are cropped where
-they meet what came from deeper levels, and neither the padded pixels nor the passes over memory
-that padding takes are paid for. A tile at the border is padded on that side alone. All these graphs
-are derived from the one that a model file holds, by following through it which pixels of the image
-each tensor covers.
+Inside the image the network's mirror padding does not matter, since a halo is cut away. So tiles
+there are not padded: convolutions lose their outermost pixels, skips and masks are cropped where
+they meet what came from deeper levels, and the padded pixels and the passes over memory that
+padding takes are saved. A tile at the border is padded on that side alone. All these graphs are
+derived from the one in the model file, by following through it which pixels of the image each
+tensor covers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ELEMENTWISE = frozenset({
     "Equal", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear", "Relu",
     "Softmax", "Sub", "Where",
 })  # fmt: skip
-"""Operators that give each pixel from the same pixel of their inputs."""
+"""Operators that compute each pixel from the same pixel of their inputs."""
 
 _PLAIN: dict[str, Any] = {
     "auto_pad": b"NOTSET", "axis": 1, "ceil_mode": 0, "dilations": [1, 1], "end": None,
@@ -54,9 +54,9 @@ INTERIOR = BorderSides(False, False, False, False)
 
 
 class HaloSide(NamedTuple):
-    """What a tile is like at a side that is not the border.
+    """What a tile is like at a side that is not the image border.
 
-    The side must lie at a pixel ≡ `residue` modulo the stride, counted from the image's first;
+    The side must be at a pixel ≡ `residue` modulo the stride, counted from the image's first;
     the `width` pixels next to it are not in the result.
     """
 
@@ -117,8 +117,8 @@ def graph_for(
 
 
 _FAR = 1024
-"""A tile of so many strides is longer than all that it loses; what is cropped does not depend on
-its length."""
+"""A tile of this many strides is longer than its halo; what is cropped does not depend on its
+length."""
 
 
 class _OffTheGridError(Exception):
@@ -158,7 +158,7 @@ class _Derivation:
     def __init__(
         self, model: onnx.ModelProto, border: BorderSides, rows: _Extent, columns: _Extent
     ) -> None:
-        self._rim = border
+        self._border = border
         self._constants = _constants(model.graph)
         self._covered: dict[str, _Covered] = {}
         self._renamed: dict[str, str] = {}
@@ -215,7 +215,7 @@ class _Derivation:
         if pads != [0, 0, 1, 1, 0, 0, 1, 1]:
             raise UnknownGraphError(f"it pads by {pads}")
         rows, columns = self._covered[inputs[0]]
-        border = self._rim
+        border = self._border
         (output,) = node.output
         if any(border):
             wanted = self._add([0, 0, border.top, border.left, 0, 0, border.bottom, border.right])

@@ -30,8 +30,8 @@ from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.label_resampling import LabelsOnGrid
 from lcmap.raster.pipes import check_standard_input_once
-from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import Window
 
 NAME_CLASSES = (
@@ -81,8 +81,9 @@ def crosswalk_map(
 
     The image is the first input, the label map the second. It is in the classes `oso_classes`, else
     in those that its tags name. The crosswalk is the one given, else the built-in one from these
-    classes to `defaults.CROSSWALK_TARGET`. Discarded classes become 0, as does what the label map
-    does not cover. A killed run is continued by the same call.
+    classes to `defaults.CROSSWALK_TARGET`. It is brought onto the grid of the image by the rule of
+    `raster.label_resampling`, its classes voting in those of the target. Discarded classes become
+    0, as does what the label map does not cover. A killed run is continued by the same call.
 
     Raises:
         UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
@@ -117,14 +118,18 @@ def crosswalk_map(
         check_ground(
             labels.grid, image.grid, labels.name, image.name, allow_missing=options.allow_missing
         )
-        raster = AlignedRaster(labels.dataset, image.grid, labels.name)
+        before, after = (
+            LabelsOnGrid(labels.dataset, image.grid, labels.name, to_codes)
+            for to_codes in (chosen.source.check_labels, chosen.apply)
+        )
 
         def compute(window: Window) -> tuple[Arrays, Counts]:
-            pixels, valid = raster.read_nearest(window)
-            codes = chosen.source.check_labels(np.where(valid, pixels[0], 0), labels.name)
-            adapted = chosen.table[codes]
-            labelled, kept = int(np.count_nonzero(codes)), int(np.count_nonzero(adapted))
-            return {"codes": adapted[None]}, {"kept": kept, "discarded": labelled - kept}
+            codes = after.read(window)
+            discarded = (codes == 0) & (before.read(window) != 0)
+            return {"codes": codes[None]}, {
+                "kept": int(np.count_nonzero(codes)),
+                "discarded": int(np.count_nonzero(discarded)),
+            }
 
         facts: Plan = {
             "inputs": file_identities([*image.files, *labels.files]),

@@ -125,7 +125,9 @@ def _check_content(given: RasterInput, wanted: RasterContent) -> None:
             )
         if found.nomenclature is None:
             raise SideMismatchError(
-                given.name, f"the model takes labels in {name} here", "give a map in them"
+                given.name,
+                f"the model takes labels in {name} here",
+                "give a map in that nomenclature",
             )
         if found.nomenclature.classes != wanted.nomenclature.classes:
             raise NomenclatureMismatchError(

@@ -45,7 +45,7 @@ rule a class out whatever the other files say.
 """
 
 _ROUNDING = 1e-3
-_REMEDY = "give what lcmap predict --probabilities writes"
+_REMEDY = "give files that lcmap predict --probabilities wrote"
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ Read = TypeVar("Read")
 Computed = TypeVar("Computed")
 
 _AHEAD = 2
-"""So many items are read before they are needed, and so many wait to be written."""
+"""How many items are read before they are needed, and how many wait to be written."""
 
 
 def overlapped(

@@ -36,7 +36,7 @@ class TilePredictor:
 
     Interior tiles are not padded, tiles at the image's border only on its sides, each by a graph of
     its own (see `graph.padding`). One graph is loaded at a time, for one size of tile, so tiles
-    come in the order that `tiles` gives them.
+    come in the order in which `tiles` returns them.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TilePredictor:
         return self._halo
 
     def largest_block(self, memory: int) -> int:
-        """Return the side of the largest output window with which a run fits in so many bytes.
+        """Return the side of the largest output window with which a run fits in `memory` bytes.
 
         Raises:
             UsageError: not even the smallest tile fits.

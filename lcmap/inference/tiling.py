@@ -1,6 +1,6 @@
 """Cutting an image into tiles whose outputs equal the whole-image result: pure arithmetic.
 
-The whole-image result is what the network gives for the image mirrored at its right and bottom
+The whole-image result is what the network computes for the image mirrored at its right and bottom
 border up to a multiple of the stride (at least twice the stride). A tile ends at the border of
 that padded image, where the network pads as it does for the whole image; or it ends inside, at a
 pixel that cuts no pooling cell, and the halo beside that end is not used (see `Halo`).

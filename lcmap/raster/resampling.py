@@ -135,7 +135,6 @@ class AlignedRaster:
         self._source = Grid.of(dataset)
         self.same_grid = self._source.matches(target)
         self._factor = max(int(min(pixel_size(self._source, target)) + _WHOLE), 1)
-        self._alignment = Alignment(self._source, target)
         self._reduced = Alignment(_reduced_grid(self._source, self._factor), target)
 
     def read(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
@@ -162,30 +161,6 @@ class AlignedRaster:
             values, valid = _averaged(values, valid, f)
         return bilinear(values, valid, centres.counted_from(part))
 
-    def read_nearest(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        """Return the pixels in which the target's centres are, [C, h, w], and their validity.
-
-        Pixels outside the source are 0.
-
-        Raises:
-            NotARasterError: pixels cannot be read.
-        """
-        if self.same_grid:
-            return self._pixels(window)
-        height, width = self._source.shape
-        centres = self._alignment.centres(window)
-        part = window_around(centres, height, width)
-        if part is None:
-            shape = (window.height, window.width)
-            none = np.zeros((self._dataset.count, *shape), self._dataset.dtypes[0])
-            return none, np.zeros(shape, bool)
-        pixels, valid = self._pixels(part)
-        cols, rows = centres.counted_from(part)
-        col, row = np.floor(cols).astype(np.intp), np.floor(rows).astype(np.intp)
-        inside = (col >= 0) & (col < part.width) & ((row >= 0) & (row < part.height))
-        row, col = np.clip(row, 0, part.height - 1), np.clip(col, 0, part.width - 1)
-        return pixels[:, row, col] * inside, valid[row, col] & inside
-
     def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
         """Read a window of the source; pixels are not read where none is valid."""
         with reading(self._name):
@@ -200,10 +175,6 @@ class AlignedRaster:
         channels = len(convert(none, np.zeros((1, 1), bool)))
         shape = (window.height, window.width)
         return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
-
-    def _pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
-        with reading(self._name):
-            return self._dataset.read(window=window.ranges), read_valid(self._dataset, window)
 
 
 def _reduced_grid(source: Grid, factor: int) -> Grid:

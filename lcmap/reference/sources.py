@@ -40,7 +40,7 @@ _MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
 
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Bounds = tuple[float, float, float, float]
 
@@ -191,7 +191,7 @@ def _refusing(path: Path) -> Iterator[None]:
             ) from error
     for warning in caught:
         if "Measured (M) geometry types" not in str(warning.message):
-            _log.debug("%s: %s", path, warning.message)
+            logger.debug("%s: %s", path, warning.message)
 
 
 def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> Features:

@@ -218,7 +218,7 @@ def _architecture(
                 )
         sizes = {name: has.get(name) for name in sizes}
     return {
-        "entry_channels": [model_input.channels for model_input in data.inputs],
+        "input_channels": [model_input.channels for model_input in data.inputs],
         "classes": len(data.nomenclature),
         **sizes,
     }

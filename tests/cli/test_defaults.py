@@ -20,7 +20,10 @@ from lcmap import cli, defaults
 from lcmap.cli import COMMANDS, app
 from lcmap.cli.parameters import OPTIONS
 
-COMMANDS_HELD = {"score": ("lcmap.accuracy.score.score",)}
+COMMANDS_HELD = {
+    "prepare": ("lcmap.imagery.prepare.prepare",),
+    "score": ("lcmap.accuracy.score.score",),
+}
 """The commands that are held to their library functions."""
 
 WRITTEN_ANYWHERE = ("-", None)

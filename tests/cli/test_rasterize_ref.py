@@ -135,7 +135,7 @@ def text_file(folder: Path, name: str, text: str = "no such thing") -> Path:
         (
             {"like": lambda f: write_image(f / "bare.tif", crs=None)},
             65,
-            "bare.tif: does not say its coordinate reference system",
+            "bare.tif: has no coordinate reference system",
         ),
         (
             {"like": lambda f: write_image(f / "far.tif", west=900_000)},

@@ -108,6 +108,24 @@ def test_crosswalk_alone(lcmap: Lcmap, image: Path, oso: Path, tmp_path: Path, t
     assert output.with_suffix(".qml").exists()
 
 
+def test_crosswalk_alone_takes_the_majority_where_the_image_is_coarser(
+    lcmap: Lcmap, oso: Path, tmp_path: Path
+) -> None:
+    """Pixels of 2 × 2 label pixels get the class that most of these lead to, 0 before any other."""
+    coarse = write_raster(
+        tmp_path / "coarse.tif", np.ones((1, 20, 22), np.uint8), pixel=20,
+        corner=(WEST - 100, NORTH + 100),
+    )  # fmt: skip
+    output = tmp_path / "adapted.tif"
+    run = lcmap("reclassify-oso", coarse, oso, "--oso", "oso23", "--crosswalk-only", "-o", output)
+    assert run.exit_code == 0, run.stderr
+    codes = read(oso)[:40, :44]
+    adapted = load_crosswalk("oso23:oso-reclass").table[np.where(codes == 255, 0, codes)]
+    cells = adapted.reshape(20, 2, 22, 2).transpose(0, 2, 1, 3).reshape(20, 22, 4)
+    votes = (cells[..., None] == np.arange(256)).sum(axis=2)
+    np.testing.assert_array_equal(read(output), votes.argmax(axis=2))
+
+
 def test_what_is_refused(lcmap: Lcmap, model: Path, image: Path, oso: Path, tmp_path: Path) -> None:
     output = tmp_path / "map.tif"
 

@@ -84,7 +84,7 @@ def test_an_existing_model_is_kept(
     model: Path, graph: onnx.ModelProto, metadata: ModelMetadata
 ) -> None:
     before = model.read_bytes()
-    with pytest.raises(OutputExistsError, match=r"exists already; --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"exists already; `overwrite` to replace it"):
         write_model(graph.SerializeToString(), metadata, model)
     assert model.read_bytes() == before
     changed = dataclasses.replace(metadata, scores={})
@@ -192,7 +192,7 @@ def test_a_constant_in_another_file_is_refused_in_a_branch(
     node = helper.make_node("If", ["weight"], ["x"], then_branch=branch, else_branch=branch)
     loaded.graph.node.append(node)
     onnx.save(loaded, model)
-    with pytest.raises(ExternalDataError, match="its weights .* in another file"):
+    with pytest.raises(ExternalDataError, match=r"its weights .* in another file"):
         read_model(model)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from lcmap.raster.classes import read_class_table
-from lcmap.reference.rasterize import default_strip_rows, rasterize_reference
+from lcmap.reference.rasterize import RasterizeOutputs, default_strip_rows, rasterize_reference
 
 ROOF, ROAD, WOOD, RING = 1, 2, 3, 4
 BDTOPO = Path(__file__).parent.parent / "data" / "bdtopo"
@@ -90,10 +90,10 @@ def test_the_result_does_not_depend_on_the_strips(
             [town],
             rules(THREE),
             like(),
-            tmp_path / f"{name}.tif",
-            conflicts=tmp_path / f"{name}-conflicts.tif",
+            RasterizeOutputs(
+                tmp_path / f"{name}.tif", tmp_path / f"{name}-conflicts.tif", overwrite=True
+            ),
             all_touched=all_touched,
-            overwrite=True,
             strip_rows=strip_rows,
         )
     for name in ("", "-conflicts"):
@@ -109,8 +109,7 @@ def test_labels_claims_and_rings_against_rasterio(
         [town],
         rules(THREE),
         image,
-        tmp_path / "o.tif",
-        conflicts=tmp_path / "c.tif",
+        RasterizeOutputs(tmp_path / "o.tif", tmp_path / "c.tif"),
         strip_rows=7,
     )
     with rasterio.open(image) as dataset:
@@ -155,7 +154,7 @@ def test_later_rules_win_unless_priority_says_otherwise(
         [(roof + wood, WOOD), (wood + roof, ROOF), (roof + "priority = 1\n" + wood, ROOF)]
     ):
         output = tmp_path / f"{number}.tif"
-        rasterize_reference([source], rules(text), like(), output)
+        rasterize_reference([source], rules(text), like(), RasterizeOutputs(output))
         assert (read(output) == winner).all()
 
 
@@ -176,7 +175,7 @@ def test_filters_buffers_and_units(
         'where = { kind = "CHATEAU D\'EAU" }\nunless = { sol = { max = -1 } }\n'
     )
     image = like(100, 100, Affine(1, 0, 2_000_000, 0, -1, 500_000), "EPSG:2263")
-    rasterize_reference([source], rules(text), image, tmp_path / "o.tif")
+    rasterize_reference([source], rules(text), image, RasterizeOutputs(tmp_path / "o.tif"))
     labels = read(tmp_path / "o.tif")
     # 20 US survey feet around the point
     assert labels.sum() == pytest.approx(np.pi * 20**2, rel=0.02)
@@ -198,7 +197,9 @@ def test_a_source_in_another_crs_lands_where_it_should(
         COORDINATE_PRECISION=11,
     )
     text = '[[rules]]\nlayer = "roof"\nclass = "Roof"\n'
-    rasterize_reference([source], rules(text), like(), tmp_path / "o.tif", strip_rows=8)
+    rasterize_reference(
+        [source], rules(text), like(), RasterizeOutputs(tmp_path / "o.tif"), strip_rows=8
+    )
     with rasterio.open(tmp_path / "o.tif") as dataset:
         expected = rasterize([target], dataset.shape, transform=dataset.transform)
         assert np.array_equal(dataset.read(1), expected)
@@ -218,7 +219,7 @@ def test_a_layer_without_attributes(
     text = asks + '[[rules]]\nlayer = "road"\nclass = "Wood"\nwhere = { nature = "Route" }\n'
     text += 'unless = { fictif = "Oui" }\nwithout_attributes = true\n' + width
     with caplog.at_level(logging.INFO):
-        rasterize_reference([source], rules(text), like(), tmp_path / "o.tif")
+        rasterize_reference([source], rules(text), like(), RasterizeOutputs(tmp_path / "o.tif"))
     assert read(tmp_path / "o.tif")[:, 30].tolist() == [0] * 23 + [WOOD] * 4 + [0] * 23
     assert "has no attributes; all its features are taken as Wood, 6 m wide" in caplog.text
 
@@ -233,7 +234,7 @@ def test_a_field_that_is_missing_is_said_once(
     source = write_layer(tmp_path / "roof.gpkg", [box(0, 0, 30, 30)], {"id": ["a"]})
     text = '[[rules]]\nlayer = "roof"\nclass = "Road"\nwhere = { nature = "Serre" }\n'
     text += '[[rules]]\nlayer = "roof"\nclass = "Roof"\nunless = { nature = "Serre" }\n'
-    rasterize_reference([source], rules(text), like(), tmp_path / "o.tif")
+    rasterize_reference([source], rules(text), like(), RasterizeOutputs(tmp_path / "o.tif"))
     assert set(np.unique(read(tmp_path / "o.tif"))) == {0, ROOF}
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warnings == [f"{source}: has no field nature, so that rules 1 take nothing from it"]
@@ -249,8 +250,10 @@ def test_every_format_gives_the_same_labels(
         meta, _, wkb, data = pyogrio.raw.read(town, layer=name)
         columns = dict(zip(meta["fields"], data, strict=True))
         write_layer(folder / f"{name}.{suffix}", shapely.from_wkb(wkb), columns, geometry_type=kind)
-    rasterize_reference([town], rules(THREE), like(), tmp_path / "one.tif")
-    rasterize_reference([folder], rules(THREE), like(), tmp_path / "other.tif", strip_rows=11)
+    rasterize_reference([town], rules(THREE), like(), RasterizeOutputs(tmp_path / "one.tif"))
+    rasterize_reference(
+        [folder], rules(THREE), like(), RasterizeOutputs(tmp_path / "other.tif"), strip_rows=11
+    )
     assert np.array_equal(read(tmp_path / "one.tif"), read(tmp_path / "other.tif"))
 
 
@@ -259,7 +262,7 @@ def test_bd_topo_by_the_built_in_rules(like: Write, tmp_path: Path) -> None:
     found = {}
     for name in ("bdtopo-topo6", "bdtopo-topo18", "bdtopo-oso-reclass"):
         output = tmp_path / f"{name}.tif"
-        rasterize_reference([BDTOPO], name, image, output, strip_rows=64)
+        rasterize_reference([BDTOPO], name, image, RasterizeOutputs(output), strip_rows=64)
         with rasterio.open(output) as dataset:
             table = read_class_table(dataset)
             assert table is not None
@@ -289,7 +292,9 @@ def test_topo18_agrees_with_topo6_by_the_crosswalk(like: Write, tmp_path: Path) 
 
     image = like(460, 460, Affine(1.5, 0, 664_700, 0, -1.5, 6_360_480))
     for name in ("topo6", "topo18"):
-        rasterize_reference([BDTOPO], f"bdtopo-{name}", image, tmp_path / f"{name}.tif")
+        rasterize_reference(
+            [BDTOPO], f"bdtopo-{name}", image, RasterizeOutputs(tmp_path / f"{name}.tif")
+        )
     fine, coarse = read(tmp_path / "topo18.tif"), read(tmp_path / "topo6.tif")
     assert np.array_equal(load_crosswalk("topo18:topo6").apply(fine), coarse)
 
@@ -336,9 +341,8 @@ def test_berlin_equals_rasterio_pixel_for_pixel(
             [berlin / "landcover.gpkg"],
             tmp_path / "berlin.toml",
             berlin / "vhr_36.tif",
-            tmp_path / "o.tif",
+            RasterizeOutputs(tmp_path / "o.tif", overwrite=True),
             all_touched=all_touched,
-            overwrite=True,
             strip_rows=rows,
         )
         assert np.array_equal(read(tmp_path / "o.tif"), whole)

@@ -16,7 +16,8 @@ from lcmap.errors import (
     UnknownRulesError,
 )
 from lcmap.nomenclature import load_crosswalk
-from lcmap.reference.rules import Condition, Width, as_numbers, builtin_rules, load_rules
+from lcmap.reference.rules import Condition, Width, as_numbers
+from lcmap.reference.rules_file import builtin_rules, load_rules
 
 RULE = '[[rules]]\nlayer = "batiment"\nclass = "Roof"\n'
 

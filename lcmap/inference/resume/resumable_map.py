@@ -78,9 +78,9 @@ class ResumableMap:
 
     Today one process makes a map, and holds the folder's lock. Several can, behind the same
     methods: each then commits to a journal of its own, `journal.<writer>`, and `pending` leaves out
-    what any journal has and what is another writer's share. The tiles' arrays need no change, since
-    each has its own place in the files. They share the lock, and whoever finds nothing pending
-    takes it alone to publish.
+    what any journal has, and the share of other writers. The arrays need no change, since each tile
+    has its own place in their files. The writers share the lock, and the one that finds nothing
+    pending takes it alone to publish.
     """
 
     published: Record | None = None
@@ -98,8 +98,8 @@ class ResumableMap:
     ) -> None:
         """Make `files` on a grid of which `windows` are a partition, in rows and columns of tiles.
 
-        `plan` holds all that the bytes of the arrays depend on. `groups` are kept of each tile, if
-        not those of the files alone. What cannot be continued (see `OutputFiles.resumable`) is
+        `plan` holds all that the bytes of the arrays depend on. `groups` are stored of each tile,
+        by default those of the files. What cannot be continued (see `OutputFiles.resumable`) is
         made in a folder of `tmpdir`.
         """
         self._files = files

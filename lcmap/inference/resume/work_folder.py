@@ -89,7 +89,7 @@ class WorkFolder:
             _remove(path)
 
     def check_space(self, needed: int) -> None:
-        """Check that so many bytes fit on the disk.
+        """Check that `needed` bytes fit on the disk.
 
         Raises:
             CannotWriteError: they do not.
