@@ -9,19 +9,26 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import console
-from lcmap.cli.grouped import refuse
-from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Seed, Tmpdir, Verbose
+from lcmap.cli.grouped import grouped, refuse
+from lcmap.cli.options import Output, Overwrite, Quiet, Seed, Verbose, input_options
 
 OF_LABELS = ("nomenclature", "crosswalk")
+OF_A_STACK = (
+    "like", "pan", "bands", "band_names", "resampling", "labels", "period", "method", "strict",
+    "clear_dates", "dates", "quantiles", "tiles", "nomenclature", "crosswalk", "side",
+    "tiles_like", "tile_size", "split", "block_tiles", "gap", "seed",
+)  # fmt: skip
 OF_TILING = ("tile_size", "split", "block_tiles", "gap", "seed")
 OF_TILES = ("side", "tiles_like", *OF_TILING)
 """Options that say nothing without --labels, beside --tiles-like, and without --tiles."""
 
 if TYPE_CHECKING:
+    from lcmap.dataset.inputs import InputOptions
     from lcmap.dataset.tile_index import TileIndex
     from lcmap.imagery.prepare import Prepared
 
 
+@grouped(inputs=input_options)
 def command(
     context: typer.Context,
     images: Annotated[
@@ -33,6 +40,7 @@ def command(
             show_default=False,
         ),
     ],
+    *,
     like: Annotated[
         Path | None,
         typer.Option(metavar="GRID", help="A raster on the grid wanted [default: first image]."),
@@ -173,9 +181,23 @@ def command(
         ),
     ] = None,
     output: Output = "-",
-    allow_vrt: AllowVrt = False,
+    quantiles: Annotated[
+        str,
+        typer.Option(
+            metavar="image|FILE",
+            help="The quantiles that the stack carries: its own, or those in a file of "
+            "--quantiles-of or of any prepared raster.",
+        ),
+    ] = defaults.QUANTILES,
+    quantiles_of: Annotated[
+        bool,
+        typer.Option(
+            "--quantiles-of",
+            help="Make no stack: write the exact quantiles over all images together, as JSON.",
+        ),
+    ] = False,
+    inputs: InputOptions,
     overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -199,13 +221,15 @@ def command(
     saturation and edges. Products of one day are one image; where several see a pixel, the first
     given counts. What the grid needs of them is masked into --tmpdir first.
     """
-    from lcmap.dataset.inputs import InputOptions
     from lcmap.imagery.composite_options import CompositeOptions
     from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
     from lcmap.imagery.prepare import prepare
     from lcmap.imagery.tiles import Tiling
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
+        if quantiles_of:
+            _measure_campaign(context, images, output, inputs, overwrite, reporter)
+            return
         if labels is None:
             refuse(context, OF_LABELS, "says what `labels` are", "give `labels` or drop it")
         if tiles is None:
@@ -216,7 +240,9 @@ def command(
             prepared = prepare(
                 images,
                 PrepareOutputs(output, overwrite),
-                stacking=StackOptions(like, pan, _listed(bands), _listed(band_names), resampling),
+                stacking=StackOptions(
+                    like, pan, _listed(bands), _listed(band_names), resampling, quantiles
+                ),
                 composite=CompositeOptions(period, method, strict, clear_dates, _listed(dates)),
                 labels=LabelOptions(labels, nomenclature, crosswalk) if labels else None,
                 tiles=TileIndexOptions(
@@ -224,11 +250,29 @@ def command(
                 )
                 if tiles
                 else None,
-                inputs=InputOptions(allow_vrt, tmpdir),
+                inputs=inputs,
                 progress=progress,
             )
         if output != "-" and not quiet:
             reporter.result(_summary(prepared))
+
+
+def _measure_campaign(
+    context: typer.Context,
+    images: list[str],
+    output: str,
+    inputs: InputOptions,
+    overwrite: bool,
+    reporter: console.Reporter,
+) -> None:
+    from lcmap.imagery.campaign import measure_campaign
+
+    refuse(context, OF_A_STACK, "is about a stack", "drop `quantiles_of`, or this")
+    with reporter.progress("quantiles") as progress:
+        report = measure_campaign(
+            images, output, inputs=inputs, overwrite=overwrite, progress=progress
+        )
+    reporter.result(report.text)
 
 
 def _listed(text: str | None) -> list[str] | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmap.cli import console
-from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Tmpdir, Verbose
+from lcmap.cli.grouped import grouped
+from lcmap.cli.options import Output, Overwrite, Quiet, Verbose, label_input_options
+
+if TYPE_CHECKING:
+    from lcmap.dataset.inputs import InputOptions
 
 
+@grouped(inputs=label_input_options)
 def command(
     sources: Annotated[
         list[str],
@@ -21,6 +26,7 @@ def command(
             show_default=False,
         ),
     ],
+    *,
     rules: Annotated[
         str,
         typer.Option(
@@ -49,9 +55,8 @@ def command(
             help="Burn every pixel that a feature touches, not only those whose centre it covers.",
         ),
     ] = False,
-    allow_vrt: AllowVrt = False,
+    inputs: InputOptions,
     overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -62,7 +67,6 @@ def command(
     the values that rules ask for are compared without regard to case and accents. The labels are a
     uint8 GeoTIFF, 0 where there is no feature, with the nomenclature's colours and names.
     """
-    from lcmap.dataset.inputs import InputOptions
     from lcmap.reference.rasterize import RasterizeOutputs, rasterize_reference
 
     with (
@@ -75,6 +79,6 @@ def command(
             like,
             RasterizeOutputs(output, conflicts, overwrite),
             all_touched=all_touched,
-            inputs=InputOptions(allow_vrt, tmpdir),
+            inputs=inputs,
             progress=progress,
         )

@@ -23,6 +23,7 @@ from lcmap.raster.opening import alpha_band, no_crs, open_raster
 from lcmap.raster.pipes import display_name, input_path
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
+from lcmap.raster.undeclared_border import warn_of_border
 from lcmap.raster.usable_crs import parse_crs, usable_crs
 from lcmap.raster.view import ViewOptions, viewed
 
@@ -96,6 +97,11 @@ class RasterInput:
         Raises:
             NotARasterError: its pixels cannot be read.
         """
+        found = self._quantiles(progress)
+        warn_of_border(self.dataset, found, self.name)
+        return found
+
+    def _quantiles(self, progress: Progress) -> NDArray[np.float64]:
         carried = carried_quantiles(self.dataset, self.name)
         if carried is not None:
             return carried

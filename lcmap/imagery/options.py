@@ -30,6 +30,7 @@ class StackOptions:
     bands: which bands to take, by numbers (from 1, counted through all images) or names; None: all.
     band_names: names for the bands taken; None: those that they have.
     resampling: how images on another grid are resampled.
+    quantiles: which the stack carries: "image", its own, or a file of quantiles.
     """
 
     like: PathLike | None = None
@@ -37,6 +38,7 @@ class StackOptions:
     bands: Sequence[str] | None = None
     band_names: Sequence[str] | None = None
     resampling: ResamplingName = defaults.RESAMPLING
+    quantiles: PathLike = defaults.QUANTILES
 
     @property
     def method(self) -> Resampling:

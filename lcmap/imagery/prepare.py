@@ -13,21 +13,26 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.dataset.class_shares import class_counts
 from lcmap.dataset.inputs import InputOptions, open_input
+from lcmap.dataset.quantile_file import read_quantile_file
 from lcmap.dataset.tile_index import SPLITS, TileIndex, write_tile_index
 from lcmap.imagery.composite_options import CompositeOptions, CompositeReport, report_of
 from lcmap.imagery.images import open_images
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
 from lcmap.imagery.side_inputs import check_side_inputs
+from lcmap.imagery.stack import GridImage
 from lcmap.imagery.stack_file import write_stack
 from lcmap.imagery.tiles import make_tile_index, read_tiles_to_take
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import check_standard_input_once, display_name
+from lcmap.raster.opening import open_raster
+from lcmap.raster.pipes import STANDARD_STREAM, check_standard_input_once, display_name
 from lcmap.raster.threads import available_threads
+from lcmap.raster.undeclared_border import warn_of_border
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +110,13 @@ def prepare(
         if tiles and tiles.tiles_like is not None:
             taken = read_tiles_to_take(tiles.tiles_like, image.grid)
         aligned = _open_labels(labels, image.grid, resources, inputs) if labels else None
+        given = _given_quantiles(stacking.quantiles, image, name)
         quantiles, valid_share = write_stack(
-            image, name, aligned, outputs, tmpdir=inputs.tmpdir, progress=progress
+            image, name, aligned, outputs, given, tmpdir=inputs.tmpdir, progress=progress
         )
+    if os.fspath(outputs.output) != STANDARD_STREAM:
+        with open_raster(outputs.output) as stack:
+            warn_of_border(stack, quantiles, name)
     index = None
     if tiles is not None:
         index = make_tile_index(
@@ -132,6 +141,15 @@ def prepare(
         tiles=index,
         composite=report_of(image, composite),
     )
+
+
+def _given_quantiles(chosen: PathLike, image: GridImage, name: str) -> NDArray[np.float64] | None:
+    """Return the quantiles that a stack is to carry, [bands, 2]; None for its own."""
+    if os.fspath(chosen) == defaults.QUANTILES:
+        return None
+    found = read_quantile_file(chosen)
+    found.check_fits(image.names, chosen, name)
+    return found.values
 
 
 def _open_labels(

@@ -27,14 +27,16 @@ def write_stack(
     name: str,
     labels: AlignedLabels | None,
     outputs: PrepareOutputs,
+    given: NDArray[np.float64] | None,
     *,
     tmpdir: Path | None,
     progress: Progress,
 ) -> tuple[NDArray[np.float64], float]:
     """Compute an image, called `name`, and labels block by block and write them.
 
-    Returns the quantiles, float64 [bands, 2], which the stack's tags carry too, and the share of
-    pixels that are valid in every band. Labels are written where the image is valid.
+    Returns the quantiles that the stack's tags carry, those `given` or else its own, float64
+    [bands, 2], and the share of pixels that are valid in every band. Labels are written where the
+    image is valid.
 
     Raises:
         NotARasterError: the pixels of a file cannot be read.
@@ -82,12 +84,13 @@ def write_stack(
         )
         if valid_pixels == 0:
             raise no_valid_pixel(name)
-        while not selection.done:
+        while given is None and not selection.done:
             for values, valid in image.blocks():
                 selection.update(values[:, valid])
             selection.end_pass()
-        write_quantiles(image_file, selection.quantiles(), sample)
-    return selection.quantiles(), valid_pixels / math.prod(image.grid.shape)
+        quantiles = selection.quantiles() if given is None else given
+        write_quantiles(image_file, quantiles, sample)
+    return quantiles, valid_pixels / math.prod(image.grid.shape)
 
 
 def _write_blocks(

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
@@ -16,6 +19,7 @@ from lcmap.errors import (
     UnexplainedLabelsError,
 )
 from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.scaling import scaling_quantiles
 from lcmap.model_file import ModelInput, check_image
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -30,13 +34,14 @@ CACHE_MEGABYTES = 128
 class OpenedInputs:
     """What a model is given: the grid of the first input, and a reader for each input.
 
-    `name` is what messages call the first. `files` are all that is read: the rasters themselves
-    and the files beside them.
+    `name` is what messages call the first. `quantiles` [C, 2] scale the images, None the others.
+    `files` are all that is read: the rasters themselves and the files beside them.
     """
 
     grid: Grid
     name: str
     readers: tuple[InputReader, ...]
+    quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
 
 
@@ -80,18 +85,24 @@ def open_inputs(
         check_ground(
             side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
         )
+    scaling = [
+        scaling_quantiles(raster, model_input, options.quantiles, progress)
+        if model_input.kind == "image"
+        else None
+        for raster, model_input in zip(opened, wanted, strict=True)
+    ]
     readers = (
         InputReader(
             raster.dataset,
             image.grid,
             RasterContent(model_input.kind, model_input.nomenclature),
-            raster.quantiles(progress) if model_input.kind == "image" else None,
+            quantiles,
             raster.name,
         )
-        for raster, model_input in zip(opened, wanted, strict=True)
+        for raster, model_input, quantiles in zip(opened, wanted, scaling, strict=True)
     )
     files = tuple(name for raster in opened for name in raster.files)
-    return OpenedInputs(image.grid, image.name, tuple(readers), files)
+    return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), files)
 
 
 def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> None:

@@ -145,6 +145,9 @@ def _facts(
         "precision": precision,
         "model": content_identity(model),
         "inputs": file_identities(opened.files),
+        "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
+        "nodata": options.nodata,
+        "assumed-crs": options.assume_crs,
         "allow-missing": options.allow_missing,
     }
 

@@ -17,7 +17,7 @@ SAMPLE_TAG = "LCMAP_QUANTILES_OF"
 """In the tags of the image: the digest of the sample of its pixels, see `PixelSample`."""
 
 _FAR = 0.5
-"""Of the span between the quantiles: so far apart quantiles of a sample are not those of the tags."""
+"""Of the span between the quantiles: a sample whose own are so far away is of other pixels."""
 
 logger = logging.getLogger(__name__)
 
