@@ -92,7 +92,7 @@ def test_four_bands_are_what_a_model_of_four_bands_takes(
 def test_a_local_system_is_recognised_and_assumed(
     lcmap: Lcmap, tmp_path: Path, pixels: np.ndarray, model: Path
 ) -> None:
-    suburb = (721_250.0, 6_249_100.0)
+    suburb = (721_250.0, 6_248_800.0)
     image = write_raster(tmp_path / "image.tif", pixels, names=BANDS, epsg=None, corner=suburb)
     with rasterio.open(image, "r+") as dataset:
         dataset.crs = FLAIR
