@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
 
 from lcmap.dataset.inputs import RasterInput
-from lcmap.errors import LabelBandError, NoOverlapError, UsageError
+from lcmap.errors import NoOverlapError, UsageError
 from lcmap.imagery.options import LabelOptions
 from lcmap.imagery.raster_bands import bands_of
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.label_resampling import LabelsOnGrid
-from lcmap.raster.opening import read_valid
+from lcmap.raster.opening import read_valid, require_label_band
 from lcmap.raster.windows import Window, iter_blocks
 
 _BLOCK = 2048
@@ -87,10 +87,7 @@ def check_codes(labels: RasterInput, classes: Nomenclature | Crosswalk, grid: Gr
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
     bands = bands_of(labels)
-    if len(bands.indexes) != 1:
-        raise LabelBandError(
-            labels.name, f"has {len(bands.indexes)} bands, labels have one", "give a label raster"
-        )
+    require_label_band(len(bands.indexes), labels.name)
     nomenclature = classes.source if isinstance(classes, Crosswalk) else classes
     bounds = grid.bounds
     if not same_crs(labels.grid.crs, grid.crs):

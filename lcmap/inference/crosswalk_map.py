@@ -16,7 +16,6 @@ import rasterio
 from lcmap import defaults
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.errors import (
-    LabelBandError,
     NomenclatureMismatchError,
     UnexplainedLabelsError,
     UsageError,
@@ -31,6 +30,7 @@ from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.label_resampling import LabelsOnGrid
+from lcmap.raster.opening import require_label_band
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.windows import Window
 
@@ -109,12 +109,7 @@ def crosswalk_map(
         chosen = _crosswalk(labels, crosswalk)
         files = output_files(outputs, chosen.target, inputs, {})
         check_before_work(files)
-        if labels.dataset.count != 1:
-            raise LabelBandError(
-                labels.name,
-                f"has {labels.dataset.count} bands, labels have one",
-                "give a label map",
-            )
+        require_label_band(labels.dataset.count, labels.name)
         check_ground(
             labels.grid, image.grid, labels.name, image.name, allow_missing=options.allow_missing
         )

@@ -58,9 +58,9 @@ def spans(length: int, block: int, stride: int, halo: Halo, offset: int = 0) -> 
     pixel ≡ 2 and stop at one ≡ 6 (mod 8), and lose 44 pixels on each side: the halo is
     ((2, 44), (6, 44)). An axis of 200 pixels in blocks of 64 becomes
 
-        input        0 … 102    10 … 166    74 … 200
-        valid        0 … 58     54 … 122   118 … 200
-        output       0 … 54     54 … 118   118 … 200
+        input        0 … 102    10 … 158    66 … 200
+        valid        0 … 58     54 … 114   110 … 200
+        output       0 … 54     54 … 110   110 … 200
 
     An output that starts at 54 needs an input from 54 - 44 = 10 ≡ 2 (mod 8). One that stops at 54
     needs an input up to 54 + 44 = 98 at least; the next pixel ≡ 6 (mod 8) is 102, so the result is

@@ -76,5 +76,5 @@ def _check_gsd(model_input: ModelInput, gsd: float | None, name: str, force: boo
         return
     difference = f"has {gsd:.3g} m pixels, the model was trained on {model_input.gsd:.3g} m"
     if not force:
-        raise GsdMismatchError(name, difference, "--force to predict all the same")
+        raise GsdMismatchError(name, difference, "`force` to predict all the same")
     logger.warning("%s: %s", name, difference)

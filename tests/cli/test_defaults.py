@@ -22,6 +22,12 @@ from lcmap.cli.parameters import OPTIONS
 
 COMMANDS_HELD = {
     "prepare": ("lcmap.imagery.prepare.prepare",),
+    "predict": ("lcmap.inference.predict.predict",),
+    "fuse": ("lcmap.inference.predict.predict",),
+    "reclassify-oso": (
+        "lcmap.inference.reclassify.reclassify_oso",
+        "lcmap.inference.crosswalk_map.crosswalk_map",
+    ),
     "score": ("lcmap.accuracy.score.score",),
 }
 """The commands that are held to their library functions."""
@@ -99,6 +105,20 @@ def defaults_of_dataclass(options: type) -> Iterator[tuple[str, Default]]:
                 yield field.name, Default(options.__name__, value, expressions[field.name])
 
 
+def defaults_of_command(command: str) -> Iterator[tuple[str, Default]]:
+    """Yield the defaults of a command's options, those of its groups included."""
+    function = COMMANDS[command]
+    groups: dict[str, Callable[..., Any]] = {}
+    if hasattr(function, "__wrapped__"):
+        groups = inspect.getclosurevars(function).nonlocals["groups"]
+        function = function.__wrapped__
+    for name, default in defaults_of_function(function):
+        if name in groups:
+            yield from defaults_of_function(groups[name])
+        else:
+            yield name, default
+
+
 def option_classes(hints: dict[str, Any]) -> set[type]:
     """Return the dataclasses that annotations name, and those that these are made of."""
     found: set[type] = set()
@@ -133,7 +153,7 @@ def pairs(command: str) -> Iterator[tuple[str, Default, Default]]:
     click_command = GROUP.commands[command]  # type: ignore[attr-defined]
     context = typer.Context(click_command)
     parameters = {p.name: p for p in click_command.params}
-    for name, own in defaults_of_function(COMMANDS[command]):
+    for name, own in defaults_of_command(command):
         option = f"--{name.replace('_', '-')}"
         meant = {name} | {field for field, set_by in OPTIONS.items() if set_by == option}
         if own.value is not None:
@@ -163,7 +183,7 @@ def test_commands_and_library_refer_to_the_same_constant(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS_HELD)
 def test_no_default_is_written_anywhere_else(command: str) -> None:
     for name, default in [
-        *defaults_of_function(COMMANDS[command]),
+        *defaults_of_command(command),
         *defaults_of_library(command),
     ]:
         assert not default.is_written_here, f"{default.owner}: {name} belongs in lcmap/defaults.py"

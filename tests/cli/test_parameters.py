@@ -11,7 +11,17 @@ from support import PROJECT
 from lcmap.cli import app
 from lcmap.cli.parameters import OPTIONS, as_options
 
-PACKAGES_HELD = ("accuracy", "nomenclature", "raster")
+PACKAGES_HELD = (
+    "accuracy",
+    "nomenclature",
+    "raster",
+    "dataset",
+    "model_file",
+    "graph",
+    "engines",
+    "imagery",
+    "inference",
+)
 """The packages whose messages are held to the options of the commands."""
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -11,8 +11,10 @@ from documents import GROUP, PAGES, check_call, lcmap_calls, options_of, page_na
 from documents import shell_commands as commands_of
 from support import PROJECT
 
+from lcmap import defaults
 from lcmap.cli import COMMANDS
 from lcmap.cli.generated_docs import PARTS, refreshed, refreshed_pages
+from lcmap.cli.options import bytes_as_text
 from lcmap.graph.padding import Halo, HaloSide
 from lcmap.inference.tiling import spans
 from lcmap.network.geometry import receptive_field
@@ -23,6 +25,12 @@ OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 FOLDERS = ("lcmap", "tests", "docs", "examples", "benchmarks", "man", "completions")
 MADE_BY_USERS = {"examples/output"}
 OF_OTHER_PROGRAMS = {"--index-url"}
+
+
+def default_of(command: str, parameter: str) -> object:
+    """Return the default of a command's option."""
+    return next(p.default for p in GROUP.commands[command].params if p.name == parameter)
+
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=page_name)
 
@@ -53,6 +61,21 @@ def test_options_in_the_text_exist(page: Path) -> None:
     known = OF_OTHER_PROGRAMS.union(*(options_of(name) for name in GROUP.commands))
     named = {option for span in CODE.findall(prose(page)) for option in OPTION.findall(span)}
     assert named <= known
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("docs/models.md", f"`--memory` ({bytes_as_text(defaults.MEMORY)} by default)"),
+        ("docs/models.md", f"({default_of('train', 'max_loss')} by default)"),
+        ("docs/inputs.md", f"{defaults.GAP} px are left between tiles"),
+        ("docs/glossary.md", f"{defaults.INTERVAL_LEVEL:g} % unless `--level` says otherwise"),
+        ("docs/benchmarks.md", f"with the default gap of {defaults.GAP} px between splits"),
+        ("docs/tutorial.md", f"with a gap of {defaults.GAP} px between splits"),
+    ],
+)
+def test_defaults_in_the_text_are_those_of_the_code(page: str, text: str) -> None:
+    assert text in " ".join((PROJECT / page).read_text(encoding="utf-8").split())
 
 
 @each_page
@@ -129,5 +152,6 @@ def test_the_worked_example_of_tiling_is_what_the_code_does() -> None:
     for kind in ("input", "valid", "output"):
         cells = [f"{getattr(s, f'{kind}_start')} … {getattr(s, f'{kind}_stop')}" for s in found]
         assert f"| {kind} window | {' | '.join(cells)} |" in text
+        assert f"{kind} {' '.join(cells)}" in " ".join((spans.__doc__ or "").split())
     assert f"reaches {receptive_field(3)} pixels" in text
     assert f"at depth 4 {receptive_field(4)} pixels" in " ".join(text.split())

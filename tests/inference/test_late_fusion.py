@@ -316,7 +316,7 @@ def test_output_that_is_an_input_or_exists(files: list[Path], tmp_path: Path) ->
 
 def test_file_without_a_nomenclature(files: list[Path], tmp_path: Path) -> None:
     bare = write_probabilities(tmp_path / "bare.tif", softmax(3), nomenclature=None)
-    says = r"bare\.tif: does not say of which classes it is; give what lcmap predict"
+    says = r"bare\.tif: does not say of which classes it is; give files that lcmap predict"
     refused(ProbabilitiesError, says, [files[0], bare], tmp_path)
     with rasterio.open(bare, "r+") as dataset:
         dataset.update_tags(**{NOMENCLATURE_JSON_TAG: "{"})
