@@ -110,9 +110,7 @@ def test_another_gsd_needs_force(
     model_input: ModelInput, image: MakeImage, gsd: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     with image(gsd=gsd) as dataset:
-        with pytest.raises(
-            GsdMismatchError, match=r"trained on 0\.8 m; `force` to predict"
-        ):
+        with pytest.raises(GsdMismatchError, match=r"trained on 0\.8 m; `force` to predict"):
             check_image(model_input, dataset)
         check_image(model_input, dataset, subject="standard input", force=True)
     assert caplog.messages[0].startswith("standard input: has ")
