@@ -24,8 +24,11 @@ examples: $(VENV)/.installed
 test: lint
 	$(BIN)/pytest
 
+# the last run imitates a processor with AVX2 alone
 test-all: lint
 	$(BIN)/pytest -m "slow or data or not slow"
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 \
+		$(BIN)/pytest tests/training tests/network tests/engines tests/graph
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -34,7 +37,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,24 +26,25 @@ from compare_unet_resnet34 import prepare_zones
 from lcmap.dataset.reading import TileReader
 from lcmap.network import LandCoverNetwork, land_cover_network, operations
 from lcmap.training.batches import Batch, Sampler, batches_ahead
-from lcmap.training.class_weights import class_weights
 from lcmap.training.initialisation import initialise
-from lcmap.training.precision import choose_device, computes_bfloat16
+from lcmap.training.options import TrainOptions
+from lcmap.training.precision import choose_device
 from lcmap.training.recipe import DEFAULT
-from lcmap.training.run import Budget, Run
-from lcmap.training.samples import SampleSource, read_training_set
+from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
+from lcmap.training.trainer import Trainer
 
 
-def new_run(weights: torch.Tensor, device: torch.device, bfloat16: bool) -> Run:
-    network = LandCoverNetwork([4], len(weights), DEFAULT.width, DEFAULT.depth)
+def new_trainer(data: TrainingSet, source: SampleSource, *, bfloat16: bool | None) -> Trainer:
+    """Return a trainer of the default recipe, in bfloat16 as told, or where the device has it."""
+    network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.width, DEFAULT.depth)
     initialise(network, DEFAULT.initialisation, 0)
-    return Run(
-        network, DEFAULT, weights, Budget(steps=10**6), steps_per_pass=1, device=device,
-        bfloat16=bfloat16,
-    )  # fmt: skip
+    trainer = Trainer(data, source, network, DEFAULT, TrainOptions(epochs=10**4))
+    if bfloat16 is not None:
+        trainer.bfloat16 = bfloat16
+    return trainer
 
 
-def seconds(run: Run, steps: int, take: Callable[[], object]) -> float:
+def seconds(run: Trainer, steps: int, take: Callable[[], object]) -> float:
     """Return the seconds of so many calls, the last one's computation included."""
     started = time.perf_counter()
     for _ in range(steps):
@@ -53,10 +55,14 @@ def seconds(run: Run, steps: int, take: Callable[[], object]) -> float:
 
 
 def step_table(
-    batch: Batch, weights: torch.Tensor, steps: int, rounds: int, compiled: bool
+    batch: Batch,
+    make: Callable[..., Trainer],
+    steps: int,
+    rounds: int,
+    compiled: bool,
 ) -> None:
     device = choose_device("auto")
-    runs: dict[str, tuple[Run, Batch, bool]] = {}
+    runs: dict[str, tuple[Trainer, Batch, bool]] = {}
     plain = Batch(tuple(image.contiguous() for image in batch.images), batch.labels)
     for name, layout, bfloat16, own in (
         ("float32, channels first, PyTorch's operations", torch.contiguous_format, False, False),
@@ -65,11 +71,11 @@ def step_table(
         ("float32, channels last, lcmap's operations", torch.channels_last, False, True),
         ("bfloat16, channels last, lcmap's operations", torch.channels_last, True, True),
     ):
-        run = new_run(weights, device, bfloat16)
+        run = make(bfloat16=bfloat16)
         run.network.to(memory_format=layout)
         runs[name] = run, batch if layout == torch.channels_last else plain, own
     for own in (False, True) if compiled else ():
-        run = new_run(weights, device, bfloat16=False)
+        run = make(bfloat16=False)
         run.network.compile()
         with operations_of(own):
             took = seconds(run, 1, lambda r=run: r.step(batch))
@@ -116,9 +122,8 @@ PYTORCHS = {
 }
 
 
-def pipeline_ratio(sampler: Sampler, weights: torch.Tensor, steps: int, rounds: int) -> None:
-    device = choose_device("auto")
-    run = new_run(weights, device, computes_bfloat16(device))
+def pipeline_ratio(sampler: Sampler, make: Callable[..., Trainer], steps: int, rounds: int) -> None:
+    run = make(bfloat16=None)
     fixed = sampler.batch(0)
     real, still = [], []
     for number in range(rounds + 1):
@@ -144,14 +149,13 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = read_training_set(prepare_zones(arguments.zones, Path(folder)))
-        weights = torch.from_numpy(class_weights(data.shares, DEFAULT.class_weights)).float()
         with TileReader(data.nomenclature) as reader:
             side = DEFAULT.crop or data.tile_size
-            sampler = Sampler(SampleSource(reader), data.train, DEFAULT, side, 0)
-            pipeline_ratio(sampler, weights, arguments.steps, arguments.rounds)
-            step_table(
-                sampler.batch(0), weights, arguments.steps, arguments.rounds, arguments.compile
-            )
+            source = SampleSource(reader)
+            make = partial(new_trainer, data, source)
+            sampler = Sampler(source, data.train, DEFAULT, side, 0)
+            pipeline_ratio(sampler, make, arguments.steps, arguments.rounds)
+            step_table(sampler.batch(0), make, arguments.steps, arguments.rounds, arguments.compile)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,12 @@ from lcmap.accuracy.score import score
 from lcmap.engines.compute import Compute
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
-from lcmap.errors import EngineMissingError
+from lcmap.errors import UnavailableError
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.predict import predict
 from lcmap.raster.threads import available_threads
 from lcmap.training.int8_model import quantise_model
+from lcmap.training.options import Int8Options
 
 FLOAT32, INT8, BY_IMAGE = "float32", "int8", "int8, by image"
 
@@ -40,7 +41,7 @@ FLOAT32, INT8, BY_IMAGE = "float32", "int8", "int8, by image"
 def compare_accuracy(model: Path, int8: Path, zones: list[int], folder: Path) -> None:
     """Write the int8 model; map the zones and score the maps."""
     indexes = prepare_zones(zones, folder)
-    print(quantise_model(indexes, model, int8, max_loss=100).text)
+    print(quantise_model(indexes, model, int8, Int8Options(max_loss=100)).text)
     for name in (FLOAT32, INT8, BY_IMAGE):
         (folder / name).mkdir()
         for zone in zones:
@@ -83,7 +84,7 @@ def compare_speed(model: Path, int8: Path, *, side: int, rounds: int, threads: i
         for engine, load in (("onnxruntime", OnnxRuntimeSession), ("OpenVINO", OpenVinoSession)):
             try:
                 session = load(graph, threads=threads)
-            except EngineMissingError:
+            except UnavailableError:
                 continue
             runs[f"{name}, {engine}"] = partial(session.run, inputs)
     pixels = next(iter(inputs.values()))[0, 0].size

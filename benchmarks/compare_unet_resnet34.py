@@ -50,7 +50,7 @@ from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, atomic_raster
 from lcmap.training.initialisation import initialise
-from lcmap.training.precision import choose_device
+from lcmap.training.options import TrainOptions
 from lcmap.training.recipe import DEFAULT, PAPER, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
@@ -109,16 +109,14 @@ def contender(
     channels, classes = len(data.inputs[0].bands), len(data.nomenclature)
     torch.manual_seed(seed)
     if name == "unet-resnet34":
-        network, stride = unet_resnet34(channels, classes), 32
+        network = unet_resnet34(channels, classes)
+        network.stride = 32
     else:
         network = LandCoverNetwork([channels], classes, recipe.width, recipe.depth)
         initialise(network, recipe.initialisation, seed)
-        stride = network.stride
-    trainer = Trainer(
-        data, source, network, stride, recipe, patience=10**6, seed=seed,
-        device=choose_device("auto"), **budget,
-    )  # fmt: skip
-    return trainer, recipe, stride
+    options = TrainOptions(patience=10**6, seed=seed, **budget)
+    trainer = Trainer(data, source, network, recipe, options)
+    return trainer, recipe, network.stride
 
 
 def predict_zone(
@@ -170,7 +168,7 @@ def main() -> None:
                             file=sys.stderr, flush=True,
                         )  # fmt: skip
             for each, (trainer, _, stride) in running.items():
-                network = trainer.run.network
+                network = trainer.network
                 network.load_state_dict(trainer.best)
                 maps = folder / each
                 maps.mkdir()
@@ -194,7 +192,7 @@ def main() -> None:
             results.append(
                 {
                     "contender": each,
-                    "parameters": sum(p.numel() for p in trainer.run.network.parameters()),
+                    "parameters": sum(p.numel() for p in trainer.network.parameters()),
                     "minutes": last["seconds"] / 60,
                     "steps": last["steps"],
                     "validation_miou": best["miou"],

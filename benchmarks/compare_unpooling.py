@@ -85,7 +85,7 @@ def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> 
                 )  # fmt: skip
         for form, trainer in trainers.items():
             (folder / form).mkdir()
-            network = trainer.run.network
+            network = trainer.network
             network.load_state_dict(trainer.best)
             with pooling(form):
                 for zone in zones:

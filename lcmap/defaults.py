@@ -53,3 +53,18 @@ GAP = 48
 
 COMPOSITE_METHOD: Final = "median"
 """How a pixel is made from its clear dates in a period."""
+
+RECIPE: Final = "default"
+"""How networks are trained."""
+
+EPOCHS = 100
+"""How long a network is trained."""
+
+PATIENCE = 30
+"""Epochs without a better model after which training ends."""
+
+TRAINING_DEVICE: Final = "auto"
+"""What trains: CUDA where it is there, else the processor."""
+
+MAX_LOSS = 0.5
+"""Points of mIoU or OA that a model may lose in int8."""

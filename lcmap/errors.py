@@ -1,5 +1,8 @@
 """Every error that a user can cause, with its exit code.
 
+A kind has a class of its own where a caller would handle it apart from others; all else is a
+`UsageError` or a `DataError`, which their messages tell apart.
+
 Messages name a parameter of the library in backticks, as in "`overwrite` to replace it", with or
 without a value ("`precision=int8`"); the command line shows the option that sets it.
 
@@ -40,28 +43,12 @@ class UsageError(LcmapError, ValueError):
     exit_code = 2
 
 
-class BandChoiceError(UsageError):
-    """A band that was asked for does not exist, or is not the only one of its name."""
-
-
-class UnknownNomenclatureError(UsageError):
-    """A nomenclature or crosswalk is neither built in nor a .toml file."""
+class UnavailableError(UsageError):
+    """An inference engine or a device that was asked for is not there."""
 
 
 class UnexplainedLabelsError(UsageError):
     """A label map does not say what its codes mean, and neither does the user."""
-
-
-class UnknownRulesError(UsageError):
-    """A name that no built-in rules of rasterize-ref have."""
-
-
-class ProviderMissingError(UsageError):
-    """An accelerator was asked for that is not there."""
-
-
-class EngineMissingError(UsageError):
-    """An inference engine was asked for that is not installed."""
 
 
 class ExportError(LcmapError, RuntimeError):
@@ -75,35 +62,27 @@ class DataError(LcmapError, ValueError):
 
 
 class NotARasterError(DataError):
-    """A file is no raster that lcmap opens, or is truncated."""
+    """A file is not a raster that lcmap opens, or is truncated."""
 
 
 class ProductError(DataError):
-    """A folder is no Sentinel-2 product, or one that is not whole."""
-
-
-class AcquisitionDateError(DataError):
-    """An image does not say when it was taken."""
+    """A folder is not a Sentinel-2 product, or not a whole one."""
 
 
 class NomenclatureMismatchError(DataError):
-    """A label raster says that its classes are others than those it is read in."""
+    """A raster names other classes than those it is read in."""
 
 
 class NoCrsError(DataError):
     """A file does not say which coordinate reference system it is in."""
 
 
-class CrsMismatchError(DataError):
-    """Two files are in different coordinate reference systems."""
-
-
 class GridMismatchError(DataError):
-    """Two rasters do not share one grid."""
+    """A grid, its coordinate reference system included, is not the one that is needed."""
 
 
-class NoOverlapError(DataError):
-    """Two files cover no common ground."""
+class OverlapError(DataError):
+    """Two files cover no common ground, or too little."""
 
 
 class UnknownLabelError(DataError):
@@ -114,16 +93,12 @@ class AllNodataError(DataError):
     """An image has no valid pixel."""
 
 
-class PanchromaticError(DataError):
-    """An image that cannot sharpen others: several bands, too coarse, or of something else."""
-
-
 class LabelBandError(DataError):
-    """A label raster that does not have exactly one band."""
+    """A label raster does not have exactly one band."""
 
 
 class NoLabelledPixelError(DataError):
-    """Labels or a reference without a single labelled pixel on the ground in question."""
+    """Labels or a reference have no labelled pixel on the ground in question."""
 
 
 class TileIndexError(DataError):
@@ -135,95 +110,39 @@ class NomenclatureError(DataError):
 
 
 class NotAModelError(DataError):
-    """A file is no ONNX model, or is truncated or damaged."""
-
-
-class ForeignModelError(NotAModelError):
-    """An ONNX model that lcmap did not write."""
+    """A file is not a model that lcmap wrote, or it is truncated, damaged or not in one piece."""
 
 
 class NewerModelError(DataError):
-    """A model in a format that this lcmap does not know yet."""
+    """A model is in a format that this lcmap does not know yet."""
 
 
-class ExternalDataError(DataError):
-    """A model whose weights lie in another file."""
-
-
-class ModelGraphError(DataError):
-    """A model whose graph is not what its metadata says."""
-
-
-class BandMismatchError(DataError):
-    """An image whose bands are not those of the model."""
-
-
-class DtypeMismatchError(DataError):
-    """An image whose data type is not that of the model."""
-
-
-class SideMismatchError(DataError):
-    """Side inputs whose kinds, order or classes are not those wanted."""
-
-
-class TooLittleOverlapError(DataError):
-    """A side input that covers too small a part of the image."""
-
-
-class ProbabilitiesError(DataError):
-    """A raster that is not the class probabilities that a map was made from."""
+class InputMismatchError(DataError):
+    """An input is not what is needed in its place: its bands, data type, kind, classes, number."""
 
 
 class GsdMismatchError(DataError):
-    """An image whose ground sampling distance is not that of the model."""
-
-
-class InitialModelError(DataError):
-    """A model to start training from that was made for other images, classes or sizes."""
-
-
-class CalibrationError(DataError):
-    """Pixels or a model that say nothing of how large the values in its network become."""
+    """An image has another ground sampling distance than the model; it can be forced."""
 
 
 class QuantisationLossError(DataError):
-    """A model that loses more accuracy in int8 than was allowed."""
+    """A model loses more accuracy in int8 than was allowed."""
 
 
 class CheckpointError(DataError):
-    """The checkpoint of a run is damaged, or of a run with other settings."""
-
-
-class InputCountError(DataError):
-    """A model that takes more images than were given."""
+    """A checkpoint is damaged, or of a run with other settings."""
 
 
 class VerificationError(DataError):
-    """A map that depends on how it was cut into tiles."""
+    """A map depends on how it was cut into tiles."""
 
 
 class RulesError(DataError):
-    """A rules file of rasterize-ref is malformed or contradicts itself."""
-
-
-class UnknownClassError(RulesError):
-    """A rule names a class that its nomenclature does not have."""
+    """Rules of rasterize-ref are malformed, contradict themselves or fit none of the sources."""
 
 
 class NotAVectorError(DataError):
-    """A file is no vector database that lcmap opens, or is truncated."""
-
-
-class LayerMissingError(DataError):
-    """A vector database does not have the layer that was named."""
-
-
-class NoRuleAppliesError(DataError):
-    """No rule is about any of the layers given."""
-
-
-class GeographicCrsError(DataError):
-    """A grid in degrees where lengths in metres are needed."""
+    """A file is not a vector database that lcmap opens, or is truncated."""
 
 
 class InputMissingError(LcmapError, FileNotFoundError):

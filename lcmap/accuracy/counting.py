@@ -17,7 +17,7 @@ from lcmap.accuracy.report import listed
 from lcmap.accuracy.split_windows import SplitTiles, mask_of
 from lcmap.accuracy.tally import Tally, cut
 from lcmap.dataset.inputs import InputOptions
-from lcmap.errors import NoLabelledPixelError, NoOverlapError, UsageError
+from lcmap.errors import NoLabelledPixelError, OverlapError, UsageError
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window, iter_blocks
@@ -62,9 +62,9 @@ class Counting:
         Raises:
             UsageError: blocks are too many to keep.
             InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
-            CrsMismatchError, GridMismatchError: a map cannot be read on a reference's grid.
+            GridMismatchError: a map cannot be read on a reference's grid.
             NomenclatureMismatchError, UnknownLabelError: a raster holds other classes.
-            NoOverlapError, NoLabelledPixelError: nothing could be counted.
+            OverlapError, NoLabelledPixelError: nothing could be counted.
         """
         files = self._reference.files
         overlaps = False
@@ -79,7 +79,7 @@ class Counting:
                     self._count(number, reference, maps, windows, share)
                     self._counted.append((file, reference.grid))
         if not overlaps:
-            raise NoOverlapError(
+            raise OverlapError(
                 self._away,
                 f"covers no ground of {self._reference.listed}",
                 "score maps and references of one place; parts of one map go as a folder or as a "

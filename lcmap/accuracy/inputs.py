@@ -137,7 +137,7 @@ def in_common_nomenclature(
     Raises:
         UsageError: nothing says the nomenclature, crosswalks lead elsewhere, or it does not have
             a class that was chosen.
-        UnknownNomenclatureError, NomenclatureError, InputMissingError: of nomenclature files.
+        UsageError, NomenclatureError, InputMissingError: of nomenclature files.
     """
     given = classes.crosswalks
     if len(given) not in (0, 1, len(maps)):

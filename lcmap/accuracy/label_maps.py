@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
 from lcmap.dataset.inputs import InputOptions
-from lcmap.errors import CrsMismatchError, GridMismatchError
+from lcmap.errors import GridMismatchError
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
 
@@ -26,8 +26,7 @@ class LabelMap:
         """Check that each part can be read on the reference's grid.
 
         Raises:
-            CrsMismatchError: a part is in another CRS.
-            GridMismatchError: a part is rotated against the reference.
+            GridMismatchError: a part is in another CRS; a part is rotated against the reference.
         """
         self._placed = [
             (part, placement)
@@ -106,7 +105,7 @@ def _nearest(
 
 def _place(part: LabelRaster, reference: LabelRaster) -> _Placement:
     if not same_crs(part.grid.crs, reference.grid.crs):
-        raise CrsMismatchError(
+        raise GridMismatchError(
             part.name,
             f"is in {_crs_name(part.grid.crs)}, the reference {reference.name} in "
             f"{_crs_name(reference.grid.crs)}",
@@ -165,7 +164,7 @@ def open_parts(
     Raises:
         UsageError, InputMissingError, NotARasterError, LabelBandError, NoCrsError: as
             `open_labels`.
-        CrsMismatchError, GridMismatchError: as `LabelMap`.
+        GridMismatchError: as `LabelMap`.
     """
     parts = []
     for file in files:

@@ -59,7 +59,7 @@ def score(
     Raises:
         UsageError: options contradict each other, or nothing says the nomenclature.
         InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
-        CrsMismatchError, GridMismatchError, NoOverlapError: maps and references do not fit.
+        GridMismatchError, OverlapError: maps and references do not fit.
         NomenclatureMismatchError: a raster says that it is in another nomenclature.
         UnknownLabelError: a raster holds codes that its nomenclature lacks.
         NoLabelledPixelError: there is no pixel to score.

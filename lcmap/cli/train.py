@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from lcmap import defaults
 from lcmap.cli import console
+from lcmap.cli.grouped import refuse
 from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose
-from lcmap.errors import UsageError
+
+OF_TRAINING = (
+    "recipe", "epochs", "minutes", "patience", "init_from", "resume", "width", "depth", "skip",
+    "batch_size", "device", "quantize",
+)  # fmt: skip
+OF_INT8 = ("max_loss",)
+"""Options that say nothing with --quantize-only, and without --quantize."""
 
 
 def command(
+    context: typer.Context,
     tiles: Annotated[
         list[Path],
         typer.Argument(
@@ -28,9 +36,10 @@ def command(
     recipe: Annotated[
         Literal["default", "paper"],
         typer.Option(help="How to train; paper is as published by Stocker and Le Bris (2020)."),
-    ] = "default",
+    ] = defaults.RECIPE,
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="How long to train [default: 100].")
+        int | None,
+        typer.Option(metavar="N", min=1, help=f"How long to train [default: {defaults.EPOCHS}]."),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -39,8 +48,8 @@ def command(
     patience: Annotated[
         int,
         typer.Option(metavar="N", min=1, help="Stop after so many epochs without a better model."),
-    ] = 30,
-    seed: Seed = 0,
+    ] = defaults.PATIENCE,
+    seed: Seed = defaults.SEED,
     init_from: Annotated[
         Path | None,
         typer.Option(
@@ -73,17 +82,19 @@ def command(
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        typer.Option(help="What computes; auto takes CUDA if there."),
-    ] = "auto",
+        typer.Option(help="What computes; auto takes CUDA where it is there."),
+    ] = defaults.TRAINING_DEVICE,
     quantize: Annotated[
         bool,
-        typer.Option("--quantize", help="Make the model int8 as well: MODEL.int8.onnx beside it."),
+        typer.Option(
+            "--quantize", help="Write an int8 model as well, MODEL.int8.onnx beside the model."
+        ),
     ] = False,
     quantize_only: Annotated[
         Path | None,
         typer.Option(
             metavar="MODEL.onnx",
-            help="Train nothing: make this model int8 and write that as the output.",
+            help="Do not train: write this model in int8 as the output.",
         ),
     ] = None,
     max_loss: Annotated[
@@ -93,7 +104,7 @@ def command(
             min=0.0,
             help="Refuse an int8 model that loses more mIoU or OA on the validation tiles.",
         ),
-    ] = 0.5,
+    ] = defaults.MAX_LOSS,
     stac: Annotated[
         bool, typer.Option("--stac", help="Write a STAC item (.stac.json) beside the model.")
     ] = False,
@@ -104,8 +115,10 @@ def command(
     """Train a model on the tiles of one or more images.
 
     The model with the best mIoU on the validation tiles is kept and written as ONNX, once
-    onnxruntime agrees with PyTorch on it. Beside it lie the curves (.curves.csv, .curves.png)
-    and, until the run has ended, its checkpoint (.checkpoint.pt), from which --resume goes on.
+    onnxruntime agrees with PyTorch on it. The scores that it carries are its own, as onnxruntime
+    computes it in float32; the curves are those of training, in bfloat16 where the device has it.
+    Beside the model are the curves (.curves.csv, .curves.png) and, until the run has ended, its
+    checkpoint (.checkpoint.pt), from which --resume goes on.
 
     With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
     tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses
@@ -113,56 +126,43 @@ def command(
     """
     from lcmap.raster.writing import check_output
     from lcmap.training.int8_model import int8_path, quantise_model
+    from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
     from lcmap.training.train import train
 
-    def quantise(model: Path, to: Path, *, overwrite: bool) -> None:
+    outputs = TrainOutputs(output, stac, resume, overwrite)
+
+    def quantise(model: Path, to: Path, *, replace: bool) -> None:
+        options = Int8Options(max_loss, seed, stac, replace)
         with reporter.progress("quantize") as progress:
-            report = quantise_model(
-                tiles, model, to, max_loss=max_loss, seed=seed, overwrite=overwrite, stac=stac,
-                progress=progress,
-            )  # fmt: skip
+            report = quantise_model(tiles, model, to, options, progress=progress)
         reporter.result(report.text)
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
         if quantize_only is not None:
-            of_training = {
-                "--epochs": epochs, "--minutes": minutes, "--init-from": init_from,
-                "--resume": resume or None, "--quantize": quantize or None, "--width": width,
-                "--depth": depth, "--skip": skip, "--batch-size": batch_size,
-            }  # fmt: skip
-            _check_alone(of_training)
-            quantise(quantize_only, output, overwrite=overwrite)
+            refuse(context, OF_TRAINING, "is about training", "leave it out with `quantize_only`")
+            quantise(quantize_only, output, replace=overwrite)
             return
-        if quantize:
-            check_output(int8_path(output), overwrite=overwrite or resume)
+        if not quantize:
+            refuse(context, OF_INT8, "is about an int8 model", "give `quantize`, or leave it out")
+        else:
+            check_output(int8_path(output), overwrite=outputs.replaces)
         with reporter.progress("train") as progress:
             report = train(
                 tiles,
-                output,
-                recipe=recipe,
-                epochs=epochs,
-                minutes=minutes,
-                patience=patience,
-                seed=seed,
-                initial_model=init_from,
-                resume=resume,
-                overwrite=overwrite,
-                width=width,
-                depth=depth,
-                skip=skip,
-                batch_size=batch_size,
-                device=device,
-                stac=stac,
+                outputs,
+                TrainOptions(
+                    recipe=recipe,
+                    batch_size=batch_size,
+                    size=NetworkSize(width, depth, skip),
+                    initial_model=init_from,
+                    epochs=epochs,
+                    minutes=minutes,
+                    patience=patience,
+                    seed=seed,
+                    device=device,
+                ),
                 progress=progress,
             )
         reporter.result(report.text)
         if quantize:
-            quantise(output, int8_path(output), overwrite=overwrite or resume)
-
-
-def _check_alone(of_training: Mapping[str, object]) -> None:
-    given = [option for option, value in of_training.items() if value is not None]
-    if given:
-        raise UsageError(
-            "--quantize-only", f"trains nothing, but {', '.join(given)} was given", "leave it out"
-        )
+            quantise(output, int8_path(output), replace=outputs.replaces)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.raster_content import RasterContent, content_of
-from lcmap.errors import AllNodataError, NoOverlapError, TooLittleOverlapError
+from lcmap.errors import AllNodataError, OverlapError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
@@ -69,17 +69,17 @@ class RasterInput:
         """What it holds: as the user says, else as its tags do, else an image.
 
         Raises:
-            UnknownNomenclatureError, NomenclatureError: as `content_of`.
+            UsageError, NomenclatureError: as `content_of`.
         """
         return content_of(self.dataset, self.meaning, self.name)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All that is read of it: the raster itself and what lies beside it."""
+        """All that is read of it: the raster itself and what is beside it."""
         return tuple(self.dataset.files)
 
     def require_crs(self) -> None:
-        """Check that it says where on earth it lies.
+        """Check that it says where on earth it is.
 
         Raises:
             NoCrsError: otherwise.
@@ -171,18 +171,18 @@ def check_ground(
 
     Raises:
         NoCrsError: one of them has no coordinate reference system, but the other has.
-        NoOverlapError, TooLittleOverlapError: it covers nothing, or less than `LEAST_SHARED`.
+        OverlapError: it covers nothing, or less than `LEAST_SHARED`.
     """
     for one, other, lacking in ((given, grid, name), (grid, given, image)):
         if one.crs is None and other.crs is not None:
             raise no_crs(lacking)
     if not overlaps(given, grid):
-        raise NoOverlapError(
+        raise OverlapError(
             name, f"covers no ground of {image}", "give an input of the image's area"
         )
     share = shared_ground(given, grid)
     if share < LEAST_SHARED and not allow_missing:
-        raise TooLittleOverlapError(
+        raise OverlapError(
             name,
             f"covers {100 * share:.0f} % of {image}, the rest would be no data",
             "crop the image to their common ground, or `allow_missing`",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.errors import BandMismatchError, DataError
+from lcmap.errors import DataError, InputMismatchError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
@@ -37,12 +37,12 @@ class BandQuantiles:
         """Check that an image's bands are those of the quantiles, which are in `file`.
 
         Raises:
-            BandMismatchError: otherwise.
+            InputMismatchError: otherwise.
         """
         named = has_band_names(bands) and has_band_names(self.bands)
         one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
         if len(one) != len(other) or (named and one != other):
-            raise BandMismatchError(
+            raise InputMismatchError(
                 file,
                 f"holds quantiles of {', '.join(self.bands)}, {image} has {', '.join(bands)}",
                 "give quantiles of images with the same bands",

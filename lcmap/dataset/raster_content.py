@@ -66,7 +66,7 @@ def content_of(dataset: Any, meaning: str | None, name: str) -> RasterContent:
     Without either it is an image.
 
     Raises:
-        UnknownNomenclatureError, NomenclatureError: as `load_nomenclature`.
+        UsageError, NomenclatureError: as `load_nomenclature`.
     """
     for kind in KINDS:
         if meaning == kind and kind != "labels":

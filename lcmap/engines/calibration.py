@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
-from lcmap.errors import CalibrationError
+from lcmap.errors import DataError
 from lcmap.graph.int8 import Range, activations, with_integers
 
 CalibrationSample = tuple[npt.NDArray[np.float32], ...]
@@ -34,7 +34,7 @@ def quantise(model: bytes, samples: Iterable[CalibrationSample]) -> bytes:
     convolutions' results; they are taken one after another.
 
     Raises:
-        CalibrationError: there is no sample, or the network's values for one are not finite.
+        DataError: there is no sample, or the network's values for one are not finite.
     """
     merged = _with_merged_normalisation(onnx.load_model_from_string(model))
     integers: bytes = with_integers(merged, _ranges(merged, samples)).SerializeToString()
@@ -72,12 +72,12 @@ def _ranges(model: onnx.ModelProto, samples: Iterable[CalibrationSample]) -> dic
         lows.append(low)
         highs.append(high)
     if not highs:
-        raise CalibrationError(
+        raise DataError(
             "calibration", "no window has a valid pixel", "give images with valid pixels"
         )
     extents = np.stack([np.min(lows, axis=0), np.max(highs, axis=0)], axis=1).tolist()
     if not np.isfinite(extents).all():
-        raise CalibrationError(
+        raise DataError(
             "calibration",
             "the network computes values that are not finite",
             "train the model again",

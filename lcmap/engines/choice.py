@@ -43,8 +43,7 @@ def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -
     converts a float32 graph.
 
     Raises:
-        EngineMissingError: OpenVINO is chosen and is not installed.
-        ProviderMissingError: CUDA is chosen and is not there.
+        UnavailableError: OpenVINO is chosen and is not installed; CUDA is chosen and is not there.
         UsageError: OpenVINO is chosen on CUDA, or for float16.
     """
     if compute.engine == "openvino":

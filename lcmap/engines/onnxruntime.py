@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from lcmap.engines.compute import Provider
-from lcmap.errors import NotAModelError, ProviderMissingError
+from lcmap.errors import NotAModelError, UnavailableError
 from lcmap.paths import PathLike
 from lcmap.raster.threads import available_threads
 
@@ -47,7 +47,7 @@ class OnnxRuntimeSession:
         `subject` names the model in errors.
 
         Raises:
-            ProviderMissingError: there is no CUDA device.
+            UnavailableError: there is no CUDA device.
             NotAModelError: onnxruntime cannot load the graph.
         """
         options = onnxruntime.SessionOptions()
@@ -124,7 +124,7 @@ def choose_provider(provider: Provider) -> ChosenProvider:
     """Return the device that computes: for "auto" CUDA where there is a device.
 
     Raises:
-        ProviderMissingError: CUDA is chosen and is not there.
+        UnavailableError: CUDA is chosen and is not there.
     """
     if provider == "cpu":
         return "cpu"
@@ -135,7 +135,7 @@ def choose_provider(provider: Provider) -> ChosenProvider:
         try:
             OnnxRuntimeSession(probe.SerializeToString(), provider="cuda")
             return "cuda"
-        except ProviderMissingError:
+        except UnavailableError:
             pass
     if provider == "cuda":
         raise _no_cuda()
@@ -151,8 +151,8 @@ def _providers(device: ChosenProvider) -> list[Any]:
     return [(_CUDA, growth | {"use_tf32": "0"}), (_CPU, growth)]
 
 
-def _no_cuda() -> ProviderMissingError:
-    return ProviderMissingError(
+def _no_cuda() -> UnavailableError:
+    return UnavailableError(
         "`provider=cuda`",
         "onnxruntime finds no CUDA device",
         "install onnxruntime-gpu, or choose cpu",

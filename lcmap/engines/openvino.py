@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lcmap.errors import EngineMissingError, NotAModelError
+from lcmap.errors import NotAModelError, UnavailableError
 from lcmap.paths import PathLike
 from lcmap.raster.threads import available_threads
 
@@ -56,7 +56,7 @@ class OpenVinoSession:
         in errors.
 
         Raises:
-            EngineMissingError: OpenVINO is not installed.
+            UnavailableError: OpenVINO is not installed.
             NotAModelError: OpenVINO cannot load the graph.
         """
         openvino = _openvino()
@@ -84,7 +84,7 @@ def openvino_version() -> str:
     """Return the version of OpenVINO that is installed.
 
     Raises:
-        EngineMissingError: OpenVINO is not installed.
+        UnavailableError: OpenVINO is not installed.
     """
     return str(_openvino().__version__)
 
@@ -94,7 +94,7 @@ def _openvino() -> ModuleType:
         with _without_reports():
             return importlib.import_module("openvino")
     except ImportError as error:
-        raise EngineMissingError(
+        raise UnavailableError(
             "`engine=openvino`",
             f"OpenVINO cannot be imported ({error})",
             "pip install 'lcmap[openvino]', or choose another engine",

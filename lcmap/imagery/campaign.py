@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lcmap.accuracy.label_raster import raster_files
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
-from lcmap.errors import AllNodataError, BandMismatchError, DtypeMismatchError, UsageError
+from lcmap.errors import AllNodataError, InputMismatchError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
@@ -61,7 +61,7 @@ def measure_campaign(
     Raises:
         UsageError: standard input or output.
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
-        BandMismatchError, DtypeMismatchError: an image has other bands or another type.
+        InputMismatchError: an image has other bands or another type.
         AllNodataError: no pixel of any image is valid.
         OutputExistsError, CannotWriteError: the output cannot be written.
     """
@@ -104,13 +104,13 @@ def _check_same(image: RasterInput, bands: tuple[str, ...], dtype: str, first: P
     own = band_names(image.dataset)
     named = has_band_names(own) and has_band_names(bands)
     if len(own) != len(bands) or (named and own != bands):
-        raise BandMismatchError(
+        raise InputMismatchError(
             image.name,
             f"has the bands {', '.join(own)}, {first} has {', '.join(bands)}",
             "give images of one sensor",
         )
     if set(image.dataset.dtypes) != {dtype}:
-        raise DtypeMismatchError(
+        raise InputMismatchError(
             image.name,
             f"is {image.dataset.dtypes[0]}, {first} is {dtype}",
             "give images of one type",

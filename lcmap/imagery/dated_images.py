@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
-from lcmap.errors import AcquisitionDateError, BandChoiceError, NoOverlapError, UsageError
+from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
 from lcmap.imagery.options import PrepareOutputs, StackOptions
@@ -62,9 +62,9 @@ class DatedImages:
         Images beside the grid are left out.
 
         Raises:
-            ProductError, BandChoiceError: a folder is not a whole product, or lacks a band.
-            AcquisitionDateError: an image does not say when it was taken.
-            NoOverlapError: no image covers ground of the grid.
+            ProductError, UsageError: a folder is not a whole product, or lacks a band.
+            DataError: an image does not say when it was taken.
+            OverlapError: no image covers ground of the grid.
             UsageError: the dates and the period do not go together.
         """
         if is_product(self.images[0]):
@@ -108,7 +108,7 @@ class DatedImages:
             if dated and self.stacking.band_names is None:
                 first = [name for part in dated[0].sources for name in part.names]
                 if names != first:
-                    raise BandChoiceError(
+                    raise UsageError(
                         image.name,
                         f"has the bands {', '.join(names)}, the first image {', '.join(first)}",
                         "choose the same with `bands`",
@@ -123,9 +123,7 @@ class DatedImages:
         bands, band_names = self.stacking.bands, self.stacking.band_names
         source = bands_of(image)
         if not has_band_names(source.names) and band_names is None:
-            raise BandChoiceError(
-                image.name, "its bands have no names", "name them with `band_names`"
-            )
+            raise UsageError(image.name, "its bands have no names", "name them with `band_names`")
         source = replace(source, names=tuple(normalised(name) for name in source.names))
         wanted = tuple(map(normalised, bands)) if bands is not None else None
         if wanted is None and band_names is None:
@@ -182,7 +180,7 @@ class DatedImages:
 def _check_days(days: Sequence[date], options: CompositeOptions) -> None:
     """Check that there are images; of several days for a period, some in it, else of one."""
     if not days:
-        raise NoOverlapError(
+        raise OverlapError(
             "images",
             "none covers ground of the grid",
             "check the grid's place and coordinate reference system",
@@ -227,7 +225,7 @@ def _day(image: RasterInput) -> date:
     day = day_in_tags(image.dataset.tags() | image.dataset.tags(ns="IMAGERY"))
     day = day or day_in_name(Path(image.name).name)
     if day is None:
-        raise AcquisitionDateError(
+        raise DataError(
             image.name, "neither its tags nor its name say when it was taken", "give `dates`"
         )
     return day

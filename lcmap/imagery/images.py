@@ -38,11 +38,11 @@ def open_images(
     The files opened for it, and temporary ones, belong to `resources`.
 
     Raises:
-        UsageError, BandChoiceError: options do not go with the images.
-        ProductError, AcquisitionDateError: a folder is not a whole product; an image has no date.
+        UsageError: options do not go with the images.
+        ProductError, DataError: a folder is not a whole product; an image has no date.
         InputMissingError, NotARasterError, NoCrsError: an image is missing or is not a raster.
-        NoOverlapError: an image covers no ground of the grid.
-        PanchromaticError: the panchromatic image cannot sharpen the images.
+        OverlapError: an image covers no ground of the grid.
+        InputMismatchError: the panchromatic image cannot sharpen the images.
     """
     grid = None if stacking.like is None else _grid_of(stacking.like, inputs)
     if has_dates(images, composite):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
 
 from lcmap.dataset.inputs import RasterInput
-from lcmap.errors import NoOverlapError, UsageError
+from lcmap.errors import OverlapError, UsageError
 from lcmap.imagery.options import LabelOptions
 from lcmap.imagery.raster_bands import bands_of
 from lcmap.nomenclature import Crosswalk, Nomenclature, as_codes, load_crosswalk, load_nomenclature
@@ -43,7 +43,7 @@ def label_classes(labels: RasterInput, options: LabelOptions) -> Nomenclature | 
 
     Raises:
         UsageError: neither a nomenclature nor a crosswalk is named, and the raster does not say.
-        UnknownNomenclatureError, NomenclatureError: as their loaders.
+        UsageError, NomenclatureError: as their loaders.
     """
     if options.crosswalk is not None:
         return load_crosswalk(options.crosswalk)
@@ -66,7 +66,7 @@ def align_labels(
     Raises:
         NoCrsError: the labels do not say where on earth they are.
         LabelBandError: more than one band.
-        NoOverlapError: they cover no ground of the grid.
+        OverlapError: they cover no ground of the grid.
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
     check_codes(labels, classes, grid)
@@ -83,7 +83,7 @@ def check_codes(labels: RasterInput, classes: Nomenclature | Crosswalk, grid: Gr
     Raises:
         NoCrsError: the labels do not say where on earth they are.
         LabelBandError: more than one band.
-        NoOverlapError: they cover no ground of the grid.
+        OverlapError: they cover no ground of the grid.
         UnknownLabelError: codes on the grid's ground that the nomenclature does not have.
     """
     bands = bands_of(labels)
@@ -94,7 +94,7 @@ def check_codes(labels: RasterInput, classes: Nomenclature | Crosswalk, grid: Gr
         bounds = transform_bounds(grid.crs, labels.grid.crs, *bounds)
     area = labels.grid.window_of(bounds).clipped(*labels.grid.shape)
     if area.height == 0 or area.width == 0:
-        raise NoOverlapError(
+        raise OverlapError(
             labels.name, "covers no ground of the image", "give the labels of the image's area"
         )
     present = np.zeros(256, bool)

@@ -24,7 +24,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 
 from lcmap.dataset.inputs import open_input
-from lcmap.errors import NoOverlapError, PanchromaticError
+from lcmap.errors import InputMismatchError, OverlapError
 from lcmap.imagery.pan_response import Moments, Response, response
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.stack import Stack, common_nodata, stack
@@ -122,9 +122,9 @@ def pansharpen(
     panchromatic image at the resolution of the first image.
 
     Raises:
-        PanchromaticError: `pan` has several bands, is not finer than an image, or shows nothing of
+        InputMismatchError: `pan` has several bands, is not finer than an image, or shows nothing of
             what they show.
-        NoOverlapError: the images have no ground in common with `pan`, or no valid pixel.
+        OverlapError: the images have no ground in common with `pan`, or no valid pixel.
         NotARasterError: pixels cannot be read.
         CannotWriteError: no space in `folder`.
     """
@@ -155,20 +155,20 @@ def pansharpen(
 
 def _check(pan: RasterBands, images: Sequence[RasterBands]) -> None:
     if len(pan.indexes) != 1:
-        raise PanchromaticError(
+        raise InputMismatchError(
             pan.name,
             f"has {len(pan.indexes)} bands, a panchromatic image has one",
             "name the panchromatic image as `pan`",
         )
     for source in images:
         if not overlaps(source.grid, pan.grid):
-            raise NoOverlapError(
+            raise OverlapError(
                 source.name,
                 f"covers no ground of {pan.name}",
                 "check both files' places and coordinate reference systems",
             )
         if min(pixel_size(pan.grid, source.grid)) < _FINER:
-            raise PanchromaticError(
+            raise InputMismatchError(
                 pan.name,
                 f"does not have finer pixels than {source.name}",
                 "name the finer image of the two as `pan`",
@@ -200,14 +200,14 @@ def _reduce(
     finally:
         both.close()
     if moments.count == 0:
-        raise NoOverlapError(
+        raise OverlapError(
             pan.name,
             f"has no valid pixel where {images[0].name} has one",
             "check both files' places and nodata values",
         )
     tied = response(moments)
     if tied is None:
-        raise PanchromaticError(
+        raise InputMismatchError(
             pan.name,
             f"shows nothing of what {images[0].name} shows",
             "give the panchromatic image of the same ground and date",

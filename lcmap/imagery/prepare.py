@@ -79,13 +79,13 @@ def prepare(
     grids.
 
     Raises:
-        UsageError, BandChoiceError: options that contradict each other or the inputs.
-        ProductError, AcquisitionDateError: a folder is not a whole product; an image has no date.
+        UsageError: options that contradict each other or the inputs.
+        ProductError, DataError: a folder is not a whole product; an image has no date.
         InputMissingError, NotARasterError, NoCrsError: an input is missing or is not a raster.
-        NoOverlapError: an image or the labels cover no ground of the grid.
-        PanchromaticError: the panchromatic image cannot sharpen the images.
+        OverlapError: an image or the labels cover no ground of the grid.
+        InputMismatchError: the panchromatic image cannot sharpen the images.
         TileIndexError, GridMismatchError: as `read_tiles_to_take`.
-        TooLittleOverlapError, UnknownNomenclatureError, LabelBandError: as `check_side_inputs`.
+        OverlapError, UsageError, LabelBandError: as `check_side_inputs`.
         UnknownLabelError, NoLabelledPixelError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.

@@ -25,8 +25,8 @@ def check_side_inputs(
     Raises:
         UsageError: standard input, which a tile index cannot name.
         InputMissingError, NotARasterError, NoCrsError: a file is missing or is not a raster.
-        UnknownNomenclatureError, NomenclatureError: as `content_of`.
-        NoOverlapError, TooLittleOverlapError: a side input does not cover the image's area.
+        UsageError, NomenclatureError: as `content_of`.
+        OverlapError: a side input does not cover the image's area.
         LabelBandError, UnknownLabelError: a label map has several bands or unknown codes.
     """
     checked = []

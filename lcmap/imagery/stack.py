@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from lcmap.errors import BandChoiceError, NoOverlapError
+from lcmap.errors import OverlapError, UsageError
 from lcmap.imagery.raster_bands import RasterBands, coverage_vrt, data_vrt
 from lcmap.raster.alignment import covers, overlaps
 from lcmap.raster.grid import Grid
@@ -124,11 +124,11 @@ def stack(sources: Sequence[RasterBands], grid: Grid, resampling: Resampling) ->
     may be data, have none but a mask where a pixel may be invalid.
 
     Raises:
-        NoOverlapError: a source covers no ground of the grid.
+        OverlapError: a source covers no ground of the grid.
     """
     for source in sources:
         if not overlaps(source.grid, grid):
-            raise NoOverlapError(
+            raise OverlapError(
                 source.name,
                 "covers no ground of the stack's grid",
                 "check both files' places and coordinate reference systems",
@@ -175,7 +175,7 @@ def choose_bands(sources: Sequence[RasterBands], wanted: Sequence[str]) -> list[
     Numbers count through all sources; names are compared without regard to case.
 
     Raises:
-        BandChoiceError: no such band, or several of the name.
+        UsageError: no such band, or several of the name.
     """
     bands = [(source, place) for source in sources for place in range(len(source.names))]
     names = [source.names[place].casefold() for source, place in bands]
@@ -190,13 +190,13 @@ def _position(text: str, names: list[str], bands: Sequence[tuple[RasterBands, in
     matches = [i for i, name in enumerate(names) if name == text.casefold()]
     if len(matches) > 1:
         numbers = ", ".join(str(i + 1) for i in matches)
-        raise BandChoiceError(text, f"bands {numbers} have this name", "choose one by its number")
+        raise UsageError(text, f"bands {numbers} have this name", "choose one by its number")
     if matches:
         return matches[0]
     if text.isdecimal() and 1 <= int(text) <= len(names):
         return int(text) - 1
     offered = ", ".join(f"{i} {s.names[place]}" for i, (s, place) in enumerate(bands, start=1))
-    raise BandChoiceError(text or "`bands`", "no such band", f"there are: {offered}")
+    raise UsageError(text or "`bands`", "no such band", f"there are: {offered}")
 
 
 def _joined(parts: Sequence[RasterBands]) -> list[RasterBands]:
@@ -217,7 +217,7 @@ def name_bands(sources: Sequence[RasterBands], names: Sequence[str] | None) -> l
     """Return the sources with new band names, or with their own made unique by the files' names.
 
     Raises:
-        BandChoiceError: not one name for each band, or one twice.
+        UsageError: not one name for each band, or one twice.
     """
     count = sum(len(source.names) for source in sources)
     if names is None:
@@ -231,11 +231,11 @@ def name_bands(sources: Sequence[RasterBands], names: Sequence[str] | None) -> l
         if len({name.casefold() for name in names}) < count:
             names = [f"band {i}" for i in range(1, count + 1)]
     elif len(names) != count:
-        raise BandChoiceError(
+        raise UsageError(
             "`band_names`", f"names {len(names)} band(s) of {count}", "give one name for each band"
         )
     elif len({name.casefold() for name in names}) < count or not all(names):
-        raise BandChoiceError("`band_names`", "are empty or not all different", "change them")
+        raise UsageError("`band_names`", "are empty or not all different", "change them")
     renamed, start = [], 0
     for source in sources:
         stop = start + len(source.names)

@@ -87,12 +87,11 @@ def crosswalk_map(
 
     Raises:
         UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
-        UsageError: outputs are asked for that only a network has.
-        UnknownNomenclatureError: there is no nomenclature or crosswalk of that name.
+        UsageError: outputs are asked for that only a network has; there is no nomenclature or
+            crosswalk of that name.
         NomenclatureMismatchError: the crosswalk starts from other classes than the label map's.
         UnknownLabelError: the label map holds codes that its nomenclature does not have.
-        LabelBandError, NoCrsError, NoOverlapError, TooLittleOverlapError: it is not a label map of
-            the image's area.
+        LabelBandError, NoCrsError, OverlapError: it is not a label map of the image's area.
         InputMissingError, NotARasterError: an input cannot be read.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.

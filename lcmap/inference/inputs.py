@@ -13,9 +13,8 @@ from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
 from lcmap.errors import (
-    InputCountError,
+    InputMismatchError,
     NomenclatureMismatchError,
-    SideMismatchError,
     UnexplainedLabelsError,
 )
 from lcmap.inference.options import ModelInputOptions
@@ -59,10 +58,9 @@ def open_inputs(
     `allow_missing` cover any part of the image, however small.
 
     Raises:
-        InputCountError, SideMismatchError, NomenclatureMismatchError: they are not what the model
-            takes.
-        BandMismatchError, DtypeMismatchError, GsdMismatchError: as `check_image`.
-        NoCrsError, NoOverlapError, TooLittleOverlapError: an input is not of the image's area.
+        InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
+        InputMismatchError, GsdMismatchError: as `check_image`.
+        NoCrsError, OverlapError: an input is not of the image's area.
         InputMissingError, NotARasterError: as `open_input`.
         UnexplainedLabelsError: the codes of a label map are not explained.
         UsageError: standard input is named twice.
@@ -109,7 +107,7 @@ def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> No
     """Check that there are as many inputs as a model takes.
 
     Raises:
-        InputCountError: otherwise.
+        InputMismatchError: otherwise.
     """
     if given == len(wanted):
         return
@@ -117,7 +115,7 @@ def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> No
         item.nomenclature.name if item.nomenclature else ", ".join(item.bands) for item in wanted
     )
     command = "lcmap predict" if len(wanted) == 1 else "lcmap fuse"
-    raise InputCountError(
+    raise InputMismatchError(
         model,
         f"takes {len(wanted)} input{'s' * (len(wanted) > 1)} ({names}), not {given}",
         f"give them to {command} in this order, or another model",
@@ -135,7 +133,7 @@ def _check_content(given: RasterInput, wanted: RasterContent) -> None:
                 f"{given.name}:{name} if they are {name}'s",
             )
         if found.nomenclature is None:
-            raise SideMismatchError(
+            raise InputMismatchError(
                 given.name,
                 f"the model takes labels in {name} here",
                 "give a map in that nomenclature",
@@ -147,7 +145,7 @@ def _check_content(given: RasterInput, wanted: RasterContent) -> None:
                 "give a map in that nomenclature, or another model",
             )
     elif found.kind != wanted.kind and (meaning is not None or found.kind == "labels"):
-        raise SideMismatchError(
+        raise InputMismatchError(
             given.name,
             f"is {found.title}, the model takes {wanted.kind} here",
             "give the inputs in the order that the model takes them",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import rasterio
 
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
-from lcmap.errors import NomenclatureMismatchError, ProbabilitiesError, UsageError
+from lcmap.errors import InputMismatchError, NomenclatureMismatchError, UsageError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
@@ -129,11 +129,11 @@ def late_fusion(
     Raises:
         UsageError: fewer than two files, or weights that are not one positive number for each.
         InputMissingError, NotARasterError: a file cannot be read.
-        ProbabilitiesError: a file does not hold class probabilities, or not say of which classes.
+        InputMismatchError: a file does not hold class probabilities, or not say of which classes.
         NomenclatureError: what a file says of its classes is malformed.
         NomenclatureMismatchError: the files are in different nomenclatures.
-        NoCrsError, NoOverlapError, TooLittleOverlapError: a file is not of the first one's area;
-            with `allow_missing` it may cover any part of it.
+        NoCrsError, OverlapError: a file is not of the first one's area; with `allow_missing` it may
+            cover any part of it.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
     """
@@ -207,14 +207,14 @@ class _Probabilities:
         self._dataset = dataset
         nomenclature = read_nomenclature(dataset, self.name)
         if nomenclature is None:
-            raise ProbabilitiesError(self.name, "does not say of which classes it is", _REMEDY)
+            raise InputMismatchError(self.name, "does not say of which classes it is", _REMEDY)
         if dataset.count != len(nomenclature):
             bands = (
                 f"has {dataset.count} bands for {len(nomenclature)} classes of {nomenclature.name}"
             )
-            raise ProbabilitiesError(self.name, bands, _REMEDY)
+            raise InputMismatchError(self.name, bands, _REMEDY)
         if set(dataset.dtypes) != {"float32"}:
-            raise ProbabilitiesError(
+            raise InputMismatchError(
                 self.name, f"has {dataset.dtypes[0]} values, not float32", _REMEDY
             )
         self.nomenclature = nomenclature
@@ -227,11 +227,11 @@ class _Probabilities:
         """Return its pixels as they are, float32 [K, h, w], 0 where not `valid`, bool [h, w].
 
         Raises:
-            ProbabilitiesError: a value is not between 0 and 1.
+            InputMismatchError: a value is not between 0 and 1.
         """
         values: Floats = np.where(valid, pixels, np.float32(0))
         if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
-            raise ProbabilitiesError(
+            raise InputMismatchError(
                 self.name,
                 f"has values from {values.min():g} to {values.max():g}, probabilities are between "
                 "0 and 1",

@@ -48,7 +48,7 @@ def load_network(
     A float32 model is brought to int8 by windows drawn from its inputs.
 
     Raises:
-        CalibrationError: the network's values for the inputs are not finite.
+        DataError: the network's values for the inputs are not finite.
         NotARasterError, UnknownLabelError: as `calibration_samples`.
     """
     network = onnx.load(model)

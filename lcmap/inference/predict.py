@@ -79,12 +79,12 @@ def predict(
 
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
-        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
-        InputCountError, SideMismatchError, NomenclatureMismatchError, BandMismatchError,
-            DtypeMismatchError, GsdMismatchError: the model was not made for these inputs.
-        NoCrsError, NoOverlapError, TooLittleOverlapError: an input is not of the image's area.
-        EngineMissingError, ProviderMissingError: as `choose_engine`.
-        CalibrationError: the network's values for the image are not finite, so it has no int8 form.
+        NotAModelError, NewerModelError: as `read_model`.
+        InputMismatchError, NomenclatureMismatchError, GsdMismatchError: the model was not made for
+            these inputs.
+        NoCrsError, OverlapError: an input is not of the image's area.
+        UnavailableError: as `choose_engine`.
+        DataError: the network's values for the image are not finite, so it has no int8 form.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.

@@ -37,7 +37,7 @@ def reclassify_oso(
 
     Raises:
         UnexplainedLabelsError: the label map does not say what its codes mean, nor `oso_classes`.
-        UnknownNomenclatureError: there is no nomenclature of that name.
+        UsageError: there is no nomenclature of that name.
         NomenclatureMismatchError: the model was trained on a map in other classes, or on none.
     """
     if not any(item.nomenclature for item in read_model(model).inputs):

@@ -33,7 +33,7 @@ def scaling_quantiles(
     quantiles are far from those of the training images.
 
     Raises:
-        InputMissingError, DataError, BandMismatchError: the file cannot be used for the image.
+        InputMissingError, DataError, InputMismatchError: the file cannot be used for the image.
         UsageError: the model does not carry the quantiles of its training images.
         NotARasterError: the image's pixels cannot be read.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from lcmap.errors import ExternalDataError, ModelGraphError
+from lcmap.errors import NotAModelError
 from lcmap.model_file.metadata import ModelMetadata
 from lcmap.paths import PathLike
 
@@ -17,29 +17,29 @@ def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLi
     """Check that a graph takes the metadata's inputs and gives its classes' probabilities.
 
     Raises:
-        ExternalDataError: weights lie in another file.
-        ModelGraphError: inputs, output or precision are not those of the metadata.
+        NotAModelError: weights lie in another file; inputs, output or precision are not those of
+            the metadata.
     """
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
-        raise ExternalDataError(
+        raise NotAModelError(
             subject, "its weights lie in another file", "export the model with its weights inside"
         )
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     wanted = [model_input.name for model_input in metadata.inputs]
     if list(inputs) != wanted:
-        raise ModelGraphError(
+        raise NotAModelError(
             subject, f"its graph takes {list(inputs)}, its metadata says {wanted}", "export again"
         )
     for model_input in metadata.inputs:
         _check_value(inputs[model_input.name], model_input.channels, subject)
     outputs = [value.name for value in model.graph.output]
     if outputs != [OUTPUT]:
-        raise ModelGraphError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
+        raise NotAModelError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
     _check_value(model.graph.output[0], len(metadata.nomenclature.classes), subject)
     in_integers = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     if in_integers != (metadata.precision == "int8"):
-        raise ModelGraphError(
+        raise NotAModelError(
             subject,
             f"its metadata says {metadata.precision}, its graph is not in it",
             "export again",
@@ -50,10 +50,10 @@ def _check_value(value: onnx.ValueInfoProto, channels: int, subject: PathLike) -
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
     if tensor.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
-        raise ModelGraphError(subject, f"{value.name} is no float32 [N, C, H, W]", "export again")
+        raise NotAModelError(subject, f"{value.name} is no float32 [N, C, H, W]", "export again")
     found = dims[1].dim_value
     if found and found != channels:
-        raise ModelGraphError(
+        raise NotAModelError(
             subject, f"{value.name} has {found} channels, its metadata says {channels}",
             "export again",
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lcmap.errors import BandMismatchError, DtypeMismatchError, GsdMismatchError
+from lcmap.errors import GsdMismatchError, InputMismatchError
 from lcmap.model_file.metadata import ModelInput
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names
@@ -27,11 +27,11 @@ def check_image(
     Without a CRS the GSD is unknown, which is a warning.
 
     Raises:
-        BandMismatchError, DtypeMismatchError, GsdMismatchError: what differs.
+        InputMismatchError, GsdMismatchError: what differs.
     """
     name = subject or str(dataset.name)
     if dataset.count != len(model_input.bands):
-        raise BandMismatchError(
+        raise InputMismatchError(
             name,
             f"has {dataset.count} band(s), the model takes {len(model_input.bands)} "
             f"({', '.join(model_input.bands)})",
@@ -47,14 +47,14 @@ def check_image(
         and [_folded(band) for band in names] != [_folded(band) for band in model_input.bands]
     ):
         same = sorted(map(_folded, names)) == sorted(map(_folded, model_input.bands))
-        raise BandMismatchError(
+        raise InputMismatchError(
             name,
             f"its bands are {', '.join(names)}, the model takes {', '.join(model_input.bands)}",
             "put them in this order" if same else "give the bands that the model was trained on",
         )
     other = sorted({dtype for dtype in dataset.dtypes if dtype != model_input.dtype})
     if other:
-        raise DtypeMismatchError(
+        raise InputMismatchError(
             name,
             f"is {', '.join(other)}, the model was trained on {model_input.dtype}",
             "give an image as the sensor delivers it, or train on such images",

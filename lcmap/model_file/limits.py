@@ -13,7 +13,7 @@ import stat
 import onnx
 from onnx import shape_inference
 
-from lcmap.errors import ModelGraphError, NotAModelError
+from lcmap.errors import NotAModelError
 from lcmap.paths import PathLike
 
 LARGEST_FILE = 1 << 30
@@ -65,33 +65,33 @@ def check_operators(model: onnx.ModelProto, subject: PathLike) -> None:
     """Check that a graph is a plain sequence of the operators that lcmap exports.
 
     Raises:
-        ModelGraphError: it has other operators, subgraphs, functions, or sizes out of proportion.
+        NotAModelError: it has other operators, subgraphs, functions, or sizes out of proportion.
     """
     if model.functions:
-        raise ModelGraphError(subject, "its graph calls functions of its own", _REMEDY)
+        raise NotAModelError(subject, "its graph calls functions of its own", _REMEDY)
     if len(model.graph.node) > MOST_NODES:
-        raise ModelGraphError(subject, f"its graph has {len(model.graph.node)} operators", _REMEDY)
+        raise NotAModelError(subject, f"its graph has {len(model.graph.node)} operators", _REMEDY)
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             name = f"{node.domain}.{node.op_type}".lstrip(".")
-            raise ModelGraphError(
+            raise NotAModelError(
                 subject, f"its graph has the operator {name}, which lcmap does not export", _REMEDY
             )
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs:
-                raise ModelGraphError(subject, "its graph has graphs inside", _REMEDY)
+                raise NotAModelError(subject, "its graph has graphs inside", _REMEDY)
             if (
                 attribute.name in _STEPS
                 and max(map(abs, attribute.ints), default=0) > _LARGEST_STEP
             ):
-                raise ModelGraphError(
+                raise NotAModelError(
                     subject,
                     f"a {node.op_type} in its graph has {attribute.name} {list(attribute.ints)}",
                     _REMEDY,
                 )
     for tensor in model.graph.initializer:
         if math.prod(tensor.dims) > max(model.ByteSize(), 1):
-            raise ModelGraphError(
+            raise NotAModelError(
                 subject, f"declares {math.prod(tensor.dims)} values of {tensor.name}", _REMEDY
             )
 
@@ -102,7 +102,7 @@ def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:
     The operators have been checked before.
 
     Raises:
-        ModelGraphError: one is, or how large it becomes cannot be told.
+        NotAModelError: one is, or how large it becomes cannot be told.
     """
     side = _SIDE * stride
     sized = onnx.ModelProto()
@@ -119,7 +119,7 @@ def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:
     try:
         inferred = shape_inference.infer_shapes(sized, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
-        raise ModelGraphError(subject, "the sizes in its graph contradict", _REMEDY) from error
+        raise NotAModelError(subject, "the sizes in its graph contradict", _REMEDY) from error
     sizes = {
         value.name: math.prod(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
         for value in (*inferred.graph.value_info, *inferred.graph.output)
@@ -127,11 +127,11 @@ def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:
     for node in inferred.graph.node:
         for name in node.output:
             if not sizes.get(name):
-                raise ModelGraphError(
+                raise NotAModelError(
                     subject, f"how large a {node.op_type} in its graph becomes is computed", _REMEDY
                 )
             if sizes[name] > MOST_VALUES_PER_PIXEL * side**2:
-                raise ModelGraphError(
+                raise NotAModelError(
                     subject,
                     f"a {node.op_type} in its graph makes {sizes[name]} values of {side**2} pixels",
                     _REMEDY,

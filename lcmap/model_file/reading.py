@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from lcmap.errors import ForeignModelError, NewerModelError, NotAModelError
+from lcmap.errors import NewerModelError, NotAModelError
 from lcmap.json_text import parse_json
 from lcmap.model_file.graph import check_graph
 from lcmap.model_file.limits import check_file, check_operators, check_sizes
@@ -21,11 +21,9 @@ def read_model(path: PathLike) -> ModelMetadata:
 
     Raises:
         InputMissingError: no such file.
-        NotAModelError: no ONNX file, or truncated, or its metadata is damaged.
-        ForeignModelError: an ONNX file that lcmap did not write.
+        NotAModelError: no ONNX file, or truncated, or its metadata is damaged; an ONNX file that
+            lcmap did not write; as `check_graph`, `check_operators` and `check_sizes`.
         NewerModelError: written in a format that this lcmap does not know.
-        ExternalDataError, ModelGraphError: as `check_graph`,
-            `check_operators`, `check_sizes`.
     """
     check_readable(path)
     check_file(path)
@@ -39,7 +37,7 @@ def read_model(path: PathLike) -> ModelMetadata:
         raise NotAModelError(path, "no ONNX file, or empty", "give a model that lcmap train wrote")
     text = {item.key: item.value for item in model.metadata_props}.get(METADATA_KEY)
     if text is None:
-        raise ForeignModelError(
+        raise NotAModelError(
             path, "an ONNX file without lcmap's metadata", "give a model that lcmap train wrote"
         )
     metadata = _parse(text, path)

@@ -35,7 +35,7 @@ def write_model(
     it, see `stac_item_path`.
 
     Raises:
-        ExternalDataError, ModelGraphError: the graph is not what the metadata says.
+        NotAModelError: the graph is not what the metadata says.
         OutputExistsError, CannotWriteError: as `raster.writing.atomic_path`.
     """
     if isinstance(graph, bytes):

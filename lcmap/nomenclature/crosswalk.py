@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.errors import NomenclatureError, UnknownNomenclatureError
+from lcmap.errors import NomenclatureError, UsageError
 from lcmap.nomenclature.classes import NO_LABEL, Nomenclature
 from lcmap.nomenclature.library import is_toml_path, load_nomenclature, read_toml
 from lcmap.paths import PathLike
@@ -60,7 +60,7 @@ def load_crosswalk(name_or_path: PathLike) -> Crosswalk:
     each source class (by code, name or acronym) the target class, or 0 to discard it.
 
     Raises:
-        UnknownNomenclatureError: neither a built-in crosswalk nor a .toml file.
+        UsageError: neither a built-in crosswalk nor a .toml file.
         InputMissingError: a file does not exist or cannot be read.
         NomenclatureError: a file is malformed, leaves a source class out or names an unknown one.
     """
@@ -68,7 +68,7 @@ def load_crosswalk(name_or_path: PathLike) -> Crosswalk:
     if is_toml_path(text):
         return _read_crosswalk(Path(text))
     if text not in builtin_crosswalks():
-        raise UnknownNomenclatureError(
+        raise UsageError(
             text,
             "no built-in crosswalk has this name",
             f"take one of {', '.join(builtin_crosswalks())}, or a path ending in .toml",

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lcmap.errors import InputMissingError, NomenclatureError, UnknownNomenclatureError
+from lcmap.errors import InputMissingError, NomenclatureError, UsageError
 from lcmap.nomenclature.classes import Nomenclature, from_class_table
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
@@ -26,7 +26,7 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
     """Return a built-in nomenclature by its name, or one of the user's by its TOML file.
 
     Raises:
-        UnknownNomenclatureError: neither a built-in name nor a .toml file.
+        UsageError: neither a built-in name nor a .toml file.
         InputMissingError: the file does not exist or cannot be read.
         NomenclatureError: the file is malformed or contradicts itself.
     """
@@ -34,7 +34,7 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
     if is_toml_path(text):
         return Nomenclature.from_dict(read_toml(Path(text)), subject=text)
     if text not in builtin_names():
-        raise UnknownNomenclatureError(
+        raise UsageError(
             text,
             "no built-in nomenclature has this name",
             f"take one of {', '.join(builtin_names())}, or a path ending in .toml",

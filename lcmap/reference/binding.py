@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.errors import NoRuleAppliesError
+from lcmap.errors import RulesError
 from lcmap.raster.grid import Grid
 from lcmap.reference.names import find_field
 from lcmap.reference.rules import Condition, Rule, RuleSet
@@ -75,7 +75,7 @@ def bind_rules(
     `unit` is the metres that a unit of the grid's CRS has.
 
     Raises:
-        NoRuleAppliesError: no rule is about any layer.
+        RulesError: no rule is about any layer.
         NotAVectorError: a layer cannot be read.
     """
     bound: list[BoundLayer] = []
@@ -84,7 +84,7 @@ def bind_rules(
         if not any(rule_set.takes_layer(rule, layer.name) for layer in layers):
             missing.append(rule.layer)
     if len(missing) == len(rule_set.rules):
-        raise NoRuleAppliesError(
+        raise RulesError(
             rule_set.name,
             "no rule is about any layer of the sources, which are "
             + ", ".join(sorted({layer.name for layer in layers})),

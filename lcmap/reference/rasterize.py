@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
-from lcmap.errors import GeographicCrsError, NoOverlapError, UsageError
+from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
@@ -94,11 +94,11 @@ def rasterize_reference(
     Raises:
         OutputExistsError, CannotWriteError, UsageError: an output cannot be written.
         InputMissingError, NotARasterError, NoCrsError: `like` cannot be used.
-        InputMissingError, NotAVectorError, LayerMissingError, NoCrsError: a source cannot be used.
-        UnknownRulesError, RulesError, UnknownClassError, NomenclatureError: the rules are wrong.
-        GeographicCrsError: the grid is in degrees and the rules speak of metres.
-        NoRuleAppliesError: no rule is about any layer of the sources.
-        NoOverlapError: no feature that the rules take falls on the grid.
+        InputMissingError, NotAVectorError, DataError, NoCrsError: a source cannot be used.
+        UsageError, RulesError, NomenclatureError: the rules are wrong.
+        GridMismatchError: the grid is in degrees and the rules speak of metres.
+        RulesError: no rule is about any layer of the sources.
+        OverlapError: no feature that the rules take falls on the grid.
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
@@ -118,7 +118,7 @@ def rasterize_reference(
             burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
         )
         if not histogram[1:].any():
-            raise NoOverlapError(
+            raise OverlapError(
                 name,
                 "no feature that the rules take falls on its grid",
                 "check that the sources cover the same ground and hold what the rules ask for: "
@@ -136,7 +136,7 @@ def _unit_in_metres(image: RasterInput, rule_set: RuleSet) -> float:
     assert image.grid.crs is not None
     if image.grid.crs.is_geographic:
         if rule_set.rings or any(rule.measures for rule in rule_set.rules):
-            raise GeographicCrsError(
+            raise GridMismatchError(
                 image.name,
                 f"its grid is in degrees, but the rules {rule_set.name} speak of metres",
                 "reproject it to a projected coordinate reference system",

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lcmap.errors import InputMissingError, RulesError, UnknownClassError, UnknownRulesError
+from lcmap.errors import InputMissingError, RulesError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.paths import PathLike
 from lcmap.reference.names import fold_value
@@ -46,17 +46,17 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
     A nomenclature that the file names by a path is looked for from the file's folder.
 
     Raises:
-        UnknownRulesError: neither a built-in name nor a .toml file.
+        UsageError: neither a built-in name nor a .toml file.
         InputMissingError: the file does not exist or cannot be read.
-        RulesError: it is not TOML, or a key is missing, unknown or of the wrong kind.
-        UnknownClassError: a rule names a class that the nomenclature does not have.
-        NomenclatureError, UnknownNomenclatureError: its nomenclature cannot be loaded.
+        RulesError: it is not TOML, or a key is missing, unknown or of the wrong kind; a rule names
+            a class that the nomenclature does not have.
+        NomenclatureError, UsageError: its nomenclature cannot be loaded.
     """
     text = os.fspath(name_or_path)
     if text.lower().endswith(".toml"):
         return _RulesFile(text, _read_toml(Path(text))).rule_set()
     if text not in builtin_rules():
-        raise UnknownRulesError(
+        raise UsageError(
             text,
             "no built-in rules have this name",
             f"take one of {', '.join(builtin_rules())}, or a path ending in .toml",
@@ -182,7 +182,7 @@ class _RulesFile:
         found = self._nomenclature.find(str(value))
         if found is None:
             shorts = ", ".join(item.short for item in self._nomenclature.classes)
-            raise UnknownClassError(
+            raise RulesError(
                 self._path,
                 f"{key}: {self._nomenclature.name} has no class {value!r}",
                 f"it has {shorts}",

@@ -24,7 +24,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from lcmap.errors import InputMissingError, LayerMissingError, NoCrsError, NotAVectorError
+from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
@@ -89,7 +89,7 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
     Raises:
         InputMissingError: no such file, or a folder without vector files.
         NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
-        LayerMissingError: a file does not have the layer named.
+        DataError: a file does not have the layer named.
     """
     layers: list[VectorLayer] = []
     for source in sources:
@@ -102,7 +102,7 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
             found = [layer for layer in found if fold_name(layer.name) == fold_name(wanted)]
             if not found:
                 names = ", ".join(layer.name for file in files for layer in _layers_of(file))
-                raise LayerMissingError(path, f'has no layer "{wanted}"', f"it has {names}")
+                raise DataError(path, f'has no layer "{wanted}"', f"it has {names}")
         layers += [layer for layer in found if layer not in layers]
     return tuple(layers)
 

@@ -52,7 +52,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             raise CheckpointError(
                 path,
                 f"its run was begun with {name} {begun_with.get(name)}, this one has {value}",
-                "use the same options, or --overwrite without --resume to start again",
+                "use the same options, or `overwrite` without `resume` to start again",
             )
     assert isinstance(state, dict)
     return state

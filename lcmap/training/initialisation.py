@@ -10,7 +10,7 @@ import onnx.numpy_helper
 import torch
 from torch import nn
 
-from lcmap.errors import InitialModelError, NotAModelError
+from lcmap.errors import InputMismatchError, NotAModelError
 from lcmap.model_file import ModelInput, ModelMetadata, read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
@@ -41,33 +41,32 @@ def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:
     """Return the metadata of a float32 model of the tiles' classes, its inputs their first ones.
 
     Raises:
-        InputMissingError, NotAModelError, NewerModelError, ExternalDataError, ModelGraphError: as
-            `read_model`.
-        InitialModelError: it is in int8, or has other inputs or classes.
+        InputMissingError, NotAModelError, NewerModelError: as `read_model`.
+        InputMismatchError: it is in int8, or has other inputs or classes.
     """
     metadata = read_model(model)
     if metadata.precision != "float32":
-        raise InitialModelError(
+        raise InputMismatchError(
             model,
             f"is in {metadata.precision}, its weights are rounded",
             "give the float32 model that it was made from",
         )
     if metadata.nomenclature.classes != data.nomenclature.classes:
-        raise InitialModelError(
+        raise InputMismatchError(
             model,
             f"was trained for the nomenclature {metadata.nomenclature.name}, the tiles are in "
             f"{data.nomenclature.name}, with other classes",
             "start from a model of the same nomenclature",
         )
     if len(metadata.inputs) > len(data.inputs):
-        raise InitialModelError(
+        raise InputMismatchError(
             model,
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
-            "prepare the image with the same --side inputs",
+            "prepare the image with the same `sides`",
         )
     for theirs, ours in zip(metadata.inputs, data.inputs, strict=False):
         if _taken(theirs) != _taken(ours):
-            raise InitialModelError(
+            raise InputMismatchError(
                 model,
                 f"takes {_taken(theirs)}, where the tiles have {_taken(ours)}",
                 "start from a model of the same inputs, or of the first ones alone",
@@ -79,9 +78,9 @@ def load_network(model: PathLike) -> LandCoverNetwork:
     """Return the network that a model file holds, with its weights.
 
     Raises:
-        InputMissingError, NewerModelError, ExternalDataError, ModelGraphError: as `read_model`.
-        NotAModelError: as `read_model`; or the file does not say how its network is built, or
-            lacks weights of it.
+        InputMissingError, NewerModelError, NotAModelError: as `read_model`.
+        NotAModelError: as `read_model`; or the file does not say how its network is built, or lacks
+            weights of it.
     """
     metadata = read_model(model)
     try:

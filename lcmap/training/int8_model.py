@@ -11,32 +11,26 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import lcmap
-from lcmap.accuracy.measures import PER_CLASS, Scores
+from lcmap.accuracy.measures import Scores
 from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
-from lcmap.engines.onnxruntime import OnnxRuntimeSession
-from lcmap.errors import InitialModelError, QuantisationLossError
+from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
-    ModelMetadata,
     check_model_path,
     write_model,
 )
-from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
+from lcmap.training.options import Int8Options
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import padded_image, score_winners
-
-DEFAULT_MAX_LOSS = 0.5
-"""Points, hundredths of mIoU or OA."""
+from lcmap.training.validation import padded_image, validate_model, validation_values
 
 
 @dataclass(frozen=True)
@@ -70,34 +64,32 @@ def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,
     output: PathLike,
+    options: Int8Options | None = None,
     *,
-    max_loss: float = DEFAULT_MAX_LOSS,
-    seed: int = 0,
-    overwrite: bool = False,
-    stac: bool = False,
     progress: Progress = silent,
 ) -> QuantisationReport:
     """Write a float32 model as an int8 model, unless that costs too much accuracy.
 
-    It is calibrated on windows of training tiles that `seed` draws. Both models are then run on the
-    validation tiles; where the int8 model loses more than `max_loss` points of mIoU or of OA, it is
-    not written.
+    It is calibrated on windows of training tiles that the seed draws. Both models are then run on
+    the validation tiles; where the int8 model loses more than `max_loss` points of mIoU or of OA,
+    it is not written.
 
     Raises:
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
-            BandMismatchError, DtypeMismatchError, NotARasterError: as `read_training_set`.
-        NotAModelError, NewerModelError, ExternalDataError, ModelGraphError, InitialModelError: as
-            `read_initial_model`; the latter also where the tiles have more inputs than the model.
-        CalibrationError: as `quantise`.
+            InputMismatchError, NotARasterError: as `read_training_set`.
+        NotAModelError, NewerModelError, InputMismatchError: as `read_initial_model`; the latter
+            also where the tiles have more inputs than the model.
+        DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
         OutputExistsError, CannotWriteError: as `check_output`.
     """
+    options = options or Int8Options()
     check_model_path(output)
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=options.overwrite)
     data = read_training_set(tile_indexes)
     metadata = read_initial_model(model, data)
     if len(metadata.inputs) < len(data.inputs):
-        raise InitialModelError(
+        raise InputMismatchError(
             model,
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
@@ -111,29 +103,36 @@ def quantise_model(
 
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader, data.sides)
-        integers = quantise(graph, _samples(source, data, metadata.stride, samples, seed, step))
-        before, after = (_scores(one, source, data, metadata, step) for one in (graph, integers))
+        integers = quantise(
+            graph, _samples(source, data, metadata.stride, samples, options.seed, step)
+        )
+        before, after = (
+            validate_model(
+                one, source, data, stride=metadata.stride, after_tile=lambda: step("validating")
+            )
+            for one in (graph, integers)
+        )
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
-    if not loss <= max_loss:  # NaN too
+    if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
         raise QuantisationLossError(
             output,
-            f"int8 costs more than {max_loss:g} points: {_change(before, after)}",
-            f"it was not written{earlier}; use {os.fspath(model)}, or allow more with --max-loss",
+            f"int8 costs more than {options.max_loss:g} points: {_change(before, after)}",
+            f"it was not written{earlier}; use {os.fspath(model)}, or allow more with `max_loss`",
         )
     changed = dataclasses.replace(
         metadata,
-        scores={"validation": _values(after, data.nomenclature)},
+        scores={"validation": validation_values(after, data.nomenclature)},
         precision="int8",
         quantisation={
             "calibration": "training tiles",
             "samples": samples,
-            "validation before": _values(before, data.nomenclature),
+            "validation before": validation_values(before, data.nomenclature),
         },
         lcmap_version=lcmap.__version__,
         format_version=FORMAT_VERSION,
     )
-    write_model(integers, changed, output, overwrite=overwrite, stac=stac)
+    write_model(integers, changed, output, overwrite=options.overwrite, stac=options.stac)
     return QuantisationReport(
         Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after
     )
@@ -156,41 +155,9 @@ def _samples(
         step("calibrating")
 
 
-def _scores(
-    graph: bytes,
-    source: SampleSource,
-    data: TrainingSet,
-    metadata: ModelMetadata,
-    step: Callable[[str], None],
-) -> Scores:
-    """Return the scores of a model on the validation tiles."""
-    session = OnnxRuntimeSession(graph)
-    names = [model_input.name for model_input in metadata.inputs]
-
-    def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
-        (probabilities,) = session.run(dict(zip(names, map(np.stack, images), strict=True)))
-        step("validating")
-        return probabilities.argmax(axis=1).astype(np.uint8)  # type: ignore[no-any-return]
-
-    return score_winners(
-        winners, source, data.validation, classes=len(data.nomenclature),
-        stride=metadata.stride, batch_size=1,
-    )  # fmt: skip
-
-
 def _change(before: Scores, after: Scores) -> str:
     (miou, oa), (new_miou, new_oa) = (100 * found.overall[:2] for found in (before, after))
     return (
         f"validation mIoU {miou:.2f} % in float32 and {new_miou:.2f} % in int8, "
         f"OA {oa:.2f} % and {new_oa:.2f} %"
     )
-
-
-def _values(found: Scores, nomenclature: Nomenclature) -> dict[str, float]:
-    """Return scores as the metadata holds them."""
-    miou, oa, *_ = found.overall.tolist()
-    ious = found.per_class[PER_CLASS.index("iou")].tolist()
-    names = (land_cover.short for land_cover in nomenclature.classes)
-    return {"miou": miou, "oa": oa} | {
-        f"iou {name}": iou for name, iou in zip(names, ious, strict=True)
-    }

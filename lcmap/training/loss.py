@@ -1,12 +1,15 @@
-"""The loss: cross entropy weighted by class, pixels without a label left out."""
+"""The loss, cross entropy weighted by class, and the weights of the classes in it."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.dataset.reading import IGNORE
+from lcmap.training.recipe import ClassWeights
 
 
 def weighted_cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -20,3 +23,21 @@ def weighted_cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> T
     )
     weight = torch.cat((weights, weights.new_zeros(IGNORE + 1 - len(weights))))[labels].sum()
     return total / weight.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def class_weights(shares: NDArray[np.float64], kind: ClassWeights) -> NDArray[np.float64]:
+    """Return the weight of each class, float64 [K], from its share p of the pixels, [K].
+
+    "paper" is 1 / (p · Σp²) (section 2.4), "square root" 1 / √p, "none" 1; classes that do not
+    occur weigh 0. In a weighted mean a common factor of all weights cancels.
+    """
+    present = shares > 0
+    weights = np.zeros_like(shares)
+    p = shares[present]
+    if kind == "paper":
+        weights[present] = 1.0 / (p * np.sum(p**2))
+    elif kind == "square root":
+        weights[present] = 1.0 / np.sqrt(p)
+    else:
+        weights[present] = 1.0
+    return weights

@@ -20,7 +20,7 @@ def choose_device(wanted: DeviceName) -> torch.device:
     """
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise UsageError("--device cuda", "PyTorch finds no CUDA device", "use --device cpu")
+        raise UsageError("`device=cuda`", "PyTorch finds no CUDA device", "use `device=cpu`")
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 

@@ -18,11 +18,9 @@ from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
 from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index
 from lcmap.errors import (
-    BandMismatchError,
-    DtypeMismatchError,
+    InputMismatchError,
     NoLabelledPixelError,
     NomenclatureMismatchError,
-    SideMismatchError,
 )
 from lcmap.model_file import ModelInput
 from lcmap.nomenclature import Nomenclature
@@ -79,8 +77,8 @@ def read_training_set(
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
-        SideMismatchError: the indexes do not have side inputs of the same kinds.
-        BandMismatchError, DtypeMismatchError: the images do not have the same bands.
+        InputMismatchError: the indexes do not have side inputs of the same kinds; the images do not
+            have the same bands.
     """
     indexes = [read_tile_index(path) for path in paths]
     nomenclature = _common_nomenclature(indexes)
@@ -111,7 +109,7 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
     for index in indexes:
         if index.nomenclature is None:
             raise NoLabelledPixelError(
-                index.path, "its tiles have no labels", "prepare the image with --labels"
+                index.path, "its tiles have no labels", "prepare the image with `labels`"
             )
         assert first.nomenclature is not None
         if index.nomenclature.classes != first.nomenclature.classes:
@@ -119,7 +117,7 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
                 index.path,
                 f"its nomenclature {index.nomenclature.name} is not that of {first.path}, "
                 f"{first.nomenclature.name}",
-                "prepare both with the same --nomenclature or --crosswalk",
+                "prepare both with the same `nomenclature` or `crosswalk`",
             )
     assert first.nomenclature is not None
     return first.nomenclature
@@ -129,10 +127,10 @@ def _common_sides(indexes: Sequence[TileIndex]) -> tuple[RasterContent, ...]:
     first = indexes[0]
     for index in indexes[1:]:
         if index.sides != first.sides:
-            raise SideMismatchError(
+            raise InputMismatchError(
                 index.path,
                 f"has {_titles(index.sides)}, {first.path} has {_titles(first.sides)}",
-                "prepare both with the same kinds of --side, in the same order",
+                "prepare both with the same kinds of `sides`, in the same order",
             )
     return first.sides
 
@@ -190,13 +188,13 @@ def _check_bands(
 ) -> None:
     named = has_band_names(bands) and has_band_names(first_bands)
     if len(bands) != len(first_bands) or (named and bands != first_bands):
-        raise BandMismatchError(
+        raise InputMismatchError(
             path,
             f"its bands are {', '.join(bands)}, those of {first} are {', '.join(first_bands)}",
             "prepare all images with the same bands in the same order",
         )
     if dtype != first_dtype:
-        raise DtypeMismatchError(
+        raise InputMismatchError(
             path, f"is {dtype}, {first} is {first_dtype}", "train on images of one kind"
         )
 

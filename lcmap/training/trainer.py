@@ -1,7 +1,8 @@
-"""The epochs of a run: trained, validated, the best kept."""
+"""The training loop: steps, epochs, validation, the best model kept."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -10,24 +11,32 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from lcmap.accuracy.measures import PER_CLASS, Scores
+from lcmap import defaults
+from lcmap.accuracy.measures import Scores
+from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
-from lcmap.training.batches import Sampler
-from lcmap.training.class_weights import class_weights
+from lcmap.training.batches import Batch, Sampler, batches_ahead
 from lcmap.training.curves import Row
 from lcmap.training.export import noise_to_verify
-from lcmap.training.precision import computes_bfloat16
+from lcmap.training.loss import class_weights, weighted_cross_entropy
+from lcmap.training.optimisation import (
+    Budget,
+    Clock,
+    WeightAverage,
+    make_optimizer,
+    one_cycle,
+    stepwise,
+)
+from lcmap.training.options import TrainOptions
+from lcmap.training.precision import autocast, choose_device, computes_bfloat16
 from lcmap.training.recipe import Recipe
-from lcmap.training.run import Budget, Run, copy_of
 from lcmap.training.samples import SampleSource, TrainingSet
-from lcmap.training.validation import padded_image, validate
+from lcmap.training.validation import padded_image, validate, validation_values
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_EPOCHS = 100
-DEFAULT_PATIENCE = 30
 SHORTEST_EPOCH = 50
 """Steps: an epoch passes over the tiles so often that it has at least so many."""
 
@@ -35,52 +44,55 @@ _TILES_TO_VERIFY = 8
 
 
 class Trainer:
-    """Trains a network epoch by epoch and keeps the state with the best validation mIoU.
+    """A network in training: epoch by epoch, the state with the best validation mIoU kept.
 
-    `rows` are the curves so far, `best` is the kept state dict, of epoch `best_epoch`.
+    `rows` are the curves so far, `best` is the kept state dict, of epoch `best_epoch`; `steps` are
+    those taken so far.
     """
 
     def __init__(
         self,
         data: TrainingSet,
         source: SampleSource,
-        network: nn.Module,
-        stride: int,
+        network: LandCoverNetwork,
         recipe: Recipe,
-        *,
-        epochs: int | None = None,
-        minutes: float | None = None,
-        patience: int = DEFAULT_PATIENCE,
-        seed: int = 0,
-        device: torch.device,
+        options: TrainOptions,
         progress: Progress = silent,
     ) -> None:
-        """Train `network`, which takes multiples of `stride` pixels, for epochs or for minutes."""
+        """Train `network` in place, for as long as the options say."""
+        self.device = choose_device(options.device)
+        self.bfloat16 = computes_bfloat16(self.device)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._data = data
         self._source = source
+        self._recipe = recipe
+        self._patience = options.patience
+        self._seed = options.seed
         self._progress = progress
-        self._patience = patience
-        self._seed = seed
-        self._stride = stride
-        side = _side(recipe, data, stride)
-        pass_ = data.pixels / (recipe.batch_size * side**2)
-        passes = max(math.ceil(SHORTEST_EPOCH / pass_), 1)
-        self._steps = math.ceil(passes * pass_)
+        side = _side(recipe, data, network.stride)
+        self._steps_per_pass = data.pixels / (recipe.batch_size * side**2)
+        passes = max(math.ceil(SHORTEST_EPOCH / self._steps_per_pass), 1)
+        self._steps_per_epoch = math.ceil(passes * self._steps_per_pass)
+        self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
+        if options.minutes is not None:
+            self.budget = Budget(seconds=60 * options.minutes)
         weights = class_weights(data.shares, recipe.class_weights)
-        if minutes is not None:
-            budget = Budget(seconds=60 * minutes)
-        else:
-            budget = Budget(steps=(epochs or DEFAULT_EPOCHS) * self._steps)
-        self.run = Run(
-            network, recipe, torch.from_numpy(weights.astype(np.float32)), budget,
-            steps_per_pass=pass_, device=device, bfloat16=computes_bfloat16(device),
-        )  # fmt: skip
-        self._sampler = Sampler(source, data.train, recipe, side, seed)
+        self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
+        self._optimizer = make_optimizer(self.network, recipe)
+        self._average = WeightAverage(self.network, recipe.average) if recipe.average else None
+        self._sampler = Sampler(source, data.train, recipe, side, options.seed)
+        self._clock = Clock()
+        self.steps = 0
         self.rows: list[Row] = []
-        self.best: dict[str, torch.Tensor] = {}
+        self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self._validation_seconds = 0.0
         self._note = ""
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network to validate and to keep: the average, where there is one."""
+        return self._average.network if self._average else self.network
 
     @property
     def ended(self) -> bool:
@@ -97,20 +109,17 @@ class Trainer:
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        self.run.clock.start()
-        left = self._steps
-        if self.run.budget.steps is not None:
-            left = min(left, self.run.budget.steps - self.run.steps)
-        trained = self.run.epoch(self._sampler, left, self._spent, self._report)
+        self._clock.start()
+        loss, rate = self._train_epoch()
         started = time.monotonic()
         found = self._validate()
         self._validation_seconds = time.monotonic() - started
-        self.run.clock.stop()
-        row = self._row(trained.loss, trained.learning_rate, found)
+        self._clock.stop()
+        row = self._row(loss, rate, found)
         self.rows.append(row)
         if not self.best_epoch or row["miou"] > self.rows[self.best_epoch - 1]["miou"]:
             self.best_epoch = len(self.rows)
-            self.best = copy_of(self.run.evaluated.state_dict())
+            self.best = _copy_of(self.evaluated.state_dict())
         best = self.rows[self.best_epoch - 1]["miou"]
         self._note = f"epoch {row['epoch']}, mIoU {row['miou']:.3f} (best {best:.3f})"
         logger.info(
@@ -119,10 +128,56 @@ class Trainer:
             " (best)" * (self.best_epoch == len(self.rows)),
         )  # fmt: skip
 
+    def _train_epoch(self) -> tuple[float, float]:
+        """Take the steps of an epoch; return their mean loss and the last learning rate."""
+        steps = self._steps_per_epoch
+        if self.budget.steps is not None:
+            steps = min(steps, self.budget.steps - self.steps)
+        losses, rate = [], 0.0
+        with batches_ahead(self._sampler, self.steps, self.steps + steps) as batches:
+            for batch in batches:
+                rate = self.learning_rate()
+                losses.append(self.step(batch))
+                self._report()
+                if self._spent():
+                    break
+        return float(torch.stack(losses).mean()), rate
+
+    def step(self, batch: Batch) -> Tensor:
+        """Take one step of the optimizer; return the loss before it, on the device."""
+        rate = self.learning_rate()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        batch = batch.to(self.device)
+        with autocast(self.device, self.bfloat16):
+            scores = self.network(*batch.images)  # [N, K, H, W]
+        loss = weighted_cross_entropy(scores, batch.labels, self._weights)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self.steps += 1
+        if self._average:
+            self._average.update(self.network, self.steps)
+        return loss.detach()
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        if self._recipe.schedule == "steps":
+            factor = stepwise(self.steps / self._steps_per_pass)
+        else:
+            # the middle of the step, so that neither the first nor the last is lost
+            half = 0.5 / self.budget.steps if self.budget.steps else 0.0
+            factor = one_cycle(self.budget.progress(self.steps, self._clock.seconds) + half)
+        return self._recipe.learning_rate * factor
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
         return {
-            "run": self.run.state_dict(),
+            "network": self.network.state_dict(),
+            "average": self._average.network.state_dict() if self._average else None,
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self.steps,
+            "seconds": self._clock.seconds,
             "rows": self.rows,
             "best": self.best,
             "best_epoch": self.best_epoch,
@@ -131,7 +186,12 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        self.run.load_state_dict(state["run"])
+        self.network.load_state_dict(state["network"])
+        if self._average:
+            self._average.network.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+        self._clock = Clock(before=state["seconds"])
         self.rows = state["rows"]
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
@@ -139,54 +199,49 @@ class Trainer:
 
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
         """Return noise and validation tiles to hold the exported model against PyTorch."""
-        samples = noise_to_verify(
-            [model_input.channels for model_input in self._data.inputs], self._stride, self._seed
-        )
+        stride = self.network.stride
+        channels = [model_input.channels for model_input in self._data.inputs]
+        samples = noise_to_verify(channels, stride, self._seed)
         for tile in self._data.validation[:_TILES_TO_VERIFY]:
             images = self._source.read(tile).images
-            samples.append(tuple(padded_image(image, self._stride)[None] for image in images))
+            samples.append(tuple(padded_image(image, stride)[None] for image in images))
         return samples
 
     def _spent(self) -> bool:
-        budget = self.run.budget
-        reserve = self._validation_seconds if budget.seconds is not None else 0.0
-        return budget.progress(self.run.steps, self.run.clock.seconds + reserve) >= 1
+        reserve = self._validation_seconds if self.budget.seconds is not None else 0.0
+        return self.budget.progress(self.steps, self._clock.seconds + reserve) >= 1
 
     def _report(self) -> None:
-        budget = self.run.budget
-        if budget.seconds is not None:
-            done = min(int(self.run.clock.seconds), int(budget.seconds))
-            self._progress(done, max(int(budget.seconds), 1), self._note)
+        if self.budget.seconds is not None:
+            done = min(int(self._clock.seconds), int(self.budget.seconds))
+            self._progress(done, max(int(self.budget.seconds), 1), self._note)
         else:
-            assert budget.steps is not None
-            self._progress(self.run.steps, budget.steps, self._note)
+            assert self.budget.steps is not None
+            self._progress(self.steps, self.budget.steps, self._note)
 
     def _validate(self) -> Scores:
         return validate(
-            self.run.evaluated, self._source, self._data.validation,
-            classes=len(self._data.nomenclature), stride=self._stride,
-            batch_size=self.run.recipe.batch_size, device=self.run.device,
-            bfloat16=self.run.bfloat16,
+            self.evaluated, self._source, self._data.validation,
+            classes=len(self._data.nomenclature), stride=self.network.stride,
+            batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
 
     def _row(self, loss: float, learning_rate: float, found: Scores) -> Row:
-        miou, oa, *_ = (float(value) for value in found.overall)
-        ious = found.per_class[PER_CLASS.index("iou")]
         return {
             "epoch": len(self.rows) + 1,
-            "steps": self.run.steps,
-            "seconds": self.run.clock.seconds,
+            "steps": self.steps,
+            "seconds": self._clock.seconds,
             "learning_rate": learning_rate,
             "loss": loss,
-            "miou": miou,
-            "oa": oa,
-        } | {
-            f"iou {c.short}": float(iou)
-            for c, iou in zip(self._data.nomenclature.classes, ious, strict=True)
-        }
+        } | validation_values(found, self._data.nomenclature)
 
 
 def _side(recipe: Recipe, data: TrainingSet, grid: int) -> int:
     """Return the side of a training square: the recipe's or a tile's, on the pooling grid."""
     side = min(recipe.crop or data.tile_size, data.tile_size)
     return max(-(-side // grid), 2) * grid
+
+
+def _copy_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict that further training does not change."""
+    return {name: copy.deepcopy(value.detach().cpu()) for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""How good a network is on validation tiles."""
+"""How good a network is on validation tiles: while it is trained, and once it is exported."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.accuracy.confusion import cells, count, margins
-from lcmap.accuracy.measures import Scores, scores
+from lcmap.accuracy.measures import PER_CLASS, Scores, scores
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.nomenclature import Nomenclature
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import channels_last
 from lcmap.training.precision import autocast
-from lcmap.training.samples import SampleSource
+from lcmap.training.samples import SampleSource, TrainingSet
 
 Winners = Callable[[Sequence[Sequence[NDArray[np.float32]]]], NDArray[np.uint8]]
 """Gives the most probable classes [N, H, W] of N images [C, H, W] for each input."""
@@ -55,6 +57,46 @@ def validate(
         )
     network.train(was_training)
     return found
+
+
+def validate_model(
+    graph: bytes,
+    source: SampleSource,
+    data: TrainingSet,
+    *,
+    stride: int,
+    after_tile: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Return the scores of an exported model on the validation tiles, as onnxruntime computes it.
+
+    Whatever the device trains in, a float32 model is measured in float32 and one in int8 in int8.
+    `after_tile` is called after every tile.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
+    session = OnnxRuntimeSession(graph)
+    names = [model_input.name for model_input in data.inputs]
+
+    def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
+        (probabilities,) = session.run(dict(zip(names, map(np.stack, images), strict=True)))
+        after_tile()
+        return probabilities.argmax(axis=1).astype(np.uint8)  # type: ignore[no-any-return]
+
+    return score_winners(
+        winners, source, data.validation, classes=len(data.nomenclature), stride=stride,
+        batch_size=1,
+    )  # fmt: skip
+
+
+def validation_values(found: Scores, nomenclature: Nomenclature) -> dict[str, float]:
+    """Return scores as a model's metadata holds them: miou, oa, and the IoU of each class."""
+    miou, oa, *_ = found.overall.tolist()
+    ious = found.per_class[PER_CLASS.index("iou")].tolist()
+    return {"miou": miou, "oa": oa} | {
+        f"iou {land_cover.short}": iou
+        for land_cover, iou in zip(nomenclature.classes, ious, strict=True)
+    }
 
 
 def score_winners(

@@ -22,7 +22,6 @@ from lcmap.accuracy.label_maps import (
 from lcmap.accuracy.label_raster import LabelFile, open_labels
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import (
-    CrsMismatchError,
     GridMismatchError,
 )
 from lcmap.raster.windows import iter_blocks
@@ -107,7 +106,7 @@ def test_another_crs_is_refused_with_the_remedy(write_labels: WriteLabels) -> No
     with (
         open_labels(write_labels("ref.tif", random_codes(2, 2))) as reference,
         open_labels(write_labels("map.tif", random_codes(2, 2), crs="EPSG:32631")) as part,
-        pytest.raises(CrsMismatchError, match=r"map\.tif: is in EPSG:32631, .* in EPSG:2154"),
+        pytest.raises(GridMismatchError, match=r"map\.tif: is in EPSG:32631, .* in EPSG:2154"),
     ):
         LabelMap([part], reference)
 
@@ -117,7 +116,7 @@ def test_a_crs_that_no_code_names_is_shown_in_short(write_labels: WriteLabels) -
     with (
         open_labels(write_labels("ref.tif", random_codes(2, 2))) as reference,
         open_labels(write_labels("map.tif", random_codes(2, 2), crs=local)) as part,
-        pytest.raises(CrsMismatchError) as caught,
+        pytest.raises(GridMismatchError) as caught,
     ):
         LabelMap([part], reference)
     assert "map.tif: is in unknown, the reference" in str(caught.value)

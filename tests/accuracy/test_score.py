@@ -22,9 +22,9 @@ from lcmap.errors import (
     InputMissingError,
     NoLabelledPixelError,
     NomenclatureMismatchError,
-    NoOverlapError,
     NotARasterError,
     OutputExistsError,
+    OverlapError,
     UnknownLabelError,
     UsageError,
 )
@@ -287,11 +287,11 @@ def test_no_overlap_is_an_error_and_a_reference_without_map_a_warning(
 ) -> None:
     path = write_labels("map.tif", codes(1))
     away = write_labels("away.tif", codes(0), west=900_000.0)
-    with pytest.raises(NoOverlapError, match=r"map\.tif: covers no ground of .*away\.tif"):
+    with pytest.raises(OverlapError, match=r"map\.tif: covers no ground of .*away\.tif"):
         score([path], [away], classes=IN_TOPO6)
     here = write_labels("ref.tif", codes(0))
     other = write_labels("other.tif", codes(1), west=900_000.0)
-    with pytest.raises(NoOverlapError, match=r"other\.tif: covers no ground of .*ref\.tif"):
+    with pytest.raises(OverlapError, match=r"other\.tif: covers no ground of .*ref\.tif"):
         score([path, other], [here], classes=IN_TOPO6)
     report = score([path], [away, here], classes=IN_TOPO6)
     assert report.pixels == (codes(0) > 0).sum()

@@ -21,6 +21,7 @@ from lcmap.cli import COMMANDS, app
 from lcmap.cli.parameters import OPTIONS
 
 COMMANDS_HELD = {
+    "train": ("lcmap.training.train.train", "lcmap.training.int8_model.quantise_model"),
     "prepare": ("lcmap.imagery.prepare.prepare",),
     "predict": ("lcmap.inference.predict.predict",),
     "fuse": ("lcmap.inference.predict.predict",),

@@ -21,6 +21,8 @@ PACKAGES_HELD = (
     "engines",
     "imagery",
     "inference",
+    "reference",
+    "training",
 )
 """The packages whose messages are held to the options of the commands."""
 

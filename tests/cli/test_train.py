@@ -194,7 +194,16 @@ def test_an_int8_model_that_loses_too_much_is_refused(
 
 
 @pytest.mark.parametrize(
-    "options", [("--quantize",), ("--epochs", 3), ("--resume",), ("--width", 8, "--depth", 1)]
+    "options",
+    [
+        ("--quantize",),
+        ("--epochs", 3),
+        ("--resume",),
+        ("--width", 8, "--depth", 1),
+        ("--recipe", "default"),
+        ("--patience", 30),
+        ("--device", "auto"),
+    ],
 )
 def test_quantize_only_trains_nothing(
     lcmap: Callable[..., object], tmp_path: Path, options: tuple[object, ...]
@@ -202,7 +211,7 @@ def test_quantize_only_trains_nothing(
     result = lcmap("train", tmp_path / "none.geojson", "-o", tmp_path / "m.onnx", "--quantize-only",
                    tmp_path / "none.onnx", *options)  # fmt: skip
     assert result.exit_code == 2
-    assert f"trains nothing, but {options[0]}" in result.stderr
+    assert f"lcmap: {options[0]}: is about training; leave it out" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -249,3 +258,12 @@ def test_sigterm_leaves_a_checkpoint_and_no_model(tiles: Path, tmp_path: Path) -
     assert not (tmp_path / "m.onnx").exists()
     assert (tmp_path / "m.checkpoint.pt").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_largest_loss_without_an_int8_model_is_refused(
+    lcmap: Callable[..., object], tmp_path: Path
+) -> None:
+    result = lcmap("train", tmp_path / "none.geojson", "-o", tmp_path / "m.onnx",
+                   "--max-loss", "0.5")  # fmt: skip
+    assert result.exit_code == 2
+    assert "lcmap: --max-loss: is about an int8 model" in result.stderr

@@ -11,7 +11,7 @@ import rasterio
 from support import write_raster
 
 from lcmap.dataset.quantile_file import BandQuantiles, read_quantile_file, write_quantile_file
-from lcmap.errors import BandMismatchError, DataError, InputMissingError, OutputExistsError
+from lcmap.errors import DataError, InputMismatchError, InputMissingError, OutputExistsError
 from lcmap.raster.quantile_tags import write_quantiles
 
 RGB = BandQuantiles(("red", "green", "blue"), "uint16", np.array([[0.1, 9.0], [2, 3], [5, 5]]))
@@ -45,7 +45,7 @@ def test_bands_must_be_the_same() -> None:
     RGB.check_fits(("Red", "GREEN", " blue"), "c.json", "a.tif")
     RGB.check_fits(("band 1", "band 2", "band 3"), "c.json", "a.tif")
     for bands in (("red", "green"), ("blue", "green", "red")):
-        with pytest.raises(BandMismatchError, match=r"c\.json: holds quantiles of red, .*a\.tif"):
+        with pytest.raises(InputMismatchError, match=r"c\.json: holds quantiles of red, .*a\.tif"):
             RGB.check_fits(bands, "c.json", "a.tif")
 
 

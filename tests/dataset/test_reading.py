@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 
+from lcmap.dataset import reading
+from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import TileIndex
 from lcmap.errors import NotARasterError
@@ -73,6 +76,25 @@ def test_quantiles_come_from_tags_or_from_the_pixels(index: TileIndex) -> None:
             dataset.update_tags(band, LCMAP_Q02=1, LCMAP_Q98=band)
     with TileReader(None) as reader:
         assert reader.quantiles(image).tolist() == [[1.0, 1.0], [1.0, 2.0]]
+
+
+def test_a_side_input_is_brought_onto_the_grid_once(
+    index: TileIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    class Counted(InputReader):
+        def __init__(self, *arguments: Any) -> None:
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(reading, "InputReader", Counted)
+    (side,), (content,) = index.tiles[0].sides, index.sides
+    with TileReader(index.nomenclature) as reader:
+        for tile in index.tiles[:3]:
+            values, valid = reader.side(side, content, tile.image, tile.window)
+            assert values.shape[1:] == valid.shape == tile.window[2:]
+    assert len(made) == len({tile.image for tile in index.tiles[:3]})
 
 
 def test_labels_take_a_nomenclature(index: TileIndex) -> None:

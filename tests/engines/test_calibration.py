@@ -20,7 +20,7 @@ from support import write_raster
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.engines.calibration import CalibrationSample, quantise
-from lcmap.errors import CalibrationError
+from lcmap.errors import DataError
 from lcmap.graph.int8 import convolutions
 from lcmap.graph.padding import find_halo
 from lcmap.inference.source import calibration_samples
@@ -114,7 +114,7 @@ def test_features_are_unpooled_to_the_first_of_equal_maxima() -> None:
 def test_what_says_nothing_of_the_values_is_refused(
     samples: list[CalibrationSample], said: str
 ) -> None:
-    with pytest.raises(CalibrationError, match=said):
+    with pytest.raises(DataError, match=said):
         quantise(exported_network((4,), depth=1), [tuple(map(np.float32, s)) for s in samples])
 
 

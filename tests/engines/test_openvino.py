@@ -14,7 +14,7 @@ from small_fusion import IMAGE, OSO, S2, write_fusion_model
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import TOLERANCE, OpenVinoSession
-from lcmap.errors import EngineMissingError, NotAModelError
+from lcmap.errors import NotAModelError, UnavailableError
 from lcmap.graph.outputs import Result, of_size, with_results
 from lcmap.graph.padding import ALL_AROUND, INTERIOR, BorderSides, find_halo, graph_for
 
@@ -178,6 +178,6 @@ def test_importing_openvino_reports_nothing_to_anyone() -> None:
 
 def test_without_openvino_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(EngineMissingError, match=r"pip install 'lcmap\[openvino\]'") as caught:
+    with pytest.raises(UnavailableError, match=r"pip install 'lcmap\[openvino\]'") as caught:
         OpenVinoSession(b"")
     assert caught.value.exit_code == 2

@@ -112,7 +112,7 @@ def dates(share: float = 0.4) -> tuple[tuple[Array, ...], tuple[int, ...]]:
     return images, (100, 105, 110, 120, 122, 140)
 
 
-def synthesis(method: Method, *, strict: bool = False) -> Composite:
+def composite(method: Method, *, strict: bool = False) -> Composite:
     images, days = dates()
     inside = tuple(104 <= day <= 122 for day in days)
     return Composite(*KIND, images, days, inside, 113.0, method, strict)
@@ -121,7 +121,7 @@ def synthesis(method: Method, *, strict: bool = False) -> Composite:
 @pytest.mark.parametrize("method", ["median", "linear"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_every_pixel_of_a_period(method: Method, strict: bool) -> None:
-    made = synthesis(method, strict=strict)
+    made = composite(method, strict=strict)
     image, valid = made.read(WHOLE)
     images, days = dates()
     filled = 0
@@ -148,17 +148,17 @@ def test_every_pixel_of_a_period(method: Method, strict: bool) -> None:
 
 @pytest.mark.parametrize("method", ["median", "linear"])
 def test_pixels_do_not_depend_on_blocks(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, valid = synthesis(method).read(WHOLE)
+    whole, valid = composite(method).read(WHOLE)
     # one row at a time
     monkeypatch.setattr(module, "_BYTES", 1)
-    made = synthesis(method)
+    made = composite(method)
     for window in (Window(0, 0, 31, 17), Window(0, 17, 31, 43), Window(31, 0, 19, 60)):
         rows, cols = window.slices
         part, part_valid = made.read(window)
         assert np.array_equal(part, whole[:, rows, cols])
         assert np.array_equal(part_valid, valid[rows, cols])
     filled = sum(made.filled.values())
-    once = synthesis(method)
+    once = composite(method)
     once.read(WHOLE)
     assert filled == sum(once.filled.values())
     # computed again, as for the quantiles of floats, a window counts once

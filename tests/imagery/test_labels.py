@@ -14,7 +14,7 @@ from rasterio.warp import transform
 from support import write_raster
 
 from lcmap.dataset.inputs import open_input
-from lcmap.errors import LabelBandError, NoOverlapError, UnknownLabelError, UsageError
+from lcmap.errors import LabelBandError, OverlapError, UnknownLabelError, UsageError
 from lcmap.imagery.labels import align_labels, label_classes
 from lcmap.imagery.options import LabelOptions
 from lcmap.nomenclature import Crosswalk, Nomenclature, load_crosswalk, load_nomenclature
@@ -161,7 +161,7 @@ def test_image_given_for_labels_is_refused(tmp_path: Path) -> None:
 
 def test_labels_of_elsewhere_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "labels.tif", codes(), corner=(100_000.0, 6_000_000.0))
-    with pytest.raises(NoOverlapError, match=r"labels\.tif: covers no ground of the image"):
+    with pytest.raises(OverlapError, match=r"labels\.tif: covers no ground of the image"):
         aligned(path, grid(4, 4, 1.0))
 
 

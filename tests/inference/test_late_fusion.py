@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from support import write_raster
 
 from lcmap.errors import (
+    InputMismatchError,
     LcmapError,
     NoCrsError,
     NomenclatureError,
     NomenclatureMismatchError,
-    NoOverlapError,
     OutputExistsError,
-    ProbabilitiesError,
-    TooLittleOverlapError,
+    OverlapError,
     UsageError,
 )
 from lcmap.inference.late_fusion import (
@@ -317,7 +316,7 @@ def test_output_that_is_an_input_or_exists(files: list[Path], tmp_path: Path) ->
 def test_file_without_a_nomenclature(files: list[Path], tmp_path: Path) -> None:
     bare = write_probabilities(tmp_path / "bare.tif", softmax(3), nomenclature=None)
     says = r"bare\.tif: does not say of which classes it is; give files that lcmap predict"
-    refused(ProbabilitiesError, says, [files[0], bare], tmp_path)
+    refused(InputMismatchError, says, [files[0], bare], tmp_path)
     with rasterio.open(bare, "r+") as dataset:
         dataset.update_tags(**{NOMENCLATURE_JSON_TAG: "{"})
     refused(NomenclatureError, r"bare\.tif: its tag", [files[0], bare], tmp_path)
@@ -340,23 +339,23 @@ def test_files_of_different_classes(files: list[Path], tmp_path: Path) -> None:
 def test_wrong_bands_dtype_and_values(files: list[Path], tmp_path: Path) -> None:
     few = write_probabilities(tmp_path / "few.tif", softmax(3)[:5])
     says = r"few\.tif: has 5 bands for 7 classes of flair7"
-    refused(ProbabilitiesError, says, [files[0], few], tmp_path)
+    refused(InputMismatchError, says, [files[0], few], tmp_path)
     double = write_probabilities(tmp_path / "double.tif", softmax(3).astype("float64"))
-    refused(ProbabilitiesError, "has float64 values, not float32", [double, files[0]], tmp_path)
+    refused(InputMismatchError, "has float64 values, not float32", [double, files[0]], tmp_path)
     percent = write_probabilities(tmp_path / "percent.tif", 100 * softmax(3))
     says = r"percent\.tif: has values from .* to .*, probabilities are between 0 and 1"
-    refused(ProbabilitiesError, says, [files[0], percent], tmp_path)
+    refused(InputMismatchError, says, [files[0], percent], tmp_path)
 
 
 def test_files_of_other_ground(files: list[Path], tmp_path: Path) -> None:
     far = write_probabilities(tmp_path / "far.tif", softmax(3), corner=(1e5, 6e6))
-    refused(NoOverlapError, r"far\.tif: covers no ground of .*a\.tif", [files[0], far], tmp_path)
+    refused(OverlapError, r"far\.tif: covers no ground of .*a\.tif", [files[0], far], tmp_path)
     nowhere = write_probabilities(tmp_path / "nowhere.tif", softmax(3), epsg=None)
     refused(NoCrsError, r"nowhere\.tif: has no coordinate", [files[0], nowhere], tmp_path)
     corner = (721_104.0 + 40 * 0.8, 6_249_288.0)
     beside = write_probabilities(tmp_path / "beside.tif", softmax(3), corner=corner)
     says = r"beside\.tif: covers 20 % of .*a\.tif"
-    refused(TooLittleOverlapError, says, [files[0], beside], tmp_path)
+    refused(OverlapError, says, [files[0], beside], tmp_path)
     outputs = MapOutputs(tmp_path / "m.tif")
     report = late_fusion(
         [files[0], beside], outputs, options=AlignedInputOptions(allow_missing=True)

@@ -14,7 +14,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from lcmap.errors import BandMismatchError, DtypeMismatchError, GsdMismatchError
+from lcmap.errors import GsdMismatchError, InputMismatchError
 from lcmap.model_file import ModelInput, ModelMetadata, check_image
 
 MakeImage = Callable[..., Any]
@@ -93,14 +93,14 @@ def test_a_model_without_band_names_takes_any(model_input: ModelInput, image: Ma
 def test_other_bands(
     model_input: ModelInput, image: MakeImage, names: tuple[str, ...], message: str
 ) -> None:
-    with image(names) as dataset, pytest.raises(BandMismatchError, match=message):
+    with image(names) as dataset, pytest.raises(InputMismatchError, match=message):
         check_image(model_input, dataset, force=True)
 
 
 def test_another_data_type(model_input: ModelInput, image: MakeImage) -> None:
     with (
         image(dtype="uint16") as dataset,
-        pytest.raises(DtypeMismatchError, match=r"is uint16, the model was trained on uint8"),
+        pytest.raises(InputMismatchError, match=r"is uint16, the model was trained on uint8"),
     ):
         check_image(model_input, dataset, force=True)
 

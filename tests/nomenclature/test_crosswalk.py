@@ -9,7 +9,7 @@ from lcmap.errors import (
     InputMissingError,
     NomenclatureError,
     UnknownLabelError,
-    UnknownNomenclatureError,
+    UsageError,
 )
 from lcmap.nomenclature import builtin_crosswalks, load_crosswalk
 
@@ -121,7 +121,7 @@ def test_a_crosswalk_without_its_parts_is_refused(tmp_path: Path, text: str, mes
 
 
 def test_an_unknown_crosswalk_lists_the_built_in_ones() -> None:
-    with pytest.raises(UnknownNomenclatureError, match=r"flair19:flair7, .* topo18:topo6") as c:
+    with pytest.raises(UsageError, match=r"flair19:flair7, .* topo18:topo6") as c:
         load_crosswalk("topo6:topo18")
     assert c.value.exit_code == 2
 

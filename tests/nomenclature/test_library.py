@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lcmap.errors import InputMissingError, NomenclatureError, UnknownNomenclatureError
+from lcmap.errors import InputMissingError, NomenclatureError, UsageError
 from lcmap.nomenclature import builtin_names, load_nomenclature
 
 ACRONYMS_OF_TABLE_1 = "Buf Wat Cro Pat MR Air Par Cem Con Dec OF Hed Hea Pop Orc Vin Res Ind"
@@ -61,7 +61,7 @@ def test_a_file_of_the_users_own_works_as_a_name_does(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_built_in_ones() -> None:
-    with pytest.raises(UnknownNomenclatureError, match=r"topo7: no built-in .* topo18, topo6") as c:
+    with pytest.raises(UsageError, match=r"topo7: no built-in .* topo18, topo6") as c:
         load_nomenclature("topo7")
     assert c.value.exit_code == 2
 

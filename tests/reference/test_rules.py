@@ -11,9 +11,7 @@ import pytest
 from lcmap.errors import (
     InputMissingError,
     RulesError,
-    UnknownClassError,
-    UnknownNomenclatureError,
-    UnknownRulesError,
+    UsageError,
 )
 from lcmap.nomenclature import load_crosswalk
 from lcmap.reference.rules import Condition, Width, as_numbers
@@ -136,7 +134,7 @@ def test_a_broken_file_is_refused_naming_the_key(
 
 
 def test_an_unknown_class_is_named_with_those_there_are(rules: Callable[[str], Path]) -> None:
-    with pytest.raises(UnknownClassError, match=r"rules\[1\].class: four has no class 'Barn'"):
+    with pytest.raises(RulesError, match=r"rules\[1\].class: four has no class 'Barn'"):
         load_rules(rules(RULE.replace("Roof", "Barn")))
 
 
@@ -149,9 +147,9 @@ def test_files_that_are_no_rules(tmp_path: Path) -> None:
     with pytest.raises(RulesError, match="UTF-8"):
         load_rules(broken)
     broken.write_text('name = "x"\nnomenclature = "nowhere"\n' + RULE)
-    with pytest.raises(UnknownNomenclatureError, match="nowhere"):
+    with pytest.raises(UsageError, match="nowhere"):
         load_rules(broken)
     with pytest.raises(InputMissingError, match=r"absent\.toml"):
         load_rules(tmp_path / "absent.toml")
-    with pytest.raises(UnknownRulesError, match="bdtopo-topo18"):
+    with pytest.raises(UsageError, match="bdtopo-topo18"):
         load_rules("bdtopo")

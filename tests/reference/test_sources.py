@@ -15,7 +15,7 @@ import shapely
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from lcmap.errors import InputMissingError, LayerMissingError, NoCrsError, NotAVectorError
+from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.reference.names import fold_value
 from lcmap.reference.sources import find_layers, indexed_copy, largest_number, read_features
 
@@ -56,7 +56,7 @@ def test_a_file_whose_name_has_a_colon_is_that_file(write_layer: Write, tmp_path
 
 def test_what_is_not_there(write_layer: Write, tmp_path: Path) -> None:
     path = write_layer(tmp_path / "a.gpkg", BOXES, layer="one")
-    with pytest.raises(LayerMissingError, match=r'a\.gpkg: has no layer "two"; it has one'):
+    with pytest.raises(DataError, match=r'a\.gpkg: has no layer "two"; it has one'):
         find_layers([f"{path}:two"])
     with pytest.raises(InputMissingError, match=r"absent\.gpkg: no such file"):
         find_layers([tmp_path / "absent.gpkg"])

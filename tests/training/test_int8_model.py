@@ -12,37 +12,40 @@ import pytest
 from small_network import drown_in_int8
 
 from lcmap.errors import (
-    InitialModelError,
+    InputMismatchError,
     OutputExistsError,
     QuantisationLossError,
     UsageError,
 )
 from lcmap.model_file import read_model, stac_item_path
 from lcmap.training.int8_model import int8_path, quantise_model
+from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
 from lcmap.training.train import train
 
 MakeIndex = Callable[..., Path]
-SMALL = {"width": 4, "depth": 1, "batch_size": 2, "epochs": 2}
+SMALL = TrainOptions(size=NetworkSize(4, 1), batch_size=2, epochs=2)
 
 
 def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
     index, model = make_index(), tmp_path / "model.onnx"
-    trained = train([index], model, **SMALL)  # type: ignore[arg-type]
+    trained = train([index], TrainOutputs(model), SMALL)
     before = model.read_bytes()
     steps = []
 
     def progress(done: int, total: int, note: str = "") -> None:
         steps.append((done, total, note))
 
-    report = quantise_model([index], model, int8_path(model), stac=True, progress=progress)
+    report = quantise_model(
+        [index], model, int8_path(model), Int8Options(stac=True), progress=progress
+    )
     assert report.model == tmp_path / "model.int8.onnx"
     assert (report.convolutions, report.in_integers) == (7, 5)
-    # what training measured with PyTorch
-    assert report.before.overall[:2].tolist() == pytest.approx([trained.miou, trained.oa], abs=1e-6)
+    # what the model says of itself
+    assert report.before.overall.tolist() == trained.scores.overall.tolist()
     assert report.after.overall[1] == pytest.approx(report.before.overall[1], abs=0.02)
-    assert f"validation mIoU {100 * trained.miou:.2f} % in float32" in report.text
+    assert f"validation mIoU {100 * trained.scores.overall[0]:.2f} % in float32" in report.text
     assert [done for done, _, _ in steps] == list(range(1, len(steps) + 1))
     assert {total for _, total, _ in steps} == {len(steps)}
 
@@ -71,20 +74,24 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
         QuantisationLossError,
         match=r"more than 0\.5 points: .* in int8.*an earlier one stays there.*worse",
     ) as e:
-        quantise_model([index], worse, report.model, overwrite=True)
+        quantise_model([index], worse, report.model, Int8Options(overwrite=True))
     assert e.value.exit_code == 65
     assert report.model.read_bytes() == kept
-    quantise_model([index], worse, report.model, max_loss=100, overwrite=True)
+    quantise_model([index], worse, report.model, Int8Options(max_loss=100, overwrite=True))
     assert report.model.read_bytes() != kept
 
     for use in (
         lambda: quantise_model([index], report.model, tmp_path / "twice.onnx"),
-        lambda: train([index], tmp_path / "tuned.onnx", initial_model=report.model, epochs=1),
+        lambda: train(
+            [index],
+            TrainOutputs(tmp_path / "tuned.onnx"),
+            TrainOptions(initial_model=report.model, epochs=1),
+        ),
     ):
-        with pytest.raises(InitialModelError, match=r"int8\.onnx: is in int8"):
+        with pytest.raises(InputMismatchError, match=r"int8\.onnx: is in int8"):
             use()
     other = make_index("other", np.zeros((3, 48, 48), np.uint8))
-    with pytest.raises(InitialModelError, match=r"takes image of .*, where the tiles have"):
+    with pytest.raises(InputMismatchError, match=r"takes image of .*, where the tiles have"):
         quantise_model([other], model, tmp_path / "other.onnx")
     assert not list(tmp_path.glob("t*.onnx")) and not (tmp_path / "other.onnx").exists()
 

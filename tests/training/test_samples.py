@@ -11,8 +11,7 @@ import pytest
 from lcmap.dataset.reading import TileReader
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import (
-    BandMismatchError,
-    DtypeMismatchError,
+    InputMismatchError,
     LcmapError,
     NoLabelledPixelError,
     NomenclatureMismatchError,
@@ -83,18 +82,18 @@ def test_nomenclatures_must_agree(make_index: MakeIndex) -> None:
 def test_bands_must_agree(make_index: MakeIndex) -> None:
     three = np.zeros((3, 48, 48), np.uint8)
     three[:] = np.arange(48)
-    refused(BandMismatchError, "bands are band 1, band 2, band 3", make_index("a"),
+    refused(InputMismatchError, "bands are band 1, band 2, band 3", make_index("a"),
             make_index("b", three))  # fmt: skip
 
 
 def test_band_order_must_agree(make_index: MakeIndex) -> None:
     first = make_index("a", band_names=("red", "nir"))
-    refused(BandMismatchError, "nir, red", first, make_index("b", band_names=("nir", "red")))
+    refused(InputMismatchError, "nir, red", first, make_index("b", band_names=("nir", "red")))
 
 
 def test_dtypes_must_agree(make_index: MakeIndex) -> None:
     deep = np.arange(48 * 48 * 2, dtype=np.uint16).reshape(2, 48, 48)
-    refused(DtypeMismatchError, "is uint16", make_index("a"), make_index("b", deep))
+    refused(InputMismatchError, "is uint16", make_index("a"), make_index("b", deep))
 
 
 def test_labels_are_needed(make_index: MakeIndex) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from lcmap.errors import BandChoiceError, ProductError
+from lcmap.errors import ProductError, UsageError
 from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.imagery.sentinel2.scene import (
@@ -65,14 +65,14 @@ def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
 
     Raises:
         ProductError: metadata, a band or a mask is missing or damaged.
-        BandChoiceError: a band that the product's level does not have.
+        UsageError: a band that the product's level does not have.
     """
     path = find_metadata(folder)
     assert path is not None
     metadata = read_xml(path)
     level2 = path.name == "MTD_MSIL2A.xml"
     if level2 and "B10" in bands:
-        raise BandChoiceError("B10", f"{folder.name} is level 2A, which has none", "leave it out")
+        raise UsageError("B10", f"{folder.name} is level 2A, which has none", "leave it out")
     radiometry = _radiometry(path, metadata, level2)
     granules = sorted(granule for granule in folder.glob("GRANULE/*") if granule.is_dir())
     if not granules:

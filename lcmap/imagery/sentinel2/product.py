@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.errors import BandChoiceError, ProductError
+from lcmap.errors import ProductError, UsageError
 from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, normalised
 from lcmap.imagery.sentinel2.esa import METADATA, find_metadata, read_safe
 from lcmap.imagery.sentinel2.scene import Scene
@@ -29,18 +29,18 @@ def product_bands(wanted: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of the bands wanted of products, the ten of 10 and 20 m by default.
 
     Raises:
-        BandChoiceError: no band of Sentinel-2, or one twice.
+        UsageError: no band of Sentinel-2, or one twice.
     """
     if wanted is None:
         return LAND_BANDS
     bands = tuple(normalised(name) for name in wanted)
     for band in bands:
         if band not in BANDS:
-            raise BandChoiceError(
+            raise UsageError(
                 band or "`bands`", "is not a band of Sentinel-2", f"there are: {', '.join(BANDS)}"
             )
         if bands.count(band) > 1:
-            raise BandChoiceError(band, "is named twice", "name each band once")
+            raise UsageError(band, "is named twice", "name each band once")
     return bands
 
 
@@ -49,7 +49,7 @@ def read_product(folder: Path, bands: Sequence[str]) -> list[Scene]:
 
     Raises:
         ProductError: it is not a product, or not whole.
-        BandChoiceError: a band that such products do not have.
+        UsageError: a band that such products do not have.
     """
     if find_metadata(folder) is not None:
         return read_safe(folder, bands)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.errors import BandChoiceError, ProductError
+from lcmap.errors import ProductError, UsageError
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.imagery.sentinel2.scene import (
@@ -50,11 +50,11 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
 
     Raises:
         ProductError: metadata, a band or a mask is missing or damaged.
-        BandChoiceError: a band that such products do not have.
+        UsageError: a band that such products do not have.
     """
     for band in bands:
         if RESOLUTIONS[band] not in _BITS:
-            raise BandChoiceError(
+            raise UsageError(
                 band, f"{folder.name} is a THEIA product, which has none", "leave it out"
             )
     metadata = next(iter(sorted(folder.glob("*_MTD_ALL.xml"))), None)

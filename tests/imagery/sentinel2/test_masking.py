@@ -62,7 +62,7 @@ def windows(draw: st.DrawFn, size: int) -> Window:
 def test_mask_of_any_resolution_hides_its_ground(
     data: st.DataObject, pixel: int, mask_pixel: int
 ) -> None:
-    """A pixel is hidden where any 10 m cell of its ground lies under a masked one."""
+    """A pixel is hidden where any 10 m cell of its ground is under a masked one."""
     size, mask_size = GROUND * 60 // pixel, GROUND * 60 // mask_pixel
     seed = data.draw(st.integers(0, 1000))
     values = np.random.default_rng(seed).integers(0, 8, (mask_size, mask_size)).astype("uint8")

@@ -1,0 +1,137 @@
+"""What `train` and `quantise_model` are asked for, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lcmap import defaults
+from lcmap.errors import OutputExistsError, UsageError
+from lcmap.model_file import check_model_path
+from lcmap.network import Skip
+from lcmap.paths import PathLike
+from lcmap.raster.writing import check_output
+from lcmap.training.checkpoint import checkpoint_path
+from lcmap.training.curves import curves_paths
+from lcmap.training.precision import DeviceName
+from lcmap.training.recipe import RECIPES, Recipe
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """The size of a network; None is the recipe's, or that of the model that training starts from.
+
+    width: channels of the top level.
+    depth: poolings.
+    skip: skip connections, whole or reduced by 1 × 1 convolutions.
+    """
+
+    width: int | None = None
+    depth: int | None = None
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained.
+
+    recipe: the name of a recipe in `RECIPES`.
+    batch_size: crops per step; None is the recipe's.
+    size: the network's.
+    initial_model: a model to start from instead of random weights. Where it lacks the tiles' last
+        side inputs, the network starts as the model does and learns what they add.
+    epochs: how long to train, unless `minutes` are given.
+    minutes: how long to train and validate; None counts epochs.
+    patience: training ends after so many epochs without a better model.
+    seed: of everything that is random.
+    device: what computes; "auto" takes CUDA where it is there.
+    """
+
+    recipe: str = defaults.RECIPE
+    batch_size: int | None = None
+    size: NetworkSize = NetworkSize()
+    initial_model: PathLike | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    patience: int = defaults.PATIENCE
+    seed: int = defaults.SEED
+    device: DeviceName = defaults.TRAINING_DEVICE
+
+    def check(self) -> None:
+        """Check the choice before any work.
+
+        Raises:
+            UsageError: options that contradict each other.
+        """
+        if self.epochs is not None and self.minutes is not None:
+            raise UsageError("`minutes`", "cannot be given with `epochs`", "choose one of them")
+
+    def chosen_recipe(self) -> Recipe:
+        """Return the recipe with what is chosen otherwise."""
+        recipe = RECIPES[self.recipe]
+        if self.batch_size is not None:
+            recipe = replace(recipe, batch_size=self.batch_size)
+        if self.initial_model is not None:
+            rate = recipe.learning_rate * recipe.fine_tuning
+            recipe = replace(recipe, learning_rate=rate)
+        return recipe
+
+
+@dataclass(frozen=True)
+class TrainOutputs:
+    """The files of a training run.
+
+    model: the model; curves and, until the run has ended, its checkpoint are beside it.
+    stac: write a STAC item beside the model.
+    resume: continue a run that was interrupted, if there is one.
+    overwrite: replace files that exist.
+    """
+
+    model: PathLike
+    stac: bool = False
+    resume: bool = False
+    overwrite: bool = False
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint of the run is."""
+        return checkpoint_path(self.model)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether files of the run may exist: they are replaced, or they are its own."""
+        return self.overwrite or self.resume
+
+    def check(self) -> None:
+        """Check, before any work, that the files can be written.
+
+        Raises:
+            UsageError: the model's name is not that of a model.
+            OutputExistsError, CannotWriteError: as `check_output`.
+        """
+        check_model_path(self.model)
+        check_output(self.model, overwrite=self.overwrite)
+        if self.checkpoint.exists() and not self.replaces:
+            raise OutputExistsError(
+                self.checkpoint,
+                "is the checkpoint of a run that was interrupted",
+                "`resume` to continue it, `overwrite` to start again",
+            )
+        for path in curves_paths(self.model):
+            check_output(path, overwrite=self.replaces)
+
+
+@dataclass(frozen=True)
+class Int8Options:
+    """How a model is brought to int8.
+
+    max_loss: points, hundredths of mIoU or OA, that it may lose on the validation tiles.
+    seed: draws the windows of training tiles that it is calibrated on.
+    stac: write a STAC item beside the model.
+    overwrite: replace a model that exists.
+    """
+
+    max_loss: float = defaults.MAX_LOSS
+    seed: int = defaults.SEED
+    stac: bool = False
+    overwrite: bool = False
