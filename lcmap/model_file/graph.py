@@ -17,12 +17,12 @@ def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLi
     """Check that a graph takes the metadata's inputs and gives its classes' probabilities.
 
     Raises:
-        NotAModelError: weights lie in another file; inputs, output or precision are not those of
+        NotAModelError: weights are in another file; inputs, output or precision are not those of
             the metadata.
     """
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
         raise NotAModelError(
-            subject, "its weights lie in another file", "export the model with its weights inside"
+            subject, "its weights are in another file", "export the model with its weights inside"
         )
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
@@ -50,7 +50,7 @@ def _check_value(value: onnx.ValueInfoProto, channels: int, subject: PathLike) -
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
     if tensor.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
-        raise NotAModelError(subject, f"{value.name} is no float32 [N, C, H, W]", "export again")
+        raise NotAModelError(subject, f"{value.name} is not float32 [N, C, H, W]", "export again")
     found = dims[1].dim_value
     if found and found != channels:
         raise NotAModelError(

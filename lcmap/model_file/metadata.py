@@ -124,7 +124,7 @@ class ModelMetadata:
 def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
     kind = values["kind"]
     if kind not in get_args(InputKind):
-        raise ValueError(f"unknown kind of entry {kind!r}")
+        raise ValueError(f"unknown kind of input {kind!r}")
     if values["normalisation"] != NORMALISATION:
         raise ValueError(f"unknown normalisation {values['normalisation']!r}")
     classes = values.get("nomenclature")  # format 1 has none

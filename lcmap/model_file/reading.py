@@ -1,4 +1,4 @@
-"""Reading a model's metadata, and refusing what is no model of lcmap."""
+"""Reading a model's metadata, and refusing what is not a model of lcmap."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_model(path: PathLike) -> ModelMetadata:
 
     Raises:
         InputMissingError: no such file.
-        NotAModelError: no ONNX file, or truncated, or its metadata is damaged; an ONNX file that
-            lcmap did not write; as `check_graph`, `check_operators` and `check_sizes`.
+        NotAModelError: not an ONNX file, or truncated, or its metadata is damaged; an ONNX file
+            that lcmap did not write; as `check_graph`, `check_operators` and `check_sizes`.
         NewerModelError: written in a format that this lcmap does not know.
     """
     check_readable(path)
@@ -31,10 +31,12 @@ def read_model(path: PathLike) -> ModelMetadata:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise NotAModelError(
-            path, "no ONNX file, or truncated", "give a model that lcmap train wrote"
+            path, "is not an ONNX file, or is truncated", "give a model that lcmap train wrote"
         ) from error
     if not model.graph.node:
-        raise NotAModelError(path, "no ONNX file, or empty", "give a model that lcmap train wrote")
+        raise NotAModelError(
+            path, "is not an ONNX file, or is empty", "give a model that lcmap train wrote"
+        )
     text = {item.key: item.value for item in model.metadata_props}.get(METADATA_KEY)
     if text is None:
         raise NotAModelError(

@@ -71,7 +71,7 @@ def check_model_path(path: PathLike) -> None:
     """
     if os.fspath(path) == STANDARD_STREAM:
         raise UsageError(
-            "`output`", "a model lies beside other files, so it needs a name", "name a .onnx file"
+            "`output`", "a model has other files beside it, so it needs a name", "name a .onnx file"
         )
     if Path(path).suffix != ".onnx":
         raise UsageError(

@@ -20,7 +20,7 @@ class LandCoverNetwork(nn.Module):
 
     Each level has two blocks (3 × 3 convolution with mirror padding, batch normalisation, ReLU)
     and half the resolution and twice the channels of the level above; `depth` levels are pooled,
-    one more lies below. Max pooling hands its indices to the unpooling of the same level; the
+    one more is below them. Max pooling hands its indices to the unpooling of the same level; the
     decoder joins what is unpooled with the encoder's features of that level. Of several inputs
     all features are joined before the deepest level; skips and indices come from the first alone.
     A transposed 3 × 3 convolution of stride 1 is a 3 × 3 convolution with the kernel turned, so

@@ -32,7 +32,7 @@ def mirror_pad(x: Tensor) -> Tensor:
 def max_pool(x: Tensor) -> tuple[Tensor, Indices]:
     """Return the 2 × 2 maxima of x [N, C, H, W], [N, C, h, w], and where they lay.
 
-    Where several pixels of a cell are its maximum, it is said to lie in the first.
+    Where several pixels of a cell are its maximum, the first counts.
     """
     if torch.compiler.is_exporting():
         maxima, is_maximum = plain_max_pool(x)
@@ -122,7 +122,7 @@ def _fill_rim(padded: Tensor) -> None:
 
 
 def _fold_rim(gradient: Tensor) -> Tensor:
-    """Return the inside of a padded gradient with the rim's added where it was mirrored from."""
+    """Return the inside of a padded gradient with the border's added where it was mirrored from."""
     inside = gradient[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
     if inside.data_ptr() == gradient.data_ptr():
         inside = inside.clone()

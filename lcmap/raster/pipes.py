@@ -1,6 +1,6 @@
 """Standard input and output as files.
 
-GeoTIFF cannot be streamed, so a pipe is spooled to a temporary file; GDAL's own /vsistdin/ and
+GeoTIFF cannot be streamed, so a pipe is copied to a temporary file; GDAL's own /vsistdin/ and
 /vsistdout/ hold everything in memory or write files that the next stage cannot read.
 """
 
@@ -59,19 +59,19 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
     with tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir) as folder:
-        spool = Path(folder) / "stdin.tif"
+        copy = Path(folder) / "stdin.tif"
         try:
-            with open(spool, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
+            with open(copy, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
                 shutil.copyfileobj(source, file, _CHUNK)
         except OSError as error:
             if error.errno == errno.EBADF:
                 raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
             raise cannot_write(folder, error) from error
-        if spool.stat().st_size == 0:
+        if copy.stat().st_size == 0:
             raise InputMissingError(
                 "standard input", "is empty", "the command before it in the pipe wrote nothing"
             )
-        yield spool
+        yield copy
 
 
 def check_stdout_takes_bytes() -> None:

@@ -62,7 +62,7 @@ def check_output(path: PathLike, *, overwrite: bool) -> None:
 def atomic_path(path: PathLike, *, overwrite: bool, tmpdir: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` on success and vanishes on failure.
 
-    It lies beside the destination, so that it can be renamed at once; for "-" it lies in `tmpdir`
+    It is beside the destination, so that it can be renamed at once; for "-" it is in `tmpdir`
     and its bytes are copied to standard output.
 
     Raises:
@@ -128,7 +128,7 @@ def _replace(temporary: Path, path: Path) -> None:
 
 @dataclass(frozen=True)
 class RasterFormat:
-    """What a raster holds, apart from its grid, and how it lies in its file.
+    """What a raster holds, apart from its grid, and how its file is laid out.
 
     `overviews` asks for reduced images, by mode where the raster is of `classes`, else by average;
     `cog` for a cloud-optimised GeoTIFF, which has them too.
@@ -218,7 +218,7 @@ def write_error(path: PathLike, temporary: Path, error: RasterioError) -> Cannot
 
 
 def _check_complete(temporary: Path, grid: Grid, count: int) -> None:
-    """Check that a closed GeoTIFF is whole: every block lies inside the file."""
+    """Check that a closed GeoTIFF is whole: every block is inside the file."""
     size = temporary.stat().st_size
     with rasterio.open(temporary) as dataset:
         whole = dataset.shape == grid.shape and dataset.count == count

@@ -33,8 +33,8 @@ def flip_and_turn(pixels: Pixels, random: np.random.Generator) -> Pixels:
     turns, flipped = divmod(int(random.integers(8)), 2)
     columns = slice(None, None, -1 if flipped else 1)
 
-    def oriented(plane: NDArray[Any]) -> NDArray[Any]:
-        return np.rot90(plane, turns, axes=(-2, -1))[..., columns]
+    def oriented(array: NDArray[Any]) -> NDArray[Any]:
+        return np.rot90(array, turns, axes=(-2, -1))[..., columns]
 
     return pixels.each(oriented)
 

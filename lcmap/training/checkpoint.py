@@ -1,4 +1,4 @@
-"""The checkpoint of an unfinished run, beside the model to be."""
+"""The checkpoint of a run that has not ended, beside the model to be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT_VERSION = 1
 
 
 def checkpoint_path(model: PathLike) -> Path:
-    """Return where the checkpoint of a model's run lies: model.onnx -> model.checkpoint.pt."""
+    """Return where the checkpoint of a model's run is: model.onnx -> model.checkpoint.pt."""
     return Path(model).with_suffix(".checkpoint.pt")
 
 
@@ -41,7 +41,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         version, begun_with, state = content["version"], content["settings"], content["state"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
         raise CheckpointError(
-            path, "is no checkpoint of lcmap, or damaged", "remove it to start again"
+            path, "is not a checkpoint of lcmap, or is damaged", "remove it to start again"
         ) from error
     if version != FORMAT_VERSION:
         raise CheckpointError(

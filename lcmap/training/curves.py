@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def curves_paths(model: PathLike) -> tuple[Path, Path]:
-    """Return where a model's curves lie: model.onnx -> model.curves.csv, model.curves.png."""
+    """Return where a model's curves are: model.onnx -> model.curves.csv, model.curves.png."""
     return Path(model).with_suffix(".curves.csv"), Path(model).with_suffix(".curves.png")
 
 

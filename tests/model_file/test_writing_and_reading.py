@@ -106,7 +106,7 @@ def test_a_truncated_file(model: Path, share: float) -> None:
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "photo.onnx"
     path.write_bytes(content)
-    with pytest.raises(NotAModelError, match=r"photo\.onnx: no ONNX file"):
+    with pytest.raises(NotAModelError, match=r"photo\.onnx: is not an ONNX file"):
         read_model(path)
 
 
@@ -170,7 +170,7 @@ def test_weights_in_another_file(
     convert_model_to_external_data(graph, location="weights.bin", size_threshold=0)
     onnx.save(graph, tmp_path / "split.onnx")
     assert (tmp_path / "weights.bin").exists()
-    with pytest.raises(NotAModelError, match=r"split\.onnx: its weights lie in another file"):
+    with pytest.raises(NotAModelError, match=r"split\.onnx: its weights are in another file"):
         write_model(tmp_path / "split.onnx", metadata, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 
@@ -209,7 +209,7 @@ def test_a_graph_that_the_metadata_does_not_describe(
                 tmp_path / "model.onnx",
             )
     del graph.graph.output[0].type.tensor_type.shape.dim[3]
-    with pytest.raises(NotAModelError, match="probabilities is no float32"):
+    with pytest.raises(NotAModelError, match="probabilities is not float32"):
         write_model(graph.SerializeToString(), metadata, tmp_path / "model.onnx")
     graph.graph.output[0].name = "logits"
     with pytest.raises(NotAModelError, match="gives"):
