@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from small_model import write_small_model
 from support import PROJECT, Run, run_lcmap
+
+# how long a test takes is not what it tests
+hypothesis.settings.register_profile("lcmap", deadline=None)
+hypothesis.settings.load_profile("lcmap")
 
 
 @pytest.fixture
