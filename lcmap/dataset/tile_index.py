@@ -22,6 +22,7 @@ from lcmap.errors import (
     TileIndexError,
     UsageError,
 )
+from lcmap.json_text import parse_json
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
@@ -183,6 +184,12 @@ def read_tile_index(path: PathLike) -> TileIndex:
         raise TileIndexError(
             path, f"is damaged: {error}", "make it again with lcmap prepare"
         ) from error
+    if index.tile_size < 1 or index.gap < 0:
+        raise TileIndexError(
+            path,
+            f"has tiles of {index.tile_size} px and a gap of {index.gap} px",
+            "make it again with lcmap prepare",
+        )
     _check(index)
     return index
 
@@ -190,7 +197,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
 def _load_json(path: PathLike) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            return parse_json(file.read())
     except OSError as error:
         raise InputMissingError(path, (error.strerror or "").lower(), "check the path") from error
     except ValueError as error:

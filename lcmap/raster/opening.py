@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ from lcmap.raster.windows import Window
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
 
-_LARGEST_BLOCK = 1 << 30
+_LARGEST_BLOCK = 1 << 29
+_LARGEST_SIDE = 1 << 24
+_MOST_BANDS = 1 << 12
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
 """Deflate shrinks empty pixels about a thousandfold, other methods a little more."""
@@ -113,6 +116,17 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
 
     A TIFF of 2 MB may declare 300 GB of pixels, or one block of that size.
     """
+    if dataset.count > _MOST_BANDS or max(dataset.shape) > _LARGEST_SIDE:
+        raise NotARasterError(
+            subject,
+            f"declares {dataset.count} bands of {dataset.height} × {dataset.width} px",
+            f"give at most {_MOST_BANDS} bands and {_LARGEST_SIDE} px along a side",
+        )
+    determinant = dataset.transform.determinant
+    if not math.isfinite(determinant) or determinant == 0:
+        raise NotARasterError(
+            subject, "has pixels without an area on the ground", "write its georeference again"
+        )
     pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     block = max(rows * cols for rows, cols in dataset.block_shapes) * pixel
     if block > _LARGEST_BLOCK:
