@@ -18,7 +18,7 @@ from lcmap.imagery.compositing import Composite, Mosaic
 from lcmap.imagery.options import PrepareOutputs, StackOptions
 from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
 from lcmap.imagery.raster_bands import RasterBands, bands_of
-from lcmap.imagery.sentinel2.bands import LAND_BANDS, default_choice, normalised
+from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
 from lcmap.imagery.sentinel2.masking import write_masked_scene
 from lcmap.imagery.sentinel2.product import is_product, product_bands, read_product
 from lcmap.imagery.sentinel2.scene import Scene
@@ -122,9 +122,10 @@ class DatedImages:
         """Return the bands wanted of a stack, their names as Sentinel-2's are written."""
         bands, band_names = self.stacking.bands, self.stacking.band_names
         source = bands_of(image)
-        if not has_band_names(source.names) and band_names is None:
+        names = tuple(normalised(name) for name in source.names)
+        if not has_band_names(names) and not set(names) <= set(BANDS) and band_names is None:
             raise UsageError(image.name, "its bands have no names", "name them with `band_names`")
-        source = replace(source, names=tuple(normalised(name) for name in source.names))
+        source = replace(source, names=names)
         wanted = tuple(map(normalised, bands)) if bands is not None else None
         if wanted is None and band_names is None:
             wanted = default_choice(source.names)
