@@ -145,6 +145,17 @@ def open_input(
         yield RasterInput(seen, path, name, Grid.of(seen), meaning)
 
 
+@contextmanager
+def seen_input(dataset: Any, path: Path, name: str, options: InputOptions) -> Iterator[RasterInput]:
+    """Yield a raster that is open already, at `path`, as these options have it seen.
+
+    Raises:
+        NoCrsError, UsageError: as `open_input`.
+    """
+    with viewed(dataset, _view(dataset, options, None, None, name)) as seen:
+        yield RasterInput(seen, path, name, Grid.of(seen), None)
+
+
 def _view(
     dataset: Any, options: InputOptions, meaning: str | None, bands: int | None, name: str
 ) -> ViewOptions:

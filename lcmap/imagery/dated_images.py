@@ -11,10 +11,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.dataset.inputs import InputOptions, RasterInput
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
+from lcmap.imagery.opened_image import open_image
 from lcmap.imagery.options import PrepareOutputs, StackOptions
 from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
 from lcmap.imagery.raster_bands import RasterBands, bands_of
@@ -102,7 +103,9 @@ class DatedImages:
         """Open stacks and find their days; all have the same bands."""
         dated: list[_Dated] = []
         for i, given in enumerate(self.images):
-            image = self.resources.enter_context(open_input(given, self.inputs))
+            image = self.resources.enter_context(
+                open_image(given, self.inputs, reflectance=self.stacking.reflectance)
+            )
             sources = self._chosen(image)
             names = [name for part in sources for name in part.names]
             if dated and self.stacking.band_names is None:

@@ -17,7 +17,7 @@ from lcmap.errors import DataError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import alpha_band
 
-_GDAL_TYPES = {
+GDAL_TYPES = {
     "uint8": "Byte",
     "int8": "Int8",
     "uint16": "UInt16",
@@ -71,7 +71,7 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
     image.require_crs()
     dataset = image.dataset
     dtype = np.result_type(*dataset.dtypes)
-    if dtype.name not in _GDAL_TYPES:
+    if dtype.name not in GDAL_TYPES:
         raise DataError(image.name, f"has {dtype.name} values", "give real numbers")
     hidden = None if alpha_is_data else alpha_band(dataset)
     indexes = tuple(band for band in dataset.indexes if band != hidden)
@@ -116,11 +116,11 @@ def data_vrt(bands: RasterBands) -> str:
     Its mask hides a pixel in all bands where one is missing. GDAL's resampling, told the nodata
     value instead, takes for missing what is missing in all, and mixes nodata into its neighbours.
     """
-    document = _document(bands.grid)
+    document = vrt_document(bands.grid)
     _add_bands(document, bands, None)
     hidden = [(os.path.abspath(bands.path), bands.indexes[0])] if bands.masked else []
     if bands.nodata is not None:
-        inner = _document(bands.grid)
+        inner = vrt_document(bands.grid)
         _add_bands(inner, bands, bands.nodata)
         text = ElementTree.tostring(inner, encoding="unicode")
         hidden += [(text, band) for band in range(1, len(bands.indexes) + 1)]
@@ -138,7 +138,7 @@ def data_vrt(bands: RasterBands) -> str:
 def _add_bands(document: ElementTree.Element, bands: RasterBands, nodata: float | None) -> None:
     for band, index in enumerate(bands.indexes, start=1):
         element = ElementTree.SubElement(
-            document, "VRTRasterBand", dataType=_GDAL_TYPES[bands.dtype], band=str(band)
+            document, "VRTRasterBand", dataType=GDAL_TYPES[bands.dtype], band=str(band)
         )
         if nodata is not None:
             ElementTree.SubElement(element, "NoDataValue").text = repr(nodata)
@@ -150,7 +150,7 @@ def coverage_vrt(bands: RasterBands) -> str:
 
     Without either it is 255 everywhere; 0 is its nodata value.
     """
-    document = _document(bands.grid)
+    document = vrt_document(bands.grid)
     band = ElementTree.SubElement(document, "VRTRasterBand", dataType="Byte", band="1")
     ElementTree.SubElement(band, "NoDataValue").text = "0"
     if bands.masked:
@@ -162,7 +162,8 @@ def coverage_vrt(bands: RasterBands) -> str:
     return ElementTree.tostring(document, encoding="unicode")
 
 
-def _document(grid: Grid) -> ElementTree.Element:
+def vrt_document(grid: Grid) -> ElementTree.Element:
+    """Return a VRT document on a grid, without a band yet."""
     document = ElementTree.Element(
         "VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height)
     )

@@ -26,6 +26,7 @@ from lcmap.raster.windows import Window
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
 
+_ADDRESS = re.compile(r"/vsi\w+/|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _LARGEST_BLOCK = 1 << 30
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
@@ -103,6 +104,10 @@ def check_readable(path: PathLike, *, name: str = "") -> None:
     """
     subject = name or os.fspath(path)
     if not os.path.exists(path):
+        if _ADDRESS.match(subject):
+            raise InputMissingError(
+                subject, "is an address, and lcmap reads files", "download it and name the file"
+            )
         raise InputMissingError(subject, "no such file", "check the path")
     if os.path.isdir(path):
         raise InputMissingError(subject, "is a folder, not a raster file", "name a file in it")

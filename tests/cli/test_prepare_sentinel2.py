@@ -29,6 +29,7 @@ from small_sentinel2 import (
     write_l2a,
     write_old_l1c,
     write_theia,
+    write_theia_composite,
 )
 from support import Run, write_raster
 
@@ -162,6 +163,21 @@ def test_theia_masks(lcmap: Lcmap, tmp_path: Path) -> None:
     masked[:, -1] = True
     masked[90:92, 0:2] = True
     assert np.array_equal(read(out), np.where(masked, NODATA, ten_bands()))
+
+
+@pytest.mark.parametrize("with_flags", [True, False])
+def test_theia_composites_are_masked_by_their_flags(
+    lcmap: Lcmap, tmp_path: Path, with_flags: bool
+) -> None:
+    """No data and cloud are hidden; snow, water and land are ground."""
+    flags = np.random.default_rng(5).integers(0, 5, (60, 60)).astype("uint8")
+    flags = at_ten_metres(flags)
+    product = write_theia_composite(tmp_path, flags if with_flags else None)
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", product, *NEAREST, "-o", out)
+    assert run.exit_code == 0, run.stderr
+    hidden = (flags <= 1) & with_flags
+    assert np.array_equal(read(out), np.where(hidden, NODATA, ten_bands()))
 
 
 def test_numbers_that_are_no_reflectance(lcmap: Lcmap, tmp_path: Path) -> None:
