@@ -66,7 +66,7 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
 
     Raises:
         NoCrsError: it does not say where on earth it is.
-        DataError: its values are complex numbers.
+        DataError: its values are complex numbers, or its bands have different nodata values.
     """
     image.require_crs()
     dataset = image.dataset
@@ -75,6 +75,14 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
         raise DataError(image.name, f"has {dtype.name} values", "give real numbers")
     hidden = None if alpha_is_data else alpha_band(dataset)
     indexes = tuple(band for band in dataset.indexes if band != hidden)
+    values = [dataset.nodatavals[band - 1] for band in indexes]
+    nodatas = sorted({repr(value) for value in values if value is not None})
+    if len(nodatas) > 1:
+        raise DataError(
+            image.name,
+            f"its bands have different nodata values: {', '.join(nodatas)}",
+            "give each band as a file of its own, or `nodata` if one value holds for all",
+        )
     flags = dataset.mask_flag_enums[0]
     masked = MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags
     if MaskFlags.alpha in flags:

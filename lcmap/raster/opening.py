@@ -70,6 +70,9 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
             if _looks_like_vrt(path):
                 problem = "is a VRT, which reads other files and addresses"
                 remedy = "`allow_vrt` if you trust it"
+            elif os.fspath(path).casefold().endswith(".xml"):
+                problem = "is metadata, not a raster"
+                remedy = "make a stack of a product with lcmap prepare and give that"
             else:
                 problem = "cannot be opened as a raster"
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"

@@ -20,6 +20,7 @@ from small_dimap import (
     numbers,
     write_dimap,
 )
+from small_model import write_small_model
 from support import Run, write_raster
 
 Lcmap = Callable[..., Run]
@@ -153,6 +154,19 @@ def test_reflectance_takes_a_calibration(lcmap: Lcmap, tmp_path: Path) -> None:
     refused(lcmap, 65, "there is no SUN_ELEVATION", out, document, "--reflectance")
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_product_in_sensor_geometry_is_to_be_orthorectified(lcmap: Lcmap, tmp_path: Path) -> None:
+    document = write_dimap(tmp_path, suffix="TIF", tile=64)
+    (tile,) = document.parent.glob("*.TIF")
+    tile.unlink()  # else GDAL removes the product's XML with it
+    with rasterio.open(
+        tile, "w", driver="GTiff", count=4, height=40, width=50, dtype="uint16"
+    ) as dataset:
+        dataset.write(meant())
+    says = "orthorectify the product first"
+    refused(lcmap, 65, says, tmp_path / "out.tif", document)
+
+
 @pytest.mark.parametrize(
     "content", ["<Dimap_Document>", "<Dimap_Document/>", "<Dimap_Document><Raster_Data/>"]
 )
@@ -160,6 +174,13 @@ def test_damaged_metadata(lcmap: Lcmap, tmp_path: Path, content: str) -> None:
     document = tmp_path / "DIM_SPOT6_MS_1.XML"
     document.write_text(content)
     refused(lcmap, 65, "DIM_SPOT6_MS_1.XML", tmp_path / "out.tif", document)
+
+
+def test_other_commands_take_the_stack_of_a_product(lcmap: Lcmap, tmp_path: Path) -> None:
+    model = write_small_model(tmp_path / "model.onnx")
+    run = lcmap("predict", write_dimap(tmp_path), "-m", model, "-o", tmp_path / "map.tif")
+    assert run.exit_code == 65
+    assert "make a stack of a product with lcmap prepare" in run.stderr
 
 
 @pytest.mark.parametrize(
