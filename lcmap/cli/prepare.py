@@ -15,8 +15,8 @@ from lcmap.cli.options import Output, Overwrite, Quiet, Seed, Verbose, input_opt
 OF_LABELS = ("nomenclature", "crosswalk")
 OF_A_STACK = (
     "like", "pan", "bands", "band_names", "resampling", "labels", "period", "method", "strict",
-    "clear_dates", "dates", "quantiles", "tiles", "nomenclature", "crosswalk", "side",
-    "tiles_like", "tile_size", "split", "block_tiles", "gap", "seed",
+    "clear_dates", "dates", "quantiles", "reflectance", "tiles", "nomenclature", "crosswalk",
+    "side", "tiles_like", "tile_size", "split", "block_tiles", "gap", "seed",
 )  # fmt: skip
 OF_TILING = ("tile_size", "split", "block_tiles", "gap", "seed")
 OF_TILES = ("side", "tiles_like", *OF_TILING)
@@ -36,7 +36,8 @@ def command(
         typer.Argument(
             metavar="IMAGE",
             help="Images, or files of single bands, on any grids, - is standard input; or folders "
-            "of Sentinel-2 products (ESA SAFE L1C and L2A, THEIA L2A).",
+            "of Sentinel-2 products (ESA SAFE L1C and L2A, THEIA L2A and L3A); or DIMAP products "
+            "(SPOT-6/7), by their DIM_*.XML or folder.",
             show_default=False,
         ),
     ],
@@ -50,7 +51,7 @@ def command(
         typer.Option(
             metavar="PAN",
             help="A finer panchromatic image: sharpen the images to its pixels, on its grid; - is "
-            "standard input.",
+            "standard input. Of a folder with both DIMAP products, its panchromatic one.",
         ),
     ] = None,
     bands: Annotated[
@@ -189,6 +190,13 @@ def command(
             "--quantiles-of or of any prepared raster.",
         ),
     ] = defaults.QUANTILES,
+    reflectance: Annotated[
+        bool,
+        typer.Option(
+            "--reflectance",
+            help="Make reflectance at the sensor × 10 000 of DIMAP products, by their calibration.",
+        ),
+    ] = False,
     quantiles_of: Annotated[
         bool,
         typer.Option(
@@ -220,6 +228,9 @@ def command(
     20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, their shadows,
     saturation and edges. Products of one day are one image; where several see a pixel, the first
     given counts. What the grid needs of them is masked into --tmpdir first.
+
+    DIMAP products, as SPOT-6/7's, are mosaicked from their tiles, their bands named and ordered by
+    meaning: red, green, blue, nir. Of a folder that holds both, the multispectral one is taken.
     """
     from lcmap.imagery.composite_options import CompositeOptions
     from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
@@ -241,7 +252,13 @@ def command(
                 images,
                 PrepareOutputs(output, overwrite),
                 stacking=StackOptions(
-                    like, pan, _listed(bands), _listed(band_names), resampling, quantiles
+                    like,
+                    pan,
+                    _listed(bands),
+                    _listed(band_names),
+                    resampling,
+                    quantiles,
+                    reflectance,
                 ),
                 composite=CompositeOptions(period, method, strict, clear_dates, _listed(dates)),
                 labels=LabelOptions(labels, nomenclature, crosswalk) if labels else None,

@@ -19,7 +19,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import alpha_band, no_crs, open_raster
+from lcmap.raster.opening import alpha_band, check_placed, no_crs, open_raster
 from lcmap.raster.pipes import display_name, input_path
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
@@ -128,7 +128,8 @@ def open_input(
     marks the fourth of four bands so unless it is told otherwise.
 
     Raises:
-        NoCrsError: its coordinate reference system does not place it on earth.
+        NoCrsError: its coordinate reference system does not place it on earth, or it is not
+            orthorectified, as `check_placed`.
         UsageError: `assume_crs` is not one that does.
         UsageError, InputMissingError, CannotWriteError: standard input cannot be read, as with
             `input_path`.
@@ -144,10 +145,22 @@ def open_input(
         yield RasterInput(seen, path, name, Grid.of(seen), meaning)
 
 
+@contextmanager
+def seen_input(dataset: Any, path: Path, name: str, options: InputOptions) -> Iterator[RasterInput]:
+    """Yield a raster that is open already, at `path`, as these options have it seen.
+
+    Raises:
+        NoCrsError, UsageError: as `open_input`.
+    """
+    with viewed(dataset, _view(dataset, options, None, None, name)) as seen:
+        yield RasterInput(seen, path, name, Grid.of(seen), None)
+
+
 def _view(
     dataset: Any, options: InputOptions, meaning: str | None, bands: int | None, name: str
 ) -> ViewOptions:
     """Return what of an open raster is seen otherwise than its file says."""
+    check_placed(dataset, name)
     assumed = None if options.assume_crs is None else parse_crs(options.assume_crs)
     crs = usable_crs(dataset.crs, assumed, name)
     nodata = options.nodata

@@ -31,6 +31,7 @@ class StackOptions:
     band_names: names for the bands taken; None: those that they have.
     resampling: how images on another grid are resampled.
     quantiles: which the stack carries: "image", its own, or a file of quantiles.
+    reflectance: make reflectance × 10 000 of the numbers of DIMAP products, by their calibration.
     """
 
     like: PathLike | None = None
@@ -39,6 +40,7 @@ class StackOptions:
     band_names: Sequence[str] | None = None
     resampling: ResamplingName = defaults.RESAMPLING
     quantiles: PathLike = defaults.QUANTILES
+    reflectance: bool = False
 
     @property
     def method(self) -> Resampling:

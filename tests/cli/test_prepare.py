@@ -309,6 +309,27 @@ def test_mask_lies_in_the_file_itself(lcmap: Lcmap, tmp_path: Path) -> None:
     assert quantiles[0].tolist() == np.quantile(noise(1)[0, :, 50:], (0.02, 0.98)).tolist()
 
 
+def test_bands_with_nodata_values_of_their_own_are_refused(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{i}"><NoDataValue>{nodata}</NoDataValue>'
+        f"<SimpleSource><SourceFilename>{image}</SourceFilename><SourceBand>{i}</SourceBand>"
+        "</SimpleSource></VRTRasterBand>"
+        for i, nodata in ((1, 7), (2, 9))
+    )
+    with rasterio.open(image) as dataset:
+        place = ", ".join(map(str, dataset.transform.to_gdal()))
+    (tmp_path / "two.vrt").write_text(
+        f'<VRTDataset rasterXSize="{SHAPE[1]}" rasterYSize="{SHAPE[0]}"><SRS>EPSG:2154</SRS>'
+        f"<GeoTransform>{place}</GeoTransform>{bands}</VRTDataset>"
+    )
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", tmp_path / "two.vrt", "--allow-vrt", "-o", out)
+    assert run.exit_code == 65 and "different nodata values: 7.0, 9.0" in run.stderr
+    assert not out.exists()
+
+
 def test_floats_with_nan_keep_exact_quantiles(lcmap: Lcmap, tmp_path: Path) -> None:
     values = np.random.default_rng(8).normal(0, 1e3, (2, *SHAPE)).astype("float32")
     values[0, :20] = np.nan
