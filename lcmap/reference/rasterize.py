@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
+from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.binding import bind_rules, with_index
 from lcmap.reference.burning import iter_strips
@@ -28,6 +29,8 @@ from lcmap.reference.rules_file import load_rules
 from lcmap.reference.sources import find_layers
 
 _PIXELS_PER_STRIP = 1 << 25
+_MOST_DISTORTION = 0.02
+"""By how much a metre may differ over a grid from its length at the centre."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +99,7 @@ def rasterize_reference(
         InputMissingError, NotARasterError, NoCrsError: `like` cannot be used.
         InputMissingError, NotAVectorError, DataError, NoCrsError: a source cannot be used.
         UsageError, RulesError, NomenclatureError: the rules are wrong.
-        GridMismatchError: the grid is in degrees and the rules speak of metres.
+        GridMismatchError: the rules speak of metres, and the grid is in degrees or distorts them.
         RulesError: no rule is about any layer of the sources.
         OverlapError: no feature that the rules take falls on the grid.
     """
@@ -131,18 +134,51 @@ def rasterize_reference(
 
 
 def _unit_in_metres(image: RasterInput, rule_set: RuleSet) -> float:
-    """Return how many metres the unit of the image's grid has."""
+    """Return how many metres on the ground the unit of the image's grid has.
+
+    Raises:
+        NoCrsError: the image has no CRS.
+        GridMismatchError: the rules speak of metres, and the grid is in degrees, or a metre has
+            not the same length in all directions or in all places of it.
+    """
     image.require_crs()
     assert image.grid.crs is not None
+    measures = bool(rule_set.rings) or any(rule.measures for rule in rule_set.rules)
     if image.grid.crs.is_geographic:
-        if rule_set.rings or any(rule.measures for rule in rule_set.rules):
-            raise GridMismatchError(
-                image.name,
-                f"its grid is in degrees, but the rules {rule_set.name} speak of metres",
-                "reproject it to a projected coordinate reference system",
-            )
+        if measures:
+            raise _no_metres(image, rule_set, "its grid is in degrees")
         return 1.0
-    return float(image.grid.crs.linear_units_factor[1])
+    try:
+        along_columns, along_rows = units_per_metre(image.grid)
+        scales = [scale for place in _places(image.grid) for scale in place]
+    except ValueError as error:
+        raise _no_metres(image, rule_set, str(error)) from error
+    scale = (along_columns + along_rows) / 2
+    furthest = max(abs(other / scale - 1) for other in scales)
+    if measures and furthest > _MOST_DISTORTION:
+        raise _no_metres(
+            image,
+            rule_set,
+            f"the length of a metre on its grid differs by {100 * furthest:.0f} % "
+            "between places or directions",
+        )
+    return 1 / scale
+
+
+def _places(grid: Grid) -> Iterator[tuple[float, float]]:
+    """Yield the units per metre along columns and rows at the centre and corners of a grid."""
+    yield units_per_metre(grid)
+    for col in (0, grid.width):
+        for row in (0, grid.height):
+            yield units_per_metre_at(grid, col, row)
+
+
+def _no_metres(image: RasterInput, rule_set: RuleSet, problem: str) -> GridMismatchError:
+    return GridMismatchError(
+        image.name,
+        f"{problem}, but the rules {rule_set.name} speak of metres",
+        "reproject it to a coordinate reference system made for its area",
+    )
 
 
 def _create(

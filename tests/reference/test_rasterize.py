@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio.raw
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.features import rasterize
+from rasterio.warp import transform
 
 from lcmap.raster.classes import read_class_table
 from lcmap.reference.rasterize import RasterizeOutputs, default_strip_rows, rasterize_reference
@@ -347,3 +349,64 @@ def test_berlin_equals_rasterio_pixel_for_pixel(
         )
         assert np.array_equal(read(tmp_path / "o.tif"), whole)
     assert len(np.unique(whole)) == 7
+
+
+def _road_width(pixels: NDArray[np.uint8], pixel: float) -> tuple[float, float]:
+    """Return the mean widths in metres of the road and of both rings, along the middle rows."""
+    middle = pixels[20:-20]
+    return (
+        float((middle == ROAD).sum(1).mean() * pixel),
+        float((middle == RING).sum(1).mean() * pixel),
+    )
+
+
+def test_a_road_is_as_wide_in_web_mercator_as_in_lambert_93(
+    lcmap: Callable[..., Any], like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    """The road runs north at 43.3°, where Web Mercator stretches a metre to 1.37 units."""
+    centre = (700_000.0, 6_250_000.0)
+    (longitude,), (latitude,) = transform("EPSG:2154", "EPSG:4326", *([v] for v in centre))
+    ends = [latitude - 0.002, latitude + 0.002]
+    road = shapely.LineString([(longitude, y) for y in ends])
+    source = write_layer(tmp_path / "road.gpkg", [road], crs="EPSG:4326")
+    mine = rules(
+        '[[rules]]\nlayer = "road"\nclass = "Road"\nwidth = 20\n'
+        '[[rings]]\naround = "Road"\ndistance = 10\nclass = "Ring"\n'
+    )
+    stretch = 1 / np.cos(np.radians(latitude))
+    (x,), (y,) = transform("EPSG:2154", "EPSG:3857", *([v] for v in centre))
+    grids = {
+        "EPSG:2154": (*centre, 0.5),
+        "EPSG:3857": (x, y, 0.5 * stretch),
+        "EPSG:32631": (*(v[0] for v in transform("EPSG:3857", "EPSG:32631", [x], [y])), 0.5),
+    }
+    for crs, (east, north, size) in grids.items():
+        corner = Affine(size, 0, east - 100 * size, 0, -size, north + 100 * size)
+        image = like(200, 200, corner, crs)
+        out = tmp_path / "out.tif"
+        done = lcmap(
+            "rasterize-ref", source, "--rules", mine, "--like", image, "-o", out, "--overwrite"
+        )
+        assert done.exit_code == 0, done.stderr
+        assert _road_width(read(out), 0.5) == (
+            pytest.approx(20, abs=0.3),
+            pytest.approx(20, abs=0.3),
+        ), crs
+
+
+@pytest.mark.parametrize(("crs", "corner"), [("EPSG:32662", 300_000), ("EPSG:3857", 0)])
+def test_metres_that_differ_over_the_grid_are_refused(
+    lcmap: Callable[..., Any],
+    like: Write,
+    rules: Rules,
+    town: Path,
+    tmp_path: Path,
+    crs: str,
+    corner: int,
+) -> None:
+    image = like(100, 100, Affine(20_000, 0, corner, 0, -20_000, 6_000_000), crs)
+    out = tmp_path / "out.tif"
+    done = lcmap("rasterize-ref", town, "--rules", rules(THREE), "--like", image, "-o", out)
+    assert done.exit_code == 65
+    assert "length of a metre" in done.stderr
+    assert not out.exists()
