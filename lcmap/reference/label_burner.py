@@ -21,8 +21,13 @@ from lcmap.reference.burning import (
     repair,
     widen_lines,
 )
-from lcmap.reference.rules import RuleSet
+from lcmap.reference.rules import Near, Rule, RuleSet
 from lcmap.reference.sources import Features, read_features
+
+_NOTHING = 255
+"""What a rule of code 0 is burnt as: no class has this code."""
+
+Taken = Sequence[tuple[Rule, Geometries]]
 
 
 class LabelBurner:
@@ -54,17 +59,58 @@ class LabelBurner:
             NotAVectorError: a layer cannot be read.
         """
         taken = self._read(strip)
-        shapes = [(self._frame.to_pixels(geometries), code) for geometries, code in taken]
-        rings = self._rings(taken)
-        labels = self._frame.burn([*rings, *shapes], strip, all_touched=self._all_touched)
+        shapes = [(self._frame.to_pixels(shape), rule.code) for rule, shape in taken]
+        labels = self._burn(self._rings(taken), strip)
+        start = 0
+        for stop, (rule, _) in enumerate(taken):
+            if rule.near:
+                self._lay(labels, shapes[start:stop], strip)
+                near = self._near(rule.near, taken, strip)
+                labels[(self._burn([(shapes[stop][0], 1)], strip) == 1) & near] = rule.code
+                start = stop + 1
+        self._lay(labels, shapes[start:], strip)
         if not count:
             return labels, None
-        claims = count_classes(shapes, self._frame, strip, all_touched=self._all_touched)
+        claims = self._claims(taken, shapes, strip)
         # a ring is burnt only where no class is, so there it is the only claim
         claims[(claims == 0) & (labels != 0)] = 1
         return labels, claims
 
-    def _read(self, strip: Window) -> Shapes:
+    def _burn(self, shapes: Shapes, strip: Window) -> NDArray[np.uint8]:
+        return self._frame.burn(shapes, strip, all_touched=self._all_touched)
+
+    def _lay(self, labels: NDArray[np.uint8], shapes: Shapes, strip: Window) -> None:
+        """Burn shapes over labels, those of code 0 too."""
+        if shapes:
+            burnt = self._burn([(shape, code or _NOTHING) for shape, code in shapes], strip)
+            np.copyto(labels, burnt, where=burnt != 0)
+            labels[burnt == _NOTHING] = 0
+
+    def _near(self, near: Near, taken: Taken, strip: Window) -> NDArray[np.bool_]:
+        """Return the pixels of a strip near some classes, bool [h, w]."""
+        around = [
+            (self._frame.to_pixels(grow(geometries, near.distance / self._unit)), 1)
+            for rule, geometries in taken
+            if rule.code in near.around
+        ]
+        close: NDArray[np.bool_] = self._burn(around, strip) == 1
+        return close
+
+    def _claims(self, taken: Taken, shapes: Shapes, strip: Window) -> NDArray[np.uint8]:
+        """Return how many classes claim each pixel of a strip, uint8 [h, w]."""
+        limited = {rule.code for rule, _ in taken if rule.near}
+        rest = [(shape, code) for shape, code in shapes if code and code not in limited]
+        claims = count_classes(rest, self._frame, strip, all_touched=self._all_touched)
+        for code in sorted(limited):
+            claimed = np.zeros(claims.shape, bool)
+            for (rule, _), (shape, own) in zip(taken, shapes, strict=True):
+                if own == code:
+                    mask = self._burn([(shape, 1)], strip) == 1
+                    claimed |= mask & self._near(rule.near, taken, strip) if rule.near else mask
+            claims += claimed
+        return claims
+
+    def _read(self, strip: Window) -> Taken:
         """Return what the rules take near a strip, in units of the grid's CRS, in their order."""
         by_rule: dict[int, list[Geometries]] = {rule.number: [] for rule in self._rule_set.rules}
         bounds = self._grid.subgrid(strip).bounds
@@ -75,7 +121,7 @@ class LabelBurner:
                 if len(chosen):
                     by_rule[bound.rule.number].append(self._shaped(bound, chosen))
         return [
-            (np.concatenate(by_rule[rule.number]), rule.code)
+            (rule, np.concatenate(by_rule[rule.number]))
             for rule in self._rule_set.rules
             if by_rule[rule.number]
         ]
@@ -94,11 +140,11 @@ class LabelBurner:
         result: Geometries = geometries[~shapely.is_empty(geometries)]
         return result
 
-    def _rings(self, taken: Shapes) -> Shapes:
+    def _rings(self, taken: Taken) -> Shapes:
         """Return the ground around classes, in pixel coordinates; to be burnt under all else."""
         return [
             (self._frame.to_pixels(grow(geometries, ring.distance / self._unit)), ring.code)
             for ring in self._rule_set.rings
-            for geometries, code in taken
-            if code in ring.around
+            for rule, geometries in taken
+            if rule.code in ring.around
         ]

@@ -289,6 +289,45 @@ def test_bd_topo_by_the_built_in_rules(like: Write, tmp_path: Path) -> None:
     assert "Urban vegetation" in found["bdtopo-oso-reclass"]
 
 
+def test_urban_vegetation_is_vegetation_near_buildings(
+    like: Write, write_layer: Write, tmp_path: Path
+) -> None:
+    """By distances with shapely: trees within 25 m of a building; other ground has no label."""
+    house, trees = box(30, 30, 12, 12), box(0, 5, 80, 12)
+    kept = {"usage_1": ["Résidentiel"], "nature": ["Indifférenciée"]}
+    source = write_layer(tmp_path / "b.gpkg", [house], kept, layer="batiment")
+    nature = {"nature": ["Forêt fermée de feuillus"]}
+    write_layer(source, [trees], nature, layer="zone_de_vegetation", append=True)
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    image = like(60, 40)
+    rasterize_reference(
+        [source], "bdtopo-oso-reclass", image, RasterizeOutputs(out, claims), strip_rows=16
+    )
+    rows, cols = np.mgrid[0:40, 0:60]
+    points = shapely.points(X + 1.5 * (cols + 0.5), Y - 1.5 * (rows + 0.5))
+    wooded, built = shapely.contains(trees, points), shapely.contains(house, points)
+    near = shapely.distance(house, points) < 25
+    expected = np.select([built, wooded & near, wooded], [15, 17, 11], 0)
+    differ = read(out) != expected
+    edge = abs(shapely.distance(house, points) - 25) < 0.3
+    assert not (differ & ~edge).any()
+    assert (read(out) == 17).sum() > 100
+    assert np.array_equal(read(claims), (read(out) > 0) * 1 + (read(out) == 17))
+
+
+def test_a_rule_of_no_label_takes_the_label_away_and_keeps_rings_off(
+    like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    source = write_layer(tmp_path / "t.gpkg", [box(30, 30, 12, 12)], layer="roof")
+    write_layer(source, [box(36, 36, 20, 20)], layer="hole", append=True)
+    mine = rules(THREE.replace("[[rings]]", '[[rules]]\nlayer = "hole"\nclass = 0\n[[rings]]'))
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    rasterize_reference([source], mine, like(), RasterizeOutputs(out, claims))
+    assert set(np.unique(read(out))) == {0, ROOF, RING}
+    assert not read(out)[24:37, 24:37].any()
+    assert read(out)[22, 22] == ROOF
+
+
 def test_topo18_agrees_with_topo6_by_the_crosswalk(like: Write, tmp_path: Path) -> None:
     from lcmap.nomenclature import load_crosswalk
 
