@@ -69,7 +69,7 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise RulesError(path, "is not UTF-8 text") from None
     except OSError as error:

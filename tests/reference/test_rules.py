@@ -227,3 +227,10 @@ def test_files_that_are_no_rules(tmp_path: Path) -> None:
         load_rules(tmp_path / "absent.toml")
     with pytest.raises(UsageError, match="bdtopo-topo18"):
         load_rules("bdtopo")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(rules: Callable[[str], Path]) -> None:
+    path = rules(RULE)
+    for file in (path, path.with_name("classes.toml")):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_rules(path).nomenclature.name == "four"
