@@ -16,16 +16,13 @@ from lcmap.reference.burning import (
     Geometries,
     PixelFrame,
     Shapes,
-    count_classes,
     grow,
     repair,
     widen_lines,
 )
 from lcmap.reference.rules import Near, Rule, RuleSet
 from lcmap.reference.sources import Features, read_features
-
-_NOTHING = 255
-"""What a rule of code 0 is burnt as: no class has this code."""
+from lcmap.reference.tally import Tally, starting
 
 Taken = Sequence[tuple[Rule, Geometries]]
 
@@ -49,6 +46,12 @@ class LabelBurner:
         self._unit = unit
         self._all_touched = all_touched
         self._frame = PixelFrame.of(grid)
+        self._owner = {rule.number: i for i, rule in enumerate(rule_set.rules, start=1)}
+        self._codes = np.array(
+            [0, *(rule.code for rule in rule_set.rules), *(ring.code for ring in rule_set.rings)],
+            np.uint8,
+        )
+        self.tally = Tally()
 
     def strip(
         self, strip: Window, *, count: bool
@@ -59,16 +62,18 @@ class LabelBurner:
             NotAVectorError: a layer cannot be read.
         """
         taken = self._read(strip)
-        shapes = [(self._frame.to_pixels(shape), rule.code) for rule, shape in taken]
-        labels = self._burn(self._rings(taken), strip)
+        shapes = [(self._frame.to_pixels(shape), self._owner[rule.number]) for rule, shape in taken]
+        owners = self._burn(self._rings(taken), strip)
         start = 0
         for stop, (rule, _) in enumerate(taken):
             if rule.near:
-                self._lay(labels, shapes[start:stop], strip)
+                self._lay(owners, shapes[start:stop], strip)
                 near = self._near(rule.near, taken, strip)
-                labels[(self._burn([(shapes[stop][0], 1)], strip) == 1) & near] = rule.code
+                owners[(self._burn([shapes[stop]], strip) != 0) & near] = shapes[stop][1]
                 start = stop + 1
-        self._lay(labels, shapes[start:], strip)
+        self._lay(owners, shapes[start:], strip)
+        self.tally.add_owners(owners, len(self._codes))
+        labels = self._codes[owners]
         if not count:
             return labels, None
         claims = self._claims(taken, shapes, strip)
@@ -76,15 +81,14 @@ class LabelBurner:
         claims[(claims == 0) & (labels != 0)] = 1
         return labels, claims
 
-    def _burn(self, shapes: Shapes, strip: Window) -> NDArray[np.uint8]:
+    def _burn(self, shapes: Shapes, strip: Window) -> NDArray[np.uint16]:
         return self._frame.burn(shapes, strip, all_touched=self._all_touched)
 
-    def _lay(self, labels: NDArray[np.uint8], shapes: Shapes, strip: Window) -> None:
-        """Burn shapes over labels, those of code 0 too."""
+    def _lay(self, owners: NDArray[np.uint16], shapes: Shapes, strip: Window) -> None:
+        """Burn shapes over owners."""
         if shapes:
-            burnt = self._burn([(shape, code or _NOTHING) for shape, code in shapes], strip)
-            np.copyto(labels, burnt, where=burnt != 0)
-            labels[burnt == _NOTHING] = 0
+            burnt = self._burn(shapes, strip)
+            np.copyto(owners, burnt, where=burnt != 0)
 
     def _near(self, near: Near, taken: Taken, strip: Window) -> NDArray[np.bool_]:
         """Return the pixels of a strip near some classes, bool [h, w]."""
@@ -97,17 +101,18 @@ class LabelBurner:
         return close
 
     def _claims(self, taken: Taken, shapes: Shapes, strip: Window) -> NDArray[np.uint8]:
-        """Return how many classes claim each pixel of a strip, uint8 [h, w]."""
-        limited = {rule.code for rule, _ in taken if rule.near}
-        rest = [(shape, code) for shape, code in shapes if code and code not in limited]
-        claims = count_classes(rest, self._frame, strip, all_touched=self._all_touched)
-        for code in sorted(limited):
-            claimed = np.zeros(claims.shape, bool)
-            for (rule, _), (shape, own) in zip(taken, shapes, strict=True):
-                if own == code:
-                    mask = self._burn([(shape, 1)], strip) == 1
-                    claimed |= mask & self._near(rule.near, taken, strip) if rule.near else mask
-            claims += claimed
+        """Return how many classes have a feature on each pixel of a strip, uint8 [h, w]."""
+        claims = np.zeros((strip.height, strip.width), np.uint8)
+        packed: dict[int, NDArray[np.uint8]] = {}
+        for code in sorted({rule.code for rule, _ in taken if rule.code}):
+            mask = np.zeros(claims.shape, bool)
+            for (rule, _), shape in zip(taken, shapes, strict=True):
+                if rule.code == code:
+                    burnt = self._burn([shape], strip) != 0
+                    mask |= burnt & self._near(rule.near, taken, strip) if rule.near else burnt
+            claims += mask
+            packed[code] = np.packbits(mask)
+        self.tally.add_claims(packed)
         return claims
 
     def _read(self, strip: Window) -> Taken:
@@ -116,10 +121,13 @@ class LabelBurner:
         bounds = self._grid.subgrid(strip).bounds
         for item in self._layers:
             features = read_features(item.layer, item.fields, expanded(bounds, item.reach))
+            chosen = {bound.rule.number: bound.choose(features) for bound in item.rules}
+            new = starting(features, self._frame, self._grid, strip)
+            self.tally.add_features(item, features, chosen, new)
             for bound in item.rules:
-                chosen = features.only(bound.choose(features))
-                if len(chosen):
-                    by_rule[bound.rule.number].append(self._shaped(bound, chosen))
+                mine = features.only(chosen[bound.rule.number])
+                if len(mine):
+                    by_rule[bound.rule.number].append(self._shaped(bound, mine))
         return [
             (rule, np.concatenate(by_rule[rule.number]))
             for rule in self._rule_set.rules
@@ -143,8 +151,8 @@ class LabelBurner:
     def _rings(self, taken: Taken) -> Shapes:
         """Return the ground around classes, in pixel coordinates; to be burnt under all else."""
         return [
-            (self._frame.to_pixels(grow(geometries, ring.distance / self._unit)), ring.code)
-            for ring in self._rule_set.rings
+            (self._frame.to_pixels(grow(geometries, ring.distance / self._unit)), owner)
+            for owner, ring in enumerate(self._rule_set.rings, start=len(self._rule_set.rules) + 1)
             for rule, geometries in taken
             if rule.code in ring.around
         ]

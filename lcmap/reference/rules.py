@@ -32,7 +32,7 @@ class Condition:
         verdicts: dict[str, bool] = {}
         result = np.zeros(len(column), bool)
         for i, value in enumerate(column.tolist()):
-            text = _as_text(value)
+            text = as_text(value)
             if text is None:
                 continue
             if text not in verdicts:
@@ -143,7 +143,8 @@ def _as_number(value: object) -> float:
         return math.nan
 
 
-def _as_text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
+    """Return a field's value as text; None for null."""
     if value is None:
         return None
     if isinstance(value, float):

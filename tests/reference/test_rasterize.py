@@ -449,3 +449,36 @@ def test_metres_that_differ_over_the_grid_are_refused(
     assert done.exit_code == 65
     assert "length of a metre" in done.stderr
     assert not out.exists()
+
+
+def test_the_report_says_what_rules_took_and_what_none_took(
+    lcmap: Callable[..., Any], like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    """Features that reach into several strips count once; a value with a typing error is named."""
+    high = [box(0, 0, 15, 75), box(3, 3, 15, 60), box(30, 30, 6, 6), box(500, 500, 9, 9)]
+    kinds = {"kind": ["Grass", "Grass", "Wood", "Wood"]}
+    source = write_layer(tmp_path / "t.gpkg", high, kinds, layer="green")
+    write_layer(source, [box(9, 0, 15, 30)], {"a": ["b"]}, layer="roof", append=True)
+    write_layer(source, [box(9, 0, 15, 30)], {"a": ["b"]}, layer="pipe", append=True)
+    mine = rules(
+        '[[rules]]\nlayer = "green"\nclass = "Road"\nwhere = { kind = ["Gras", "wood"] }\n'
+        '[[rules]]\nlayer = "roof"\nclass = "Roof"\n'
+        '[[rules]]\nlayer = "green"\nclass = "Wood"\nwhere = { kind = "Wood" }\n'
+    )
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    made = rasterize_reference([source], mine, like(), RasterizeOutputs(out, claims), strip_rows=7)
+    done = lcmap(
+        "rasterize-ref", source, "--rules", mine, "--like", like(), "-o", out, "--overwrite",
+        "--conflicts", claims,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() == made.text
+    assert made.text.splitlines() == [
+        "rule 1: green → Road: 1 features, 0 px",
+        "rule 2: roof → Roof: 1 features, 200 px",
+        "rule 3: green → Wood: 1 features, 16 px",
+        "no rule takes anything from the layers pipe",
+        'green: no rule takes 2 features: 2 with kind "Grass"',
+        'green: no feature has the kind asked for: "gras"',
+        "Road and Wood both claim 16 px",
+    ]
