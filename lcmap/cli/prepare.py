@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -315,6 +316,12 @@ def _summary(prepared: Prepared) -> str:
         )
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
+        inside = sum(t.window.height * t.window.width for t in prepared.tiles.tiles)
+        share = max(1 - inside / (grid.height * grid.width), 0)
+        lines.append(
+            f"  in no tile, for a gap of {prepared.tiles.gap} px between splits or "
+            f"for want of data: {100 * share:.3g} % of the pixels"
+        )
     return "\n".join(lines)
 
 
@@ -341,10 +348,26 @@ def _split_lines(index: TileIndex) -> list[str]:
         pixels = sum(tile.window.height * tile.window.width for tile in mine)
         line = f"  {name}: {len(mine)} tiles, {pixels / 1e6:.3g} Mpx"
         if index.nomenclature:
+            labelled = [sum(tile.class_counts.values()) for tile in mine]
+            share = 100 * sum(labelled) / pixels if pixels else 0.0
+            line += f"; labels in {sum(map(bool, labelled))} tiles, on {share:.3g} % of the pixels"
             shares = class_shares(mine, index.nomenclature)
             line += ": " + ", ".join(
                 f"{item.short} {100 * share:.1f} %"
                 for item, share in zip(index.nomenclature.classes, shares, strict=True)
             )
         lines.append(line)
-    return lines
+    return [*lines, *_tile_size_line(index)]
+
+
+def _tile_size_line(index: TileIndex) -> list[str]:
+    """Return a line that suggests larger tiles where most training tiles hold no label."""
+    training = index.split("train")
+    empty = sum(not any(tile.class_counts.values()) for tile in training)
+    if not index.nomenclature or 2 * empty <= len(training):
+        return []
+    larger = index.tile_size * math.ceil(math.sqrt(len(training) / max(len(training) - empty, 1)))
+    return [
+        f"  {empty} of {len(training)} training tiles hold no label: with --tile-size {larger} "
+        "fewer would be empty"
+    ]

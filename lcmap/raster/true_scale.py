@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.warp import transform as transform_coordinates
 
-from lcmap.raster.grid import Grid
+if TYPE_CHECKING:
+    from lcmap.raster.grid import Grid
 
 _WGS84 = "EPSG:4326"
 _SEMI_MAJOR = 6_378_137.0
@@ -27,7 +31,15 @@ def units_per_metre(grid: Grid) -> tuple[float, float]:
     """
     if grid.crs is None:
         raise ValueError("a grid without a coordinate reference system")
-    col, row = grid.width / 2, grid.height / 2
+    return units_per_metre_at(grid, grid.width / 2, grid.height / 2)
+
+
+def units_per_metre_at(grid: Grid, col: float, row: float) -> tuple[float, float]:
+    """Return the same at a place of a grid with a CRS, in pixels from its upper left corner.
+
+    Raises:
+        ValueError: it has no place on earth.
+    """
     return (
         _units(grid, (col - _STEP, row), (col + _STEP, row)),
         _units(grid, (col, row - _STEP), (col, row + _STEP)),
@@ -36,10 +48,13 @@ def units_per_metre(grid: Grid) -> tuple[float, float]:
 
 def _units(grid: Grid, start: tuple[float, float], stop: tuple[float, float]) -> float:
     xs, ys = zip(*(grid.transform @ point for point in (start, stop)), strict=True)
-    longitudes, latitudes = transform_coordinates(grid.crs, _WGS84, xs, ys)
+    try:
+        longitudes, latitudes = transform_coordinates(grid.crs, _WGS84, xs, ys)
+    except (RasterioError, CPLE_BaseError) as error:
+        raise ValueError(f"a grid with no place on earth ({error})") from error
     metres = _metres(*np.radians([latitudes, longitudes]))
     if not (math.isfinite(metres) and metres > 0):
-        raise ValueError("a grid whose centre has no place on earth")
+        raise ValueError("a grid with no place on earth")
     return math.hypot(xs[1] - xs[0], ys[1] - ys[0]) / metres
 
 

@@ -45,6 +45,18 @@ logger = logging.getLogger(__name__)
 Bounds = tuple[float, float, float, float]
 
 
+class _Literal(str):
+    """A path that pyogrio hands on to GDAL as it is: else it reads ! and ; as an address."""
+
+    def __str__(self) -> str:
+        """Return the path itself, still of this type."""
+        return self
+
+    def startswith(self, prefix: Any, *bounds: Any) -> bool:
+        """Pretend to be in GDAL's own form, which is what pyogrio asks for."""
+        return prefix == "/vsi" or super().startswith(prefix, *bounds)
+
+
 @dataclass(frozen=True)
 class VectorLayer:
     """A layer of a vector database: its file, its name there, its CRS and its fields."""
@@ -116,7 +128,12 @@ def _split(source: str) -> tuple[Path, str | None]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+    # macOS keeps attributes of files in others named ._* on disks of other systems
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("._")
+    ]
     if not files:
         raise InputMissingError(
             folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
@@ -127,7 +144,9 @@ def _files_in(folder: Path) -> list[Path]:
 def _layers_of(path: Path) -> list[VectorLayer]:
     _check_kind(path)
     with _refusing(path):
-        names = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type]
+        names = [
+            name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
+        ]
         return [_layer(path, name) for name in names]
 
 
@@ -149,7 +168,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _layer(path: Path, name: str) -> VectorLayer:
-    info = pyogrio.read_info(path, layer=name)
+    info = pyogrio.read_info(_Literal(path), layer=name)
     if info["driver"] not in VECTOR_DRIVERS:
         raise NotAVectorError(
             path, f"is a {info['driver']} source", f"lcmap reads {', '.join(SUFFIXES)}"
@@ -204,7 +223,7 @@ def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> 
     """
     with _refusing(layer.path):
         meta, _, geometries, data = pyogrio.raw.read(
-            layer.path, layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
+            _Literal(layer.path), layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
         )
         columns = dict(zip(meta["fields"].tolist(), data, strict=True))
         features = Features(shapely.from_wkb(geometries), columns)
@@ -221,7 +240,7 @@ def largest_number(layer: VectorLayer, field: str) -> float:
     """
     with _refusing(layer.path):
         _, _, _, data = pyogrio.raw.read(
-            layer.path, layer=layer.name, columns=[field], read_geometry=False
+            _Literal(layer.path), layer=layer.name, columns=[field], read_geometry=False
         )
     numbers = as_numbers(data[0])
     return float(np.nanmax(numbers, initial=0.0)) if numbers.size else 0.0

@@ -17,7 +17,13 @@ from rasterio.warp import transform
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.reference.names import fold_value
-from lcmap.reference.sources import find_layers, indexed_copy, largest_number, read_features
+from lcmap.reference.sources import (
+    SUFFIXES,
+    find_layers,
+    indexed_copy,
+    largest_number,
+    read_features,
+)
 
 LAMBERT = CRS.from_epsg(2154)
 EVERYWHERE = (-1e7, -1e7, 1e7, 1e7)
@@ -212,3 +218,30 @@ def test_documents_that_lead_elsewhere_are_not_opened(tmp_path: Path, document: 
         thread.join()
     assert not asked
     assert [item.name for item in tmp_path.iterdir()] == ["database.gpkg"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_character_of_a_path_is_part_of_its_name(
+    write_layer: Write, tmp_path: Path, suffix: str
+) -> None:
+    """`!` and `;` too, which addresses of files in archives are made of."""
+    plain = write_layer(
+        tmp_path / f"plain{suffix}", BOXES[:1], {"a": ["b"]}, geometry_type="Polygon"
+    )
+    folder = tmp_path / "d;e!f #1 100% [x]"
+    folder.mkdir()
+    for part in tmp_path.glob("plain.*"):
+        part.rename(folder / part.name.replace("plain", "a!b;c?d"))
+    (layer,) = find_layers([folder / plain.name.replace("plain", "a!b;c?d")])
+    features = read_features(layer, ["a"], EVERYWHERE)
+    assert features.columns["a"].tolist() == ["b"]
+    assert largest_number(layer, "a") == 0
+    assert not indexed_copy(layer, ["a"], CRS.from_epsg(3857), EVERYWHERE, tmp_path).empty
+
+
+def test_files_of_macos_beside_those_of_a_folder_are_passed_over(
+    write_layer: Write, tmp_path: Path
+) -> None:
+    write_layer(tmp_path / "roof.gpkg", BOXES)
+    (tmp_path / "._roof.gpkg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert [layer.name for layer in find_layers([tmp_path])] == ["roof"]
