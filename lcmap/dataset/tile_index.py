@@ -24,9 +24,9 @@ from lcmap.errors import (
 )
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
+from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import no_crs, open_raster
-from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
 
@@ -130,7 +130,7 @@ def check_tile_index_path(path: PathLike) -> None:
     Raises:
         UsageError: standard output, which has no place for its relative paths to start from.
     """
-    if os.fspath(path) == STANDARD_STREAM:
+    if stream_at(path) == Stream(1):
         raise UsageError(
             "tile index",
             "cannot go to standard output, for its paths are relative to the file",

@@ -28,9 +28,10 @@ from lcmap.imagery.stack_file import write_stack
 from lcmap.imagery.tiles import make_tile_index, read_tiles_to_take
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
-from lcmap.raster.pipes import STANDARD_STREAM, check_standard_input_once, display_name
+from lcmap.raster.pipes import check_standard_input_once, display_name
 from lcmap.raster.threads import available_threads
 from lcmap.raster.undeclared_border import warn_of_border
 
@@ -114,7 +115,7 @@ def prepare(
         quantiles, valid_share = write_stack(
             image, name, aligned, outputs, given, tmpdir=inputs.tmpdir, progress=progress
         )
-    if os.fspath(outputs.output) != STANDARD_STREAM:
+    if stream_at(outputs.output) is None:
         with open_raster(outputs.output) as stack:
             warn_of_border(stack, quantiles, name)
     index = None

@@ -24,13 +24,9 @@ from rasterio.errors import RasterioError
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable, write_class_table
+from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import (
-    STANDARD_STREAM,
-    cannot_write,
-    check_stdout_takes_bytes,
-    copy_to_stdout,
-)
+from lcmap.raster.pipes import cannot_write
 
 BLOCK = 512
 _SMALLEST_OVERVIEW = 256
@@ -39,19 +35,26 @@ _SMALLEST_OVERVIEW = 256
 def check_output(path: PathLike, *, overwrite: bool) -> None:
     """Check, before hours of work, that an output can be written in the end.
 
+    A stream (standard output, a device, a FIFO) is written into, whatever `overwrite` says.
+
     Raises:
         OutputExistsError: it exists and `overwrite` is not set.
-        CannotWriteError: its folder is missing or may not be written.
-        UsageError: it is standard output and that is a terminal.
+        CannotWriteError: its folder is missing or may not be written, or it is a stream that may
+            not, or a link that leads nowhere.
+        UsageError: it is a terminal.
     """
-    if os.fspath(path) == STANDARD_STREAM:
-        check_stdout_takes_bytes()
+    stream = stream_at(path)
+    if stream is not None:
+        stream.check()
         return
     if os.path.isdir(path):
         raise CannotWriteError(path, "is a folder", "name a file in it")
     if not overwrite and os.path.lexists(path):
         raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
-    folder = os.path.dirname(os.path.abspath(path))
+    file = file_at(path)
+    if file.is_symlink():
+        raise CannotWriteError(path, "is a link that leads back to itself", "remove it")
+    folder = str(file.parent)
     if not os.path.isdir(folder):
         raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
     if not os.access(folder, os.W_OK):
@@ -62,42 +65,49 @@ def check_output(path: PathLike, *, overwrite: bool) -> None:
 def atomic_path(path: PathLike, *, overwrite: bool, tmpdir: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` on success and vanishes on failure.
 
-    It lies beside the destination, so that it can be renamed at once; for "-" it lies in `tmpdir`
-    and its bytes are copied to standard output.
+    It lies beside the destination, which is where links lead to, so that it can be renamed at once.
+    For a stream it lies in `tmpdir`, and its bytes are copied into the stream.
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `check_output`, or no space left.
     """
     check_output(path, overwrite=overwrite)
-    to_stdout = os.fspath(path) == STANDARD_STREAM
-    name = "stdout.tif" if to_stdout else os.path.basename(path)
-    parent = tmpdir if to_stdout else os.path.dirname(os.path.abspath(path))
+    stream, file = stream_at(path), file_at(path)
+    name = "stdout.tif" if stream else file.name
     try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent)
+        folder = tempfile.TemporaryDirectory(
+            prefix=f".{name}.", dir=tmpdir if stream else file.parent
+        )
     except OSError as error:
         raise cannot_write(path, error) from error
     with folder:
         temporary = Path(folder.name) / name
         try:
             yield temporary
-            if to_stdout:
-                copy_to_stdout(temporary)
+            if stream:
+                stream.copy(temporary)
             else:
-                _replace(temporary, Path(path))
+                _replace(temporary, file)
         except LcmapError:
             raise
         except OSError as error:
             raise cannot_write(path, error) from error
 
 
-def move_into_place(finished: Path, path: Path) -> None:
+def move_into_place(finished: Path, path: PathLike) -> None:
     """Give a finished file its name, in place of what has it; durably, and also across disks.
 
+    Its bytes are copied where the path is a stream; links are followed.
+
     Raises:
-        CannotWriteError: no space left.
+        CannotWriteError: no space left, or a stream was closed.
     """
+    stream = stream_at(path)
+    if stream is not None:
+        stream.copy(finished)
+        return
     try:
-        _replace(finished, path)
+        _replace(finished, file_at(path))
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise cannot_write(path, error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.binding import bind_rules, with_index
@@ -55,7 +55,10 @@ class RasterizeOutputs:
         check_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
             check_output(self.conflicts, overwrite=self.overwrite)
-            if os.path.abspath(self.conflicts) == os.path.abspath(self.output):
+            stream = stream_at(self.output)
+            if file_at(self.conflicts) == file_at(self.output) and not (
+                stream and stream.takes_several
+            ):
                 raise UsageError("`conflicts`", "is the same file as `output`", "name another")
 
 

@@ -19,7 +19,6 @@ from lcmap.inference.output_files import MapRaster, Naming, OutputFile, OutputFi
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import STANDARD_STREAM, copy_to_stdout
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
 
@@ -91,11 +90,7 @@ def give_names(files: Sequence[OutputFile], folder: Path) -> None:
         CannotWriteError: no space left, or standard output was closed.
     """
     for file in files:
-        waiting = folder / file.waiting
-        if os.fspath(file.path) == STANDARD_STREAM:
-            copy_to_stdout(waiting)
-        else:
-            move_into_place(waiting, Path(file.path))
+        move_into_place(folder / file.waiting, file.path)
 
 
 def _strips(height: int, width: int) -> Iterator[Window]:
