@@ -117,6 +117,30 @@ def file_at(path: PathLike) -> Path:
     return Path(os.path.realpath(path))
 
 
+def check_place(path: PathLike) -> None:
+    """Check that there can be an output of this name: a stream, or a file in a folder.
+
+    Raises:
+        CannotWriteError: its folder is missing or may not be written, or it is a stream that may
+            not, or a link that leads nowhere.
+        UsageError: it is a terminal.
+    """
+    stream = stream_at(path)
+    if stream is not None:
+        stream.check()
+        return
+    if os.path.isdir(path):
+        raise CannotWriteError(path, "is a folder", "name a file in it")
+    file = file_at(path)
+    if file.is_symlink():
+        raise CannotWriteError(path, "is a link that leads back to itself", "remove it")
+    folder = file.parent
+    if not folder.is_dir():
+        raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
+    if not os.access(folder, os.W_OK):
+        raise CannotWriteError(path, f"the folder {folder} may not be written", "choose another")
+
+
 def _descriptor(path: str) -> int | None:
     """Return the number of the process's own descriptor that a path leads to, if it does."""
     for _ in range(_MOST_LINKS):

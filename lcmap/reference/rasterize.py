@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.binding import bind_rules, with_index
 from lcmap.reference.burning import iter_strips
@@ -96,6 +97,7 @@ def rasterize_reference(
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: an output cannot be written.
+        LockedError: another run is making one of the outputs.
         InputMissingError, NotARasterError, NoCrsError: `like` cannot be used.
         InputMissingError, NotAVectorError, DataError, NoCrsError: a source cannot be used.
         UsageError, RulesError, NomenclatureError: the rules are wrong.
@@ -105,28 +107,32 @@ def rasterize_reference(
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
-    outputs.check()
-    with open_input(like, inputs) as image:
-        grid, name = image.grid, image.name
-        unit = _unit_in_metres(image, rule_set)
-    matched = bind_rules(rule_set, find_layers(sources), grid, unit)
-    with (
-        tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
-        ExitStack() as files,
-    ):
-        layers = [with_index(item, grid, Path(folder)) for item in matched]
-        burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
-        labels, claims = _create(outputs, rule_set, grid, files, inputs.tmpdir)
-        histogram, disputed = _burn(
-            burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
-        )
-        if not histogram[1:].any():
-            raise OverlapError(
-                name,
-                "no feature that the rules take falls on its grid",
-                "check that the sources cover the same ground and hold what the rules ask for: "
-                + ", ".join(str(item.layer) for item in matched),
+    with OutputSet(
+        [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+    ) as written:
+        outputs = replace(outputs, overwrite=written.overwrite)
+        outputs.check()
+        with open_input(like, inputs) as image:
+            grid, name = image.grid, image.name
+            unit = _unit_in_metres(image, rule_set)
+        matched = bind_rules(rule_set, find_layers(sources), grid, unit)
+        with (
+            tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
+            ExitStack() as files,
+        ):
+            layers = [with_index(item, grid, Path(folder)) for item in matched]
+            burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
+            labels, claims = _create(outputs, rule_set, grid, files, written)
+            histogram, disputed = _burn(
+                burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
             )
+            if not histogram[1:].any():
+                raise OverlapError(
+                    name,
+                    "no feature that the rules take falls on its grid",
+                    "check that the sources cover the same ground and hold what the rules ask for: "
+                    + ", ".join(str(item.layer) for item in matched),
+                )
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
     summary = ReferenceSummary(pixels, int(histogram.sum()), None if claims is None else disputed)
     logger.info("%s", _in_words(summary, rule_set))
@@ -149,7 +155,7 @@ def _unit_in_metres(image: RasterInput, rule_set: RuleSet) -> float:
 
 
 def _create(
-    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, tmpdir: Path | None
+    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, within: OutputSet
 ) -> tuple[Any, Any]:
     """Open the rasters to write: labels and, where they are wanted, claims."""
     labels = files.enter_context(
@@ -164,7 +170,7 @@ def _create(
                 classes=rule_set.nomenclature.class_table(),
             ),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     if outputs.conflicts is None:
@@ -175,7 +181,7 @@ def _create(
             grid,
             RasterFormat(count=1, dtype="uint8", nodata=None, band_names=("number of classes",)),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     return labels, claims

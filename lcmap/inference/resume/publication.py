@@ -83,14 +83,14 @@ def _write_raster(
                 progress(done, len(bands) * len(windows), f"writing {file.group.name}")
 
 
-def give_names(files: Sequence[OutputFile], folder: Path) -> None:
-    """Give waiting files their own names, in order.
+def give_names(files: Sequence[OutputFile], folder: Path, sidecars: Sequence[Sidecar] = ()) -> None:
+    """Give waiting files their own names, in order; all `sidecars` of the map are its own.
 
     Raises:
         CannotWriteError: no space left, or standard output was closed.
     """
     for file in files:
-        move_into_place(folder / file.waiting, file.path)
+        move_into_place(folder / file.waiting, file.path, [sidecar.path for sidecar in sidecars])
 
 
 def _strips(height: int, width: int) -> Iterator[Window]:
