@@ -16,7 +16,7 @@ from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
 from lcmap.imagery.opened_image import open_image
-from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.options import StackOptions
 from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
@@ -29,6 +29,7 @@ from lcmap.progress import Progress
 from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 _REFERENCE_BAND = LAND_BANDS[0]
@@ -53,7 +54,7 @@ class DatedImages:
     images: Sequence[PathLike]
     stacking: StackOptions
     composite: CompositeOptions
-    outputs: PrepareOutputs
+    files: OutputSet
     inputs: InputOptions
     resources: ExitStack
 
@@ -176,7 +177,8 @@ class DatedImages:
                     nodata=None,
                     band_names=("clear dates",),
                 ),
-                overwrite=self.outputs.overwrite,
+                overwrite=self.files.overwrite,
+                within=self.files,
             )
         )
 

@@ -14,13 +14,14 @@ from lcmap.imagery.composite_options import CompositeOptions, has_dates
 from lcmap.imagery.dated_images import DatedImages
 from lcmap.imagery.dimap import is_tile
 from lcmap.imagery.opened_image import open_image
-from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.options import StackOptions
 from lcmap.imagery.pansharpening import PansharpenedStack, pansharpen
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def open_images(
     images: Sequence[PathLike],
     stacking: StackOptions,
     composite: CompositeOptions,
-    outputs: PrepareOutputs,
+    files: OutputSet,
     resources: ExitStack,
     *,
     inputs: InputOptions,
@@ -37,7 +38,8 @@ def open_images(
 ) -> GridImage:
     """Open images and return them as one, not yet computed: stacked, sharpened, or of a period.
 
-    The files opened for it, and temporary ones, belong to `resources`.
+    The files opened for it, and temporary ones, belong to `resources`. What it writes beside its
+    result belongs to the set `files`.
 
     Raises:
         UsageError: options do not go with the images.
@@ -52,7 +54,7 @@ def open_images(
             raise UsageError(
                 "`pan`", "sharpens one image, not Sentinel-2 products or dates", "drop it"
             )
-        dated = DatedImages(images, stacking, composite, outputs, inputs, resources)
+        dated = DatedImages(images, stacking, composite, files, inputs, resources)
         return dated.open(grid, progress)
     _refuse_tiles(images)
     opened = [

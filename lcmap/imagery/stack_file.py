@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lcmap.imagery.labels import AlignedLabels
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.stack import GridImage
 from lcmap.progress import Progress
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_sample import PixelSample
 from lcmap.raster.quantile_tags import write_quantiles
 from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel
@@ -29,10 +29,12 @@ def write_stack(
     outputs: PrepareOutputs,
     given: NDArray[np.float64] | None,
     *,
-    tmpdir: Path | None,
+    files: OutputSet,
     progress: Progress,
 ) -> tuple[NDArray[np.float64], float]:
     """Compute an image, called `name`, and labels block by block and write them.
+
+    The files get their names with the rest of the set `files`.
 
     Returns the quantiles that the stack's tags carry, those `given` or else its own, float64
     [bands, 2], and the share of pixels that are valid in every band. Labels are written where the
@@ -45,10 +47,10 @@ def write_stack(
         CannotWriteError: an output cannot be written.
     """
     selection = QuantileSelection(len(image.names), image.dtype)
-    with ExitStack() as files:
+    with ExitStack() as open_files:
         # a mask inside the file goes where the file goes
-        files.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
-        image_file = files.enter_context(
+        open_files.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
+        image_file = open_files.enter_context(
             atomic_raster(
                 outputs.output,
                 image.grid,
@@ -59,12 +61,12 @@ def write_stack(
                     band_names=image.names,
                 ),
                 overwrite=outputs.overwrite,
-                tmpdir=tmpdir,
+                within=files,
             )
         )
         labels_file = None
         if labels is not None:
-            labels_file = files.enter_context(
+            labels_file = open_files.enter_context(
                 atomic_raster(
                     outputs.labels,
                     image.grid,
@@ -76,6 +78,7 @@ def write_stack(
                         classes=labels.nomenclature.class_table(),
                     ),
                     overwrite=outputs.overwrite,
+                    within=files,
                 )
             )
         sample = PixelSample(len(image.names), *image.grid.shape, image.dtype)

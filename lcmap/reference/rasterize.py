@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.binding import bind_rules, with_index
@@ -60,7 +61,10 @@ class RasterizeOutputs:
         check_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
             check_output(self.conflicts, overwrite=self.overwrite)
-            if os.path.abspath(self.conflicts) == os.path.abspath(self.output):
+            stream = stream_at(self.output)
+            if file_at(self.conflicts) == file_at(self.output) and not (
+                stream and stream.takes_several
+            ):
                 raise UsageError("`conflicts`", "is the same file as `output`", "name another")
 
 
@@ -100,6 +104,7 @@ def rasterize_reference(
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: an output cannot be written.
+        LockedError: another run is making one of the outputs.
         InputMissingError, NotARasterError, NoCrsError: `like` cannot be used.
         InputMissingError, NotAVectorError, DataError, NoCrsError: a source cannot be used.
         UsageError, RulesError, NomenclatureError: the rules are wrong.
@@ -109,42 +114,50 @@ def rasterize_reference(
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
-    outputs.check()
-    if isinstance(like, TargetGrid):
-        grid, name = like.grid(), "the grid of `bounds`"
-    else:
-        with open_input(like, inputs) as image:
-            image.require_crs()
-            grid, name = image.grid, image.name
-    unit = _unit_in_metres(grid, name, rule_set)
-    found = find_layers(sources)
-    matched = bind_rules(rule_set, found, grid, unit)
-    with (
-        tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
-        ExitStack() as files,
-    ):
-        layers = [with_index(item, grid, Path(folder)) for item in matched]
-        burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
-        labels, claims = _create(outputs, rule_set, grid, files, inputs.tmpdir)
-        histogram, disputed = _burn(
-            burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
-        )
-        unused = sorted({layer.name for layer in found} - {item.layer.name for item in matched})
-        text = report(burner.tally, rule_set, matched, unused)
-        if not histogram[1:].any():
-            raise OverlapError(
-                name,
-                "no feature that the rules take falls on its grid",
-                "check that the sources cover the same ground and hold what the rules ask for: "
-                + ", ".join(str(item.layer) for item in matched)
-                + "".join(f"; {line}" for line in values_absent(burner.tally, matched)),
+    with OutputSet(
+        [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+    ) as written:
+        outputs = replace(outputs, overwrite=written.overwrite)
+        outputs.check()
+        grid, name = _target_grid(like, inputs)
+        unit = _unit_in_metres(grid, name, rule_set)
+        found = find_layers(sources)
+        matched = bind_rules(rule_set, found, grid, unit)
+        with (
+            tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
+            ExitStack() as files,
+        ):
+            layers = [with_index(item, grid, Path(folder)) for item in matched]
+            burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
+            labels, claims = _create(outputs, rule_set, grid, files, written)
+            histogram, disputed = _burn(
+                burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
             )
+            unused = sorted({layer.name for layer in found} - {item.layer.name for item in matched})
+            text = report(burner.tally, rule_set, matched, unused)
+            if not histogram[1:].any():
+                raise OverlapError(
+                    name,
+                    "no feature that the rules take falls on its grid",
+                    "check that the sources cover the same ground and hold what the rules ask for: "
+                    + ", ".join(str(item.layer) for item in matched)
+                    + "".join(f"; {line}" for line in values_absent(burner.tally, matched)),
+                )
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
     summary = ReferenceSummary(
         pixels, int(histogram.sum()), None if claims is None else disputed, text
     )
     logger.info("%s", _in_words(summary, rule_set))
     return summary
+
+
+def _target_grid(like: PathLike | TargetGrid, inputs: InputOptions) -> tuple[Grid, str]:
+    """Return the grid to burn on, and what messages call it."""
+    if isinstance(like, TargetGrid):
+        return like.grid(), "the grid of `bounds`"
+    with open_input(like, inputs) as image:
+        image.require_crs()
+        return image.grid, image.name
 
 
 def _unit_in_metres(grid: Grid, name: str, rule_set: RuleSet) -> float:
@@ -194,7 +207,7 @@ def _no_metres(name: str, rule_set: RuleSet, problem: str) -> GridMismatchError:
 
 
 def _create(
-    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, tmpdir: Path | None
+    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, within: OutputSet
 ) -> tuple[Any, Any]:
     """Open the rasters to write: labels and, where they are wanted, claims."""
     labels = files.enter_context(
@@ -209,7 +222,7 @@ def _create(
                 classes=rule_set.nomenclature.class_table(),
             ),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     if outputs.conflicts is None:
@@ -220,7 +233,7 @@ def _create(
             grid,
             RasterFormat(count=1, dtype="uint8", nodata=None, band_names=("number of classes",)),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     return labels, claims

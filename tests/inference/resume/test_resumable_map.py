@@ -325,8 +325,8 @@ def test_what_goes_to_a_pipe_is_made_in_the_temporary_folder(
 ) -> None:
     written: list[bytes] = []
     monkeypatch.setattr(
-        "lcmap.inference.resume.publication.copy_to_stdout",
-        lambda path: written.append(path.read_bytes()),
+        "lcmap.raster.destination.Stream.copy",
+        lambda _, path: written.append(path.read_bytes()),
     )
     monkeypatch.setattr("lcmap.inference.output_files.check_output", lambda *_, **__: None)
     files = output_files(MapOutputs("-"), FLAIR7, (), {})
