@@ -19,7 +19,6 @@ from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Sampler, batches_ahead
 from lcmap.training.curves import Row
-from lcmap.training.export import noise_to_verify
 from lcmap.training.loss import class_weights, weighted_cross_entropy
 from lcmap.training.optimisation import (
     Budget,
@@ -198,14 +197,13 @@ class Trainer:
         self._validation_seconds = state["validation_seconds"]
 
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
-        """Return noise and validation tiles to hold the exported model against PyTorch."""
-        stride = self.network.stride
-        channels = [model_input.channels for model_input in self._data.inputs]
-        samples = noise_to_verify(channels, stride, self._seed)
-        for tile in self._data.validation[:_TILES_TO_VERIFY]:
-            images = self._source.read(tile).images
-            samples.append(tuple(padded_image(image, stride)[None] for image in images))
-        return samples
+        """Return training tiles, from all over them, to hold the exported model against PyTorch."""
+        apart = -(-len(self._data.train) // _TILES_TO_VERIFY)
+        read = (self._source.read(tile).images for tile in self._data.train[::apart])
+        return [
+            tuple(padded_image(image, self.network.stride)[None] for image in images)
+            for images in read
+        ]
 
     def _spent(self) -> bool:
         reserve = self._validation_seconds if self.budget.seconds is not None else 0.0
