@@ -46,9 +46,14 @@ def command(
         typer.Option(metavar="M", min=0.01, help="How long to train and validate, instead."),
     ] = None,
     patience: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Stop after so many epochs without a better model."),
-    ] = defaults.PATIENCE,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Stop after so many epochs without a better model "
+            f"[default: {defaults.PATIENCE}; with --recipe paper, never].",
+        ),
+    ] = None,
     seed: Seed = defaults.SEED,
     init_from: Annotated[
         Path | None,

@@ -42,7 +42,7 @@ class TrainOptions:
         side inputs, the network starts as the model does and learns what they add.
     epochs: how long to train, unless `minutes` are given.
     minutes: how long to train and validate; None counts epochs.
-    patience: training ends after so many epochs without a better model.
+    patience: training ends after so many epochs without a better model; None is the recipe's.
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
     """
@@ -53,7 +53,7 @@ class TrainOptions:
     initial_model: PathLike | None = None
     epochs: int | None = None
     minutes: float | None = None
-    patience: int = defaults.PATIENCE
+    patience: int | None = None
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
 
@@ -71,6 +71,8 @@ class TrainOptions:
         recipe = RECIPES[self.recipe]
         if self.batch_size is not None:
             recipe = replace(recipe, batch_size=self.batch_size)
+        if self.patience is not None:
+            recipe = replace(recipe, patience=self.patience)
         if self.initial_model is not None:
             rate = recipe.learning_rate * recipe.fine_tuning
             recipe = replace(recipe, learning_rate=rate)

@@ -211,7 +211,7 @@ def _settings(
         "architecture": architecture,
         "epochs": options.epochs,
         "minutes": options.minutes,
-        "patience": options.patience,
+        "patience": recipe.patience,
         "seed": options.seed,
         "tile indexes": [os.fspath(path) for path in tile_indexes],
         "initial model": os.fspath(initial) if initial is not None else None,
