@@ -14,7 +14,7 @@ from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose
 
 OF_TRAINING = (
     "recipe", "epochs", "minutes", "patience", "init_from", "resume", "export_best", "width",
-    "depth", "skip", "batch_size", "device", "quantize",
+    "depth", "skip", "batch_size", "device", "allow_overlap", "quantize",
 )  # fmt: skip
 OF_INT8 = ("max_loss",)
 """Options that say nothing with --quantize-only, and without --quantize."""
@@ -96,6 +96,13 @@ def command(
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="What computes; auto takes CUDA where it is there."),
     ] = defaults.TRAINING_DEVICE,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap",
+            help="Train though training tiles cover ground of validation or test tiles.",
+        ),
+    ] = False,
     quantize: Annotated[
         bool,
         typer.Option(
@@ -173,6 +180,7 @@ def command(
                     patience=patience,
                     seed=seed,
                     device=device,
+                    allow_overlap=allow_overlap,
                 ),
                 progress=progress,
             )

@@ -45,6 +45,7 @@ class TrainOptions:
     patience: training ends after so many epochs without a better model; None is the recipe's.
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
+    allow_overlap: train though training tiles share ground with validation or test tiles.
     """
 
     recipe: str = defaults.RECIPE
@@ -56,6 +57,7 @@ class TrainOptions:
     patience: int | None = None
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
+    allow_overlap: bool = False
 
     def check(self) -> None:
         """Check the choice before any work.

@@ -97,7 +97,7 @@ def train(
     options = options or TrainOptions()
     options.check()
     outputs.check()
-    data = read_training_set(tile_indexes)
+    data = read_training_set(tile_indexes, allow_overlap=options.allow_overlap)
     recipe = options.chosen_recipe()
     network, architecture = _network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
@@ -118,6 +119,39 @@ def test_indexes_of_other_side_inputs_are_not_mixed(
     assert result.exit_code == 65
     assert "has image beside the image, " in result.stderr
     assert "has no side input" in result.stderr and not (tmp_path / "model.onnx").exists()
+
+
+def test_ground_of_two_splits_is_refused_or_said(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    # the same pixels, 48 px to the right, in an image and an index of its own
+    with rasterio.open(tmp_path / "stack.tif") as dataset:
+        profile, values = dataset.profile, dataset.read()
+    profile["transform"] = GRID.transform @ Affine.translation(48, 0)
+    with rasterio.open(tmp_path / "other.tif", "w", **profile) as dataset:
+        dataset.write(values)
+    document = json.loads(tiles.read_text())
+    for feature in document["features"]:
+        feature["properties"]["image"] = "other.tif"
+    other = tmp_path / "other.tiles.geojson"
+    other.write_text(json.dumps(document))
+    model = tmp_path / "m.onnx"
+    result = lcmap("train", tiles, other, "-o", model, *SMALL)
+    assert result.exit_code == 65 and not model.exists()
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("lcmap: "))
+    place: dict[str, set[tuple[int, int]]] = {
+        split: set() for split in ("train", "validation", "test")
+    }
+    for feature in document["features"]:
+        p = feature["properties"]
+        place[p["split"]] |= {(p["row"], p["col"]), (p["row"], p["col"] + 48)}
+    for split in ("validation", "test"):
+        share = 100 * len(place["train"] & place[split]) / len(place[split])
+        assert f"{share:.1f} % of the {split} ground is training ground too" in line
+    assert " on other.tif row " in line and "--allow-overlap" in line
+    result = lcmap("train", tiles, other, "-o", model, *SMALL, "--allow-overlap")
+    assert result.exit_code == 0, result.stderr
+    assert "training ground too" in result.stderr and model.exists()
 
 
 def test_train_writes_a_verified_model_that_predicts(
