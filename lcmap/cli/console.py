@@ -167,7 +167,7 @@ def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
     if isinstance(error, LcmapError):
         return as_options(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", INTERRUPTED
+        return as_options(str(error)) or "interrupted", INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from lcmap.errors import (
 )
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaling_quantiles
-from lcmap.model_file import ModelInput, check_image
+from lcmap.model_file import ModelInput, ModelMetadata, check_image
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import check_standard_input_once
+
+logger = logging.getLogger(__name__)
 
 CACHE_MEGABYTES = 128
 """GDAL's cache while a map is made: windows overlap, and blocks of a file are read for several."""
@@ -42,6 +45,17 @@ class OpenedInputs:
     readers: tuple[InputReader, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
+
+
+def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
+    """Warn of a model that never went without an input while it was trained, or does not say."""
+    recipe = metadata.training.get("recipe")
+    if len(metadata.inputs) > 1 and not (isinstance(recipe, dict) and recipe.get("side_dropout")):
+        logger.warning(
+            "%s: was not trained to go without an input, or does not say so: the map is poor where "
+            "`allow_missing` lets it",
+            model,
+        )
 
 
 def open_inputs(
