@@ -32,7 +32,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
 def test_damage_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is not a checkpoint of lcmap, or damaged") as caught:
+    with pytest.raises(CheckpointError, match="is not a checkpoint of lcmap, or is damaged") as caught:
         read_checkpoint(path, SETTINGS)
     assert caught.value.exit_code == 65 and "\n" not in str(caught.value)
 
