@@ -351,12 +351,12 @@ def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: in
     """End a run after so many files got their names."""
     move, moved = resumable_map.give_names, 0
 
-    def killed(files: Any, folder: Path) -> None:
+    def killed(files: Any, folder: Path, sidecars: Any) -> None:
         nonlocal moved
         for file in files:
             if moved == after:
                 raise Killed
-            move([file], folder)
+            move([file], folder, sidecars)
             moved += 1
 
     work = begun(output, qml=True)
