@@ -53,7 +53,8 @@ from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelMetadata, read_model
-from lcmap.raster.quantiles import band_quantiles, write_quantiles
+from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.quantiles import band_quantiles
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import iter_blocks
 from lcmap.training.initialisation import load_network

@@ -21,6 +21,9 @@ CROSSWALK_TARGET: Final = "oso-reclass"
 
 SEED = 0
 
+QUANTILES = "image"
+"""By what images are scaled: their own 2 % and 98 % quantiles."""
+
 BOOTSTRAP_REPLICATES = 1000
 """How often blocks are drawn for the intervals of scores."""
 

@@ -51,10 +51,6 @@ class UnexplainedLabelsError(UsageError):
     """A label map does not say what its codes mean, and neither does the user."""
 
 
-class ExportError(LcmapError, RuntimeError):
-    """The exported model and the trained network disagree."""
-
-
 class DataError(LcmapError, ValueError):
     """An input was found, but what it holds cannot be used."""
 

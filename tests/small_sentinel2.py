@@ -256,6 +256,21 @@ def write_theia(
     return product
 
 
+def write_theia_composite(folder: Path, flags: NDArray[np.uint8] | None) -> Path:
+    """Write a THEIA composite of a month (L3A); `flags` [SIZE, SIZE] are those of 10 m, if any."""
+    name = f"SENTINEL2X_20180715-000000-000_L3A_{TILE}_C_V1-0"
+    product = folder / name
+    for band in TEN:
+        write(product / f"{name}_FRC_{band}.tif", reflectance(band), CORNER, nodata=-10_000)
+    for resolution, step in (("R1", 1), ("R2", 2)):
+        weights = np.full((SIZE // step,) * 2, 100, "uint8")
+        write(product / "MASKS" / f"{name}_WGT_{resolution}.tif", weights, CORNER)
+        if flags is not None:
+            path = product / "MASKS" / f"{name}_FLG_{resolution}.tif"
+            write(path, flags[::step, ::step].copy(), CORNER)
+    return product
+
+
 def write_gml(path: Path, masks: Masks, corner: tuple[float, float]) -> None:
     """Write masks [h, w] by type as a GML mask: a square polygon for each pixel that is set."""
     features = []

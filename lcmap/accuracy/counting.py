@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
 from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
-from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.accuracy.label_raster import LabelFile, LabelRaster
 from lcmap.accuracy.report import listed
 from lcmap.accuracy.split_windows import SplitTiles, mask_of
 from lcmap.accuracy.tally import Tally, cut
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NoLabelledPixelError, OverlapError, UsageError
 from lcmap.progress import Progress
+from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window, iter_blocks
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Counting:
             self._target, self._reference.crosswalk, comparison.only
         )
         self._map_tables = [state_table(self._target, item.crosswalk) for item in self._maps]
+        self._counted: list[tuple[LabelFile, Grid]] = []
         self._described: set[str] = set()
         self._away = ""
         self._step = block * max(1, _READ // block) if block <= _READ else _READ
@@ -73,7 +75,9 @@ class Counting:
                 windows = self._tiles.windows(reference) if self._tiles is not None else None
                 if maps is not None and windows != []:
                     share = _Share(progress, number, len(files), reference.name)
+                    maps = [self._counted_over(reference, stack), *maps]
                     self._count(number, reference, maps, windows, share)
+                    self._counted.append((file, reference.grid))
         if not overlaps:
             raise OverlapError(
                 self._away,
@@ -108,6 +112,11 @@ class Counting:
             maps.append(found)
         return maps
 
+    def _counted_over(self, reference: LabelRaster, stack: ExitStack) -> LabelMap:
+        """Open the references counted before that share ground with this one."""
+        files = [file for file, grid in self._counted if _meet(grid, reference.grid)]
+        return open_parts(files, reference, stack, self._inputs)
+
     def _count(
         self,
         number: int,
@@ -118,7 +127,7 @@ class Counting:
     ) -> None:
         self._check_memory(*reference.grid.shape)
         check_class_names(reference, self._reference, self._target)
-        for item, label_map in zip(self._maps, maps, strict=True):
+        for item, label_map in zip(self._maps, maps[1:], strict=True):
             for part in label_map.parts:
                 check_class_names(part, item, self._target)
         inside = np.array(windows, np.int64).reshape(-1, 4) if windows is not None else None
@@ -138,12 +147,18 @@ class Counting:
         area: Window,
         mask: NDArray[np.bool_] | None,
     ) -> None:
-        """Count a window of the reference with this number, where the mask says so."""
+        """Count a window of the reference with this number, where the mask says so.
+
+        The first of the `maps` are the references counted before: ground is counted once.
+        """
         without_class = np.uint8(len(self._target))
         codes = reference.read(area)
         states = self._states(self._reference_table, codes, reference.name, self._reference)
         if mask is not None:
             states = np.where(mask, states, without_class)
+        before, *maps = maps
+        if before.parts:
+            states = np.where(before.read(area)[0] == 0, states, without_class)
         if not (states < without_class).any():
             return
         predicted, covered = [], []
@@ -173,6 +188,19 @@ class Counting:
                 f"{self._block} px makes {blocks} blocks, too many for intervals",
                 "take larger blocks, or `replicates=0`",
             )
+
+
+def _meet(one: Grid, other: Grid) -> bool:
+    """Tell whether two grids may share ground: their bounds, in one CRS, do."""
+    west, south, east, north = one.bounds
+    other_west, other_south, other_east, other_north = other.bounds
+    return (
+        same_crs(one.crs, other.crs)
+        and west < other_east
+        and other_west < east
+        and south < other_north
+        and other_south < north
+    )
 
 
 class _Share:

@@ -42,7 +42,8 @@ class LabelMap:
     def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return codes, uint8, and whether a part covers a pixel, bool, both [height, width].
 
-        The window is in pixels of the reference. Where parts overlap the first one counts.
+        The window is in pixels of the reference. Where parts overlap the first class that one of
+        them has there counts: scenes are cut to boxes, and what is beyond their edges has no data.
         """
         codes = np.zeros((window.height, window.width), np.uint8)
         covered = np.zeros((window.height, window.width), bool)
@@ -50,9 +51,9 @@ class LabelMap:
             rows, row_inside = placement.rows(window, part.grid.height)
             cols, col_inside = placement.cols(window, part.grid.width)
             inside = row_inside, col_inside
-            if not rows.size or not cols.size or covered[inside].all():
+            if not rows.size or not cols.size or codes[inside].all():
                 continue
-            np.copyto(codes[inside], _pick(part, rows, cols), where=~covered[inside])
+            np.copyto(codes[inside], _pick(part, rows, cols), where=codes[inside] == 0)
             covered[inside] = True
         return codes, covered
 

@@ -27,6 +27,7 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.output_set import OutputSet
 
 logger = logging.getLogger(__name__)
 
@@ -64,19 +65,39 @@ def score(
         UnknownLabelError: a raster holds codes that its nomenclature lacks.
         NoLabelledPixelError: there is no pixel to score.
         OutputExistsError, CannotWriteError: of an output.
+        LockedError: another run is making one of the outputs.
     """
     classes, split = classes or ClassOptions(), split or SplitOptions()
     bootstrap, outputs = bootstrap or BootstrapOptions(), outputs or ReportOptions()
     inputs = inputs or InputOptions()
     if split.split and not split.tiles:
         raise UsageError("`split`", "there is no tile index", "name it with `tiles`")
-    for output in outputs.files:
-        check_report_path(output, overwrite=outputs.overwrite)
+    with OutputSet(outputs.files, overwrite=outputs.overwrite) as files:
+        for output in outputs.files:
+            check_report_path(output, overwrite=files.overwrite)
+        report = _measured(
+            (maps, references, outputs.names), classes, split, bootstrap, inputs, progress
+        )
+        for output in outputs.files:
+            write_report(report, output, overwrite=files.overwrite, within=files)
+    return report
+
+
+def _measured(
+    named: tuple[Sequence[PathLike], Sequence[PathLike], Sequence[str]],
+    classes: ClassOptions,
+    split: SplitOptions,
+    bootstrap: BootstrapOptions,
+    inputs: InputOptions,
+    progress: Progress,
+) -> Report:
+    """Return the report on maps and references; the third of `named` names the maps."""
+    maps, references, names = named
     indexes = [read_tile_index(Path(item)) for item in split.tiles]
     tiles = SplitTiles(indexes, split.split or defaults.SCORED_SPLIT) if indexes else None
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES), ExitStack() as stack:
         comparison = in_common_nomenclature(
-            *open_score_inputs(maps, references, outputs.names, inputs, stack),
+            *open_score_inputs(maps, references, names, inputs, stack),
             classes,
             otherwise=next((index.nomenclature for index in indexes if index.nomenclature), None),
         )
@@ -89,7 +110,7 @@ def score(
         Counting(comparison, tally, bootstrap.block, tiles, inputs).run(progress)
     drawn = _drawn(bootstrap, tally)
     reference = comparison.reference
-    report = Report(
+    return Report(
         nomenclature=comparison.target,
         only=comparison.only,
         maps=_map_scores(comparison, tally, drawn),
@@ -102,9 +123,6 @@ def score(
         left_out_unclassified=tally.left_out,
         bootstrap=drawn,
     )
-    for output in outputs.files:
-        write_report(report, output, overwrite=outputs.overwrite)
-    return report
 
 
 def _drawn(options: BootstrapOptions, tally: Tally) -> Bootstrap | None:

@@ -15,6 +15,7 @@ import numpy as np
 from lcmap.accuracy.report import MapScore, Report, listed, of_class, overall
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path, check_output
 
 UNDEFINED = "–"
@@ -117,14 +118,18 @@ def check_report_path(path: PathLike, *, overwrite: bool) -> None:
     check_output(path, overwrite=overwrite)
 
 
-def write_report(report: Report, path: PathLike, *, overwrite: bool) -> None:
+def write_report(
+    report: Report, path: PathLike, *, overwrite: bool, within: OutputSet | None = None
+) -> None:
     """Write a report in the form of the file's ending, all at once or not at all.
+
+    One that is made `within` a set gets its name with the rest of the set.
 
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
     text = _FORMS[Path(path).suffix.lower()](report)
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, within=within) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ import typer
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.examples import EXIT_CODES, epilog
+from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -60,4 +61,8 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
-    app(prog_name="lcmap")
+    occupy_closed_streams()
+    try:
+        app(prog_name="lcmap")
+    finally:
+        flush_or_discard()

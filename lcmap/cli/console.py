@@ -10,14 +10,15 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lcmap.cli.parameters import as_options
-from lcmap.errors import CannotWriteError, LcmapError
+from lcmap.cli.streams import discard
+from lcmap.errors import CannotWriteError, DataError, InputMissingError, LcmapError
 from lcmap.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _BUG = 1
+_NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -84,11 +86,21 @@ class Reporter:
         try:
             _write_all(text if text.endswith("\n") else f"{text}\n")
         except OSError as error:
-            _discard_stdout()
+            discard(sys.stdout)
             raise CannotWriteError(
                 "standard output",
                 "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
             ) from error
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter, as in 40 s, 3 min 20 s or 4 h 4 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 class _ProgressLines:
@@ -105,8 +117,9 @@ class _ProgressLines:
         self._last = now
         left = (now - self._start) / done * (total - done)
         logging.getLogger("lcmap").info(
-            "%s: %d of %d, %d s left%s", self._title, done, total, left, f", {note}" * bool(note)
-        )
+            "%s: %d of %d, %s left%s",
+            self._title, done, total, duration(left), f", {note}" * bool(note),
+        )  # fmt: skip
 
 
 class _ConsoleHandler(logging.Handler):
@@ -154,16 +167,31 @@ def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
     if isinstance(error, LcmapError):
         return as_options(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", INTERRUPTED
+        return as_options(str(error)) or "interrupted", INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        name = os.fsencode(error.object).decode(errors="replace")
+        return f"{name}: its name is not in UTF-8, which GDAL needs; rename it", DataError.exit_code
+    if isinstance(error, FileNotFoundError) and not _has_working_folder():
+        return "the working folder was deleted; change to one that exists", _NO_INPUT
     hint = "" if verbose else "; please report it with the output of -v"
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"a bug: {text}{hint}", _BUG
 
 
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _print_line(console: Console, line: str) -> None:
-    console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    # a standard error that is full is no reason to give up the work
+    with suppress(OSError):
+        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -177,10 +205,3 @@ def _write_all(text: str) -> None:
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.flush()
-
-
-def _discard_stdout() -> None:
-    """Discard what Python still holds for a closed standard output."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)

@@ -101,7 +101,7 @@ def rule_tables() -> str:
                 str(number),
                 f"`{rule['layer']}`",
                 _class_name(classes, rule["class"]),
-                _taken(rule),
+                _taken(rule, classes),
                 _conditions(rule.get("unless", {})),
                 _size(rule),
             )
@@ -137,15 +137,20 @@ def _aliases() -> str:
 
 
 def _class_name(classes: Nomenclature, given: object) -> str:
+    if given == 0:
+        return "*no label*"
     found = classes.find(str(given))
     return found.name if found else str(given)
 
 
-def _taken(rule: Mapping[str, Any]) -> str:
+def _taken(rule: Mapping[str, Any], classes: Nomenclature) -> str:
     """Return which features of its layer a rule takes."""
     taken = _conditions(rule.get("where", {}))
     if rule.get("without_attributes"):
         taken += "; or a layer without attributes"
+    if near := rule.get("near"):
+        around = " and ".join(_class_name(classes, item) for item in _listed(near["around"]))
+        taken += f"; within {near['distance']:g} m of {around}"
     return taken
 
 

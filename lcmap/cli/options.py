@@ -6,6 +6,7 @@ returns it: a new one is added here and in the value's class, and every command 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
 if TYPE_CHECKING:
+    from lcmap.dataset.inputs import InputOptions
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
 Output = Annotated[
@@ -165,13 +167,72 @@ def computing(
     return Compute(tile, memory, threads, precision, engine, provider)
 
 
+Nodata = Annotated[
+    float | None,
+    typer.Option(
+        metavar="VALUE",
+        help="The value of images' pixels without data, as 0 for a black border that no tag "
+        "declares [default: what each file says].",
+    ),
+]
+AssumeCrs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EPSG:CODE",
+        help="The coordinate reference system of rasters whose own is missing or local.",
+    ),
+]
+Quantiles = Annotated[
+    str,
+    typer.Option(
+        metavar="image|model|FILE",
+        help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
+        "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
+        "prepared raster. Parts of one image need a file, so that they become parts of one map.",
+    ),
+]
+
+
+def label_input_options(
+    allow_vrt: AllowVrt = False, assume_crs: AssumeCrs = None, tmpdir: Tmpdir = None
+) -> InputOptions:
+    """Return how rasters are opened that are not images."""
+    from lcmap.dataset.inputs import InputOptions
+
+    return InputOptions(allow_vrt, tmpdir, assume_crs=assume_crs)
+
+
+def input_options(
+    allow_vrt: AllowVrt = False,
+    nodata: Nodata = None,
+    assume_crs: AssumeCrs = None,
+    tmpdir: Tmpdir = None,
+) -> InputOptions:
+    """Return how images are opened."""
+    from lcmap.dataset.inputs import InputOptions
+
+    return InputOptions(allow_vrt, tmpdir, nodata, assume_crs)
+
+
 def model_inputs(
     allow_vrt: AllowVrt = False,
+    nodata: Nodata = None,
+    assume_crs: AssumeCrs = None,
+    quantiles: Quantiles = defaults.QUANTILES,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
     """Return how the input of a model of one input is opened."""
-    return several_inputs(allow_vrt=allow_vrt, force=force, tmpdir=tmpdir)
+    from lcmap.inference.options import ModelInputOptions
+
+    return ModelInputOptions(
+        allow_vrt=allow_vrt,
+        tmpdir=tmpdir,
+        nodata=nodata,
+        assume_crs=assume_crs,
+        force=force,
+        quantiles=quantiles,
+    )
 
 
 def several_inputs(
@@ -184,12 +245,12 @@ def several_inputs(
         ),
     ] = False,
     allow_vrt: AllowVrt = False,
+    nodata: Nodata = None,
+    assume_crs: AssumeCrs = None,
+    quantiles: Quantiles = defaults.QUANTILES,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
     """Return how the inputs of a model of several inputs are opened."""
-    from lcmap.inference.options import ModelInputOptions
-
-    return ModelInputOptions(
-        allow_vrt=allow_vrt, tmpdir=tmpdir, allow_missing=allow_missing, force=force
-    )
+    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, force, tmpdir)
+    return dataclasses.replace(one, allow_missing=allow_missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,19 +10,26 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import console
-from lcmap.cli.grouped import refuse
-from lcmap.cli.options import AllowVrt, Output, Overwrite, Quiet, Seed, Tmpdir, Verbose
+from lcmap.cli.grouped import grouped, refuse
+from lcmap.cli.options import Output, Overwrite, Quiet, Seed, Verbose, input_options
 
 OF_LABELS = ("nomenclature", "crosswalk")
+OF_A_STACK = (
+    "like", "pan", "bands", "band_names", "resampling", "labels", "period", "method", "strict",
+    "clear_dates", "dates", "quantiles", "reflectance", "tiles", "nomenclature", "crosswalk",
+    "side", "tiles_like", "tile_size", "split", "block_tiles", "gap", "seed",
+)  # fmt: skip
 OF_TILING = ("tile_size", "split", "block_tiles", "gap", "seed")
 OF_TILES = ("side", "tiles_like", *OF_TILING)
 """Options that say nothing without --labels, beside --tiles-like, and without --tiles."""
 
 if TYPE_CHECKING:
+    from lcmap.dataset.inputs import InputOptions
     from lcmap.dataset.tile_index import TileIndex
     from lcmap.imagery.prepare import Prepared
 
 
+@grouped(inputs=input_options)
 def command(
     context: typer.Context,
     images: Annotated[
@@ -29,10 +37,12 @@ def command(
         typer.Argument(
             metavar="IMAGE",
             help="Images, or files of single bands, on any grids, - is standard input; or folders "
-            "of Sentinel-2 products (ESA SAFE L1C and L2A, THEIA L2A).",
+            "of Sentinel-2 products (ESA SAFE L1C and L2A, THEIA L2A and L3A); or DIMAP products "
+            "(SPOT-6/7), by their DIM_*.XML or folder.",
             show_default=False,
         ),
     ],
+    *,
     like: Annotated[
         Path | None,
         typer.Option(metavar="GRID", help="A raster on the grid wanted [default: first image]."),
@@ -42,7 +52,7 @@ def command(
         typer.Option(
             metavar="PAN",
             help="A finer panchromatic image: sharpen the images to its pixels, on its grid; - is "
-            "standard input.",
+            "standard input. Of a folder with both DIMAP products, its panchromatic one.",
         ),
     ] = None,
     bands: Annotated[
@@ -173,9 +183,30 @@ def command(
         ),
     ] = None,
     output: Output = "-",
-    allow_vrt: AllowVrt = False,
+    quantiles: Annotated[
+        str,
+        typer.Option(
+            metavar="image|FILE",
+            help="The quantiles that the stack carries: its own, or those in a file of "
+            "--quantiles-of or of any prepared raster.",
+        ),
+    ] = defaults.QUANTILES,
+    reflectance: Annotated[
+        bool,
+        typer.Option(
+            "--reflectance",
+            help="Make reflectance at the sensor × 10 000 of DIMAP products, by their calibration.",
+        ),
+    ] = False,
+    quantiles_of: Annotated[
+        bool,
+        typer.Option(
+            "--quantiles-of",
+            help="Make no stack: write the exact quantiles over all images together, as JSON.",
+        ),
+    ] = False,
+    inputs: InputOptions,
     overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -198,14 +229,19 @@ def command(
     20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, their shadows,
     saturation and edges. Products of one day are one image; where several see a pixel, the first
     given counts. What the grid needs of them is masked into --tmpdir first.
+
+    DIMAP products, as SPOT-6/7's, are mosaicked from their tiles, their bands named and ordered by
+    meaning: red, green, blue, nir. Of a folder that holds both, the multispectral one is taken.
     """
-    from lcmap.dataset.inputs import InputOptions
     from lcmap.imagery.composite_options import CompositeOptions
     from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
     from lcmap.imagery.prepare import prepare
     from lcmap.imagery.tiles import Tiling
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
+        if quantiles_of:
+            _measure_campaign(context, images, output, inputs, overwrite, reporter)
+            return
         if labels is None:
             refuse(context, OF_LABELS, "says what `labels` are", "give `labels` or drop it")
         if tiles is None:
@@ -216,7 +252,15 @@ def command(
             prepared = prepare(
                 images,
                 PrepareOutputs(output, overwrite),
-                stacking=StackOptions(like, pan, _listed(bands), _listed(band_names), resampling),
+                stacking=StackOptions(
+                    like,
+                    pan,
+                    _listed(bands),
+                    _listed(band_names),
+                    resampling,
+                    quantiles,
+                    reflectance,
+                ),
                 composite=CompositeOptions(period, method, strict, clear_dates, _listed(dates)),
                 labels=LabelOptions(labels, nomenclature, crosswalk) if labels else None,
                 tiles=TileIndexOptions(
@@ -224,11 +268,29 @@ def command(
                 )
                 if tiles
                 else None,
-                inputs=InputOptions(allow_vrt, tmpdir),
+                inputs=inputs,
                 progress=progress,
             )
         if output != "-" and not quiet:
             reporter.result(_summary(prepared))
+
+
+def _measure_campaign(
+    context: typer.Context,
+    images: list[str],
+    output: str,
+    inputs: InputOptions,
+    overwrite: bool,
+    reporter: console.Reporter,
+) -> None:
+    from lcmap.imagery.campaign import measure_campaign
+
+    refuse(context, OF_A_STACK, "is about a stack", "drop `quantiles_of`, or this")
+    with reporter.progress("quantiles") as progress:
+        report = measure_campaign(
+            images, output, inputs=inputs, overwrite=overwrite, progress=progress
+        )
+    reporter.result(report.text)
 
 
 def _listed(text: str | None) -> list[str] | None:
@@ -254,6 +316,12 @@ def _summary(prepared: Prepared) -> str:
         )
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
+        inside = sum(t.window.height * t.window.width for t in prepared.tiles.tiles)
+        share = max(1 - inside / (grid.height * grid.width), 0)
+        lines.append(
+            f"  in no tile, for a gap of {prepared.tiles.gap} px between splits or "
+            f"for want of data: {100 * share:.3g} % of the pixels"
+        )
     return "\n".join(lines)
 
 
@@ -280,10 +348,26 @@ def _split_lines(index: TileIndex) -> list[str]:
         pixels = sum(tile.window.height * tile.window.width for tile in mine)
         line = f"  {name}: {len(mine)} tiles, {pixels / 1e6:.3g} Mpx"
         if index.nomenclature:
+            labelled = [sum(tile.class_counts.values()) for tile in mine]
+            share = 100 * sum(labelled) / pixels if pixels else 0.0
+            line += f"; labels in {sum(map(bool, labelled))} tiles, on {share:.3g} % of the pixels"
             shares = class_shares(mine, index.nomenclature)
             line += ": " + ", ".join(
                 f"{item.short} {100 * share:.1f} %"
                 for item, share in zip(index.nomenclature.classes, shares, strict=True)
             )
         lines.append(line)
-    return lines
+    return [*lines, *_tile_size_line(index)]
+
+
+def _tile_size_line(index: TileIndex) -> list[str]:
+    """Return a line that suggests larger tiles where most training tiles hold no label."""
+    training = index.split("train")
+    empty = sum(not any(tile.class_counts.values()) for tile in training)
+    if not index.nomenclature or 2 * empty <= len(training):
+        return []
+    larger = index.tile_size * math.ceil(math.sqrt(len(training) / max(len(training) - empty, 1)))
+    return [
+        f"  {empty} of {len(training)} training tiles hold no label: with --tile-size {larger} "
+        "fewer would be empty"
+    ]

@@ -9,12 +9,15 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import console
-from lcmap.cli.options import AllowVrt, Overwrite, Quiet, Seed, Tmpdir, Verbose
+from lcmap.cli.grouped import grouped
+from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose, label_input_options
 
 if TYPE_CHECKING:
     from lcmap.accuracy.report import Report
+    from lcmap.dataset.inputs import InputOptions
 
 
+@grouped(inputs=label_input_options)
 def command(
     maps: Annotated[
         list[str],
@@ -25,6 +28,7 @@ def command(
             show_default=False,
         ),
     ],
+    *,
     reference: Annotated[
         list[str],
         typer.Option(
@@ -126,9 +130,8 @@ def command(
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
     ] = defaults.INTERVAL_LEVEL,
     seed: Seed = defaults.SEED,
-    allow_vrt: AllowVrt = False,
+    inputs: InputOptions,
     overwrite: Overwrite = False,
-    tmpdir: Tmpdir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -150,7 +153,6 @@ def command(
         SplitOptions,
     )
     from lcmap.accuracy.score import score
-    from lcmap.dataset.inputs import InputOptions
     from lcmap.errors import UsageError
 
     with console.reporting(quiet=quiet, verbose=verbose) as reporter:
@@ -172,7 +174,7 @@ def command(
                 split=SplitOptions(tuple(tiles or ()), split),
                 bootstrap=BootstrapOptions(bootstrap, block, seed, level),
                 outputs=ReportOptions(tuple(name or ()), tuple(output or ()), overwrite),
-                inputs=InputOptions(allow_vrt, tmpdir),
+                inputs=inputs,
                 progress=progress,
             )
         if as_json:

@@ -13,8 +13,8 @@ from lcmap.cli.grouped import refuse
 from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose
 
 OF_TRAINING = (
-    "recipe", "epochs", "minutes", "patience", "init_from", "resume", "width", "depth", "skip",
-    "batch_size", "device", "quantize",
+    "recipe", "epochs", "minutes", "patience", "init_from", "resume", "export_best", "width",
+    "depth", "skip", "batch_size", "device", "allow_overlap", "quantize",
 )  # fmt: skip
 OF_INT8 = ("max_loss",)
 """Options that say nothing with --quantize-only, and without --quantize."""
@@ -46,9 +46,14 @@ def command(
         typer.Option(metavar="M", min=0.01, help="How long to train and validate, instead."),
     ] = None,
     patience: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Stop after so many epochs without a better model."),
-    ] = defaults.PATIENCE,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Stop after so many epochs without a better model "
+            f"[default: {defaults.PATIENCE}; with --recipe paper, never].",
+        ),
+    ] = None,
     seed: Seed = defaults.SEED,
     init_from: Annotated[
         Path | None,
@@ -61,6 +66,13 @@ def command(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue a run that was interrupted, if there is one."),
+    ] = False,
+    export_best: Annotated[
+        bool,
+        typer.Option(
+            "--export-best",
+            help="Write the best model of a run that was interrupted, and train no further.",
+        ),
     ] = False,
     width: Annotated[
         int | None,
@@ -84,6 +96,13 @@ def command(
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="What computes; auto takes CUDA where it is there."),
     ] = defaults.TRAINING_DEVICE,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap",
+            help="Train though training tiles cover ground of validation or test tiles.",
+        ),
+    ] = False,
     quantize: Annotated[
         bool,
         typer.Option(
@@ -114,11 +133,12 @@ def command(
 ) -> None:
     """Train a model on the tiles of one or more images.
 
-    The model with the best mIoU on the validation tiles is kept and written as ONNX, once
-    onnxruntime agrees with PyTorch on it. The scores that it carries are its own, as onnxruntime
-    computes it in float32; the curves are those of training, in bfloat16 where the device has it.
-    Beside the model are the curves (.curves.csv, .curves.png) and, until the run has ended, its
-    checkpoint (.checkpoint.pt), from which --resume goes on.
+    The model with the best mIoU on the validation tiles is kept and written as ONNX. Where
+    onnxruntime and PyTorch differ on training tiles, a warning says by how much. The scores that it
+    carries are its own, as onnxruntime computes it in float32; the curves are those of training, in
+    bfloat16 where the device has it. Beside the model are the curves (.curves.csv, .curves.png)
+    and, until the run has ended, its checkpoint (.checkpoint.pt), from which --resume goes on and
+    --export-best writes the best model so far, both with the options that the run was begun with.
 
     With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
     tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses
@@ -129,7 +149,7 @@ def command(
     from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
     from lcmap.training.train import train
 
-    outputs = TrainOutputs(output, stac, resume, overwrite)
+    outputs = TrainOutputs(output, stac, resume, overwrite, export_best)
 
     def quantise(model: Path, to: Path, *, replace: bool) -> None:
         options = Int8Options(max_loss, seed, stac, replace)
@@ -160,6 +180,7 @@ def command(
                     patience=patience,
                     seed=seed,
                     device=device,
+                    allow_overlap=allow_overlap,
                 ),
                 progress=progress,
             )

@@ -19,9 +19,13 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import no_crs, open_raster
+from lcmap.raster.opening import alpha_band, check_placed, no_crs, open_raster
 from lcmap.raster.pipes import display_name, input_path
-from lcmap.raster.quantiles import band_quantiles, read_quantiles
+from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
+from lcmap.raster.quantiles import dataset_quantiles
+from lcmap.raster.undeclared_border import warn_of_border
+from lcmap.raster.usable_crs import parse_crs, usable_crs
+from lcmap.raster.view import ViewOptions, viewed
 
 LEAST_SHARED = 0.5
 """An input that covers less of the image than this is taken for the wrong one."""
@@ -35,10 +39,15 @@ class InputOptions:
 
     allow_vrt: open VRT files too, which read other files and addresses.
     tmpdir: where standard input and intermediate files go; None is the system's folder.
+    nodata: the value of images' pixels without data; None is what each file says.
+    assume_crs: the coordinate reference system of rasters whose own is missing or local, as
+        EPSG:2154; None assumes none.
     """
 
     allow_vrt: bool = False
     tmpdir: Path | None = None
+    nodata: float | None = None
+    assume_crs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,6 @@ class RasterInput:
     name: str
     grid: Grid
     meaning: str | None
-    allow_vrt: bool
 
     @cached_property
     def content(self) -> RasterContent:
@@ -82,31 +90,47 @@ class RasterInput:
     def quantiles(self, progress: Progress = silent) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
 
-        They are those that its tags carry, else they are computed over all of it. An image without
+        They are those that its tags carry, where these are still those of its pixels, else they
+        are computed over all of it. An image without
         a valid pixel has zeros.
 
         Raises:
             NotARasterError: its pixels cannot be read.
         """
-        carried = read_quantiles(self.dataset)
+        found = self._quantiles(progress)
+        warn_of_border(self.dataset, found, self.name)
+        return found
+
+    def _quantiles(self, progress: Progress) -> NDArray[np.float64]:
+        carried = carried_quantiles(self.dataset, self.name)
         if carried is not None:
             return carried
-        logger.info("%s carries no quantiles: computing them over the whole image", self.name)
+        if read_quantiles(self.dataset) is None:
+            logger.info("%s carries no quantiles: computing them over the whole image", self.name)
         try:
-            return band_quantiles(self.path, allow_vrt=self.allow_vrt, progress=progress)
+            return dataset_quantiles(self.dataset, self.name, progress=progress)
         except AllNodataError:
             return np.zeros((self.dataset.count, 2))
 
 
 @contextmanager
 def open_input(
-    given: PathLike, options: InputOptions | None = None, *, meaning: str | None = None
+    given: PathLike,
+    options: InputOptions | None = None,
+    *,
+    meaning: str | None = None,
+    bands: int | None = None,
 ) -> Iterator[RasterInput]:
     """Open a raster that a user named; "-" is standard input, as with `input_path`.
 
-    `meaning` is what the user said of its content; `parse_input` parts it from the path.
+    `meaning` is what the user said of its content; `parse_input` parts it from the path. Where
+    `bands` are wanted and the file has as many, one that is marked as transparency is data: GDAL
+    marks the fourth of four bands so unless it is told otherwise.
 
     Raises:
+        NoCrsError: its coordinate reference system does not place it on earth, or it is not
+            orthorectified, as `check_placed`.
+        UsageError: `assume_crs` is not one that does.
         UsageError, InputMissingError, CannotWriteError: standard input cannot be read, as with
             `input_path`.
         InputMissingError, NotARasterError: as `open_raster`.
@@ -116,8 +140,39 @@ def open_input(
     with (
         input_path(given, tmpdir=options.tmpdir) as path,
         open_raster(path, allow_vrt=options.allow_vrt, name=name) as dataset,
+        viewed(dataset, _view(dataset, options, meaning, bands, name)) as seen,
     ):
-        yield RasterInput(dataset, path, name, Grid.of(dataset), meaning, options.allow_vrt)
+        yield RasterInput(seen, path, name, Grid.of(seen), meaning)
+
+
+@contextmanager
+def seen_input(dataset: Any, path: Path, name: str, options: InputOptions) -> Iterator[RasterInput]:
+    """Yield a raster that is open already, at `path`, as these options have it seen.
+
+    Raises:
+        NoCrsError, UsageError: as `open_input`.
+    """
+    with viewed(dataset, _view(dataset, options, None, None, name)) as seen:
+        yield RasterInput(seen, path, name, Grid.of(seen), None)
+
+
+def _view(
+    dataset: Any, options: InputOptions, meaning: str | None, bands: int | None, name: str
+) -> ViewOptions:
+    """Return what of an open raster is seen otherwise than its file says."""
+    check_placed(dataset, name)
+    assumed = None if options.assume_crs is None else parse_crs(options.assume_crs)
+    crs = usable_crs(dataset.crs, assumed, name)
+    nodata = options.nodata
+    if nodata is not None and content_of(dataset, meaning, name).kind != "image":
+        nodata = None
+    if nodata is not None and dataset.nodata == nodata:
+        nodata = None
+    return ViewOptions(
+        nodata=nodata,
+        crs=None if crs == dataset.crs else crs,
+        alpha_is_data=bands == dataset.count and alpha_band(dataset) is not None,
+    )
 
 
 def check_ground(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,11 +22,13 @@ from lcmap.errors import (
     TileIndexError,
     UsageError,
 )
+from lcmap.json_text import parse_json
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
+from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import no_crs, open_raster
-from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
 
@@ -76,9 +78,16 @@ class TileIndex:
         """Return the tiles of one split."""
         return tuple(tile for tile in self.tiles if tile.split == name)
 
+    def of_rasters(self, image: Path, labels: Path | None) -> TileIndex:
+        """Return the index with all tiles in these rasters."""
+        tiles = tuple(replace(tile, image=image, labels=labels) for tile in self.tiles)
+        return replace(self, tiles=tiles)
 
-def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
+
+def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | None = None) -> None:
     """Write a tile index to its `path`; the rasters it names exist already.
+
+    One that is made `within` a set with its rasters gets its name with them.
 
     Raises:
         UsageError: the path is standard output, from where relative paths lead nowhere.
@@ -87,7 +96,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
     """
     check_tile_index_path(index.path)
     folder = os.path.dirname(os.path.abspath(index.path))
-    rings = _rings(index.tiles)
+    rings = _rings(index.tiles, within.written if within else Path)
     features = [
         {
             "type": "Feature",
@@ -114,7 +123,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool) -> None:
         "gap": index.gap,
     }
     with (
-        atomic_path(index.path, overwrite=overwrite) as temporary,
+        atomic_path(index.path, overwrite=overwrite, within=within) as temporary,
         open(temporary, "w", encoding="utf-8") as file,
     ):
         # one feature a line, so that two indexes can be compared line by line
@@ -130,7 +139,7 @@ def check_tile_index_path(path: PathLike) -> None:
     Raises:
         UsageError: standard output, which has no place for its relative paths to start from.
     """
-    if os.fspath(path) == STANDARD_STREAM:
+    if stream_at(path) == Stream(1):
         raise UsageError(
             "tile index",
             "cannot go to standard output, for its paths are relative to the file",
@@ -183,6 +192,12 @@ def read_tile_index(path: PathLike) -> TileIndex:
         raise TileIndexError(
             path, f"is damaged: {error}", "make it again with lcmap prepare"
         ) from error
+    if index.tile_size < 1 or index.gap < 0:
+        raise TileIndexError(
+            path,
+            f"has tiles of {index.tile_size} px and a gap of {index.gap} px",
+            "make it again with lcmap prepare",
+        )
     _check(index)
     return index
 
@@ -190,7 +205,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
 def _load_json(path: PathLike) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            return parse_json(file.read())
     except OSError as error:
         raise InputMissingError(path, (error.strerror or "").lower(), "check the path") from error
     except ValueError as error:
@@ -274,13 +289,18 @@ def _resolved(relative: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / relative))
 
 
-def _rings(tiles: tuple[IndexedTile, ...]) -> list[list[tuple[float, float]]]:
-    """Return each tile's closed ring of (longitude, latitude), counterclockwise."""
+def _rings(
+    tiles: tuple[IndexedTile, ...], written: Callable[[Path], Path]
+) -> list[list[tuple[float, float]]]:
+    """Return each tile's closed ring of (longitude, latitude), counterclockwise.
+
+    `written` says where an image lies now.
+    """
     grids: dict[Path, Grid] = {}
     rings = []
     for tile in tiles:
         if tile.image not in grids:
-            with open_raster(tile.image) as dataset:
+            with open_raster(written(tile.image)) as dataset:
                 grids[tile.image] = Grid.of(dataset)
         grid = grids[tile.image]
         if grid.crs is None:

@@ -14,6 +14,7 @@ from lcmap.imagery.period import parse_period
 from lcmap.imagery.sentinel2.product import is_product
 from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
+from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import check_output
 
@@ -70,7 +71,7 @@ class CompositeOptions:
         if self.clear_dates is not None:
             if os.fspath(self.clear_dates) == STANDARD_STREAM:
                 raise UsageError("`clear_dates`", "goes to a file", "name one")
-            if os.path.abspath(self.clear_dates) == os.path.abspath(outputs.output):
+            if file_at(self.clear_dates) == file_at(outputs.output):
                 raise UsageError("`clear_dates`", "is the output itself", "name another file")
             check_output(self.clear_dates, overwrite=outputs.overwrite)
 

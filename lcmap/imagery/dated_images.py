@@ -11,14 +11,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.dataset.inputs import InputOptions, RasterInput
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
-from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.opened_image import open_image
+from lcmap.imagery.options import StackOptions
 from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
 from lcmap.imagery.raster_bands import RasterBands, bands_of
-from lcmap.imagery.sentinel2.bands import LAND_BANDS, default_choice, normalised
+from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
 from lcmap.imagery.sentinel2.masking import write_masked_scene
 from lcmap.imagery.sentinel2.product import is_product, product_bands, read_product
 from lcmap.imagery.sentinel2.scene import Scene
@@ -28,6 +29,7 @@ from lcmap.progress import Progress
 from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 _REFERENCE_BAND = LAND_BANDS[0]
@@ -52,7 +54,7 @@ class DatedImages:
     images: Sequence[PathLike]
     stacking: StackOptions
     composite: CompositeOptions
-    outputs: PrepareOutputs
+    files: OutputSet
     inputs: InputOptions
     resources: ExitStack
 
@@ -102,7 +104,9 @@ class DatedImages:
         """Open stacks and find their days; all have the same bands."""
         dated: list[_Dated] = []
         for i, given in enumerate(self.images):
-            image = self.resources.enter_context(open_input(given, self.inputs))
+            image = self.resources.enter_context(
+                open_image(given, self.inputs, reflectance=self.stacking.reflectance)
+            )
             sources = self._chosen(image)
             names = [name for part in sources for name in part.names]
             if dated and self.stacking.band_names is None:
@@ -122,9 +126,10 @@ class DatedImages:
         """Return the bands wanted of a stack, their names as Sentinel-2's are written."""
         bands, band_names = self.stacking.bands, self.stacking.band_names
         source = bands_of(image)
-        if not has_band_names(source.names) and band_names is None:
+        names = tuple(normalised(name) for name in source.names)
+        if not has_band_names(names) and not set(names) <= set(BANDS) and band_names is None:
             raise UsageError(image.name, "its bands have no names", "name them with `band_names`")
-        source = replace(source, names=tuple(normalised(name) for name in source.names))
+        source = replace(source, names=names)
         wanted = tuple(map(normalised, bands)) if bands is not None else None
         if wanted is None and band_names is None:
             wanted = default_choice(source.names)
@@ -172,7 +177,8 @@ class DatedImages:
                     nodata=None,
                     band_names=("clear dates",),
                 ),
-                overwrite=self.outputs.overwrite,
+                overwrite=self.files.overwrite,
+                within=self.files,
             )
         )
 

@@ -12,13 +12,16 @@ from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.errors import UsageError
 from lcmap.imagery.composite_options import CompositeOptions, has_dates
 from lcmap.imagery.dated_images import DatedImages
-from lcmap.imagery.options import PrepareOutputs, StackOptions
+from lcmap.imagery.dimap import is_tile
+from lcmap.imagery.opened_image import open_image
+from lcmap.imagery.options import StackOptions
 from lcmap.imagery.pansharpening import PansharpenedStack, pansharpen
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.stack import GridImage, choose_bands, name_bands, stack
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ def open_images(
     images: Sequence[PathLike],
     stacking: StackOptions,
     composite: CompositeOptions,
-    outputs: PrepareOutputs,
+    files: OutputSet,
     resources: ExitStack,
     *,
     inputs: InputOptions,
@@ -35,7 +38,8 @@ def open_images(
 ) -> GridImage:
     """Open images and return them as one, not yet computed: stacked, sharpened, or of a period.
 
-    The files opened for it, and temporary ones, belong to `resources`.
+    The files opened for it, and temporary ones, belong to `resources`. What it writes beside its
+    result belongs to the set `files`.
 
     Raises:
         UsageError: options do not go with the images.
@@ -50,9 +54,13 @@ def open_images(
             raise UsageError(
                 "`pan`", "sharpens one image, not Sentinel-2 products or dates", "drop it"
             )
-        dated = DatedImages(images, stacking, composite, outputs, inputs, resources)
+        dated = DatedImages(images, stacking, composite, files, inputs, resources)
         return dated.open(grid, progress)
-    opened = [resources.enter_context(open_input(image, inputs)) for image in images]
+    _refuse_tiles(images)
+    opened = [
+        resources.enter_context(open_image(image, inputs, reflectance=stacking.reflectance))
+        for image in images
+    ]
     available = _bands(opened, stacking)
     chosen = available if stacking.bands is None else choose_bands(available, stacking.bands)
     chosen = name_bands(chosen, stacking.band_names)
@@ -60,12 +68,26 @@ def open_images(
     if stacking.pan is None:
         stacked = stack(chosen, grid or available[0].grid, stacking.method)
     else:
-        pan = resources.enter_context(open_input(stacking.pan, inputs))
+        pan = resources.enter_context(open_image(stacking.pan, inputs, pan=True))
         stacked = _sharpened(
             bands_of(pan), available, chosen, stacking, resources, inputs, progress
         )
     resources.callback(stacked.close)
     return stacked
+
+
+def _refuse_tiles(images: Sequence[PathLike]) -> None:
+    """Refuse tiles of a product as images: their bands would be stacked, and they share no ground.
+
+    Raises:
+        UsageError: all of several images are tiles.
+    """
+    if len(images) > 1 and all(is_tile(image) for image in images):
+        raise UsageError(
+            images[0],
+            "is a tile of a product, as the others are, and would be stacked on them",
+            "name the product's folder or its DIM_*.XML",
+        )
 
 
 def _grid_of(like: PathLike, inputs: InputOptions) -> Grid:

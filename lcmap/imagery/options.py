@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from lcmap.dataset.tile_index import check_tile_index_path
 from lcmap.errors import UsageError
 from lcmap.imagery.tiles import Tiling
 from lcmap.paths import PathLike
-from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.destination import stream_at
 from lcmap.raster.writing import check_output
 
 ResamplingName = Literal["cubic", "bilinear", "average", "nearest"]
@@ -30,6 +29,8 @@ class StackOptions:
     bands: which bands to take, by numbers (from 1, counted through all images) or names; None: all.
     band_names: names for the bands taken; None: those that they have.
     resampling: how images on another grid are resampled.
+    quantiles: which the stack carries: "image", its own, or a file of quantiles.
+    reflectance: make reflectance × 10 000 of the numbers of DIMAP products, by their calibration.
     """
 
     like: PathLike | None = None
@@ -37,6 +38,8 @@ class StackOptions:
     bands: Sequence[str] | None = None
     band_names: Sequence[str] | None = None
     resampling: ResamplingName = defaults.RESAMPLING
+    quantiles: PathLike = defaults.QUANTILES
+    reflectance: bool = False
 
     @property
     def method(self) -> Resampling:
@@ -135,10 +138,11 @@ class PrepareOutputs:
             UsageError: an output would replace an input, or belongs to a stack in a file.
             OutputExistsError, CannotWriteError: an output cannot be written.
         """
-        if os.fspath(self.output) == STANDARD_STREAM and (labels or tiles):
+        stream = stream_at(self.output)
+        if stream and (labels or tiles):
             raise UsageError(
                 "`labels` and `tiles`",
-                "belong to a stack that is a file, and it goes to standard output",
+                f"belong to a stack that is a file, and it goes to {stream.name}",
                 "`output=FILE`",
             )
         check_output(self.output, overwrite=self.overwrite)

@@ -6,28 +6,35 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.dataset.class_shares import class_counts
 from lcmap.dataset.inputs import InputOptions, open_input
+from lcmap.dataset.quantile_file import read_quantile_file
 from lcmap.dataset.tile_index import SPLITS, TileIndex, write_tile_index
 from lcmap.imagery.composite_options import CompositeOptions, CompositeReport, report_of
 from lcmap.imagery.images import open_images
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
 from lcmap.imagery.side_inputs import check_side_inputs
+from lcmap.imagery.stack import GridImage
 from lcmap.imagery.stack_file import write_stack
 from lcmap.imagery.tiles import make_tile_index, read_tiles_to_take
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once, display_name
 from lcmap.raster.threads import available_threads
+from lcmap.raster.undeclared_border import warn_of_border
 
 logger = logging.getLogger(__name__)
 
@@ -84,20 +91,56 @@ def prepare(
         UnknownLabelError, NoLabelledPixelError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
         OutputExistsError, CannotWriteError: an output cannot be written.
+        LockedError: another run is making one of the outputs.
     """
     stacking, composite = stacking or StackOptions(), composite or CompositeOptions()
     inputs = inputs or InputOptions()
     rasters = [stacking.like, stacking.pan, labels.path if labels else None]
     check_standard_input_once([*images, *(raster for raster in rasters if raster is not None)])
     stacking.check()
-    composite.check(images, outputs)
-    outputs.check(labels, tiles)
+    with OutputSet(
+        _output_paths(outputs, composite, labels, tiles),
+        overwrite=outputs.overwrite,
+        tmpdir=inputs.tmpdir,
+    ) as files:
+        outputs = replace(outputs, overwrite=files.overwrite)
+        composite.check(images, outputs)
+        outputs.check(labels, tiles)
+        return _make(
+            (images, inputs, stacking, composite), labels, tiles, outputs, files, progress=progress
+        )
+
+
+def _output_paths(
+    outputs: PrepareOutputs,
+    composite: CompositeOptions,
+    labels: LabelOptions | None,
+    tiles: TileIndexOptions | None,
+) -> list[PathLike | None]:
+    """Return where all is to be written; what goes with a stack goes nowhere beside a stream."""
+    paths = [outputs.output, composite.clear_dates]
+    if stream_at(outputs.output) is None:
+        paths += [outputs.labels if labels else None, tiles.path if tiles else None]
+    return paths
+
+
+def _make(
+    source: tuple[Sequence[PathLike], InputOptions, StackOptions, CompositeOptions],
+    labels: LabelOptions | None,
+    tiles: TileIndexOptions | None,
+    outputs: PrepareOutputs,
+    files: OutputSet,
+    *,
+    progress: Progress,
+) -> Prepared:
+    """Make the outputs, which `files` are, from checked options."""
+    images, inputs, stacking, composite = source
     with ExitStack() as resources:
         resources.enter_context(
             rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=str(available_threads()))
         )
         image = open_images(
-            images, stacking, composite, outputs, resources, inputs=inputs, progress=progress
+            images, stacking, composite, files, resources, inputs=inputs, progress=progress
         )
         name = display_name(images[0])
         sides = check_side_inputs(tiles.sides if tiles else (), image.grid, name, inputs)
@@ -105,21 +148,26 @@ def prepare(
         if tiles and tiles.tiles_like is not None:
             taken = read_tiles_to_take(tiles.tiles_like, image.grid)
         aligned = _open_labels(labels, image.grid, resources, inputs) if labels else None
+        given = _given_quantiles(stacking.quantiles, image, name)
         quantiles, valid_share = write_stack(
-            image, name, aligned, outputs, tmpdir=inputs.tmpdir, progress=progress
+            image, name, aligned, outputs, given, files=files, progress=progress
         )
+    if stream_at(outputs.output) is None:
+        with open_raster(files.written(outputs.output)) as stack:
+            warn_of_border(stack, quantiles, name)
     index = None
     if tiles is not None:
         index = make_tile_index(
             Path(tiles.path),
-            Path(outputs.output),
-            outputs.labels if aligned else None,
+            files.written(outputs.output),
+            files.written(outputs.labels) if aligned else None,
             aligned.nomenclature if aligned else None,
             sides,
             tiles.tiling,
             taken,
         )
-        write_tile_index(index, overwrite=outputs.overwrite)
+        index = index.of_rasters(Path(outputs.output), outputs.labels if aligned else None)
+        write_tile_index(index, overwrite=outputs.overwrite, within=files)
         _warn_of_lacks(index)
     return Prepared(
         output=os.fspath(outputs.output),
@@ -132,6 +180,15 @@ def prepare(
         tiles=index,
         composite=report_of(image, composite),
     )
+
+
+def _given_quantiles(chosen: PathLike, image: GridImage, name: str) -> NDArray[np.float64] | None:
+    """Return the quantiles that a stack is to carry, [bands, 2]; None for its own."""
+    if os.fspath(chosen) == defaults.QUANTILES:
+        return None
+    found = read_quantile_file(chosen)
+    found.check_fits(image.names, chosen, name)
+    return found.values
 
 
 def _open_labels(

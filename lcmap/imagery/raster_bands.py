@@ -17,7 +17,7 @@ from lcmap.errors import DataError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import alpha_band
 
-_GDAL_TYPES = {
+GDAL_TYPES = {
     "uint8": "Byte",
     "int8": "Int8",
     "uint16": "UInt16",
@@ -66,15 +66,23 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
 
     Raises:
         NoCrsError: it does not say where on earth it is.
-        DataError: its values are complex numbers.
+        DataError: its values are complex numbers, or its bands have different nodata values.
     """
     image.require_crs()
     dataset = image.dataset
     dtype = np.result_type(*dataset.dtypes)
-    if dtype.name not in _GDAL_TYPES:
+    if dtype.name not in GDAL_TYPES:
         raise DataError(image.name, f"has {dtype.name} values", "give real numbers")
     hidden = None if alpha_is_data else alpha_band(dataset)
     indexes = tuple(band for band in dataset.indexes if band != hidden)
+    values = [dataset.nodatavals[band - 1] for band in indexes]
+    nodatas = sorted({repr(value) for value in values if value is not None})
+    if len(nodatas) > 1:
+        raise DataError(
+            image.name,
+            f"its bands have different nodata values: {', '.join(nodatas)}",
+            "give each band as a file of its own, or `nodata` if one value holds for all",
+        )
     flags = dataset.mask_flag_enums[0]
     masked = MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags
     if MaskFlags.alpha in flags:
@@ -111,20 +119,38 @@ def _usable_nodata(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
 
 
 def data_vrt(bands: RasterBands) -> str:
-    """Return a VRT document of bands, without any notion of transparency but their own."""
-    document = _document(bands.grid)
+    """Return a VRT document of bands, without any notion of transparency but their own.
+
+    Its mask hides a pixel in all bands where one is missing. GDAL's resampling, told the nodata
+    value instead, takes for missing what is missing in all, and mixes nodata into its neighbours.
+    """
+    document = vrt_document(bands.grid)
+    _add_bands(document, bands, None)
+    hidden = [(os.path.abspath(bands.path), bands.indexes[0])] if bands.masked else []
+    if bands.nodata is not None:
+        inner = vrt_document(bands.grid)
+        _add_bands(inner, bands, bands.nodata)
+        text = ElementTree.tostring(inner, encoding="unicode")
+        hidden += [(text, band) for band in range(1, len(bands.indexes) + 1)]
+    if hidden:
+        mask = ElementTree.SubElement(document, "MaskBand")
+        shown = ElementTree.SubElement(mask, "VRTRasterBand", dataType="Byte")
+        if len(hidden) > 1:
+            shown.set("subClass", "VRTDerivedRasterBand")
+            ElementTree.SubElement(shown, "PixelFunctionType").text = "min"
+        for file, band in hidden:
+            _add_reading(shown, "SimpleSource", file, f"mask,{band}")
+    return ElementTree.tostring(document, encoding="unicode")
+
+
+def _add_bands(document: ElementTree.Element, bands: RasterBands, nodata: float | None) -> None:
     for band, index in enumerate(bands.indexes, start=1):
         element = ElementTree.SubElement(
-            document, "VRTRasterBand", dataType=_GDAL_TYPES[bands.dtype], band=str(band)
+            document, "VRTRasterBand", dataType=GDAL_TYPES[bands.dtype], band=str(band)
         )
-        if bands.nodata is not None:
-            ElementTree.SubElement(element, "NoDataValue").text = repr(bands.nodata)
-        _add_reading(element, "SimpleSource", bands.path, str(index))
-    if bands.masked:
-        mask = ElementTree.SubElement(document, "MaskBand")
-        band_element = ElementTree.SubElement(mask, "VRTRasterBand", dataType="Byte")
-        _add_reading(band_element, "SimpleSource", bands.path, f"mask,{bands.indexes[0]}")
-    return ElementTree.tostring(document, encoding="unicode")
+        if nodata is not None:
+            ElementTree.SubElement(element, "NoDataValue").text = repr(nodata)
+        _add_reading(element, "SimpleSource", os.path.abspath(bands.path), str(index))
 
 
 def coverage_vrt(bands: RasterBands) -> str:
@@ -132,18 +158,20 @@ def coverage_vrt(bands: RasterBands) -> str:
 
     Without either it is 255 everywhere; 0 is its nodata value.
     """
-    document = _document(bands.grid)
+    document = vrt_document(bands.grid)
     band = ElementTree.SubElement(document, "VRTRasterBand", dataType="Byte", band="1")
     ElementTree.SubElement(band, "NoDataValue").text = "0"
     if bands.masked:
-        _add_reading(band, "SimpleSource", bands.path, f"mask,{bands.indexes[0]}")
+        _add_reading(band, "SimpleSource", os.path.abspath(bands.path), f"mask,{bands.indexes[0]}")
     else:
-        reading = _add_reading(band, "ComplexSource", bands.path, str(bands.indexes[0]))
+        path = os.path.abspath(bands.path)
+        reading = _add_reading(band, "ComplexSource", path, str(bands.indexes[0]))
         ElementTree.SubElement(reading, "LUT").text = "0:255,1:255"
     return ElementTree.tostring(document, encoding="unicode")
 
 
-def _document(grid: Grid) -> ElementTree.Element:
+def vrt_document(grid: Grid) -> ElementTree.Element:
+    """Return a VRT document on a grid, without a band yet."""
     document = ElementTree.Element(
         "VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height)
     )
@@ -156,11 +184,12 @@ def _document(grid: Grid) -> ElementTree.Element:
 
 
 def _add_reading(
-    band: ElementTree.Element, kind: str, path: Path, source_band: str
+    band: ElementTree.Element, kind: str, raster: str, source_band: str
 ) -> ElementTree.Element:
+    """Add that a band is read from a raster: an absolute path, or a VRT document."""
     reading = ElementTree.SubElement(band, kind)
     # not resolved: /dev/stdin leads to the file behind it only while it is this process's
     file = ElementTree.SubElement(reading, "SourceFilename", relativeToVRT="0")
-    file.text = os.path.abspath(path)
+    file.text = raster
     ElementTree.SubElement(reading, "SourceBand").text = source_band
     return reading

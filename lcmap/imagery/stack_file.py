@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,10 @@ from lcmap.imagery.labels import AlignedLabels
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.stack import GridImage
 from lcmap.progress import Progress
-from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel, write_quantiles
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.pixel_sample import PixelSample
+from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 
@@ -25,14 +27,18 @@ def write_stack(
     name: str,
     labels: AlignedLabels | None,
     outputs: PrepareOutputs,
+    given: NDArray[np.float64] | None,
     *,
-    tmpdir: Path | None,
+    files: OutputSet,
     progress: Progress,
 ) -> tuple[NDArray[np.float64], float]:
     """Compute an image, called `name`, and labels block by block and write them.
 
-    Returns the quantiles, float64 [bands, 2], which the stack's tags carry too, and the share of
-    pixels that are valid in every band. Labels are written where the image is valid.
+    The files get their names with the rest of the set `files`.
+
+    Returns the quantiles that the stack's tags carry, those `given` or else its own, float64
+    [bands, 2], and the share of pixels that are valid in every band. Labels are written where the
+    image is valid.
 
     Raises:
         NotARasterError: the pixels of a file cannot be read.
@@ -41,10 +47,10 @@ def write_stack(
         CannotWriteError: an output cannot be written.
     """
     selection = QuantileSelection(len(image.names), image.dtype)
-    with ExitStack() as files:
+    with ExitStack() as open_files:
         # a mask inside the file goes where the file goes
-        files.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
-        image_file = files.enter_context(
+        open_files.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
+        image_file = open_files.enter_context(
             atomic_raster(
                 outputs.output,
                 image.grid,
@@ -55,12 +61,12 @@ def write_stack(
                     band_names=image.names,
                 ),
                 overwrite=outputs.overwrite,
-                tmpdir=tmpdir,
+                within=files,
             )
         )
         labels_file = None
         if labels is not None:
-            labels_file = files.enter_context(
+            labels_file = open_files.enter_context(
                 atomic_raster(
                     outputs.labels,
                     image.grid,
@@ -72,17 +78,22 @@ def write_stack(
                         classes=labels.nomenclature.class_table(),
                     ),
                     overwrite=outputs.overwrite,
+                    within=files,
                 )
             )
-        valid_pixels = _write_blocks(image, image_file, labels, labels_file, selection, progress)
+        sample = PixelSample(len(image.names), *image.grid.shape, image.dtype)
+        valid_pixels = _write_blocks(
+            image, image_file, labels, labels_file, (selection, sample), progress
+        )
         if valid_pixels == 0:
             raise no_valid_pixel(name)
-        while not selection.done:
+        while given is None and not selection.done:
             for values, valid in image.blocks():
                 selection.update(values[:, valid])
             selection.end_pass()
-        write_quantiles(image_file, selection.quantiles())
-    return selection.quantiles(), valid_pixels / math.prod(image.grid.shape)
+        quantiles = selection.quantiles() if given is None else given
+        write_quantiles(image_file, quantiles, sample)
+    return quantiles, valid_pixels / math.prod(image.grid.shape)
 
 
 def _write_blocks(
@@ -90,10 +101,11 @@ def _write_blocks(
     image_file: Any,
     labels: AlignedLabels | None,
     labels_file: Any,
-    selection: QuantileSelection,
+    measured: tuple[QuantileSelection, PixelSample],
     progress: Progress,
 ) -> int:
     """Write every block and make the first pass of the quantiles; return the valid pixels."""
+    selection, sample = measured
     windows = image.windows()
     valid_pixels = labelled_pixels = 0
     for i, window in enumerate(windows, start=1):
@@ -102,6 +114,7 @@ def _write_blocks(
         if image.masked:
             image_file.write_mask(valid, window=window.ranges)
         selection.update(values[:, valid])
+        sample.update(values, window)
         valid_pixels += int(np.count_nonzero(valid))
         if labels is not None:
             codes = np.where(valid, labels.read(window), np.uint8(0))

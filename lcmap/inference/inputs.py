@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
@@ -15,11 +19,14 @@ from lcmap.errors import (
     UnexplainedLabelsError,
 )
 from lcmap.inference.options import ModelInputOptions
-from lcmap.model_file import ModelInput, check_image
+from lcmap.inference.scaling import scaling_quantiles
+from lcmap.model_file import ModelInput, ModelMetadata, check_image
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import check_standard_input_once
+
+logger = logging.getLogger(__name__)
 
 CACHE_MEGABYTES = 128
 """GDAL's cache while a map is made: windows overlap, and blocks of a file are read for several."""
@@ -29,14 +36,26 @@ CACHE_MEGABYTES = 128
 class OpenedInputs:
     """What a model is given: the grid of the first input, and a reader for each input.
 
-    `name` is what messages call the first. `files` are all that is read: the rasters themselves
-    and the files beside them.
+    `name` is what messages call the first. `quantiles` [C, 2] scale the images, None the others.
+    `files` are all that is read: the rasters themselves and the files beside them.
     """
 
     grid: Grid
     name: str
     readers: tuple[InputReader, ...]
+    quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
+
+
+def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
+    """Warn of a model that never went without an input while it was trained, or does not say."""
+    recipe = metadata.training.get("recipe")
+    if len(metadata.inputs) > 1 and not (isinstance(recipe, dict) and recipe.get("side_dropout")):
+        logger.warning(
+            "%s: was not trained to go without an input, or does not say so: the map is poor where "
+            "`allow_missing` lets it",
+            model,
+        )
 
 
 def open_inputs(
@@ -62,11 +81,13 @@ def open_inputs(
     """
     check_count(len(given), wanted, model)
     check_standard_input_once(given)
-    image = resources.enter_context(open_input(given[0], options))
+    bands = [len(item.bands) if item.kind == "image" else None for item in wanted]
+    image = resources.enter_context(open_input(given[0], options, bands=bands[0]))
     sides = []
-    for text in given[1:]:
+    for text, count in zip(given[1:], bands[1:], strict=True):
         path, meaning = parse_input(text)
-        sides.append(resources.enter_context(open_input(path, options, meaning=meaning)))
+        opening = open_input(path, options, meaning=meaning, bands=count)
+        sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
         _check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
     opened = (image, *sides)
@@ -76,18 +97,24 @@ def open_inputs(
         check_ground(
             side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
         )
+    scaling = [
+        scaling_quantiles(raster, model_input, options.quantiles, progress)
+        if model_input.kind == "image"
+        else None
+        for raster, model_input in zip(opened, wanted, strict=True)
+    ]
     readers = (
         InputReader(
             raster.dataset,
             image.grid,
             RasterContent(model_input.kind, model_input.nomenclature),
-            raster.quantiles(progress) if model_input.kind == "image" else None,
+            quantiles,
             raster.name,
         )
-        for raster, model_input in zip(opened, wanted, strict=True)
+        for raster, model_input, quantiles in zip(opened, wanted, scaling, strict=True)
     )
     files = tuple(name for raster in opened for name in raster.files)
-    return OpenedInputs(image.grid, image.name, tuple(readers), files)
+    return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), files)
 
 
 def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> None:

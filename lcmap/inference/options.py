@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lcmap import defaults
 from lcmap.dataset.inputs import InputOptions
 from lcmap.paths import PathLike
 
@@ -23,9 +24,12 @@ class ModelInputOptions(AlignedInputOptions):
     """How the inputs of a model are opened, and what of them is accepted.
 
     force: take an image of another ground sampling distance than the model's.
+    quantiles: by what images are scaled: "image", each by its own quantiles; "model", by those of
+        the training images; or a file of quantiles, see `dataset.quantile_file`.
     """
 
     force: bool = False
+    quantiles: PathLike = defaults.QUANTILES
 
 
 @dataclass(frozen=True)

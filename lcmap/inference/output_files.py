@@ -17,6 +17,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
 from lcmap.raster.classes import sidecar_texts
+from lcmap.raster.destination import stream_at
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import RasterFormat, check_output
 
@@ -84,7 +85,8 @@ class OutputFiles:
     @property
     def resumable(self) -> bool:
         """Whether a killed run can be continued: what is read from or written to a pipe is gone."""
-        return STANDARD_STREAM not in [os.fspath(path) for path in (*self.inputs, self.codes)]
+        piped = [os.fspath(path) == STANDARD_STREAM for path in self.inputs]
+        return not any(piped) and stream_at(self.codes) is None
 
     def check(self, own: Collection[str] = ()) -> None:
         """Refuse, before any work, outputs that collide or that cannot be written.
@@ -96,20 +98,22 @@ class OutputFiles:
                 beside.
             OutputExistsError, CannotWriteError: as `check_output`.
         """
-        if self.sidecars and os.fspath(self.codes) == STANDARD_STREAM:
+        if self.sidecars and stream_at(self.codes) is not None:
             raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
         inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
         seen: set[str] = set()
         files: list[OutputFile] = [*self.rasters, *self.sidecars]
         for file in files:
-            name = os.fspath(file.path)
-            if name != STANDARD_STREAM:
-                name = os.path.realpath(name)
+            stream = stream_at(file.path)
+            if stream is not None:
+                name = f"stream {stream.target}"
+            else:
+                name = os.path.realpath(file.path)
                 if os.path.exists(name) and any(
                     os.path.samefile(name, given) for given in inputs if os.path.exists(given)
                 ):
                     raise UsageError(file.path, "is one of the inputs", "write to another file")
-            if name in seen:
+            if name in seen and not (stream and stream.takes_several):
                 raise UsageError(
                     file.path, "is named for two outputs", "give each a file of its own"
                 )

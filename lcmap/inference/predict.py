@@ -20,7 +20,7 @@ from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
-from lcmap.inference.inputs import CACHE_MEGABYTES, OpenedInputs, open_inputs
+from lcmap.inference.inputs import CACHE_MEGABYTES, OpenedInputs, open_inputs, warn_without_dropout
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
@@ -98,6 +98,8 @@ def predict(
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
+        if options.allow_missing:
+            warn_without_dropout(metadata, model)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
         engine = choose_engine(compute, precision, model)
         network = load_network(model, metadata, precision, opened)
@@ -145,6 +147,9 @@ def _facts(
         "precision": precision,
         "model": content_identity(model),
         "inputs": file_identities(opened.files),
+        "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
+        "nodata": options.nodata,
+        "assumed-crs": options.assume_crs,
         "allow-missing": options.allow_missing,
     }
 

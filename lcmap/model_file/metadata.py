@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
+from lcmap.model_file.limits import LARGEST_RECEPTIVE_FIELD, LARGEST_STRIDE
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 
@@ -96,8 +97,12 @@ class ModelMetadata:
         """
         inputs = tuple(_entry_from_dict(model_input) for model_input in values["entries"])
         stride, receptive_field = int(values["stride"]), int(values["receptive_field"])
-        if not inputs or stride < 1 or receptive_field < 0:
-            raise ValueError("no inputs, or a stride or receptive field that cannot be")
+        if not inputs:
+            raise ValueError("no inputs")
+        if not 1 <= stride <= LARGEST_STRIDE or stride & (stride - 1):
+            raise ValueError(f"a stride of {stride}, not a power of two up to {LARGEST_STRIDE}")
+        if not 0 <= receptive_field <= LARGEST_RECEPTIVE_FIELD:
+            raise ValueError(f"a receptive field of {receptive_field} pixels")
         precision = values.get("precision", "float32")  # formats 1 and 2 have none
         if precision not in get_args(Precision):
             raise ValueError(f"unknown precision {precision!r}")

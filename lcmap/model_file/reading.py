@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lcmap.errors import NewerModelError, NotAModelError
+from lcmap.json_text import parse_json
 from lcmap.model_file.graph import check_graph
+from lcmap.model_file.limits import check_file, check_operators, check_sizes
 from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from lcmap.paths import PathLike
 from lcmap.raster.opening import check_readable
@@ -22,10 +22,11 @@ def read_model(path: PathLike) -> ModelMetadata:
     Raises:
         InputMissingError: no such file.
         NotAModelError: not an ONNX file, or truncated, or its metadata is damaged; an ONNX file
-            that lcmap did not write; as `graph.check_graph`.
+            that lcmap did not write; as `check_graph`, `check_operators` and `check_sizes`.
         NewerModelError: written in a format that this lcmap does not know.
     """
     check_readable(path)
+    check_file(path)
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError) as error:
@@ -43,12 +44,14 @@ def read_model(path: PathLike) -> ModelMetadata:
         )
     metadata = _parse(text, path)
     check_graph(model, metadata, path)
+    check_operators(model, path)
+    check_sizes(model, metadata.stride, path)
     return metadata
 
 
 def _parse(text: str, path: PathLike) -> ModelMetadata:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         version = int(values["format_version"])
         if version > FORMAT_VERSION:
             raise NewerModelError(

@@ -67,6 +67,7 @@ def stac_item(
                 "type": "application/octet-stream; framework=onnx",
                 "roles": ["mlm:model"],
                 "mlm:artifact_type": "onnx",
+                "bands": properties["bands"],  # STAC 1.1 describes them where the data are
             }
         },
     }

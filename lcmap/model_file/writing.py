@@ -17,7 +17,7 @@ from lcmap.model_file.metadata import ModelMetadata
 from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
 from lcmap.paths import PathLike
-from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.writing import atomic_path, check_output
 
 
@@ -69,7 +69,7 @@ def check_model_path(path: PathLike) -> None:
     Raises:
         UsageError: it is standard output, or its name does not end in .onnx.
     """
-    if os.fspath(path) == STANDARD_STREAM:
+    if stream_at(path) == Stream(1):
         raise UsageError(
             "`output`", "a model has other files beside it, so it needs a name", "name a .onnx file"
         )

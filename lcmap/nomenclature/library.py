@@ -75,7 +75,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         NomenclatureError: it is not TOML; the message says the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise NomenclatureError(path, "is not UTF-8 text") from None
     except OSError as error:

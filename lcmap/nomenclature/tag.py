@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from lcmap.errors import NomenclatureError
+from lcmap.json_text import parse_json
 from lcmap.nomenclature.classes import Nomenclature
 from lcmap.paths import PathLike
 
@@ -28,7 +29,7 @@ def read_nomenclature(dataset: Any, subject: PathLike) -> Nomenclature | None:
     if text is None:
         return None
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         values = None
     if not isinstance(values, dict):

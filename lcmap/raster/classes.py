@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 
 CLASSES_TAG = "LCMAP_CLASSES"
@@ -52,7 +53,7 @@ def read_class_table(dataset: Any) -> ClassTable | None:
     """Return the class table that an open raster carries, None where it carries none."""
     tags = dataset.tags()
     try:
-        names = {int(code): str(name) for code, name in json.loads(tags[CLASSES_TAG]).items()}
+        names = {int(code): str(name) for code, name in parse_json(tags[CLASSES_TAG]).items()}
         colormap = dataset.colormap(1)
     except (KeyError, ValueError):
         return None

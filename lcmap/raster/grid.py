@@ -9,7 +9,11 @@ from typing import Any
 from affine import Affine
 from rasterio.crs import CRS
 
+from lcmap.raster.true_scale import units_per_metre
 from lcmap.raster.windows import Window
+
+_KEPT = 2e-3
+"""By how much the length of a metre may be off in a CRS that keeps metres."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,23 @@ class Grid:
 
     @property
     def gsd_metres(self) -> float | None:
-        """Mean ground sampling distance in metres; None without a CRS.
+        """Mean ground sampling distance in metres on the ground; None without a CRS.
 
-        For a geographic CRS it is taken at the grid's centre on a sphere of 6 371 km.
+        At the grid's centre, on the WGS 84 ellipsoid; by the unit of the CRS where that has no
+        place on earth or the CRS keeps metres, as those made for their area do.
         """
         if self.crs is None:
             return None
         x, y = self.gsd
-        if self.crs.is_geographic:
-            metres_per_degree = math.radians(1.0) * 6_371_000.0
-            _, south, _, north = self.bounds
-            x *= metres_per_degree * math.cos(math.radians((south + north) / 2))
-            y *= metres_per_degree
-            return (x + y) / 2
-        factor = float(self.crs.linear_units_factor[1])
-        return (x + y) / 2 * factor
+        nominal = None
+        if not self.crs.is_geographic:
+            nominal = (x + y) / 2 * float(self.crs.linear_units_factor[1])
+        try:
+            along_columns, along_rows = units_per_metre(self)
+        except ValueError:
+            return nominal
+        true = (x / along_columns + y / along_rows) / 2
+        return nominal if nominal and abs(nominal / true - 1) <= _KEPT else true
 
     def subgrid(self, window: Window) -> Grid:
         """Return the grid of a window of this grid; the window may reach beyond it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +13,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import ColorInterp
+from affine import Affine
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
 from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
+from lcmap.raster.crs_database import check_crs_database
+from lcmap.raster.sidecars import check_sidecars
 from lcmap.raster.windows import Window
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
 
-_LARGEST_BLOCK = 1 << 30
+_ADDRESS = re.compile(r"/vsi\w+/|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_LARGEST_BLOCK = 1 << 29
+_LARGEST_SIDE = 1 << 24
+_MOST_BANDS = 1 << 12
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
 """Deflate shrinks empty pixels about a thousandfold, other methods a little more."""
+
+_NUMBERED = re.compile(
+    r"(?:(?:bande?|layer|couche|channel|canal|b)[\W_]*)?0*([1-9][0-9]{0,5})", re.IGNORECASE
+)
+"""The names that programs give to bands without one: ENVI's, ArcGIS's, ERDAS Imagine's."""
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
@@ -39,10 +52,15 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
 
     Raises:
         InputMissingError: no such file, or it may not be read.
-        NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated.
+        NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated, or as
+            `check_sidecars`.
+        UsageError: as `check_crs_database`.
     """
     subject = name or os.fspath(path)
     check_readable(path, name=subject)
+    check_crs_database()
+    if not allow_vrt:
+        check_sidecars(path, subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
     with rasterio.Env():
         try:
@@ -55,6 +73,9 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
             if _looks_like_vrt(path):
                 problem = "is a VRT, which reads other files and addresses"
                 remedy = "`allow_vrt` if you trust it"
+            elif os.fspath(path).casefold().endswith(".xml"):
+                problem = "is metadata, not a raster"
+                remedy = "make a stack of a product with lcmap prepare and give that"
             else:
                 problem = "cannot be opened as a raster"
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
@@ -89,6 +110,10 @@ def check_readable(path: PathLike, *, name: str = "") -> None:
     """
     subject = name or os.fspath(path)
     if not os.path.exists(path):
+        if _ADDRESS.match(subject):
+            raise InputMissingError(
+                subject, "is an address, and lcmap reads files", "download it and name the file"
+            )
         raise InputMissingError(subject, "no such file", "check the path")
     if os.path.isdir(path):
         raise InputMissingError(subject, "is a folder, not a raster file", "name a file in it")
@@ -106,6 +131,17 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
 
     A TIFF of 2 MB may declare 300 GB of pixels, or one block of that size.
     """
+    if dataset.count > _MOST_BANDS or max(dataset.shape) > _LARGEST_SIDE:
+        raise NotARasterError(
+            subject,
+            f"declares {dataset.count} bands of {dataset.height} × {dataset.width} px",
+            f"give at most {_MOST_BANDS} bands and {_LARGEST_SIDE} px along a side",
+        )
+    determinant = dataset.transform.determinant
+    if not math.isfinite(determinant) or determinant == 0:
+        raise NotARasterError(
+            subject, "has pixels without an area on the ground", "write its georeference again"
+        )
     pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     block = max(rows * cols for rows, cols in dataset.block_shapes) * pixel
     if block > _LARGEST_BLOCK:
@@ -158,6 +194,32 @@ def no_crs(name: str) -> NoCrsError:
     )
 
 
+def check_placed(dataset: Any, name: str) -> None:
+    """Refuse a raster that ground control points or an RPC model place, rather than a transform.
+
+    Read by rows and columns alone it would lie elsewhere, and nothing that is written would say so.
+
+    Raises:
+        NoCrsError: it is one.
+    """
+    if dataset.transform != Affine.identity():
+        return
+    points = bool(dataset.gcps[0])
+    if points or dataset.rpcs is not None or dataset.tags(ns="GEOLOCATION"):
+        how, option = (
+            ("ground control points", "-tps")
+            if points
+            else ("a sensor model (RPC)", "-rpc")
+            if dataset.rpcs is not None
+            else ("geolocation arrays", "-geoloc")
+        )
+        raise NoCrsError(
+            name,
+            f"is placed by {how} and is not on a grid of its coordinate reference system",
+            f"orthorectify it first, e.g. gdalwarp {option} -t_srs EPSG:2154 IN.tif OUT.tif",
+        )
+
+
 def require_label_band(bands: int, name: str) -> None:
     """Check that a raster has the one band of a label map; messages call it by its `name`.
 
@@ -176,20 +238,28 @@ def band_names(dataset: Any) -> tuple[str, ...]:
 
 
 def has_band_names(names: tuple[str, ...]) -> bool:
-    """Tell whether bands carry names of their own rather than "band N"."""
-    return not all(name == f"band {i}" for i, name in enumerate(names, start=1))
+    """Tell whether bands carry names of their own rather than "band N", however it is written."""
+    return not all(_only_counts(name, i) for i, name in enumerate(names, start=1))
+
+
+def _only_counts(name: str, number: int) -> bool:
+    """Tell whether a band's name says no more than its number: "Band 1", "Layer_1", "B01"."""
+    match = _NUMBERED.fullmatch(name.strip())
+    return match is not None and int(match[1]) == number
 
 
 def alpha_band(dataset: Any) -> int | None:
     """Return the number (from 1) of the band that says where a raster is transparent, if any.
 
     GDAL takes the fourth band of an 8-bit R G B image for transparency unless it was told
-    otherwise when the file was written, so a band with a name of its own ("nir") is not one.
+    otherwise when the file was written, so a band with a name of its own ("nir") is not one;
+    "Band 4" is no name.
     """
     for band, meaning, name in zip(
         dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True
     ):
-        if meaning == ColorInterp.alpha and (not name or name.casefold() == "alpha"):
+        unnamed = not name or name.casefold() == "alpha" or _only_counts(name, band)
+        if meaning == ColorInterp.alpha and unnamed:
             return int(band)
     return None
 
@@ -214,6 +284,9 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     else:
         masks = dataset.read_masks(window=window.ranges)  # [bands, height, width]
         valid = (masks != 0).all(axis=0)
+        if dataset.nodata is not None and MaskFlags.nodata not in dataset.mask_flag_enums[0]:
+            # where a mask lies in the file, GDAL leaves the nodata value out of account
+            valid &= (dataset.read(window=window.ranges) != dataset.nodata).all(axis=0)
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid

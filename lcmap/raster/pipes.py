@@ -10,7 +10,6 @@ import errno
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -72,32 +71,6 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
                 "standard input", "is empty", "the command before it in the pipe wrote nothing"
             )
         yield copy
-
-
-def check_stdout_takes_bytes() -> None:
-    """Check that standard output is not a terminal.
-
-    Raises:
-        UsageError: otherwise.
-    """
-    if os.isatty(1):
-        raise UsageError(
-            "standard output", "is a terminal and takes no raster", "-o FILE, or pipe it on"
-        )
-
-
-def copy_to_stdout(path: Path) -> None:
-    """Copy a finished file's bytes to standard output.
-
-    Raises:
-        CannotWriteError: the reader closed the pipe, or the disk behind it is full.
-    """
-    try:
-        sys.stdout.flush()
-        with open(path, "rb") as file, os.fdopen(os.dup(1), "wb") as sink:
-            shutil.copyfileobj(file, sink, _CHUNK)
-    except OSError as error:
-        raise cannot_write("standard output", error) from error
 
 
 def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:

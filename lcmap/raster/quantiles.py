@@ -1,8 +1,9 @@
-"""Exact quantiles of the bands of a raster of any size, and the tags that carry them."""
+"""Exact quantiles of the bands of a raster of any size."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,8 +18,6 @@ from lcmap.raster.windows import iter_blocks
 
 PROBABILITIES = (0.02, 0.98)
 """The quantiles that the paper scales images by (section 3.1)."""
-
-TAGS = ("LCMAP_Q02", "LCMAP_Q98")
 
 _DIGIT = 16
 _BLOCK = 1024
@@ -170,18 +169,33 @@ def band_quantiles(
         AllNodataError: no pixel is valid.
     """
     with open_raster(path, allow_vrt=allow_vrt) as dataset:
-        windows = list(iter_blocks(dataset.height, dataset.width, _BLOCK))
+        return dataset_quantiles(dataset, os.fspath(path), probabilities, progress=progress)
 
-        def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
-            for i, window in enumerate(windows, start=1):
-                yield dataset.read(window=window.ranges), read_valid(dataset, window)
-                progress(i, len(windows), "quantiles")
 
-        # bands of several dtypes are read in the one that holds them all
-        dtype = np.result_type(*dataset.dtypes)
-        quantiles = select_quantiles(blocks, dataset.count, dtype, probabilities)
+def dataset_quantiles(
+    dataset: Any,
+    name: str,
+    probabilities: Sequence[float] = PROBABILITIES,
+    *,
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """Return the exact quantiles of an open raster's bands over its valid pixels, [bands, n].
+
+    Raises:
+        AllNodataError: no pixel is valid; it calls the raster by its `name`.
+    """
+    windows = list(iter_blocks(dataset.height, dataset.width, _BLOCK))
+
+    def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        for i, window in enumerate(windows, start=1):
+            yield dataset.read(window=window.ranges), read_valid(dataset, window)
+            progress(i, len(windows), "quantiles")
+
+    # bands of several dtypes are read in the one that holds them all
+    dtype = np.result_type(*dataset.dtypes)
+    quantiles = select_quantiles(blocks, dataset.count, dtype, probabilities)
     if np.isnan(quantiles).any():
-        raise no_valid_pixel(path)
+        raise no_valid_pixel(name)
     return quantiles
 
 
@@ -190,26 +204,3 @@ def no_valid_pixel(path: PathLike) -> AllNodataError:
     return AllNodataError(
         path, "no pixel is valid in every band", "check its nodata value and its bands"
     )
-
-
-def read_quantiles(dataset: Any) -> NDArray[np.float64] | None:
-    """Return the 2 % and 98 % quantiles in an open raster's band tags, float64 [bands, 2].
-
-    None where a band has none, or none that is a number.
-    """
-    rows = []
-    for band in dataset.indexes:
-        tags = dataset.tags(band)
-        try:
-            rows.append([float(tags[key]) for key in TAGS])
-        except (KeyError, ValueError):
-            return None
-    quantiles = np.array(rows, np.float64)
-    return quantiles if np.isfinite(quantiles).all() else None
-
-
-def write_quantiles(dataset: Any, quantiles: NDArray[np.float64]) -> None:
-    """Write 2 % and 98 % quantiles [bands, 2] into the band tags of a raster open for writing."""
-    for band, row in zip(dataset.indexes, quantiles, strict=True):
-        # repr gives the digits that read back to the same number
-        dataset.update_tags(band, **{key: repr(float(q)) for key, q in zip(TAGS, row, strict=True)})

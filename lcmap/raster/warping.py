@@ -47,7 +47,7 @@ def lazily_aligned(
             width=target.width,
             height=target.height,
             resampling=resampling,
-            src_nodata=nodata,
+            src_nodata=None,
             nodata=nodata,
             tolerance=_EXACT,
             **_kernel_scale(source, target),

@@ -10,8 +10,8 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,11 @@ from rasterio.errors import RasterioError
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable, write_class_table
+from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import (
-    STANDARD_STREAM,
-    cannot_write,
-    check_stdout_takes_bytes,
-    copy_to_stdout,
-)
+from lcmap.raster.old_sidecars import remove_old_sidecars
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.pipes import cannot_write
 
 BLOCK = 512
 _SMALLEST_OVERVIEW = 256
@@ -39,71 +37,93 @@ _SMALLEST_OVERVIEW = 256
 def check_output(path: PathLike, *, overwrite: bool) -> None:
     """Check, before hours of work, that an output can be written in the end.
 
+    A stream (standard output, a device, a FIFO) is written into, whatever `overwrite` says.
+
     Raises:
         OutputExistsError: it exists and `overwrite` is not set.
-        CannotWriteError: its folder is missing or may not be written.
-        UsageError: it is standard output and that is a terminal.
+        CannotWriteError, UsageError: as `check_place`.
     """
-    if os.fspath(path) == STANDARD_STREAM:
-        check_stdout_takes_bytes()
-        return
-    if os.path.isdir(path):
-        raise CannotWriteError(path, "is a folder", "name a file in it")
-    if not overwrite and os.path.lexists(path):
+    if not overwrite and stream_at(path) is None and os.path.lexists(path):
+        if os.path.isdir(path):
+            check_place(path)
         raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
-    if not os.access(folder, os.W_OK):
-        raise CannotWriteError(path, f"the folder {folder} may not be written", "choose another")
+    check_place(path)
 
 
 @contextmanager
-def atomic_path(path: PathLike, *, overwrite: bool, tmpdir: Path | None = None) -> Iterator[Path]:
+def atomic_path(
+    path: PathLike,
+    *,
+    overwrite: bool,
+    tmpdir: Path | None = None,
+    within: OutputSet | None = None,
+) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` on success and vanishes on failure.
 
-    It is beside the destination, so that it can be renamed at once; for "-" it is in `tmpdir`
-    and its bytes are copied to standard output.
+    It is beside the destination, which is where links lead to, so that it can be renamed at once.
+    For a stream it is in `tmpdir`, and its bytes are copied into the stream. One that is made
+    `within` a set gets its name with the rest of the set.
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `check_output`, or no space left.
+        LockedError: another run is making it.
     """
-    check_output(path, overwrite=overwrite)
-    to_stdout = os.fspath(path) == STANDARD_STREAM
-    name = "stdout.tif" if to_stdout else os.path.basename(path)
-    parent = tmpdir if to_stdout else os.path.dirname(os.path.abspath(path))
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with folder:
-        temporary = Path(folder.name) / name
+    check_output(path, overwrite=overwrite or (within is not None and within.overwrite))
+    with ExitStack() as alone:
+        files = within or alone.enter_context(
+            OutputSet([path], overwrite=overwrite, tmpdir=tmpdir, part_of_another=True)
+        )
         try:
-            yield temporary
-            if to_stdout:
-                copy_to_stdout(temporary)
-            else:
-                _replace(temporary, Path(path))
+            yield files.temporary(path)
         except LcmapError:
             raise
         except OSError as error:
             raise cannot_write(path, error) from error
 
 
-def move_into_place(finished: Path, path: Path) -> None:
+def move_into_place(finished: Path, path: PathLike, keep: Collection[PathLike] = ()) -> None:
     """Give a finished file its name, in place of what has it; durably, and also across disks.
 
+    Its bytes are copied where the path is a stream; links are followed. Sidecars of a raster that
+    it replaces go, but those to `keep`.
+
     Raises:
-        CannotWriteError: no space left.
+        CannotWriteError: no space left, or a stream was closed.
     """
+    stream = stream_at(path)
+    if stream is not None:
+        stream.copy(finished)
+        return
+    file = file_at(path)
+    side = Path(f"{finished}.aux.xml")
     try:
-        _replace(finished, path)
+        with open(finished, "rb") as content:
+            os.fsync(content.fileno())
+        if side.exists():
+            os.replace(side, f"{file}.aux.xml")
+            keep = [*keep, f"{file}.aux.xml"]
+        remove_old_sidecars(finished, file, {file_at(item) for item in keep})
+        os.replace(finished, file)
+        sync_folder(file.parent)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise cannot_write(path, error) from error
-        with atomic_path(path, overwrite=True) as temporary:
-            shutil.copyfile(finished, temporary)
+        _move_across_disks(finished, file, keep)
+
+
+def _move_across_disks(finished: Path, file: Path, keep: Collection[PathLike]) -> None:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f".{file.name}.lcmap-", dir=file.parent)
+        with folder as beside:
+            for source in (Path(f"{finished}.aux.xml"), finished):
+                if source.exists():
+                    shutil.copyfile(source, Path(beside) / source.name)
+            move_into_place(Path(beside) / finished.name, file, keep)
         finished.unlink()
+    except LcmapError:
+        raise
+    except OSError as error:
+        raise cannot_write(file, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -113,17 +133,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    """Give the finished file, and GDAL's side file if it made one, its name, durably."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    side = Path(f"{temporary}.aux.xml")
-    if side.exists():
-        os.replace(side, f"{path}.aux.xml")
-    os.replace(temporary, path)
-    sync_folder(path.absolute().parent)
 
 
 @dataclass(frozen=True)
@@ -182,13 +191,14 @@ def atomic_raster(
     *,
     overwrite: bool,
     tmpdir: Path | None = None,
+    within: OutputSet | None = None,
 ) -> Iterator[Any]:
     """Yield a rasterio dataset to write, a GeoTIFF; it becomes `path` once it is whole.
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
     """
-    with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir) as temporary:
+    with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
             with rasterio.open(temporary, "w", **made.profile(grid)) as dataset:
                 for i, name in enumerate(made.band_names, start=1):

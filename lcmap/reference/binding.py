@@ -137,7 +137,7 @@ def _bind(rule_set: RuleSet, rules: Sequence[Rule], layer: VectorLayer) -> tuple
 
 
 def _described(rule_set: RuleSet, rule: Rule) -> str:
-    name = rule_set.nomenclature[rule.code].name
+    name = rule_set.nomenclature[rule.code].name if rule.code else "no label"
     return f"{name}, {rule.width.default:g} m wide" if rule.width else name
 
 
@@ -147,8 +147,7 @@ def _reach(bound: BoundRule, rule_set: RuleSet, layer: VectorLayer) -> float:
     width = rule.width.default if rule.width else 0.0
     if bound.width_field:
         width = max(width, largest_number(layer, bound.width_field))
-    rings = [ring.distance for ring in rule_set.rings if rule.code in ring.around]
-    return width / 2 + rule.buffer + max(rings, default=0.0)
+    return width / 2 + rule.buffer + rule_set.reach_around(rule.code)
 
 
 def with_index(item: BoundLayer, grid: Grid, folder: Path) -> BoundLayer:

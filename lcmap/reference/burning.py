@@ -97,15 +97,15 @@ class PixelFrame:
 
         return np.asarray(shapely.transform(geometries, inverse), dtype=object)
 
-    def burn(self, shapes: Shapes, strip: Window, *, all_touched: bool) -> NDArray[np.uint8]:
-        """Burn shapes in pixel coordinates, later ones over earlier; uint8 [height, width].
+    def burn(self, shapes: Shapes, strip: Window, *, all_touched: bool) -> NDArray[np.uint16]:
+        """Burn shapes in pixel coordinates, later ones over earlier; uint16 [height, width].
 
         Equal to the same rows of the whole grid burnt at once, but for one thing: with
         `all_touched` a pixel that an edge meets in its corner alone, to the last bit, may be burnt
         or not, because GDAL adds up rounding errors from where an edge enters the raster. `strip`
         has the grid's whole width.
         """
-        out = np.zeros((strip.height, strip.width), np.uint8)
+        out = np.zeros((strip.height, strip.width), np.uint16)
         signs = np.array([1, self.orientation])
         offset = np.array([0, strip.row])
         moved = (
@@ -143,14 +143,3 @@ def _mappings(geometries: Geometries) -> Iterator[Any]:
             }
     for part in parts[~polygonal]:
         yield part.__geo_interface__
-
-
-def count_classes(
-    shapes: Shapes, frame: PixelFrame, strip: Window, *, all_touched: bool
-) -> NDArray[np.uint8]:
-    """Return how many classes have a shape on each pixel, uint8 [height, width]."""
-    counts = np.zeros((strip.height, strip.width), np.uint8)
-    for code in sorted({code for _, code in shapes}):
-        own = [(geometries, 1) for geometries, owner in shapes if owner == code]
-        counts += frame.burn(own, strip, all_touched=all_touched)
-    return counts

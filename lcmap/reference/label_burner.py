@@ -16,13 +16,15 @@ from lcmap.reference.burning import (
     Geometries,
     PixelFrame,
     Shapes,
-    count_classes,
     grow,
     repair,
     widen_lines,
 )
-from lcmap.reference.rules import RuleSet
+from lcmap.reference.rules import Near, Rule, RuleSet
 from lcmap.reference.sources import Features, read_features
+from lcmap.reference.tally import Tally, starting
+
+Taken = Sequence[tuple[Rule, Geometries]]
 
 
 class LabelBurner:
@@ -44,6 +46,12 @@ class LabelBurner:
         self._unit = unit
         self._all_touched = all_touched
         self._frame = PixelFrame.of(grid)
+        self._owner = {rule.number: i for i, rule in enumerate(rule_set.rules, start=1)}
+        self._codes = np.array(
+            [0, *(rule.code for rule in rule_set.rules), *(ring.code for ring in rule_set.rings)],
+            np.uint8,
+        )
+        self.tally = Tally()
 
     def strip(
         self, strip: Window, *, count: bool
@@ -54,28 +62,74 @@ class LabelBurner:
             NotAVectorError: a layer cannot be read.
         """
         taken = self._read(strip)
-        shapes = [(self._frame.to_pixels(geometries), code) for geometries, code in taken]
-        rings = self._rings(taken)
-        labels = self._frame.burn([*rings, *shapes], strip, all_touched=self._all_touched)
+        shapes = [(self._frame.to_pixels(shape), self._owner[rule.number]) for rule, shape in taken]
+        owners = self._burn(self._rings(taken), strip)
+        start = 0
+        for stop, (rule, _) in enumerate(taken):
+            if rule.near:
+                self._lay(owners, shapes[start:stop], strip)
+                near = self._near(rule.near, taken, strip)
+                owners[(self._burn([shapes[stop]], strip) != 0) & near] = shapes[stop][1]
+                start = stop + 1
+        self._lay(owners, shapes[start:], strip)
+        self.tally.add_owners(owners, len(self._codes))
+        labels = self._codes[owners]
         if not count:
             return labels, None
-        claims = count_classes(shapes, self._frame, strip, all_touched=self._all_touched)
+        claims = self._claims(taken, shapes, strip)
         # a ring is burnt only where no class is, so there it is the only claim
         claims[(claims == 0) & (labels != 0)] = 1
         return labels, claims
 
-    def _read(self, strip: Window) -> Shapes:
+    def _burn(self, shapes: Shapes, strip: Window) -> NDArray[np.uint16]:
+        return self._frame.burn(shapes, strip, all_touched=self._all_touched)
+
+    def _lay(self, owners: NDArray[np.uint16], shapes: Shapes, strip: Window) -> None:
+        """Burn shapes over owners."""
+        if shapes:
+            burnt = self._burn(shapes, strip)
+            np.copyto(owners, burnt, where=burnt != 0)
+
+    def _near(self, near: Near, taken: Taken, strip: Window) -> NDArray[np.bool_]:
+        """Return the pixels of a strip near some classes, bool [h, w]."""
+        around = [
+            (self._frame.to_pixels(grow(geometries, near.distance / self._unit)), 1)
+            for rule, geometries in taken
+            if rule.code in near.around
+        ]
+        close: NDArray[np.bool_] = self._burn(around, strip) == 1
+        return close
+
+    def _claims(self, taken: Taken, shapes: Shapes, strip: Window) -> NDArray[np.uint8]:
+        """Return how many classes have a feature on each pixel of a strip, uint8 [h, w]."""
+        claims = np.zeros((strip.height, strip.width), np.uint8)
+        packed: dict[int, NDArray[np.uint8]] = {}
+        for code in sorted({rule.code for rule, _ in taken if rule.code}):
+            mask = np.zeros(claims.shape, bool)
+            for (rule, _), shape in zip(taken, shapes, strict=True):
+                if rule.code == code:
+                    burnt = self._burn([shape], strip) != 0
+                    mask |= burnt & self._near(rule.near, taken, strip) if rule.near else burnt
+            claims += mask
+            packed[code] = np.packbits(mask)
+        self.tally.add_claims(packed)
+        return claims
+
+    def _read(self, strip: Window) -> Taken:
         """Return what the rules take near a strip, in units of the grid's CRS, in their order."""
         by_rule: dict[int, list[Geometries]] = {rule.number: [] for rule in self._rule_set.rules}
         bounds = self._grid.subgrid(strip).bounds
         for item in self._layers:
             features = read_features(item.layer, item.fields, expanded(bounds, item.reach))
+            chosen = {bound.rule.number: bound.choose(features) for bound in item.rules}
+            new = starting(features, self._frame, self._grid, strip)
+            self.tally.add_features(item, features, chosen, new)
             for bound in item.rules:
-                chosen = features.only(bound.choose(features))
-                if len(chosen):
-                    by_rule[bound.rule.number].append(self._shaped(bound, chosen))
+                mine = features.only(chosen[bound.rule.number])
+                if len(mine):
+                    by_rule[bound.rule.number].append(self._shaped(bound, mine))
         return [
-            (np.concatenate(by_rule[rule.number]), rule.code)
+            (rule, np.concatenate(by_rule[rule.number]))
             for rule in self._rule_set.rules
             if by_rule[rule.number]
         ]
@@ -94,11 +148,11 @@ class LabelBurner:
         result: Geometries = geometries[~shapely.is_empty(geometries)]
         return result
 
-    def _rings(self, taken: Shapes) -> Shapes:
+    def _rings(self, taken: Taken) -> Shapes:
         """Return the ground around classes, in pixel coordinates; to be burnt under all else."""
         return [
-            (self._frame.to_pixels(grow(geometries, ring.distance / self._unit)), ring.code)
-            for ring in self._rule_set.rings
-            for geometries, code in taken
-            if code in ring.around
+            (self._frame.to_pixels(grow(geometries, ring.distance / self._unit)), owner)
+            for owner, ring in enumerate(self._rule_set.rings, start=len(self._rule_set.rules) + 1)
+            for rule, geometries in taken
+            if rule.code in ring.around
         ]

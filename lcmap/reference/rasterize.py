@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
 from lcmap.reference.binding import bind_rules, with_index
 from lcmap.reference.burning import iter_strips
@@ -26,8 +28,12 @@ from lcmap.reference.label_burner import LabelBurner
 from lcmap.reference.rules import RuleSet
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.sources import find_layers
+from lcmap.reference.tally import report, values_absent
+from lcmap.reference.target import TargetGrid
 
 _PIXELS_PER_STRIP = 1 << 25
+_MOST_DISTORTION = 0.02
+"""By how much a metre may differ over a grid from its length at the centre."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +61,10 @@ class RasterizeOutputs:
         check_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
             check_output(self.conflicts, overwrite=self.overwrite)
-            if os.path.abspath(self.conflicts) == os.path.abspath(self.output):
+            stream = stream_at(self.output)
+            if file_at(self.conflicts) == file_at(self.output) and not (
+                stream and stream.takes_several
+            ):
                 raise UsageError("`conflicts`", "is the same file as `output`", "name another")
 
 
@@ -63,18 +72,20 @@ class RasterizeOutputs:
 class ReferenceSummary:
     """What was burnt: pixels per class code, pixels in all, and pixels that several classes claim.
 
-    `disputed` is None where conflicts were not asked for.
+    `disputed` is None where conflicts were not asked for. `text` says what each rule took and what
+    none took, line by line.
     """
 
     pixels: Mapping[int, int]
     total: int
     disputed: int | None
+    text: str
 
 
 def rasterize_reference(
     sources: Sequence[PathLike],
     rules: PathLike,
-    like: PathLike,
+    like: PathLike | TargetGrid,
     outputs: RasterizeOutputs,
     *,
     all_touched: bool = False,
@@ -82,7 +93,7 @@ def rasterize_reference(
     strip_rows: int | None = None,
     progress: Progress = silent,
 ) -> ReferenceSummary:
-    """Burn vector databases to labels, a uint8 GeoTIFF on the grid of the image `like`.
+    """Burn vector databases to labels, a uint8 GeoTIFF on a grid: that of the image `like`, or it.
 
     Works by strips of the grid, reading from each layer only what may meet the strip. The result
     does not depend on `strip_rows`, and equals burning the whole grid at once with
@@ -93,60 +104,110 @@ def rasterize_reference(
 
     Raises:
         OutputExistsError, CannotWriteError, UsageError: an output cannot be written.
+        LockedError: another run is making one of the outputs.
         InputMissingError, NotARasterError, NoCrsError: `like` cannot be used.
         InputMissingError, NotAVectorError, DataError, NoCrsError: a source cannot be used.
         UsageError, RulesError, NomenclatureError: the rules are wrong.
-        GridMismatchError: the grid is in degrees and the rules speak of metres.
+        GridMismatchError: the rules speak of metres, and the grid is in degrees or distorts them.
         RulesError: no rule is about any layer of the sources.
         OverlapError: no feature that the rules take falls on the grid.
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
-    outputs.check()
-    with open_input(like, inputs) as image:
-        grid, name = image.grid, image.name
-        unit = _unit_in_metres(image, rule_set)
-    matched = bind_rules(rule_set, find_layers(sources), grid, unit)
-    with (
-        tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
-        ExitStack() as files,
-    ):
-        layers = [with_index(item, grid, Path(folder)) for item in matched]
-        burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
-        labels, claims = _create(outputs, rule_set, grid, files, inputs.tmpdir)
-        histogram, disputed = _burn(
-            burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
-        )
-        if not histogram[1:].any():
-            raise OverlapError(
-                name,
-                "no feature that the rules take falls on its grid",
-                "check that the sources cover the same ground and hold what the rules ask for: "
-                + ", ".join(str(item.layer) for item in matched),
+    with OutputSet(
+        [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+    ) as written:
+        outputs = replace(outputs, overwrite=written.overwrite)
+        outputs.check()
+        grid, name = _target_grid(like, inputs)
+        unit = _unit_in_metres(grid, name, rule_set)
+        found = find_layers(sources)
+        matched = bind_rules(rule_set, found, grid, unit)
+        with (
+            tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
+            ExitStack() as files,
+        ):
+            layers = [with_index(item, grid, Path(folder)) for item in matched]
+            burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
+            labels, claims = _create(outputs, rule_set, grid, files, written)
+            histogram, disputed = _burn(
+                burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
             )
+            unused = sorted({layer.name for layer in found} - {item.layer.name for item in matched})
+            text = report(burner.tally, rule_set, matched, unused)
+            if not histogram[1:].any():
+                raise OverlapError(
+                    name,
+                    "no feature that the rules take falls on its grid",
+                    "check that the sources cover the same ground and hold what the rules ask for: "
+                    + ", ".join(str(item.layer) for item in matched)
+                    + "".join(f"; {line}" for line in values_absent(burner.tally, matched)),
+                )
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
-    summary = ReferenceSummary(pixels, int(histogram.sum()), None if claims is None else disputed)
+    summary = ReferenceSummary(
+        pixels, int(histogram.sum()), None if claims is None else disputed, text
+    )
     logger.info("%s", _in_words(summary, rule_set))
     return summary
 
 
-def _unit_in_metres(image: RasterInput, rule_set: RuleSet) -> float:
-    """Return how many metres the unit of the image's grid has."""
-    image.require_crs()
-    assert image.grid.crs is not None
-    if image.grid.crs.is_geographic:
-        if rule_set.rings or any(rule.measures for rule in rule_set.rules):
-            raise GridMismatchError(
-                image.name,
-                f"its grid is in degrees, but the rules {rule_set.name} speak of metres",
-                "reproject it to a projected coordinate reference system",
-            )
+def _target_grid(like: PathLike | TargetGrid, inputs: InputOptions) -> tuple[Grid, str]:
+    """Return the grid to burn on, and what messages call it."""
+    if isinstance(like, TargetGrid):
+        return like.grid(), "the grid of `bounds`"
+    with open_input(like, inputs) as image:
+        image.require_crs()
+        return image.grid, image.name
+
+
+def _unit_in_metres(grid: Grid, name: str, rule_set: RuleSet) -> float:
+    """Return how many metres on the ground the unit of a grid has.
+
+    Raises:
+        GridMismatchError: the rules speak of metres, and the grid is in degrees, or a metre has
+            not the same length in all directions or in all places of it.
+    """
+    assert grid.crs is not None
+    measures = bool(rule_set.rings) or any(rule.measures for rule in rule_set.rules)
+    if grid.crs.is_geographic:
+        if measures:
+            raise _no_metres(name, rule_set, "its grid is in degrees")
         return 1.0
-    return float(image.grid.crs.linear_units_factor[1])
+    try:
+        along_columns, along_rows = units_per_metre(grid)
+        scales = [scale for place in _places(grid) for scale in place]
+    except ValueError as error:
+        raise _no_metres(name, rule_set, str(error)) from error
+    scale = (along_columns + along_rows) / 2
+    furthest = max(abs(other / scale - 1) for other in scales)
+    if measures and furthest > _MOST_DISTORTION:
+        raise _no_metres(
+            name,
+            rule_set,
+            f"the length of a metre on its grid differs by {100 * furthest:.0f} % "
+            "between places or directions",
+        )
+    return 1 / scale
+
+
+def _places(grid: Grid) -> Iterator[tuple[float, float]]:
+    """Yield the units per metre along columns and rows at the centre and corners of a grid."""
+    yield units_per_metre(grid)
+    for col in (0, grid.width):
+        for row in (0, grid.height):
+            yield units_per_metre_at(grid, col, row)
+
+
+def _no_metres(name: str, rule_set: RuleSet, problem: str) -> GridMismatchError:
+    return GridMismatchError(
+        name,
+        f"{problem}, but the rules {rule_set.name} speak of metres",
+        "reproject it to a coordinate reference system made for its area",
+    )
 
 
 def _create(
-    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, tmpdir: Path | None
+    outputs: RasterizeOutputs, rule_set: RuleSet, grid: Grid, files: ExitStack, within: OutputSet
 ) -> tuple[Any, Any]:
     """Open the rasters to write: labels and, where they are wanted, claims."""
     labels = files.enter_context(
@@ -161,7 +222,7 @@ def _create(
                 classes=rule_set.nomenclature.class_table(),
             ),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     if outputs.conflicts is None:
@@ -172,7 +233,7 @@ def _create(
             grid,
             RasterFormat(count=1, dtype="uint8", nodata=None, band_names=("number of classes",)),
             overwrite=outputs.overwrite,
-            tmpdir=tmpdir,
+            within=within,
         )
     )
     return labels, claims

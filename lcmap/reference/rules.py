@@ -32,7 +32,7 @@ class Condition:
         verdicts: dict[str, bool] = {}
         result = np.zeros(len(column), bool)
         for i, value in enumerate(column.tolist()):
-            text = _as_text(value)
+            text = as_text(value)
             if text is None:
                 continue
             if text not in verdicts:
@@ -58,11 +58,21 @@ class Width:
 
 
 @dataclass(frozen=True)
+class Near:
+    """Only the ground up to `distance` metres around classes."""
+
+    around: tuple[int, ...]
+    distance: float
+
+
+@dataclass(frozen=True)
 class Rule:
     """Features of a layer become a class: those that meet all of `where` and none of `unless`.
 
-    Lines are widened to `width`, then everything is widened by `buffer` metres on each side. With
-    `without_attributes` the rule takes all features of a layer that has no attributes.
+    Code 0 is no label, over whatever earlier rules and rings say. Where there is `near`, only the
+    ground there is labelled. Lines are widened to `width`, then everything is widened by `buffer`
+    metres on each side. With `without_attributes` the rule takes all features of a layer that has
+    no attributes.
     """
 
     number: int
@@ -74,11 +84,12 @@ class Rule:
     buffer: float = 0.0
     priority: int = 0
     without_attributes: bool = False
+    near: Near | None = None
 
     @property
     def measures(self) -> bool:
         """Whether the rule needs metres on the ground."""
-        return self.width is not None or self.buffer > 0
+        return self.width is not None or self.buffer > 0 or self.near is not None
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,13 @@ class RuleSet:
         """Tell whether a rule is about the layer of this name, by the rule's name or an alias."""
         return matches_layer(layer, (rule.layer, *self.layers.get(rule.layer, ())))
 
+    def reach_around(self, code: int) -> float:
+        """Return how many metres around a class something depends on it."""
+        near = (rule.near for rule in self.rules if rule.near)
+        distances = [place.distance for place in near if code in place.around]
+        distances += [ring.distance for ring in self.rings if code in ring.around]
+        return max(distances, default=0.0)
+
     def field_names(self, field: str) -> tuple[str, ...]:
         """Return the names a field goes by, the rules' own first."""
         return (field, *self.fields.get(field, ()))
@@ -125,7 +143,8 @@ def _as_number(value: object) -> float:
         return math.nan
 
 
-def _as_text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
+    """Return a field's value as text; None for null."""
     if value is None:
         return None
     if isinstance(value, float):

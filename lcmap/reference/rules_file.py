@@ -14,7 +14,7 @@ from lcmap.errors import InputMissingError, RulesError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.paths import PathLike
 from lcmap.reference.names import fold_value
-from lcmap.reference.rules import Condition, Ring, Rule, RuleSet, Width
+from lcmap.reference.rules import Condition, Near, Ring, Rule, RuleSet, Width
 
 _BUILTIN = Path(__file__).parent / "rules"
 
@@ -28,8 +28,10 @@ _RULE_KEYS = (
     "buffer",
     "priority",
     "without_attributes",
+    "near",
 )
 _RING_KEYS = ("around", "distance", "class")
+_NEAR_KEYS = ("around", "distance")
 _WIDTH_KEYS = ("field", "default")
 _RANGE_KEYS = ("min", "max")
 
@@ -67,7 +69,7 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise RulesError(path, "is not UTF-8 text") from None
     except OSError as error:
@@ -120,25 +122,35 @@ class _RulesFile:
         return Rule(
             number,
             self._text(f"{key}.layer", table.get("layer")),
-            self._class(f"{key}.class", table.get("class")),
+            self._class_or_none(f"{key}.class", table.get("class")),
             self._conditions(f"{key}.where", table.get("where", {})),
             self._conditions(f"{key}.unless", table.get("unless", {})),
             self._width(f"{key}.width", table["width"]) if "width" in table else None,
             self._metres(f"{key}.buffer", table.get("buffer", 0.0), least=0.0),
             self._integer(f"{key}.priority", table.get("priority", 0)),
             self._boolean(f"{key}.without_attributes", table.get("without_attributes", False)),
+            self._near(f"{key}.near", table["near"]) if "near" in table else None,
         )
 
     def _ring(self, key: str, value: object) -> Ring:
         table = self._table(key, value)
         self._only_keys(key, table, _RING_KEYS)
-        around = table.get("around")
-        names = around if isinstance(around, list) and around else [around]
         return Ring(
-            tuple(self._class(f"{key}.around", name) for name in names),
+            self._around(key, table),
             self._metres(f"{key}.distance", table.get("distance")),
             self._class(f"{key}.class", table.get("class")),
         )
+
+    def _near(self, key: str, value: object) -> Near:
+        table = self._table(key, value)
+        self._only_keys(key, table, _NEAR_KEYS)
+        distance = self._metres(f"{key}.distance", table.get("distance"))
+        return Near(self._around(key, table), distance)
+
+    def _around(self, key: str, table: Mapping[str, Any]) -> tuple[int, ...]:
+        around = table.get("around")
+        names = around if isinstance(around, list) and around else [around]
+        return tuple(self._class(f"{key}.around", name) for name in names)
 
     def _width(self, key: str, value: object) -> Width:
         if not isinstance(value, dict):
@@ -173,6 +185,10 @@ class _RulesFile:
         # brackets and question marks occur in values; only * is meant as a pattern
         patterns = (fold_value(str(v)).replace("[", "[[]").replace("?", "[?]") for v in values)
         return Condition(field, tuple(patterns))
+
+    def _class_or_none(self, key: str, value: object) -> int:
+        """Return a class's code; 0, which is written as a number, is no label."""
+        return 0 if type(value) is int and value == 0 else self._class(key, value)
 
     def _class(self, key: str, value: object) -> int:
         if not isinstance(value, str | int) or isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
@@ -33,11 +34,27 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
 
+_START = 1024
+_MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
+"""How GeoPackages, shapefiles and FlatGeobufs begin; GeoJSON begins with a brace."""
+
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
 Bounds = tuple[float, float, float, float]
+
+
+class _Literal(str):
+    """A path that pyogrio hands on to GDAL as it is: else it reads ! and ; as an address."""
+
+    def __str__(self) -> str:
+        """Return the path itself, still of this type."""
+        return self
+
+    def startswith(self, prefix: Any, *bounds: Any) -> bool:
+        """Pretend to be in GDAL's own form, which is what pyogrio asks for."""
+        return prefix == "/vsi" or super().startswith(prefix, *bounds)
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,12 @@ def _split(source: str) -> tuple[Path, str | None]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+    # macOS keeps attributes of files in others named ._* on disks of other systems
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("._")
+    ]
     if not files:
         raise InputMissingError(
             folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
@@ -120,13 +142,33 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
+    _check_kind(path)
     with _refusing(path):
-        names = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type]
+        names = [
+            name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
+        ]
         return [_layer(path, name) for name in names]
 
 
+def _check_kind(path: Path) -> None:
+    """Check by its first bytes that a file holds its own features, before GDAL opens it.
+
+    GDAL goes by content: a virtual layer or a WFS document that is named .gpkg would be followed.
+    """
+    with open(path, "rb") as file:
+        start = file.read(_START)
+    if not any(start.startswith(magic) for magic in _MAGIC):
+        text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+        if not text.startswith(b"{"):
+            raise NotAVectorError(
+                path,
+                "cannot be read as a vector database",
+                f"give a whole file of {', '.join(SUFFIXES)}",
+            )
+
+
 def _layer(path: Path, name: str) -> VectorLayer:
-    info = pyogrio.read_info(path, layer=name)
+    info = pyogrio.read_info(_Literal(path), layer=name)
     if info["driver"] not in VECTOR_DRIVERS:
         raise NotAVectorError(
             path, f"is a {info['driver']} source", f"lcmap reads {', '.join(SUFFIXES)}"
@@ -181,7 +223,7 @@ def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> 
     """
     with _refusing(layer.path):
         meta, _, geometries, data = pyogrio.raw.read(
-            layer.path, layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
+            _Literal(layer.path), layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
         )
         columns = dict(zip(meta["fields"].tolist(), data, strict=True))
         features = Features(shapely.from_wkb(geometries), columns)
@@ -198,7 +240,7 @@ def largest_number(layer: VectorLayer, field: str) -> float:
     """
     with _refusing(layer.path):
         _, _, _, data = pyogrio.raw.read(
-            layer.path, layer=layer.name, columns=[field], read_geometry=False
+            _Literal(layer.path), layer=layer.name, columns=[field], read_geometry=False
         )
     numbers = as_numbers(data[0])
     return float(np.nanmax(numbers, initial=0.0)) if numbers.size else 0.0

@@ -21,6 +21,8 @@ from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource
 
 _AHEAD = 4
+_ORDER = 1
+"""Makes the seed of a pass's order another than those of batches."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Batch:
 
 
 class Sampler:
-    """Makes the batches of a run: tiles drawn by their size, cut, and varied at random.
+    """Makes the batches of a run: tiles drawn, cut, and varied at random.
+
+    Tiles are drawn by their size; in whole passes they come in a random order, each once a pass,
+    and the last batch of a pass may be a smaller one.
 
     The batch of a number is the same whenever it is asked for, so a run can be continued.
     """
@@ -70,11 +75,19 @@ class Sampler:
             NotARasterError: pixels cannot be read.
         """
         random = np.random.default_rng((self._seed, number))
-        drawn = random.choice(len(self._tiles), self._recipe.batch_size, p=self._probabilities)
-        crops = [self._crop(self._tiles[i], random) for i in drawn]
+        crops = [self._crop(self._tiles[i], random) for i in self._drawn(number, random)]
         images = map(channels_last, zip(*(crop.images for crop in crops), strict=True))
         labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
         return Batch(tuple(images), torch.from_numpy(labels))
+
+    def _drawn(self, number: int, random: np.random.Generator) -> NDArray[np.intp]:
+        """Return the places of the tiles of a batch."""
+        size, tiles = self._recipe.batch_size, len(self._tiles)
+        if not self._recipe.whole_passes:
+            return random.choice(tiles, size, p=self._probabilities)
+        done, place = divmod(number, steps_per_pass(tiles, size))
+        order = np.random.default_rng((self._seed, done, _ORDER)).permutation(tiles)
+        return order[place * size :][:size]
 
     def _crop(self, tile: IndexedTile, random: np.random.Generator) -> Pixels:
         recipe = self._recipe
@@ -103,6 +116,11 @@ class Sampler:
             )
             pixels = pixels._replace(images=(image, *dropped))
         return pixels
+
+
+def steps_per_pass(tiles: int, batch_size: int) -> int:
+    """Return how many batches take each tile once."""
+    return -(-tiles // batch_size)
 
 
 def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:

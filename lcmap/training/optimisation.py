@@ -15,7 +15,7 @@ from lcmap.training.recipe import Recipe
 
 _WARM_UP = 0.1
 _STEP_FACTOR = 0.7
-_STEP_PASSES = 50
+_STEP_EPOCHS = 50
 _FIRST_STEPS = 10
 
 
@@ -70,12 +70,12 @@ def one_cycle(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (progress - _WARM_UP) / (1.0 - _WARM_UP)))
 
 
-def stepwise(passes: float) -> float:
-    """Return the factor after so many passes over the training tiles: × 0.7 every 50.
+def stepwise(epochs: int) -> float:
+    """Return the factor after so many whole epochs: × 0.7 every 50.
 
     Source: Stocker and Le Bris 2020, section 2.4.
     """
-    return float(_STEP_FACTOR ** math.floor(passes / _STEP_PASSES))
+    return float(_STEP_FACTOR ** (epochs // _STEP_EPOCHS))
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcmap import defaults
-from lcmap.errors import OutputExistsError, UsageError
+from lcmap.errors import InputMissingError, OutputExistsError, UsageError
 from lcmap.model_file import check_model_path
 from lcmap.network import Skip
 from lcmap.paths import PathLike
@@ -42,9 +42,10 @@ class TrainOptions:
         side inputs, the network starts as the model does and learns what they add.
     epochs: how long to train, unless `minutes` are given.
     minutes: how long to train and validate; None counts epochs.
-    patience: training ends after so many epochs without a better model.
+    patience: training ends after so many epochs without a better model; None is the recipe's.
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
+    allow_overlap: train though training tiles share ground with validation or test tiles.
     """
 
     recipe: str = defaults.RECIPE
@@ -53,9 +54,10 @@ class TrainOptions:
     initial_model: PathLike | None = None
     epochs: int | None = None
     minutes: float | None = None
-    patience: int = defaults.PATIENCE
+    patience: int | None = None
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
+    allow_overlap: bool = False
 
     def check(self) -> None:
         """Check the choice before any work.
@@ -71,6 +73,8 @@ class TrainOptions:
         recipe = RECIPES[self.recipe]
         if self.batch_size is not None:
             recipe = replace(recipe, batch_size=self.batch_size)
+        if self.patience is not None:
+            recipe = replace(recipe, patience=self.patience)
         if self.initial_model is not None:
             rate = recipe.learning_rate * recipe.fine_tuning
             recipe = replace(recipe, learning_rate=rate)
@@ -85,12 +89,15 @@ class TrainOutputs:
     stac: write a STAC item beside the model.
     resume: continue a run that was interrupted, if there is one.
     overwrite: replace files that exist.
+    export_best: train no further: write the best model of a run that was interrupted, and keep
+        its checkpoint.
     """
 
     model: PathLike
     stac: bool = False
     resume: bool = False
     overwrite: bool = False
+    export_best: bool = False
 
     @property
     def checkpoint(self) -> Path:
@@ -100,7 +107,7 @@ class TrainOutputs:
     @property
     def replaces(self) -> bool:
         """Whether files of the run may exist: they are replaced, or they are its own."""
-        return self.overwrite or self.resume
+        return self.overwrite or self.resume or self.export_best
 
     def check(self) -> None:
         """Check, before any work, that the files can be written.
@@ -108,14 +115,22 @@ class TrainOutputs:
         Raises:
             UsageError: the model's name is not that of a model.
             OutputExistsError, CannotWriteError: as `check_output`.
+            InputMissingError: there is no run to export the best model of.
         """
         check_model_path(self.model)
         check_output(self.model, overwrite=self.overwrite)
+        if self.export_best and not self.checkpoint.exists():
+            raise InputMissingError(
+                self.checkpoint,
+                "no such file, so there is no model to export",
+                "train without `export_best`",
+            )
         if self.checkpoint.exists() and not self.replaces:
             raise OutputExistsError(
                 self.checkpoint,
                 "is the checkpoint of a run that was interrupted",
-                "`resume` to continue it, `overwrite` to start again",
+                "`resume` to continue it, `export_best` to write its best model, `overwrite` to "
+                "start again",
             )
         for path in curves_paths(self.model):
             check_output(path, overwrite=self.replaces)

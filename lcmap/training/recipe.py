@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lcmap import defaults
+
 Schedule = Literal["steps", "one-cycle"]
 ClassWeights = Literal["paper", "square root", "none"]
 Initialisation = Literal["xavier", "kaiming"]
@@ -33,6 +35,9 @@ class Recipe:
     are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
     it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
     learning rate where training starts from a model. `width` and `depth` are the network's.
+    In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
+    drawn by their size, again and again. Training ends after `patience` epochs without a better
+    model (None: it does not).
     """
 
     name: str
@@ -52,6 +57,8 @@ class Recipe:
     fine_tuning: float
     width: int
     depth: int
+    whole_passes: bool
+    patience: int | None
 
 
 PAPER = Recipe(
@@ -72,6 +79,8 @@ PAPER = Recipe(
     fine_tuning=1.0,
     width=32,
     depth=3,
+    whole_passes=True,
+    patience=None,
 )
 """Stocker and Le Bris 2020, section 2.4; the batch size is not given there."""
 
@@ -93,6 +102,8 @@ DEFAULT = Recipe(
     fine_tuning=0.3,
     width=16,
     depth=4,
+    whole_passes=False,
+    patience=defaults.PATIENCE,
 )
 """Measured on five zones of FLAIR at 0.8 m, validation mIoU after equal processor time: width 16
 with four poolings 0.65, with three 0.60; width 32 with four 0.54, with three 0.54; without jitter

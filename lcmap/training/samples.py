@@ -30,6 +30,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
+from lcmap.training.shared_ground import check_shared_ground
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +66,7 @@ class TrainingSet:
         return sum(tile.window.height * tile.window.width for tile in self.train)
 
 
-def read_training_set(
-    paths: Sequence[PathLike],
-) -> TrainingSet:
+def read_training_set(paths: Sequence[PathLike], *, allow_overlap: bool = True) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. A class that no training tile has is said in a
@@ -75,6 +74,7 @@ def read_training_set(
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+        TileIndexError: training tiles share ground with others, without `allow_overlap`.
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
         InputMismatchError: the indexes do not have side inputs of the same kinds; the images do not
@@ -86,6 +86,9 @@ def read_training_set(
     tiles = [t for index in indexes for t in index.tiles if t.labels and t.class_counts]
     train = tuple(t for t in tiles if t.split == "train")
     validation = tuple(t for t in tiles if t.split == "validation")
+    check_shared_ground(
+        paths, [t for index in indexes for t in index.tiles], allow_overlap=allow_overlap
+    )
     names = ", ".join(os.fspath(path) for path in paths)
     for split, found in (("training", train), ("validation", validation)):
         if not found:

@@ -6,8 +6,8 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,7 @@ class TrainReport:
         return (
             f"{self.model}: epoch {self.epoch} of {self.epochs} ({self.steps} steps, "
             f"{self.seconds / 60:.1f} min), validation mIoU {miou:.1f} %, "
-            f"OA {oa:.1f} %; onnxruntime agrees with PyTorch to "
-            f"{self.agreement.difference:.1g}, {100 * self.agreement.apart:.2g} % of pixels apart\n"
+            f"OA {oa:.1f} %; {self.agreement.text}\n"
             f"validation IoU in %: {classes}"
         )
 
@@ -80,9 +79,10 @@ def train(
 
     The model with the best mIoU on the validation tiles is kept. After every epoch a checkpoint and
     the curves so far are beside the output; with `resume` a run that was interrupted goes on from
-    there to the same result, on the same machine. The exported model is written only once
-    onnxruntime agrees with PyTorch on noise and validation tiles; the scores that it carries are
-    its own, as onnxruntime computes it.
+    there to the same result, on the same machine; with `export_best` the best model so far is
+    written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training tiles, and a
+    difference is said in a warning; the scores that a model carries are its own, as onnxruntime
+    computes it.
 
     Raises:
         UsageError: options that contradict each other.
@@ -91,31 +91,30 @@ def train(
         InputMismatchError: the initial model has other inputs, classes or another architecture.
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
-        ExportError: onnxruntime and PyTorch disagree.
-        OutputExistsError, CannotWriteError: as `check_output`.
+        OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
+        KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
     options = options or TrainOptions()
     options.check()
     outputs.check()
-    data = read_training_set(tile_indexes)
+    data = read_training_set(tile_indexes, allow_overlap=options.allow_overlap)
     recipe = options.chosen_recipe()
     network, architecture = _network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader, data.sides)
         trainer = Trainer(data, source, network, recipe, options, progress)
-        if outputs.resume and outputs.checkpoint.exists():
-            trainer.load_state_dict(read_checkpoint(outputs.checkpoint, settings))
-        elif outputs.resume:
-            logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
-        while not trainer.ended:
-            trainer.epoch()
-            write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
-            write_curves(outputs.model, trainer.rows)
-        network.load_state_dict(trainer.best)
-        graph = to_onnx(network, [model_input.name for model_input in data.inputs])
-        agreement = verify(graph, network, trainer.samples_to_verify())
-        scores = validate_model(graph, source, data, stride=network.stride)
+        with _told_how_to_go_on(trainer, outputs):
+            _run(trainer, outputs, settings)
+            network.load_state_dict(trainer.best)
+            graph = to_onnx(network, [model_input.name for model_input in data.inputs])
+            agreement = verify(graph, network, trainer.samples_to_verify())
+            scores = validate_model(graph, source, data, stride=network.stride)
+    if not agreement.close:
+        logger.warning(
+            "%s: %s of training tiles; the scores are those of the model as it is written",
+            outputs.model, agreement.text,
+        )  # fmt: skip
     best = trainer.rows[trainer.best_epoch - 1]
     metadata = ModelMetadata(
         nomenclature=data.nomenclature,
@@ -129,8 +128,9 @@ def train(
         lcmap_version=lcmap.__version__,
     )
     write_model(graph, metadata, outputs.model, overwrite=outputs.replaces, stac=outputs.stac)
-    with suppress(FileNotFoundError):
-        outputs.checkpoint.unlink()
+    if not outputs.export_best:
+        with suppress(FileNotFoundError):
+            outputs.checkpoint.unlink()
     return TrainReport(
         model=Path(outputs.model),
         nomenclature=data.nomenclature,
@@ -141,6 +141,31 @@ def train(
         scores=scores,
         agreement=agreement,
     )
+
+
+def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> None:
+    """Train to the end, from the checkpoint where it is wanted; only read it for the best model."""
+    if (outputs.resume or outputs.export_best) and outputs.checkpoint.exists():
+        trainer.load_state_dict(read_checkpoint(outputs.checkpoint, settings))
+    elif outputs.resume:
+        logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
+    while not (trainer.ended or outputs.export_best):
+        trainer.epoch()
+        write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
+        write_curves(outputs.model, trainer.rows)
+
+
+@contextmanager
+def _told_how_to_go_on(trainer: Trainer, outputs: TrainOutputs) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not (trainer.rows and outputs.checkpoint.exists()):
+            raise KeyboardInterrupt("interrupted in the first epoch: nothing is kept") from error
+        raise KeyboardInterrupt(
+            "interrupted; the same command with `resume` goes on after the last whole epoch, "
+            "with `export_best` it writes the best model so far"
+        ) from error
 
 
 def _network(
@@ -186,7 +211,7 @@ def _settings(
         "architecture": architecture,
         "epochs": options.epochs,
         "minutes": options.minutes,
-        "patience": options.patience,
+        "patience": recipe.patience,
         "seed": options.seed,
         "tile indexes": [os.fspath(path) for path in tile_indexes],
         "initial model": os.fspath(initial) if initial is not None else None,

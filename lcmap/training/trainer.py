@@ -17,9 +17,8 @@ from lcmap import defaults
 from lcmap.accuracy.measures import Scores
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
-from lcmap.training.batches import Batch, Sampler, batches_ahead
+from lcmap.training.batches import Batch, Sampler, batches_ahead, steps_per_pass
 from lcmap.training.curves import Row
-from lcmap.training.export import noise_to_verify
 from lcmap.training.loss import class_weights, weighted_cross_entropy
 from lcmap.training.optimisation import (
     Budget,
@@ -38,7 +37,8 @@ from lcmap.training.validation import padded_image, validate, validation_values
 logger = logging.getLogger(__name__)
 
 SHORTEST_EPOCH = 50
-"""Steps: an epoch passes over the tiles so often that it has at least so many."""
+"""Steps: an epoch passes over the tiles so often that it has at least so many, unless the recipe
+wants one pass."""
 
 _TILES_TO_VERIFY = 8
 
@@ -66,13 +66,11 @@ class Trainer:
         self._data = data
         self._source = source
         self._recipe = recipe
-        self._patience = options.patience
         self._seed = options.seed
         self._progress = progress
         side = _side(recipe, data, network.stride)
-        self._steps_per_pass = data.pixels / (recipe.batch_size * side**2)
-        passes = max(math.ceil(SHORTEST_EPOCH / self._steps_per_pass), 1)
-        self._steps_per_epoch = math.ceil(passes * self._steps_per_pass)
+        self._sampler = Sampler(source, data.train, recipe, side, options.seed)
+        self._steps_per_epoch = _steps_per_epoch(recipe, data, side)
         self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
         if options.minutes is not None:
             self.budget = Budget(seconds=60 * options.minutes)
@@ -80,7 +78,6 @@ class Trainer:
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
         self._optimizer = make_optimizer(self.network, recipe)
         self._average = WeightAverage(self.network, recipe.average) if recipe.average else None
-        self._sampler = Sampler(source, data.train, recipe, side, options.seed)
         self._clock = Clock()
         self.steps = 0
         self.rows: list[Row] = []
@@ -97,8 +94,9 @@ class Trainer:
     @property
     def ended(self) -> bool:
         """Whether the budget is spent, or patience is at its end."""
+        patience = self._recipe.patience
         return bool(self.rows) and (
-            self._spent() or len(self.rows) - self.best_epoch >= self._patience
+            self._spent() or (patience is not None and len(self.rows) - self.best_epoch >= patience)
         )
 
     def epoch(self) -> None:
@@ -163,7 +161,7 @@ class Trainer:
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
         if self._recipe.schedule == "steps":
-            factor = stepwise(self.steps / self._steps_per_pass)
+            factor = stepwise(self.steps // self._steps_per_epoch)
         else:
             # the middle of the step, so that neither the first nor the last is lost
             half = 0.5 / self.budget.steps if self.budget.steps else 0.0
@@ -198,14 +196,13 @@ class Trainer:
         self._validation_seconds = state["validation_seconds"]
 
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
-        """Return noise and validation tiles to hold the exported model against PyTorch."""
-        stride = self.network.stride
-        channels = [model_input.channels for model_input in self._data.inputs]
-        samples = noise_to_verify(channels, stride, self._seed)
-        for tile in self._data.validation[:_TILES_TO_VERIFY]:
-            images = self._source.read(tile).images
-            samples.append(tuple(padded_image(image, stride)[None] for image in images))
-        return samples
+        """Return training tiles, from all over them, to hold the exported model against PyTorch."""
+        apart = -(-len(self._data.train) // _TILES_TO_VERIFY)
+        read = (self._source.read(tile).images for tile in self._data.train[::apart])
+        return [
+            tuple(padded_image(image, self.network.stride)[None] for image in images)
+            for images in read
+        ]
 
     def _spent(self) -> bool:
         reserve = self._validation_seconds if self.budget.seconds is not None else 0.0
@@ -240,6 +237,14 @@ def _side(recipe: Recipe, data: TrainingSet, grid: int) -> int:
     """Return the side of a training square: the recipe's or a tile's, on the pooling grid."""
     side = min(recipe.crop or data.tile_size, data.tile_size)
     return max(-(-side // grid), 2) * grid
+
+
+def _steps_per_epoch(recipe: Recipe, data: TrainingSet, side: int) -> int:
+    if recipe.whole_passes:
+        return steps_per_pass(len(data.train), recipe.batch_size)
+    pixels_per_step = recipe.batch_size * side**2
+    passes = max(math.ceil(SHORTEST_EPOCH * pixels_per_step / data.pixels), 1)
+    return math.ceil(passes * data.pixels / pixels_per_step)
 
 
 def _copy_of(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -117,7 +117,10 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capfd, monkeypatch) -> N
                 progress(done, 5, "fast")
 
     lines = run_command(capfd, action).stderr.splitlines()
-    assert lines == ["predicting: 2 of 5, 60 s left, fast", "predicting: 4 of 5, 20 s left, fast"]
+    assert lines == [
+        "predicting: 2 of 5, 1 min 0 s left, fast",
+        "predicting: 4 of 5, 20 s left, fast",
+    ]
     assert run_command(capfd, action, quiet=True).stderr == ""
 
 

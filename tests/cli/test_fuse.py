@@ -200,9 +200,11 @@ def test_nodata_in_any_input_is_nodata_in_the_map_unless_allowed(
         dataset.write(np.zeros((4, 10, 30), np.uint8), window=((20, 30), (150, 180)))
     side = write_s2(tmp_path / "s2.tif", hole=True)
     strict, allowed = tmp_path / "strict.tif", tmp_path / "allowed.tif"
-    assert lcmap("fuse", image, side, "-m", two, "-o", strict).exit_code == 0
+    first = lcmap("fuse", image, side, "-m", two, "-o", strict)
+    assert first.exit_code == 0, first.stderr
     run = lcmap("fuse", image, side, "-m", two, "-o", allowed, "--allow-missing", "--tile", 32)
     assert run.exit_code == 0
+    assert run.stderr.count("was not trained to go without an input") == 1
     probabilities, (own, sides) = at_once(two, image, side)
     assert not own.all() and not sides.all() and (own | sides).all()
     assert ((read(strict) > 0) == (own & sides)).all()

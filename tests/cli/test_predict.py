@@ -23,7 +23,9 @@ from lcmap.model_file import ModelInput, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.raster.classes import read_class_table
-from lcmap.raster.quantiles import write_quantiles
+from lcmap.raster.pixel_sample import PixelSample
+from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.windows import Window
 
 Lcmap = Callable[..., Run]
 NOMENCLATURE = load_nomenclature("flair7")
@@ -58,7 +60,9 @@ def write_image(
         for band, name in enumerate(names, 1):
             dataset.set_band_description(band, name)
         if quantiles is not None:
-            write_quantiles(dataset, quantiles)
+            sample = PixelSample(bands, height, width, pixels.dtype.name)
+            sample.update(pixels, Window(0, 0, height, width))
+            write_quantiles(dataset, quantiles, sample)
     return path
 
 
@@ -477,7 +481,7 @@ def test_models_that_are_refused(
         loaded = onnx.load(model)
         loaded.graph.node[0].op_type = "NoSuchOperator"
         onnx.save(loaded, bad)
-        line = "bad.onnx: onnxruntime cannot load it"
+        line = "bad.onnx: its graph has the operator NoSuchOperator"
     run = lcmap("predict", image, "-m", bad, "-o", output)
     assert_refused(run, code, line, output)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.warp import transform
 from support import EXAMPLE_DATA, Run, write_raster
@@ -22,7 +24,7 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_crosswalk
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.opening import open_raster, read_valid
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.windows import Window
 
 Lcmap = Callable[..., Run]
@@ -307,6 +309,27 @@ def test_mask_lies_in_the_file_itself(lcmap: Lcmap, tmp_path: Path) -> None:
     assert not valid[:, 50:].any()
     assert quantiles is not None
     assert quantiles[0].tolist() == np.quantile(noise(1)[0, :, 50:], (0.02, 0.98)).tolist()
+
+
+def test_bands_with_nodata_values_of_their_own_are_refused(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{i}"><NoDataValue>{nodata}</NoDataValue>'
+        f"<SimpleSource><SourceFilename>{image}</SourceFilename><SourceBand>{i}</SourceBand>"
+        "</SimpleSource></VRTRasterBand>"
+        for i, nodata in ((1, 7), (2, 9))
+    )
+    with rasterio.open(image) as dataset:
+        place = ", ".join(map(str, dataset.transform.to_gdal()))
+    (tmp_path / "two.vrt").write_text(
+        f'<VRTDataset rasterXSize="{SHAPE[1]}" rasterYSize="{SHAPE[0]}"><SRS>EPSG:2154</SRS>'
+        f"<GeoTransform>{place}</GeoTransform>{bands}</VRTDataset>"
+    )
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", tmp_path / "two.vrt", "--allow-vrt", "-o", out)
+    assert run.exit_code == 65 and "different nodata values: 7.0, 9.0" in run.stderr
+    assert not out.exists()
 
 
 def test_floats_with_nan_keep_exact_quantiles(lcmap: Lcmap, tmp_path: Path) -> None:
@@ -723,3 +746,31 @@ def test_slovenia_bands_by_name(lcmap: Lcmap, data_folder: Path, tmp_path: Path)
         places = [whole.descriptions.index(name) + 1 for name in ("B04", "B03", "B02", "B08")]
         assert np.array_equal(dataset.read(), whole.read(places))
         assert dataset.descriptions == ("red", "green", "blue", "nir")
+
+
+def test_partial_labels_are_counted_by_split_and_larger_tiles_suggested(
+    lcmap: Lcmap, tmp_path: Path
+) -> None:
+    """Labels in the left fifth of the image: 1 column of 5 tiles of 32 pixels."""
+    profile = {
+        "driver": "GTiff", "width": 160, "height": 160, "count": 1, "dtype": "uint8",
+        "crs": "EPSG:2154", "transform": Affine(1.5, 0, 664_000, 0, -1.5, 6_360_000),
+    }  # fmt: skip
+    labels = np.zeros((160, 160), np.uint8)
+    labels[:, :16] = 3
+    for name, pixels in (("image", labels + 1), ("labels", labels)):
+        with rasterio.open(tmp_path / f"{name}.tif", "w", **profile) as dataset:
+            dataset.write(pixels, 1)
+    run = lcmap(
+        *("prepare", tmp_path / "image.tif", "--labels", tmp_path / "labels.tif"),
+        *("--nomenclature", "topo6", "--tiles", tmp_path / "t.geojson", "--tile-size", 32),
+        *("--split", "random", "--gap", 0, "-o", tmp_path / "stack.tif"),
+    )
+    assert run.exit_code == 0, run.stderr
+    found = re.findall(r"labels in (\d+) tiles, on ([\d.]+) % of the pixels", run.stdout)
+    assert sum(int(tiles) for tiles, _ in found) == 5
+    tiles = re.findall(r"(\d+) tiles, [\d.]+ Mpx", run.stdout)
+    shares = [float(share) * int(count) for (_, share), count in zip(found, tiles, strict=True)]
+    assert sum(shares) == pytest.approx(10 * 25, rel=0.01)
+    assert "a gap of 0 px between splits or for want of data: 0 % of the pixels" in run.stdout
+    assert "training tiles hold no label: with --tile-size" in run.stdout

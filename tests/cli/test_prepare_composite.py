@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from small_sentinel2 import TEN, at_ten_metres, reflectance, write_l1c, write_l2a, write_theia
 from support import Run, write_raster
 
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 
 Lcmap = Callable[..., Run]
 DAYS = ("2018-06-20", "2018-07-05", "2018-07-15", "2018-08-04")

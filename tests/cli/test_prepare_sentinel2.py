@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
 from small_sentinel2 import (
     CORNER,
     EPSG,
@@ -26,10 +29,11 @@ from small_sentinel2 import (
     write_l2a,
     write_old_l1c,
     write_theia,
+    write_theia_composite,
 )
 from support import Run, write_raster
 
-from lcmap.raster.quantiles import read_quantiles
+from lcmap.raster.quantile_tags import read_quantiles
 
 Lcmap = Callable[..., Run]
 NODATA = -10_000
@@ -161,6 +165,21 @@ def test_theia_masks(lcmap: Lcmap, tmp_path: Path) -> None:
     assert np.array_equal(read(out), np.where(masked, NODATA, ten_bands()))
 
 
+@pytest.mark.parametrize("with_flags", [True, False])
+def test_theia_composites_are_masked_by_their_flags(
+    lcmap: Lcmap, tmp_path: Path, with_flags: bool
+) -> None:
+    """No data and cloud are hidden; snow, water and land are ground."""
+    flags = np.random.default_rng(5).integers(0, 5, (60, 60)).astype("uint8")
+    flags = at_ten_metres(flags)
+    product = write_theia_composite(tmp_path, flags if with_flags else None)
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", product, *NEAREST, "-o", out)
+    assert run.exit_code == 0, run.stderr
+    hidden = (flags <= 1) & with_flags
+    assert np.array_equal(read(out), np.where(hidden, NODATA, ten_bands()))
+
+
 def test_numbers_that_are_no_reflectance(lcmap: Lcmap, tmp_path: Path) -> None:
     """0 is nodata and 65535 saturation, of one band for all; a number just above 0 is data."""
     extra = {"B2": {(0, 0): 0, (0, 1): 65_535, (0, 2): 1, (0, 3): 65_534}}
@@ -215,6 +234,38 @@ def test_no_masked_value_leaks_through_the_kernel(
         centres = ((np.arange(n) + 0.5) * pixel / 20).astype(int)
         clouds = random_mask(60, 2, 0.3)[np.ix_(centres, centres)]
         assert (image[:, clouds] == NODATA).all()
+
+
+def lacks_one_band(folder: Path, kind: str) -> Path:
+    """Write a product of which B11 lacks a stripe of 20 m rows: saturated, or beside the swath."""
+    if kind == "THEIA":
+        saturated = np.zeros((60, 60), "uint8")
+        saturated[20:26] = 1 << 4
+        return write_theia(folder, masks={"SAT_R2": saturated})
+    stripe = {(row, col): 0 for row in range(20, 26) for col in range(60)}
+    return write_l1c(folder, extra={"B11": stripe})
+
+
+@pytest.mark.parametrize("kind", ["THEIA", "L1C"])
+def test_what_one_band_lacks_mixes_into_none(lcmap: Lcmap, tmp_path: Path, kind: str) -> None:
+    """By GDAL's warp of bands masked together: B11 and B12 are interpolated to 10 m."""
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", lacks_one_band(tmp_path, kind), "--bands", "B5,B11,B12", "-o", out)
+    assert run.exit_code == 0, run.stderr
+    bands = np.stack([reflectance(band) for band in ("B5", "B11", "B12")])
+    bands[:, 20:26] = NODATA
+    write(tmp_path / "together.tif", bands, CORNER, nodata=NODATA)
+    with (
+        rasterio.open(tmp_path / "together.tif") as dataset,
+        WarpedVRT(
+            dataset, crs=dataset.crs, transform=dataset.transform @ Affine.scale(0.5),
+            width=SIZE, height=SIZE, resampling=Resampling.cubic, nodata=NODATA,
+            tolerance=1e-12, XSCALE="2", YSCALE="2",
+        ) as warped,
+    ):  # fmt: skip
+        expected = warped.read()
+    assert np.array_equal(read(out), expected)
+    assert (expected[:, 40:52] == NODATA).all() and (expected[:, 53:] > 0).all()
 
 
 def test_neighbouring_tiles_of_a_day_are_one_image(lcmap: Lcmap, tmp_path: Path) -> None:

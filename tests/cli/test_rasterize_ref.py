@@ -57,7 +57,7 @@ def test_bd_topo_becomes_labels(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
         *("-o", output, "--conflicts", conflicts),
     )
     assert run.exit_code == 0, run.stderr
-    assert run.stdout == ""
+    assert "troncon_de_route → Main roads" in run.stdout
     assert "no source has the layers parcelles_graphiques" in run.stderr
     assert "TRONCON_DE_ROUTE.shp: has no attributes; all its features are taken as Main roads" in (
         run.stderr
@@ -218,3 +218,25 @@ def test_several_sources_and_paths_with_spaces_and_accents(
     assert run.exit_code == 0, run.stderr
     with rasterio.open(tmp_path / "o.tif") as labels:
         assert set(np.unique(labels.read(1)).tolist()) == {0, 1, 5, 6}
+
+
+def test_bounds_and_resolution_in_place_of_an_image(lcmap: Lcmap, tmp_path: Path) -> None:
+    roof, rules = write_roof(tmp_path / "roof.gpkg"), write_rules(tmp_path / "mine.toml")
+    image, grid = write_image(tmp_path / "spot.tif"), tmp_path / "grid.tif"
+    with rasterio.open(image) as dataset:
+        bounds = ",".join(map(str, dataset.bounds))
+    call = ("rasterize-ref", roof, "--rules", rules)
+    assert lcmap(*call, "--like", image, "-o", tmp_path / "like.tif").exit_code == 0
+    given = ("--bounds", bounds, "--resolution", 1.5, "--crs", "EPSG:2154")
+    run = lcmap(*call, *given, "-o", grid)
+    assert run.exit_code == 0, run.stderr
+    assert grid.read_bytes() == (tmp_path / "like.tif").read_bytes()
+    for wrong, what in (
+        ((), "--bounds"),
+        ((*given, "--like", image), "--like"),
+        (("--bounds", "1,2,3", *given[2:]), "--bounds"),
+        ((*given[:3], -1, *given[4:]), "--resolution"),
+        ((*given[:5], "EPSG:1"), "--crs"),
+    ):
+        run = lcmap(*call, *wrong, "-o", tmp_path / "no.tif")
+        assert (run.exit_code, what in run.stderr) == (2, True), run.stderr

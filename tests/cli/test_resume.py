@@ -24,7 +24,7 @@ from lcmap.inference.resume.resumable_map import ResumableMap, Step
 from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
-from lcmap.raster.quantiles import write_quantiles
+from lcmap.raster.quantile_tags import write_quantiles
 
 Lcmap = Callable[..., Run]
 KILLED_RUNS = Path(__file__).parent.parent / "killed_runs.py"

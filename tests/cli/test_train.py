@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import csv
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from affine import Affine
 from rasterio.crs import CRS
 from small_network import drown_in_int8
 
 from lcmap.model_file import read_model
+from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
 from lcmap.raster.writing import RasterFormat, atomic_raster
+from lcmap.training.export import Agreement, verify
 
 GRID = Grid(CRS.from_epsg(2154), rasterio.Affine(1.5, 0, 0, 0, -1.5, 0), width=96, height=96)
 
@@ -112,6 +119,39 @@ def test_indexes_of_other_side_inputs_are_not_mixed(
     assert result.exit_code == 65
     assert "has image beside the image, " in result.stderr
     assert "has no side input" in result.stderr and not (tmp_path / "model.onnx").exists()
+
+
+def test_ground_of_two_splits_is_refused_or_said(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    # the same pixels, 48 px to the right, in an image and an index of its own
+    with rasterio.open(tmp_path / "stack.tif") as dataset:
+        profile, values = dataset.profile, dataset.read()
+    profile["transform"] = GRID.transform @ Affine.translation(48, 0)
+    with rasterio.open(tmp_path / "other.tif", "w", **profile) as dataset:
+        dataset.write(values)
+    document = json.loads(tiles.read_text())
+    for feature in document["features"]:
+        feature["properties"]["image"] = "other.tif"
+    other = tmp_path / "other.tiles.geojson"
+    other.write_text(json.dumps(document))
+    model = tmp_path / "m.onnx"
+    result = lcmap("train", tiles, other, "-o", model, *SMALL)
+    assert result.exit_code == 65 and not model.exists()
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("lcmap: "))
+    place: dict[str, set[tuple[int, int]]] = {
+        split: set() for split in ("train", "validation", "test")
+    }
+    for feature in document["features"]:
+        p = feature["properties"]
+        place[p["split"]] |= {(p["row"], p["col"]), (p["row"], p["col"] + 48)}
+    for split in ("validation", "test"):
+        share = 100 * len(place["train"] & place[split]) / len(place[split])
+        assert f"{share:.1f} % of the {split} ground is training ground too" in line
+    assert " on other.tif row " in line and "--allow-overlap" in line
+    result = lcmap("train", tiles, other, "-o", model, *SMALL, "--allow-overlap")
+    assert result.exit_code == 0, result.stderr
+    assert "training ground too" in result.stderr and model.exists()
 
 
 def test_train_writes_a_verified_model_that_predicts(
@@ -241,7 +281,9 @@ def test_bad_input_is_one_line_and_its_exit_code(
     assert set(tmp_path.iterdir()) == before
 
 
-def test_sigterm_leaves_a_checkpoint_and_no_model(tiles: Path, tmp_path: Path) -> None:
+def test_sigterm_leaves_a_checkpoint_from_which_the_best_model_can_be_had(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
     arguments = ["train", tiles, "-o", tmp_path / "m.onnx", *SMALL[:-1], 1000]
     process = subprocess.Popen(
         [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)],
@@ -258,6 +300,60 @@ def test_sigterm_leaves_a_checkpoint_and_no_model(tiles: Path, tmp_path: Path) -
     assert not (tmp_path / "m.onnx").exists()
     assert (tmp_path / "m.checkpoint.pt").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert "--resume goes on" in stderr and "--export-best it writes the best model" in stderr
+
+    checkpoint = (tmp_path / "m.checkpoint.pt").read_bytes()
+    curves = list(csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines()))
+    result = lcmap(*arguments, "--export-best")
+    assert result.exit_code == 0, result.stderr
+    best = max(curves, key=lambda row: float(row["miou"]))
+    assert read_model(tmp_path / "m.onnx").training["epoch"] == int(best["epoch"])
+    result = lcmap("predict", tmp_path / "stack.tif", "-m", tmp_path / "m.onnx", "-o",
+                   tmp_path / "map.tif")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    # the run can still go on
+    assert (tmp_path / "m.checkpoint.pt").read_bytes() == checkpoint
+    again = lcmap(*arguments, "--export-best")
+    assert again.exit_code == 73 and "--overwrite" in again.stderr
+
+
+def test_there_must_be_a_run_to_export(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path
+) -> None:
+    result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", "--export-best")
+    assert result.exit_code == 66
+    assert "m.checkpoint.pt: no such file, so there is no model to export" in result.stderr
+    assert "--export-best" in result.stderr and not (tmp_path / "m.onnx").exists()
+
+
+def test_a_model_is_written_though_pytorch_computes_otherwise(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Agreement] = []
+
+    def of_another_network(model: bytes, network: LandCoverNetwork, samples: Any) -> Agreement:
+        other = copy.deepcopy(network)
+        torch.nn.init.zeros_(other.classifier.weight)
+        seen.append(verify(model, other, samples))
+        return seen[-1]
+
+    monkeypatch.setattr("lcmap.training.train.verify", of_another_network)
+    result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    (warning,) = (line for line in result.stderr.splitlines() if "differ by up to" in line)
+    assert warning.startswith(f"warning: {tmp_path / 'm.onnx'}: onnxruntime ")
+    assert f"in {100 * seen[0].apart:.1f} % of pixels of training tiles" in warning
+    assert "agrees" not in result.stdout
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith("m.")}
+    assert made == {"m.onnx", "m.curves.csv", "m.curves.png"}
+    result = lcmap("predict", tmp_path / "stack.tif", "-m", tmp_path / "m.onnx", "-o",
+                   tmp_path / "map.tif")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    with (
+        rasterio.open(tmp_path / "map.tif") as found,
+        rasterio.open(tmp_path / "labels.tif") as ref,
+    ):
+        assert (found.read(1) == ref.read(1)).mean() > 0.8
 
 
 def test_a_largest_loss_without_an_int8_model_is_refused(

@@ -15,6 +15,7 @@ from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import TileIndex
 from lcmap.errors import NotARasterError
+from lcmap.raster.quantile_tags import write_quantiles
 from lcmap.raster.windows import Window
 
 
@@ -71,11 +72,11 @@ def test_quantiles_come_from_tags_or_from_the_pixels(index: TileIndex) -> None:
     with TileReader(None) as reader:
         expected = np.quantile(values[:, valid].astype(float), (0.02, 0.98), axis=1).T
         assert reader.quantiles(image).tolist() == expected.tolist()
-    with rasterio.open(image, "r+") as dataset:
-        for band in (1, 2):
-            dataset.update_tags(band, LCMAP_Q02=1, LCMAP_Q98=band)
-    with TileReader(None) as reader:
-        assert reader.quantiles(image).tolist() == [[1.0, 1.0], [1.0, 2.0]]
+    for shift, found in ((0.25, expected + 0.25), (1000.0, expected)):
+        with rasterio.open(image, "r+") as dataset:
+            write_quantiles(dataset, expected + shift)
+        with TileReader(None) as reader:  # what is far from the pixels is not theirs
+            assert reader.quantiles(image).tolist() == found.tolist()
 
 
 def test_a_side_input_is_brought_onto_the_grid_once(

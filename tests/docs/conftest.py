@@ -15,6 +15,7 @@ import rasterio
 import rasterio.warp
 import shapely
 import small_sentinel2
+from small_dimap import write_dimap
 from small_model import write_small_model
 from support import EXAMPLE_DATA, PROJECT, run_lcmap
 
@@ -43,6 +44,8 @@ def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rpg(folder / "rpg.gpkg")
     write_sentinel2(folder)
     write_panchromatic(folder)
+    for kind in ("MS", "P"):
+        write_dimap(folder, kind)
     (folder / "examples").symlink_to(PROJECT / "examples")
     return folder
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
 from small_imagery import bands_in
 from support import write_raster
 
@@ -51,6 +53,48 @@ def test_pixel_is_invalid_where_any_band_is(tmp_path: Path) -> None:
     assert np.argwhere(~valid).tolist() == [[3, 4], [5, 6]]
     assert (out[:, ~valid] == -1).all()
     assert np.array_equal(out[:, valid], image[:, valid])
+
+
+@pytest.mark.parametrize("method", ["cubic", "bilinear", "average"])
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "declared"),
+    [("int16", -10_000, True), ("uint8", 0, True), ("float32", -9999, True),
+     ("float32", np.nan, True), ("float64", np.nan, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_what_one_band_lacks_is_in_no_bands_kernel(
+    tmp_path: Path, dtype: str, nodata: float, declared: bool, with_mask: bool, method: str
+) -> None:
+    """The same as GDAL's warp of bands that were masked together before."""
+    image = noise(3, dtype)
+    image[1, 6:11] = image[0, 3, 4] = image[2, :, 20] = image[:, 15, 2] = nodata
+    shown = np.ones(SHAPE, bool)
+    shown[:, 10:12] = not with_mask
+    path = write_raster(
+        tmp_path / "a.tif",
+        image,
+        nodata=nodata if declared else None,
+        mask=shown if with_mask else None,
+    )
+    lacking = (np.isnan(image) | (image == nodata)).any(axis=0) | ~shown
+    together = write_raster(
+        tmp_path / "b.tif", np.where(lacking, np.array(nodata, dtype), image), nodata=nodata
+    )
+    like = write_raster(tmp_path / "like.tif", np.zeros((1, 40, 60), "uint8"), pixel=0.4)
+    _, out, valid = compute(path, like=like, method=method)
+    with (
+        rasterio.open(like) as grid,
+        rasterio.open(together) as dataset,
+        WarpedVRT(
+            dataset, crs=grid.crs, transform=grid.transform, width=60, height=40,
+            resampling=Resampling[method], src_nodata=nodata, nodata=nodata,
+            tolerance=1e-12, XSCALE="2", YSCALE="2",
+        ) as warped,
+    ):  # fmt: skip
+        expected = warped.read()
+    assert np.array_equal(out, expected, equal_nan=True)
+    assert 0 < valid.sum() < valid.size
+    assert np.array_equal(~valid, (np.isnan(expected) | (expected == nodata)).any(axis=0))
 
 
 def test_zero_stays_a_value_where_nothing_says_otherwise(tmp_path: Path) -> None:

@@ -34,4 +34,6 @@ def test_the_schemas_rules(metadata: ModelMetadata, name: str) -> None:
         assert re.fullmatch(r"[0-9a-fA-F]{6}", output_class["color_hint"])
     (asset,) = item["assets"].values()
     assert asset["roles"] == ["mlm:model"] and asset["mlm:artifact_type"]
+    assert asset["bands"] == properties["bands"]
+    assert item["geometry"] is None and "bbox" not in item  # STAC 1.1: null, and then no bbox
     assert asset["href"] == f"./{name}"

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from lcmap.errors import (
@@ -152,6 +152,12 @@ def test_a_precision_that_is_not_the_graphs(
         read_model(model)
     int8 = dataclasses.replace(metadata, precision="int8", quantisation={"samples": 3})
     graph.graph.node.insert(0, helper.make_node("QuantizeLinear", ["image", "s", "z"], ["q"]))
+    graph.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(0.1, np.float32), "s"),
+            numpy_helper.from_array(np.array(0, np.uint8), "z"),
+        ]
+    )
     with pytest.raises(NotAModelError, match="metadata says float32, its graph is not in it"):
         write_model(graph.SerializeToString(), metadata, tmp_path / "other.onnx")
     write_model(graph.SerializeToString(), int8, tmp_path / "int8.onnx")

@@ -38,6 +38,9 @@ def test_gsd_metres_of_degrees_feet_and_nothing() -> None:
     feet = Grid(CRS.from_epsg(2263), Affine(10, 0, 0, 0, -10, 0), 10, 10)
     assert feet.gsd_metres == pytest.approx(3.048, rel=1e-4)
     assert Grid(None, GRID.transform, 1, 1).gsd_metres is None
+    y = 5_311_971.8  # 43° N
+    mercator = Grid(CRS.from_epsg(3857), Affine(2, 0, 4e5, 0, -2, y), 10, 10)
+    assert mercator.gsd_metres == pytest.approx(2 * math.cos(math.radians(43)), rel=4e-3)
 
 
 @given(st.integers(-50, 450), st.integers(-50, 350), st.integers(1, 200), st.integers(1, 200))

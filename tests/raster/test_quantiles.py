@@ -18,13 +18,8 @@ from rasterio.crs import CRS
 from lcmap.errors import AllNodataError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
-from lcmap.raster.quantiles import (
-    QuantileSelection,
-    band_quantiles,
-    read_quantiles,
-    select_quantiles,
-    write_quantiles,
-)
+from lcmap.raster.quantile_tags import read_quantiles, write_quantiles
+from lcmap.raster.quantiles import QuantileSelection, band_quantiles, select_quantiles
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")

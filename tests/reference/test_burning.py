@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from lcmap.raster.grid import Grid
-from lcmap.reference.burning import PixelFrame, count_classes, iter_strips, repair, widen_lines
+from lcmap.reference.burning import PixelFrame, iter_strips, repair, widen_lines
 
 WIDTH, HEIGHT = 45, 40
 
@@ -98,28 +98,6 @@ def test_all_touched_in_strips_where_no_edge_meets_a_corner(seed: int, rows: int
         shapes, out_shape=grid.shape, transform=grid.transform, dtype="uint8", all_touched=True
     )
     assert np.array_equal(burn_in_strips(grid, shapes, rows, all_touched=True), whole)
-
-
-@settings(deadline=None, max_examples=20)
-@given(scenes(), st.integers(1, HEIGHT))
-def test_claims_are_counted_class_by_class(
-    scene: tuple[Grid, list[tuple[Any, int]]], rows: int
-) -> None:
-    grid, shapes = scene
-    shapes = [(shape, code % 3 + 1) for shape, code in shapes]
-    expected = np.zeros(grid.shape, np.uint8)
-    for code in (1, 2, 3):
-        own = [(shape, 1) for shape, c in shapes if c == code]
-        if own:
-            expected += rasterize(
-                own, out_shape=grid.shape, transform=grid.transform, dtype="uint8"
-            )
-    frame = PixelFrame.of(grid)
-    pixels = [(frame.to_pixels(np.array([shape], object)), code) for shape, code in shapes]
-    counts = np.concatenate(
-        [count_classes(pixels, frame, s, all_touched=False) for s in iter_strips(grid, rows)]
-    )
-    assert np.array_equal(counts, expected)
 
 
 def test_invalid_polygons_are_mended_and_valid_ones_kept() -> None:

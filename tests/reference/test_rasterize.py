@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio.raw
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.features import rasterize
+from rasterio.warp import transform
 
 from lcmap.raster.classes import read_class_table
 from lcmap.reference.rasterize import RasterizeOutputs, default_strip_rows, rasterize_reference
@@ -287,6 +289,45 @@ def test_bd_topo_by_the_built_in_rules(like: Write, tmp_path: Path) -> None:
     assert "Urban vegetation" in found["bdtopo-oso-reclass"]
 
 
+def test_urban_vegetation_is_vegetation_near_buildings(
+    like: Write, write_layer: Write, tmp_path: Path
+) -> None:
+    """By distances with shapely: trees within 25 m of a building; other ground has no label."""
+    house, trees = box(30, 30, 12, 12), box(0, 5, 80, 12)
+    kept = {"usage_1": ["Résidentiel"], "nature": ["Indifférenciée"]}
+    source = write_layer(tmp_path / "b.gpkg", [house], kept, layer="batiment")
+    nature = {"nature": ["Forêt fermée de feuillus"]}
+    write_layer(source, [trees], nature, layer="zone_de_vegetation", append=True)
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    image = like(60, 40)
+    rasterize_reference(
+        [source], "bdtopo-oso-reclass", image, RasterizeOutputs(out, claims), strip_rows=16
+    )
+    rows, cols = np.mgrid[0:40, 0:60]
+    points = shapely.points(X + 1.5 * (cols + 0.5), Y - 1.5 * (rows + 0.5))
+    wooded, built = shapely.contains(trees, points), shapely.contains(house, points)
+    near = shapely.distance(house, points) < 25
+    expected = np.select([built, wooded & near, wooded], [15, 17, 11], 0)
+    differ = read(out) != expected
+    edge = abs(shapely.distance(house, points) - 25) < 0.3
+    assert not (differ & ~edge).any()
+    assert (read(out) == 17).sum() > 100
+    assert np.array_equal(read(claims), (read(out) > 0) * 1 + (read(out) == 17))
+
+
+def test_a_rule_of_no_label_takes_the_label_away_and_keeps_rings_off(
+    like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    source = write_layer(tmp_path / "t.gpkg", [box(30, 30, 12, 12)], layer="roof")
+    write_layer(source, [box(36, 36, 20, 20)], layer="hole", append=True)
+    mine = rules(THREE.replace("[[rings]]", '[[rules]]\nlayer = "hole"\nclass = 0\n[[rings]]'))
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    rasterize_reference([source], mine, like(), RasterizeOutputs(out, claims))
+    assert set(np.unique(read(out))) == {0, ROOF, RING}
+    assert not read(out)[24:37, 24:37].any()
+    assert read(out)[22, 22] == ROOF
+
+
 def test_topo18_agrees_with_topo6_by_the_crosswalk(like: Write, tmp_path: Path) -> None:
     from lcmap.nomenclature import load_crosswalk
 
@@ -347,3 +388,97 @@ def test_berlin_equals_rasterio_pixel_for_pixel(
         )
         assert np.array_equal(read(tmp_path / "o.tif"), whole)
     assert len(np.unique(whole)) == 7
+
+
+def _road_width(pixels: NDArray[np.uint8], pixel: float) -> tuple[float, float]:
+    """Return the mean widths in metres of the road and of both rings, along the middle rows."""
+    middle = pixels[20:-20]
+    return (
+        float((middle == ROAD).sum(1).mean() * pixel),
+        float((middle == RING).sum(1).mean() * pixel),
+    )
+
+
+def test_a_road_is_as_wide_in_web_mercator_as_in_lambert_93(
+    lcmap: Callable[..., Any], like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    """The road runs north at 43.3°, where Web Mercator stretches a metre to 1.37 units."""
+    centre = (700_000.0, 6_250_000.0)
+    (longitude,), (latitude,) = transform("EPSG:2154", "EPSG:4326", *([v] for v in centre))
+    ends = [latitude - 0.002, latitude + 0.002]
+    road = shapely.LineString([(longitude, y) for y in ends])
+    source = write_layer(tmp_path / "road.gpkg", [road], crs="EPSG:4326")
+    mine = rules(
+        '[[rules]]\nlayer = "road"\nclass = "Road"\nwidth = 20\n'
+        '[[rings]]\naround = "Road"\ndistance = 10\nclass = "Ring"\n'
+    )
+    stretch = 1 / np.cos(np.radians(latitude))
+    (x,), (y,) = transform("EPSG:2154", "EPSG:3857", *([v] for v in centre))
+    grids = {
+        "EPSG:2154": (*centre, 0.5),
+        "EPSG:3857": (x, y, 0.5 * stretch),
+        "EPSG:32631": (*(v[0] for v in transform("EPSG:3857", "EPSG:32631", [x], [y])), 0.5),
+    }
+    for crs, (east, north, size) in grids.items():
+        corner = Affine(size, 0, east - 100 * size, 0, -size, north + 100 * size)
+        image = like(200, 200, corner, crs)
+        out = tmp_path / "out.tif"
+        done = lcmap(
+            "rasterize-ref", source, "--rules", mine, "--like", image, "-o", out, "--overwrite"
+        )
+        assert done.exit_code == 0, done.stderr
+        assert _road_width(read(out), 0.5) == (
+            pytest.approx(20, abs=0.3),
+            pytest.approx(20, abs=0.3),
+        ), crs
+
+
+@pytest.mark.parametrize(("crs", "corner"), [("EPSG:32662", 300_000), ("EPSG:3857", 0)])
+def test_metres_that_differ_over_the_grid_are_refused(
+    lcmap: Callable[..., Any],
+    like: Write,
+    rules: Rules,
+    town: Path,
+    tmp_path: Path,
+    crs: str,
+    corner: int,
+) -> None:
+    image = like(100, 100, Affine(20_000, 0, corner, 0, -20_000, 6_000_000), crs)
+    out = tmp_path / "out.tif"
+    done = lcmap("rasterize-ref", town, "--rules", rules(THREE), "--like", image, "-o", out)
+    assert done.exit_code == 65
+    assert "length of a metre" in done.stderr
+    assert not out.exists()
+
+
+def test_the_report_says_what_rules_took_and_what_none_took(
+    lcmap: Callable[..., Any], like: Write, rules: Rules, write_layer: Write, tmp_path: Path
+) -> None:
+    """Features that reach into several strips count once; a value with a typing error is named."""
+    high = [box(0, 0, 15, 75), box(3, 3, 15, 60), box(30, 30, 6, 6), box(500, 500, 9, 9)]
+    kinds = {"kind": ["Grass", "Grass", "Wood", "Wood"]}
+    source = write_layer(tmp_path / "t.gpkg", high, kinds, layer="green")
+    write_layer(source, [box(9, 0, 15, 30)], {"a": ["b"]}, layer="roof", append=True)
+    write_layer(source, [box(9, 0, 15, 30)], {"a": ["b"]}, layer="pipe", append=True)
+    mine = rules(
+        '[[rules]]\nlayer = "green"\nclass = "Road"\nwhere = { kind = ["Gras", "wood"] }\n'
+        '[[rules]]\nlayer = "roof"\nclass = "Roof"\n'
+        '[[rules]]\nlayer = "green"\nclass = "Wood"\nwhere = { kind = "Wood" }\n'
+    )
+    out, claims = tmp_path / "out.tif", tmp_path / "claims.tif"
+    made = rasterize_reference([source], mine, like(), RasterizeOutputs(out, claims), strip_rows=7)
+    done = lcmap(
+        "rasterize-ref", source, "--rules", mine, "--like", like(), "-o", out, "--overwrite",
+        "--conflicts", claims,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() == made.text
+    assert made.text.splitlines() == [
+        "rule 1: green → Road: 1 features, 0 px",
+        "rule 2: roof → Roof: 1 features, 200 px",
+        "rule 3: green → Wood: 1 features, 16 px",
+        "no rule takes anything from the layers pipe",
+        'green: no rule takes 2 features: 2 with kind "Grass"',
+        'green: no feature has the kind asked for: "gras"',
+        "Road and Wood both claim 16 px",
+    ]

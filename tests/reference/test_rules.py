@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.nomenclature import load_crosswalk
-from lcmap.reference.rules import Condition, Width, as_numbers
+from lcmap.reference.rules import Condition, RuleSet, Width, as_numbers
 from lcmap.reference.rules_file import builtin_rules, load_rules
 
 RULE = '[[rules]]\nlayer = "batiment"\nclass = "Roof"\n'
@@ -28,8 +29,10 @@ def test_the_built_in_rules_are_these() -> None:
 def test_built_in_rules_give_every_class_of_their_nomenclature(name: str) -> None:
     rules = load_rules(name)
     given = {rule.code for rule in rules.rules} | {ring.code for ring in rules.rings}
-    assert given == set(rules.nomenclature.codes)
-    assert [ring.distance for ring in rules.rings] == [5.0]  # paper, section 3.4
+    assert given - {0} == set(rules.nomenclature.codes)
+    # paper, section 3.4 and, for the reclassification, 6.1.2: there is no ring
+    rings = [] if name == "bdtopo-oso-reclass" else [5.0]
+    assert [ring.distance for ring in rules.rings] == rings
 
 
 def test_topo6_asks_for_what_topo18_asks_for_in_its_classes() -> None:
@@ -52,6 +55,74 @@ def test_topo6_asks_for_what_topo18_asks_for_in_its_classes() -> None:
                     ):
                         takers.add(other.code)
                 assert wanted in takers, (rule, value)
+
+
+UNKNOWN = "something else"
+
+
+def _kinds(layer: str) -> list[dict[str, object]]:
+    """Return features of a layer: each value that either rule set asks for, with each other."""
+    conditions = [
+        condition
+        for name in ("bdtopo-topo18", "bdtopo-topo6")
+        for rule in load_rules(name).rules
+        if rule.layer == layer
+        for condition in (*rule.where, *rule.unless)
+    ]
+    values: dict[str, set[object]] = {c.field: {None, UNKNOWN} for c in conditions}
+    for condition in conditions:
+        if condition.values:
+            values[condition.field] |= {value.replace("*", "") for value in condition.values}
+        else:
+            values[condition.field] |= {-1, 0}
+    values = {field: {*found, *EXTRA.get(field, ())} for field, found in values.items()}
+    return [
+        dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*(sorted(v, key=str) for v in values.values()))
+    ]
+
+
+EXTRA = {
+    "nature": ("Forêt fermée mixte", "Forêt fermée sans couvert arboré", "Zone arborée"),
+    "code_tfv": ("FF0", "FF3", "FO0", "FO3", "FF1-00-00", "FF31", "FF32", "LA4", "LA6"),
+    "code_group": tuple(range(29)),
+}
+"""Values of BD TOPO, BD Forêt and RPG that no rule of either set may ask for."""
+
+
+def _takers(rules: RuleSet, layer: str, kinds: list[dict[str, object]]) -> np.ndarray:
+    """Return which rules take which features, bool [rule, N]."""
+    columns = {field: np.array([k[field] for k in kinds], object) for field in kinds[0]}
+    taken = np.zeros((len(rules.rules), len(kinds)), bool)
+    for i, rule in enumerate(rules.rules):
+        if rule.layer == layer:
+            taken[i] = True
+            for condition in rule.where:
+                taken[i] &= condition.holds(columns[condition.field])
+            for condition in rule.unless:
+                taken[i] &= ~condition.holds(columns[condition.field])
+    return taken
+
+
+def test_topo6_is_the_union_of_topo18_for_every_kind_of_feature() -> None:
+    """For each kind of feature alone and each two over each other, of whatever layers."""
+    fine, coarse = load_rules("bdtopo-topo18"), load_rules("bdtopo-topo6")
+    crosswalk = load_crosswalk("topo18:topo6")
+    places: dict[tuple[int, int], str] = {}
+    for layer in sorted({rule.layer for rule in (*fine.rules, *coarse.rules)}):
+        kinds = _kinds(layer)
+        taken = [_takers(rules, layer, kinds) for rules in (fine, coarse)]
+        for j, kind in enumerate(kinds):
+            last = [int(np.flatnonzero(t[:, j]).max(initial=-1)) for t in taken]
+            places.setdefault((last[0], last[1]), f"{layer} {kind}")
+    for (one, one_place), (other, other_place) in itertools.combinations_with_replacement(
+        places.items(), 2
+    ):
+        first, second = max(one[0], other[0]), max(one[1], other[1])
+        code = fine.rules[first].code if first >= 0 else 0
+        wanted = int(crosswalk.apply(np.array([code], np.uint8))[0])
+        found = coarse.rules[second].code if second >= 0 else 0
+        assert found == wanted, (one_place, other_place)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +192,9 @@ def test_priority_orders_and_keeps_the_order_within(rules: Callable[[str], Path]
         (RULE + "without_attributes = 1\n", "rules[1].without_attributes"),
         (RULE + '[[rings]]\naround = "Roof"\nclass = "Ring"\n', "rings[1].distance"),
         (RULE + '[[rings]]\ndistance = 5\nclass = "Ring"\n', "rings[1].around"),
+        (RULE + 'near = { around = "Roof" }\n', "rules[1].near.distance"),
+        (RULE + "near = { distance = 3 }\n", "rules[1].near.around"),
+        (RULE + "near = 3\n", "rules[1].near"),
         (RULE + '[fields]\nlargeur = "width"\n', "fields.largeur"),
     ],
 )
@@ -153,3 +227,10 @@ def test_files_that_are_no_rules(tmp_path: Path) -> None:
         load_rules(tmp_path / "absent.toml")
     with pytest.raises(UsageError, match="bdtopo-topo18"):
         load_rules("bdtopo")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(rules: Callable[[str], Path]) -> None:
+    path = rules(RULE)
+    for file in (path, path.with_name("classes.toml")):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_rules(path).nomenclature.name == "four"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,13 @@ from rasterio.warp import transform
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.reference.names import fold_value
-from lcmap.reference.sources import find_layers, indexed_copy, largest_number, read_features
+from lcmap.reference.sources import (
+    SUFFIXES,
+    find_layers,
+    indexed_copy,
+    largest_number,
+    read_features,
+)
 
 LAMBERT = CRS.from_epsg(2154)
 EVERYWHERE = (-1e7, -1e7, 1e7, 1e7)
@@ -71,7 +80,7 @@ def test_files_that_are_no_vector_database(write_layer: Write, tmp_path: Path) -
         find_layers([broken])
     table = tmp_path / "table.csv"
     table.write_text('id,WKT\n1,"POINT (0 0)"\n')
-    with pytest.raises(NotAVectorError, match=r"table\.csv: is a CSV source"):
+    with pytest.raises(NotAVectorError, match=r"table\.csv: cannot be read as a vector"):
         find_layers([table])
     whole = write_layer(tmp_path / "whole.gpkg", BOXES).read_bytes()
     broken.write_bytes(whole[: len(whole) // 3])
@@ -184,3 +193,55 @@ def test_bd_topo_with_all_its_oddities(tmp_path: Path) -> None:
     assert usages.count("residentiel") == 26
     copied = indexed_copy(layers["AERODROME"], [], LAMBERT, EVERYWHERE, tmp_path)
     assert len(read_features(copied, [], EVERYWHERE)) == 0
+
+
+@pytest.mark.parametrize("document", [
+    '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{address}</SrcDataSource>'
+    "</OGRVRTLayer></OGRVRTDataSource>",
+    "<OGRWFSDataSource><URL>{address}</URL></OGRWFSDataSource>",
+])  # fmt: skip
+def test_documents_that_lead_elsewhere_are_not_opened(tmp_path: Path, document: str) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+
+        def serve() -> None:
+            with suppress(TimeoutError), server.accept()[0] as client:
+                asked.append(client.recv(100))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        path = tmp_path / "database.gpkg"
+        path.write_text(document.format(address=f"http://127.0.0.1:{server.getsockname()[1]}/a"))
+        with pytest.raises(NotAVectorError, match="cannot be read as a vector database"):
+            find_layers([path])
+        thread.join()
+    assert not asked
+    assert [item.name for item in tmp_path.iterdir()] == ["database.gpkg"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_character_of_a_path_is_part_of_its_name(
+    write_layer: Write, tmp_path: Path, suffix: str
+) -> None:
+    """`!` and `;` too, which addresses of files in archives are made of."""
+    plain = write_layer(
+        tmp_path / f"plain{suffix}", BOXES[:1], {"a": ["b"]}, geometry_type="Polygon"
+    )
+    folder = tmp_path / "d;e!f #1 100% [x]"
+    folder.mkdir()
+    for part in tmp_path.glob("plain.*"):
+        part.rename(folder / part.name.replace("plain", "a!b;c?d"))
+    (layer,) = find_layers([folder / plain.name.replace("plain", "a!b;c?d")])
+    features = read_features(layer, ["a"], EVERYWHERE)
+    assert features.columns["a"].tolist() == ["b"]
+    assert largest_number(layer, "a") == 0
+    assert not indexed_copy(layer, ["a"], CRS.from_epsg(3857), EVERYWHERE, tmp_path).empty
+
+
+def test_files_of_macos_beside_those_of_a_folder_are_passed_over(
+    write_layer: Write, tmp_path: Path
+) -> None:
+    write_layer(tmp_path / "roof.gpkg", BOXES)
+    (tmp_path / "._roof.gpkg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert [layer.name for layer in find_layers([tmp_path])] == ["roof"]

@@ -32,7 +32,9 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
 def test_damage_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is not a checkpoint of lcmap, or is damaged") as caught:
+    with pytest.raises(
+        CheckpointError, match="is not a checkpoint of lcmap, or is damaged"
+    ) as caught:
         read_checkpoint(path, SETTINGS)
     assert caught.value.exit_code == 65 and "\n" not in str(caught.value)
 
@@ -49,4 +51,11 @@ def test_a_file_with_code_inside_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     torch.save({"version": 1, "settings": SETTINGS, "state": {"run": print}}, path)
     with pytest.raises(CheckpointError):
+        read_checkpoint(path, SETTINGS)
+
+
+def test_a_checkpoint_of_an_earlier_layout_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    torch.save({"version": 1, "settings": SETTINGS, "state": {"run": {}}}, path)
+    with pytest.raises(CheckpointError, match="was written by another version of lcmap"):
         read_checkpoint(path, SETTINGS)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from lcmap.errors import ExportError
 from lcmap.network import LandCoverNetwork, land_cover_network
 from lcmap.network.operations import max_pool
-from lcmap.training.export import noise_to_verify, to_onnx, verify
+from lcmap.training.export import to_onnx, verify
 from lcmap.training.initialisation import initialise
+
+
+def noise(channels: list[int], stride: int, seed: int) -> list[tuple[NDArray[np.float32], ...]]:
+    """Return samples of several sizes, one image per input."""
+    random = np.random.default_rng(seed)
+    return [
+        tuple(
+            random.normal(0.5, 1, (count, c, rows * stride, cols * stride)).astype(np.float32)
+            for c in channels
+        )
+        for count, rows, cols in ((1, 2, 2), (2, 5, 3), (1, 7, 12))
+    ]
 
 
 def network_of(channels: list[int], seed: int = 0) -> LandCoverNetwork:
@@ -47,7 +61,7 @@ def test_any_size_on_the_pooling_grid_gives_pytorchs_probabilities(
     exported: tuple[LandCoverNetwork, bytes],
 ) -> None:
     network, model = exported
-    agreement = verify(model, network, noise_to_verify([3], network.stride, 1))
+    agreement = verify(model, network, noise([3], network.stride, 1))
     assert agreement.difference < 1e-5
     session = onnxruntime.InferenceSession(model)
     (found,) = session.run(None, {"image": np.ones((3, 3, 12, 20), np.float32)})
@@ -61,8 +75,8 @@ def test_ties_are_broken_as_in_pytorch(
     network, model = exported
     random = np.random.default_rng(0)
     flat = random.integers(0, 2, (1, 3, 16, 16)).astype(np.float32).repeat(4, 2).repeat(4, 3)
-    noise = random.normal(0.5, 1, (1, 3, 64, 64)).astype(np.float32)
-    for image in (flat, noise):
+    rough = random.normal(0.5, 1, (1, 3, 64, 64)).astype(np.float32)
+    for image in (flat, rough):
         assert verify(model, network, [(image,)]).apart < 1e-3
 
     def last_maximum(x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -70,15 +84,14 @@ def test_ties_are_broken_as_in_pytorch(
         return maxima.flip(2, 3), tuple(index.flip(2, 3) for index in indices[::-1])
 
     monkeypatch.setattr(land_cover_network, "max_pool", last_maximum)
-    for image in (flat, noise):
-        with pytest.raises(ExportError):
-            verify(model, network, [(image,)])
+    for image in (flat, rough):
+        assert not verify(model, network, [(image,)]).close
 
 
 def test_other_weights_are_noticed(exported: tuple[LandCoverNetwork, bytes]) -> None:
-    with pytest.raises(ExportError, match=r"differ by up to .* in a probability") as caught:
-        verify(exported[1], network_of([3], seed=1), noise_to_verify([3], 4, 0))
-    assert "\n" not in str(caught.value)
+    found = verify(exported[1], network_of([3], seed=1), noise([3], 4, 0))
+    assert not found.close and found.largest > 0.1
+    assert re.search(r"differ by up to 0\.\d+ in a probability, in 100\.0 % of pixels$", found.text)
 
 
 def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +100,7 @@ def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
     names = [value.name for value in onnx.load_model_from_string(model).graph.input]
     assert names == ["image", "second"]
-    assert verify(model, network, noise_to_verify([2, 3], 4, 0)).difference < 1e-5
+    assert verify(model, network, noise([2, 3], 4, 0)).difference < 1e-5
 
 
 def test_initial_weights_are_seeded_and_of_the_published_spread() -> None:

@@ -23,6 +23,6 @@ def test_one_cycle_stays_at_its_ends() -> None:
     assert one_cycle(1.5) == pytest.approx(0, abs=1e-12)
 
 
-def test_paper_rate_falls_every_50_passes() -> None:
-    assert [stepwise(p) for p in (0, 49.9, 50, 99, 100)] == pytest.approx([1, 1, 0.7, 0.7, 0.49])
+def test_paper_rate_falls_every_50_epochs() -> None:
+    assert [stepwise(n) for n in (0, 49, 50, 99, 100)] == pytest.approx([1, 1, 0.7, 0.7, 0.49])
     assert math.prod(stepwise(50) for _ in range(3)) == pytest.approx(stepwise(150))

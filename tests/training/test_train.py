@@ -16,6 +16,8 @@ import pytest
 import torch
 
 from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.reading import TileReader
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import (
     CheckpointError,
     InputMismatchError,
@@ -26,11 +28,14 @@ from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import silent
+from lcmap.raster.windows import Window
+from lcmap.training.augmentation import Pixels
+from lcmap.training.batches import Sampler
 from lcmap.training.checkpoint import checkpoint_path
 from lcmap.training.initialisation import load_network
 from lcmap.training.int8_model import quantise_model
 from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
-from lcmap.training.samples import SampleSource, TrainingSet
+from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.train import TrainReport, train
 from lcmap.training.trainer import Trainer
 
@@ -155,6 +160,55 @@ def test_patience_ends_a_run_that_does_not_improve(make_index: MakeIndex, tmp_pa
     miou = [float(row.split(",")[5]) for row in rows]
     assert 2 <= len(rows) < 12
     assert miou[-1] <= max(miou[:-1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_the_papers_epoch_is_one_pass_without_patience(
+    make_index: MakeIndex, batch_size: int
+) -> None:
+    data = read_training_set([make_index()])
+    read: list[IndexedTile] = []
+
+    class Watched(SampleSource):
+        def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
+            read.append(tile)
+            return super().read(tile, inside)
+
+    options = TrainOptions(recipe="paper", batch_size=batch_size)
+    recipe = options.chosen_recipe()
+    per_epoch = {1: 3, 2: 2, 4: 1}[batch_size]
+    orders = []
+    with TileReader(data.nomenclature) as reader:
+        source = Watched(reader)
+        trainer = Trainer(data, source, LandCoverNetwork([2], 3, width=2, depth=1), recipe, options)
+        sampler = Sampler(source, data.train, recipe, 16, options.seed)
+        for epoch in range(50):
+            read.clear()
+            for step in range(per_epoch):
+                sampler.batch(epoch * per_epoch + step)
+            orders.append([data.train.index(tile) for tile in read])
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+    assert len({tuple(order) for order in orders}) == 6  # every order comes
+    assert trainer.budget.steps == 100 * per_epoch and recipe.patience is None
+    rates = []
+    for epoch in (1, 50, 51, 100):
+        for trainer.steps in ((epoch - 1) * per_epoch, epoch * per_epoch - 1):  # first and last
+            rates.append(trainer.learning_rate())
+    assert rates == pytest.approx([0.01] * 4 + [0.007] * 4)
+
+
+def test_the_papers_recipe_resumes_at_the_same_bits(make_index: MakeIndex, tmp_path: Path) -> None:
+    index = make_index(splits=("train", "train", "validation"))
+    whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
+    report = run(index, whole, recipe="paper", epochs=4)
+    assert report.steps == 12  # six tiles, two a step
+    with pytest.raises(Interrupted):
+        run(index, parts, recipe="paper", epochs=4, progress=interrupt_after(8))
+    run(index, parts, recipe="paper", epochs=4, resume=True)
+    assert weights(whole) == weights(parts)
+    read = (path.read_text().splitlines() for path in sorted(tmp_path.glob("*.curves.csv")))
+    losses = [[row["loss"] for row in csv.DictReader(lines)] for lines in read]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.usefixtures("unexported")

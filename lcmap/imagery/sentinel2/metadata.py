@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     """
     try:
         return ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
+    except (OSError, LookupError, ValueError, ElementTree.ParseError) as error:
         raise ProductError(
             path, f"cannot be read as XML ({error})", "unpack the product again"
         ) from error
@@ -44,9 +45,12 @@ def number_of(path: Path, text: str) -> float:
         ProductError: it is none.
     """
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ProductError(path, f"{text!r} is not a number", "unpack the product again") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ProductError(path, f"{text!r} is not a number", "unpack the product again")
+    return number
 
 
 def day_of(path: Path, text: str | None) -> date:

@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcmap.errors import ProductError, UsageError
+from lcmap.imagery.dimap import is_dimap
 from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, normalised
 from lcmap.imagery.sentinel2.esa import METADATA, find_metadata, read_safe
 from lcmap.imagery.sentinel2.scene import Scene
-from lcmap.imagery.sentinel2.theia import REFLECTANCE, is_theia, read_theia
+from lcmap.imagery.sentinel2.theia import COMPOSITE, REFLECTANCE, is_theia, read_theia
 from lcmap.paths import PathLike
 
 
 def is_product(path: PathLike) -> bool:
-    """Tell whether an input is to be read as a product: a folder.
+    """Tell whether an input is to be read as a Sentinel-2 product: a folder.
 
     Raises:
         ProductError: it is a zip archive.
     """
     if Path(path).suffix.casefold() == ".zip" and os.path.isfile(path):
         raise ProductError(path, "is an archive", "unpack it and name the folder in it")
-    return os.path.isdir(path)
+    return os.path.isdir(path) and not is_dimap(path)
 
 
 def product_bands(wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def read_product(folder: Path, bands: Sequence[str]) -> list[Scene]:
         return read_theia(folder, bands)
     raise ProductError(
         folder,
-        f"is not a Sentinel-2 product: there is no {', '.join(METADATA)} (ESA) "
-        f"and no {REFLECTANCE} (THEIA) in it",
+        f"is not a Sentinel-2 product: there is no {', '.join(METADATA)} (ESA), "
+        f"no {REFLECTANCE} and no {COMPOSITE} (THEIA) in it",
         "name the folder that holds these",
     )

@@ -1,4 +1,4 @@
-"""THEIA's level 2A products, made by MAJA in the MUSCATE format.
+"""THEIA's products in the MUSCATE format: level 2A, made by MAJA, and 3A, composites of a month.
 
 RasterBands: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
 """
@@ -24,6 +24,9 @@ from lcmap.imagery.sentinel2.scene import (
 REFLECTANCE = "*_FRE_B*.tif"
 """Reflectance corrected for slopes too ("flat")."""
 
+COMPOSITE = "*_FRC_B*.tif"
+"""Reflectance of a composite."""
+
 _NODATA = -10_000
 _QUANTIFICATION = 10_000.0
 
@@ -34,6 +37,9 @@ What the other bits mean differs between the descriptions of THEIA's and of MAJA
 (shadows are bits 5 and 6, or 2 and 3); what they mark is in bit 0 already, save the thinnest
 clouds, through which MAJA corrects."""
 
+_HIDING_FLAGS = (0, 1)
+"""Of FLG in composites: no data and cloud; 2 is snow, 3 water, 4 land."""
+
 _BITS = {10: ("B2", "B3", "B4", "B8"), 20: ("B5", "B6", "B7", "B8A", "B11", "B12")}
 """Bands by resolution, in the order of their bits in SAT."""
 
@@ -42,7 +48,7 @@ _SET = {10: "R1", 20: "R2"}
 
 def is_theia(folder: Path) -> bool:
     """Tell whether a folder is a THEIA product."""
-    return next(folder.glob(REFLECTANCE), None) is not None
+    return any(next(folder.glob(kind), None) is not None for kind in (REFLECTANCE, COMPOSITE))
 
 
 def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
@@ -57,6 +63,8 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
             raise UsageError(
                 band, f"{folder.name} is a THEIA product, which has none", "leave it out"
             )
+    composite = next(folder.glob(REFLECTANCE), None) is None
+    kind = "FRC" if composite else "FRE"
     metadata = next(iter(sorted(folder.glob("*_MTD_ALL.xml"))), None)
     quantification, nodata, time = _QUANTIFICATION, _NODATA, _time_in_name(folder)
     if metadata is not None:
@@ -70,19 +78,21 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
         time = text_of(root, "ACQUISITION_DATE") or time
     files = {
         band: BandFile(
-            path=_only(folder, f"*_FRE_{band}.tif"),
+            path=_only(folder, f"*_{kind}_{band}.tif"),
             nodata=nodata,
             quantification=quantification,
         )
         for band in bands
     }
-    masks = {band: _masks(folder, band) for band in bands}
+    masks_of = _flags if composite else _masks
+    masks = {band: masks_of(folder, band) for band in bands}
     return [Scene(folder.name, day_of(metadata or folder, time), files, masks)]
 
 
 def _time_in_name(folder: Path) -> str | None:
     """Return the time in a name such as SENTINEL2A_20180705-105031-456_L2A_T31TFJ_D."""
-    match = re.match(r"SENTINEL2[A-Z]_(\d{4})(\d{2})(\d{2})-", _only(folder, REFLECTANCE).name)
+    image = next((path for kind in (REFLECTANCE, COMPOSITE) for path in folder.glob(kind)), folder)
+    match = re.match(r"SENTINEL2[A-Z]_(\d{4})(\d{2})(\d{2})-", image.name)
     return "-".join(match.groups()) if match else None
 
 
@@ -94,6 +104,13 @@ def _masks(folder: Path, band: str) -> tuple[Mask, ...]:
         RasterMask(_mask_file(folder, "EDG", resolution), 1, values_masked(*range(1, 256))),
         RasterMask(_only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif"), 1, saturated),
     )
+
+
+def _flags(folder: Path, band: str) -> tuple[Mask, ...]:
+    """Return what hides pixels of a composite: its flags, where they say no data or cloud."""
+    resolution = RESOLUTIONS[band]
+    found = sorted(folder.glob(f"MASKS/*_FLG_{_SET[resolution]}.tif"))
+    return tuple(RasterMask(path, 1, values_masked(*_HIDING_FLAGS)) for path in found[:1])
 
 
 def _mask_file(folder: Path, kind: str, resolution: int) -> Path:

@@ -19,7 +19,6 @@ from lcmap.inference.output_files import MapRaster, Naming, OutputFile, OutputFi
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import STANDARD_STREAM, copy_to_stdout
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
 
@@ -84,18 +83,14 @@ def _write_raster(
                 progress(done, len(bands) * len(windows), f"writing {file.group.name}")
 
 
-def give_names(files: Sequence[OutputFile], folder: Path) -> None:
-    """Give waiting files their own names, in order.
+def give_names(files: Sequence[OutputFile], folder: Path, sidecars: Sequence[Sidecar] = ()) -> None:
+    """Give waiting files their own names, in order; all `sidecars` of the map are its own.
 
     Raises:
         CannotWriteError: no space left, or standard output was closed.
     """
     for file in files:
-        waiting = folder / file.waiting
-        if os.fspath(file.path) == STANDARD_STREAM:
-            copy_to_stdout(waiting)
-        else:
-            move_into_place(waiting, Path(file.path))
+        move_into_place(folder / file.waiting, file.path, [sidecar.path for sidecar in sidecars])
 
 
 def _strips(height: int, width: int) -> Iterator[Window]:

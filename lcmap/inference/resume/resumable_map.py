@@ -198,7 +198,7 @@ class ResumableMap:
             with writing_to(self._output):
                 self._journal.add({"naming": naming, "report": report})
             self.commit()
-        give_names(left, self._path)
+        give_names(left, self._path, files.sidecars)
 
     def discard(self) -> None:
         """Leave nothing behind, even after an error: what is stored is wrong."""

@@ -23,6 +23,7 @@ from types import TracebackType
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.inference.resume.lock import LOCK, lock_folder
 from lcmap.paths import PathLike
+from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
 
 _PLAN, _JOURNAL = "plan.json", "journal"
@@ -31,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 
 def work_folder_path(output: PathLike) -> Path:
-    """Return the folder where an output is made, beside it."""
-    path = Path(os.path.abspath(output))
+    """Return the folder where an output is made, beside the file that links lead to."""
+    path = file_at(output)
     return path.with_name(f".{path.name}.lcmap-work")
 
 

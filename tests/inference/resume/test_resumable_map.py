@@ -325,8 +325,8 @@ def test_what_goes_to_a_pipe_is_made_in_the_temporary_folder(
 ) -> None:
     written: list[bytes] = []
     monkeypatch.setattr(
-        "lcmap.inference.resume.publication.copy_to_stdout",
-        lambda path: written.append(path.read_bytes()),
+        "lcmap.raster.destination.Stream.copy",
+        lambda _, path: written.append(path.read_bytes()),
     )
     monkeypatch.setattr("lcmap.inference.output_files.check_output", lambda *_, **__: None)
     files = output_files(MapOutputs("-"), FLAIR7, (), {})
@@ -351,12 +351,12 @@ def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: in
     """End a run after so many files got their names."""
     move, moved = resumable_map.give_names, 0
 
-    def killed(files: Any, folder: Path) -> None:
+    def killed(files: Any, folder: Path, sidecars: Any) -> None:
         nonlocal moved
         for file in files:
             if moved == after:
                 raise Killed
-            move([file], folder)
+            move([file], folder, sidecars)
             moved += 1
 
     work = begun(output, qml=True)

@@ -1,0 +1,111 @@
+"""The 2 % and 98 % quantiles of a campaign of images, in a file that scales every one of them.
+
+An image that is scaled by its own quantiles becomes another image when it is cut in pieces. So a
+campaign of images, or the sheets of one image, are scaled by quantiles that belong to all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.errors import DataError, InputMismatchError
+from lcmap.json_text import parse_json
+from lcmap.paths import PathLike
+from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
+from lcmap.raster.quantile_tags import read_quantiles
+from lcmap.raster.writing import atomic_path
+
+FORMAT_VERSION = 1
+
+_KEY = "lcmap_quantiles"
+_REMEDY = "make one with lcmap prepare --quantiles-of IMAGES... -o campaign.json"
+
+
+@dataclass(frozen=True)
+class BandQuantiles:
+    """Quantiles by band: the bands' names, the images' data type, float64 [bands, 2]."""
+
+    bands: tuple[str, ...]
+    dtype: str
+    values: NDArray[np.float64]
+
+    def check_fits(self, bands: tuple[str, ...], file: PathLike, image: str) -> None:
+        """Check that an image's bands are those of the quantiles, which are in `file`.
+
+        Raises:
+            InputMismatchError: otherwise.
+        """
+        named = has_band_names(bands) and has_band_names(self.bands)
+        one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
+        if len(one) != len(other) or (named and one != other):
+            raise InputMismatchError(
+                file,
+                f"holds quantiles of {', '.join(self.bands)}, {image} has {', '.join(bands)}",
+                "give quantiles of images with the same bands",
+            )
+
+
+def write_quantile_file(
+    path: PathLike, quantiles: BandQuantiles, images: int, *, overwrite: bool
+) -> None:
+    """Write quantiles of so many images as JSON.
+
+    Raises:
+        OutputExistsError, CannotWriteError: as `atomic_path`.
+    """
+    content = {
+        _KEY: FORMAT_VERSION,
+        "images": images,
+        "dtype": quantiles.dtype,
+        "bands": [
+            {"name": name, "q02": low, "q98": high}
+            for name, (low, high) in zip(quantiles.bands, quantiles.values.tolist(), strict=True)
+        ],
+    }
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+def read_quantile_file(path: PathLike) -> BandQuantiles:
+    """Return the quantiles in a file of `write_quantile_file`, or in the tags of a raster.
+
+    Raises:
+        InputMissingError: no such file.
+        DataError: it holds no quantiles.
+    """
+    check_readable(path)
+    with open(path, "rb") as file:
+        if not file.read(256).lstrip().startswith(b"{"):
+            return _of_raster(path)
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        values = parse_json(content)
+        if values[_KEY] > FORMAT_VERSION:
+            raise DataError(path, "was written by a newer lcmap", "update lcmap")
+        found = BandQuantiles(
+            tuple(str(band["name"]) for band in values["bands"]),
+            str(values["dtype"]),
+            np.array([[float(b["q02"]), float(b["q98"])] for b in values["bands"]]).reshape(-1, 2),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(path, "is not a file of quantiles", _REMEDY) from error
+    if not len(found.bands) or not np.isfinite(found.values).all():
+        raise DataError(path, "holds quantiles that are not numbers", _REMEDY)
+    if (found.values[:, 0] > found.values[:, 1]).any():
+        raise DataError(path, "holds a 2 % quantile above that of 98 %", _REMEDY)
+    return found
+
+
+def _of_raster(path: PathLike) -> BandQuantiles:
+    with open_raster(path) as dataset:
+        values = read_quantiles(dataset)
+        if values is None:
+            raise DataError(path, "carries no quantiles", f"prepare it, or {_REMEDY}")
+        return BandQuantiles(band_names(dataset), dataset.dtypes[0], values)

@@ -1,0 +1,117 @@
+"""The quantiles of a campaign: of many images, as if they were one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.accuracy.label_raster import raster_files
+from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
+from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
+from lcmap.errors import AllNodataError, InputMismatchError, UsageError
+from lcmap.paths import PathLike
+from lcmap.progress import Progress, silent
+from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
+from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.quantiles import select_quantiles
+from lcmap.raster.windows import iter_blocks
+from lcmap.raster.writing import check_output
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class CampaignReport:
+    """What was measured: the file, the quantiles and how many images they are of."""
+
+    output: str
+    quantiles: BandQuantiles
+    images: int
+
+    @property
+    def text(self) -> str:
+        """The quantiles in a line."""
+        bands = ", ".join(
+            f"{name} {low:g} to {high:g}"
+            for name, (low, high) in zip(
+                self.quantiles.bands, self.quantiles.values.tolist(), strict=True
+            )
+        )
+        return f"{self.output}: 2 % and 98 % quantiles of {self.images} images: {bands}"
+
+
+def measure_campaign(
+    images: Sequence[PathLike],
+    output: PathLike,
+    *,
+    inputs: InputOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> CampaignReport:
+    """Write the exact quantiles of all images together, every valid pixel counting once an image.
+
+    `images` are files, folders of rasters or patterns, all with the same bands and data type.
+
+    Raises:
+        UsageError: standard input or output.
+        InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
+        InputMismatchError: an image has other bands or another type.
+        AllNodataError: no pixel of any image is valid.
+        OutputExistsError, CannotWriteError: the output cannot be written.
+    """
+    inputs = inputs or InputOptions()
+    if STANDARD_STREAM in [os.fspath(path) for path in (*images, output)]:
+        raise UsageError("`quantiles_of`", "takes images and an output in files", "name them")
+    check_output(output, overwrite=overwrite)
+    files = [file for item in images for file in raster_files(item)]
+    with open_input(files[0], inputs) as first:
+        bands, dtype = band_names(first.dataset), first.dataset.dtypes[0]
+    done = 0
+
+    def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        nonlocal done
+        for file in files:
+            with ExitStack() as stack:
+                image = stack.enter_context(open_input(file, inputs, bands=len(bands)))
+                _check_same(image, bands, dtype, files[0])
+                yield from _blocks(image)
+            done += 1
+            progress(min(done, len(files)), len(files), "quantiles")
+
+    values = select_quantiles(blocks, len(bands), dtype)
+    if np.isnan(values).any():
+        raise AllNodataError(
+            files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"
+        )
+    quantiles = BandQuantiles(bands, dtype, values)
+    write_quantile_file(output, quantiles, len(files), overwrite=overwrite)
+    return CampaignReport(os.fspath(output), quantiles, len(files))
+
+
+def _blocks(image: RasterInput) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    for window in iter_blocks(*image.grid.shape, _BLOCK):
+        with reading(image.name):
+            yield image.dataset.read(window=window.ranges), read_valid(image.dataset, window)
+
+
+def _check_same(image: RasterInput, bands: tuple[str, ...], dtype: str, first: PathLike) -> None:
+    own = band_names(image.dataset)
+    named = has_band_names(own) and has_band_names(bands)
+    if len(own) != len(bands) or (named and own != bands):
+        raise InputMismatchError(
+            image.name,
+            f"has the bands {', '.join(own)}, {first} has {', '.join(bands)}",
+            "give images of one sensor",
+        )
+    if set(image.dataset.dtypes) != {dtype}:
+        raise InputMismatchError(
+            image.name,
+            f"is {image.dataset.dtypes[0]}, {first} is {dtype}",
+            "give images of one type",
+        )

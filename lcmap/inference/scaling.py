@@ -1,0 +1,72 @@
+"""By which quantiles the images of a model are scaled."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.inputs import RasterInput
+from lcmap.dataset.quantile_file import read_quantile_file
+from lcmap.errors import UsageError
+from lcmap.model_file import ModelInput
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+from lcmap.raster.opening import band_names
+
+_FAR_SHIFT = 0.5
+_FAR_STRETCH = 2.5
+"""An image whose range of values is shifted by so much of the training images' range, or stretched
+by so much, is of other ground, light or processing than they are."""
+
+logger = logging.getLogger(__name__)
+
+
+def scaling_quantiles(
+    raster: RasterInput, wanted: ModelInput, chosen: PathLike, progress: Progress
+) -> NDArray[np.float64]:
+    """Return the 2 % and 98 % quantiles that an image is scaled by, float64 [bands, 2].
+
+    `chosen` is "image", "model" or a file of quantiles. A warning says where an image's own
+    quantiles are far from those of the training images.
+
+    Raises:
+        InputMissingError, DataError, InputMismatchError: the file cannot be used for the image.
+        UsageError: the model does not carry the quantiles of its training images.
+        NotARasterError: the image's pixels cannot be read.
+    """
+    trained = np.array(wanted.quantiles, np.float64).reshape(-1, 2)
+    if os.fspath(chosen) == "image":
+        own = raster.quantiles(progress)
+        if len(trained) == len(own) and are_far(own, trained):
+            logger.warning(
+                "%s: its 2 %% and 98 %% quantiles are far from those of the training images; if it "
+                "is a part of a larger image or of a campaign, scale it by the quantiles of the "
+                "whole with `quantiles=FILE`, or by those of training with `quantiles=model`",
+                raster.name,
+            )
+        return own
+    if os.fspath(chosen) == "model":
+        if len(trained) != len(wanted.bands):
+            raise UsageError(
+                "`quantiles=model`", "the model carries none", "use `quantiles=image`, or a file"
+            )
+        return trained
+    found = read_quantile_file(chosen)
+    found.check_fits(band_names(raster.dataset), chosen, raster.name)
+    return found.values
+
+
+def are_far(own: NDArray[np.float64], trained: NDArray[np.float64]) -> bool:
+    """Tell whether quantiles [bands, 2] are far from those of training in most bands.
+
+    Without a valid pixel quantiles are 0, which says nothing.
+    """
+    if not own.any():
+        return False
+    span, trained_span = own[:, 1] - own[:, 0], trained[:, 1] - trained[:, 0]
+    shift = np.abs(own.mean(axis=1) - trained.mean(axis=1)) > _FAR_SHIFT * trained_span
+    stretch = (span > _FAR_STRETCH * trained_span) | (trained_span > _FAR_STRETCH * span)
+    return bool(2 * np.count_nonzero(shift | stretch) > len(own))

@@ -1,0 +1,74 @@
+"""The sidecars of a raster that is replaced: they tell of the old pixels.
+
+GDAL reads names, masks and overviews beside a raster, and QGIS a style, whichever raster that is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+_OF_THE_NAME = (".aux.xml", ".msk", ".msk.ovr", ".ovr", ".ovr.msk")
+_STYLE = ".qml"
+_LAYERS = (
+    *(".asc", ".csv", ".dxf", ".fgb", ".geojson", ".gml", ".gpkg", ".gpx", ".img", ".jp2", ".jpg"),
+    *(
+        ".kml",
+        ".nc",
+        ".parquet",
+        ".pdf",
+        ".png",
+        ".shp",
+        ".sqlite",
+        ".tab",
+        ".tif",
+        ".tiff",
+        ".vrt",
+    ),
+)
+"""Files of the same stem whose style a .qml may be as well."""
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def remove_old_sidecars(new: Path, name: Path, keep: Collection[Path] = ()) -> None:
+    """Remove what is beside the raster `name` and belongs to it, before `new` gets its name.
+
+    Only where both are there and `new` is a GeoTIFF. Those to `keep` are the new one's own.
+
+    Raises:
+        OSError: one may not be removed.
+    """
+    if not name.is_file() or not _is_tiff(new):
+        return
+    for sidecar in old_sidecars(name):
+        if sidecar not in keep:
+            with suppress(FileNotFoundError):
+                sidecar.unlink()
+
+
+def old_sidecars(raster: Path) -> list[Path]:
+    """Return the sidecars that belong to a raster and to no other file."""
+    beside = os.listdir(raster.parent)
+    own = {f"{raster.name}{ending}".casefold() for ending in _OF_THE_NAME}
+    found = {entry for entry in beside if entry.casefold() in own}
+    style = f"{raster.stem}{_STYLE}"
+    if style in beside and not _is_shared(raster, beside):
+        found.add(style)
+    return [raster.with_name(entry) for entry in sorted(found)]
+
+
+def _is_shared(raster: Path, beside: Collection[str]) -> bool:
+    """Return whether another file has the raster's stem, whose style a .qml may be as well."""
+    return any(
+        Path(entry).stem == raster.stem
+        and entry != raster.name
+        and Path(entry).suffix.casefold() in _LAYERS
+        for entry in beside
+    )
+
+
+def _is_tiff(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in _TIFF

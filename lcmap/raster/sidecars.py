@@ -1,0 +1,57 @@
+"""What GDAL reads beside a raster, checked before GDAL does.
+
+GDAL opens an .ovr or .msk file by whatever driver knows it: one that is a VRT reads other files and
+calls addresses, though the raster itself is a plain GeoTIFF.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lcmap.errors import NotARasterError
+from lcmap.paths import PathLike
+
+_IMAGES = (".ovr", ".msk", ".msk.ovr")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHER_OVERVIEWS = b"OVERVIEW_FILE"
+_LARGEST_AUX = 16 << 20
+_REMEDY = "remove it, or `allow_vrt` if you trust it"
+
+
+def check_sidecars(path: PathLike, name: str) -> None:
+    """Check that what is beside a raster, called `name` in messages, holds its own pixels.
+
+    Raises:
+        NotARasterError: overviews or a mask that is not a TIFF, or that is said to be elsewhere.
+    """
+    raster = os.fspath(path)
+    folder, file_name = os.path.split(raster)
+    lower = file_name.casefold()
+    try:
+        beside = os.listdir(folder or ".")
+    except OSError:
+        return
+    for candidate in beside:
+        ending = candidate.casefold().removeprefix(lower)
+        if ending in _IMAGES and not _starts_with(os.path.join(folder, candidate), _TIFF):
+            raise NotARasterError(
+                name, f"{candidate} beside it is not a TIFF and may read other files", _REMEDY
+            )
+        if ending == ".aux.xml" and _names_overviews(os.path.join(folder, candidate)):
+            raise NotARasterError(name, f"{candidate} beside it names another file", _REMEDY)
+
+
+def _starts_with(path: str, beginnings: tuple[bytes, ...]) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) in beginnings
+    except OSError:
+        return False
+
+
+def _names_overviews(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return _OTHER_OVERVIEWS in file.read(_LARGEST_AUX)
+    except OSError:
+        return False

@@ -1,0 +1,91 @@
+"""Coordinate reference systems that say where on earth a raster is, and those that do not."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from rasterio.crs import CRS
+from rasterio.env import PROJDataFinder
+from rasterio.errors import CRSError
+
+from lcmap.errors import NoCrsError, UsageError
+
+
+def parse_crs(text: str) -> CRS:
+    """Return the coordinate reference system that a user means, as EPSG:2154 or WKT.
+
+    Raises:
+        UsageError: it is not one that places a raster on earth.
+    """
+    try:
+        crs = CRS.from_user_input(text)
+    except CRSError as error:
+        raise UsageError(
+            f"`assume_crs={text}`", "is not a coordinate reference system", "as in EPSG:2154"
+        ) from error
+    if not places(crs):
+        raise UsageError(
+            f"`assume_crs={text}`", "does not place a raster on earth", "as in EPSG:2154"
+        )
+    return crs
+
+
+def places(crs: CRS) -> bool:
+    """Tell whether a system is projected or in degrees, rather than local or geocentric."""
+    return bool(crs.is_projected or crs.is_geographic)
+
+
+def usable_crs(found: CRS | None, assumed: CRS | None, name: str) -> CRS | None:
+    """Return the system of a raster that messages call `name`: its own, else the one assumed.
+
+    None where the raster has none and none is assumed.
+
+    Raises:
+        NoCrsError: its own does not place it on earth, and none is assumed.
+    """
+    if found is None or not places(found):
+        if found is None or assumed is not None:
+            return assumed
+        called = _name_of(found)
+        code = epsg_code_of(called)
+        raise NoCrsError(
+            name,
+            f'its coordinate reference system "{called}" is local and does not place it on earth'
+            if called
+            else "its coordinate reference system does not place it on earth",
+            f"`assume_crs=EPSG:{code}`" if code else "`assume_crs=EPSG:CODE` with the right one",
+        )
+    return found
+
+
+def epsg_code_of(name: str) -> int | None:
+    """Return the EPSG code of the projected system of this name, None where there is none."""
+    for folder in (os.environ.get("PROJ_DATA"), os.environ.get("PROJ_LIB"), _own_database()):
+        path = Path(folder or "", "proj.db")
+        if not folder or not path.is_file():
+            continue
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+                row = database.execute(
+                    "select code from projected_crs where auth_name = 'EPSG' and name = ? "
+                    "collate nocase order by deprecated",
+                    (name,),
+                ).fetchone()
+        except sqlite3.Error:
+            continue
+        if row is not None:
+            return int(row[0])
+    return None
+
+
+def _own_database() -> str | None:
+    found: str | None = PROJDataFinder().search()
+    return found
+
+
+def _name_of(crs: CRS) -> str:
+    parts = crs.to_wkt().split('"')
+    return parts[1] if len(parts) > 1 else ""

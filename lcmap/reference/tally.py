@@ -1,0 +1,160 @@
+"""What each rule took, what no rule took, and which classes claim the same pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import combinations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
+from lcmap.reference.binding import BoundLayer
+from lcmap.reference.burning import PixelFrame
+from lcmap.reference.names import fold_value
+from lcmap.reference.rules import Rule, RuleSet, as_text
+from lcmap.reference.sources import Features
+
+_MOST_NAMED = 8
+
+Values = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Tally:
+    """Counts over all strips of a grid.
+
+    features: by a rule's number, how many features on the grid it took.
+    owners: how many pixels each rule, in burning order, and then each ring labelled; [0] none.
+    untaken: by layer, how many features with which values of the fields asked for no rule took.
+    seen: by layer and field, the values of the features.
+    disputed: by two codes, how many pixels both classes claim.
+    """
+
+    features: Counter[int] = field(default_factory=Counter)
+    owners: NDArray[np.int64] | None = None
+    untaken: dict[str, Counter[Values]] = field(default_factory=dict)
+    seen: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    disputed: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def add_features(
+        self,
+        item: BoundLayer,
+        features: Features,
+        chosen: Mapping[int, NDArray[np.bool_]],
+        new: NDArray[np.bool_],
+    ) -> None:
+        """Count the features of a layer that are `new`, bool [N]; `chosen` is by rule number."""
+        taken = np.zeros(len(features), bool)
+        for number, mask in chosen.items():
+            self.features[number] += int(np.count_nonzero(mask & new))
+            taken |= mask
+        layer = item.layer.name
+        names = dict.fromkeys(name for bound in item.rules for name, _ in bound.where)
+        columns = {name: features.columns[name] for name in names}
+        for name, column in columns.items():
+            texts = (as_text(value) for value in column[new].tolist())
+            self.seen.setdefault((layer, name), set()).update(t for t in texts if t is not None)
+        rest = features.only(new & ~taken)
+        counts = self.untaken.setdefault(layer, Counter())
+        for values in zip(*(rest.columns[name].tolist() for name in names), strict=True):
+            counts[tuple(zip(names, (as_text(v) or "" for v in values), strict=True))] += 1
+        if not names and len(rest):
+            counts[()] += len(rest)
+
+    def add_owners(self, owners: NDArray[np.uint16], count: int) -> None:
+        """Count the pixels of each of so many owners, none among them."""
+        found = np.bincount(owners.ravel(), minlength=count)
+        self.owners = found if self.owners is None else self.owners + found
+
+    def add_claims(self, packed: Mapping[int, NDArray[np.uint8]]) -> None:
+        """Count the pixels of a strip that two classes claim; masks by code, packed in bits."""
+        for one, other in combinations(sorted(packed), 2):
+            both = int(np.bitwise_count(packed[one] & packed[other]).sum())
+            if both:
+                self.disputed[one, other] += both
+
+
+def starting(features: Features, frame: PixelFrame, grid: Grid, strip: Window) -> NDArray[np.bool_]:
+    """Return which features on the grid have their first row in a strip, bool [N]."""
+    bounds = shapely.bounds(frame.to_pixels(features.geometries))
+    left, top, right, bottom = bounds.reshape(-1, 4).T
+    inside = (right > 0) & (left < grid.width) & (bottom > 0)
+    row = np.maximum(np.floor(top), 0)
+    starts: NDArray[np.bool_] = inside & (row >= strip.row) & (row < strip.stop_row)
+    return starts
+
+
+def report(
+    tally: Tally, rule_set: RuleSet, layers: Sequence[BoundLayer], unused: Sequence[str]
+) -> str:
+    """Return in lines what rules took, what they did not, and which classes conflict."""
+    lines = [*_by_rule(tally, rule_set)]
+    if unused:
+        lines.append(f"no rule takes anything from the layers {', '.join(unused)}")
+    lines += _untaken(tally)
+    lines += values_absent(tally, layers)
+    for (one, other), pixels in tally.disputed.most_common():
+        names = [rule_set.nomenclature[code].name for code in (one, other)]
+        lines.append(f"{names[0]} and {names[1]} both claim {pixels} px")
+    return "\n".join(lines)
+
+
+def _by_rule(tally: Tally, rule_set: RuleSet) -> Iterator[str]:
+    owners = tally.owners if tally.owners is not None else np.zeros(1, np.int64)
+    for position, rule in sorted(enumerate(rule_set.rules, start=1), key=lambda p: p[1].number):
+        yield (
+            f"rule {rule.number}: {rule.layer} → {_class(rule, rule_set)}: "
+            f"{tally.features[rule.number]} features, {owners[position]} px"
+        )
+    for number, ring in enumerate(rule_set.rings, start=1):
+        name = rule_set.nomenclature[ring.code].name
+        yield f"ring {number}: {name}: {owners[len(rule_set.rules) + number]} px"
+
+
+def _class(rule: Rule, rule_set: RuleSet) -> str:
+    return rule_set.nomenclature[rule.code].name if rule.code else "no label"
+
+
+def _untaken(tally: Tally) -> Iterator[str]:
+    for layer, counts in tally.untaken.items():
+        if counts:
+            listed = [
+                f"{count} with " + ", ".join(f'{name} "{value}"' for name, value in values)
+                if values
+                else str(count)
+                for values, count in counts.most_common(_MOST_NAMED)
+            ]
+            more = len(counts) - len(listed)
+            tail = f"; and {more} more kinds" if more else ""
+            total = sum(counts.values())
+            yield f"{layer}: no rule takes {total} features: {'; '.join(listed)}{tail}"
+
+
+def values_absent(tally: Tally, layers: Sequence[BoundLayer]) -> Iterator[str]:
+    """Yield the values that rules ask for and no feature on the grid has."""
+    found: dict[tuple[str, str], set[str]] = {}
+    wanted: dict[tuple[str, str], dict[str, None]] = {}
+    for item in layers:
+        for bound in item.rules:
+            for name, condition in bound.where:
+                key = bound.rule.layer, condition.field
+                values = {fold_value(v) for v in tally.seen.get((item.layer.name, name), ())}
+                found.setdefault(key, set()).update(values)
+                wanted.setdefault(key, {}).update(dict.fromkeys(condition.values))
+    for key, patterns in wanted.items():
+        if not found[key]:
+            continue
+        missing = [p for p in patterns if not any(fnmatchcase(v, p) for v in found[key])]
+        if missing:
+            listed = ", ".join(f'"{_plain(pattern)}"' for pattern in missing)
+            yield f"{key[0]}: no feature has the {key[1]} asked for: {listed}"
+
+
+def _plain(pattern: str) -> str:
+    return pattern.replace("[[]", "[").replace("[?]", "?")

@@ -1,0 +1,71 @@
+"""Maps and references in parts that overlap: every pixel is scored once, by the class it has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import Run, write_raster
+
+Lcmap = Callable[..., Run]
+CORNER = (700_000.0, 6_250_000.0)
+
+
+def write_codes(path: Path, codes: np.ndarray, columns: slice = slice(None)) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    x = CORNER[0] + (columns.start or 0)
+    return write_raster(
+        path, codes[None, :, columns].astype(np.uint8), pixel=1, corner=(x, CORNER[1]), nodata=0
+    )
+
+
+@pytest.fixture
+def reference() -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 4, (60, 80))
+
+
+@pytest.fixture
+def mapped(reference: np.ndarray) -> np.ndarray:
+    wrong = np.random.default_rng(1).random(reference.shape) < 0.3
+    return np.where(wrong, reference % 3 + 1, reference)
+
+
+def score(lcmap: Lcmap, mapped: Path, reference: Path) -> dict:
+    done = lcmap("score", mapped, "--reference", reference, "--nomenclature", "flair7",
+                 "--bootstrap", "0", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def matrix(report: dict) -> list[list[int]]:
+    (found,) = report["maps"]
+    return found["confusion"] if "confusion" in found else found["matrix"]
+
+
+def test_scenes_with_an_oblique_edge_are_one_map(
+    lcmap: Lcmap, tmp_path: Path, reference: np.ndarray, mapped: np.ndarray
+) -> None:
+    rows, cols = np.mgrid[0:60, 0:80]
+    west = cols + rows / 2 < 55
+    write_codes(tmp_path / "parts" / "a.tif", np.where(west, mapped, 0))
+    write_codes(tmp_path / "parts" / "b.tif", np.where(west, 0, mapped))
+    truth = write_codes(tmp_path / "reference.tif", reference)
+    whole = write_codes(tmp_path / "map.tif", mapped)
+    assert matrix(score(lcmap, tmp_path / "parts", truth)) == matrix(score(lcmap, whole, truth))
+
+
+def test_references_that_overlap_count_once(
+    lcmap: Lcmap, tmp_path: Path, reference: np.ndarray, mapped: np.ndarray
+) -> None:
+    reference[:, 38:42] = 0  # what one leaves without a label, another may know
+    write_codes(tmp_path / "refs" / "a.tif", reference, slice(0, 50))
+    write_codes(tmp_path / "refs" / "b.tif", reference, slice(30, 80))
+    write_codes(tmp_path / "refs" / "c.tif", np.where(reference, reference, 2), slice(20, 60))
+    completed = reference.copy()
+    completed[:, 38:42] = 2
+    truth = write_codes(tmp_path / "reference.tif", completed)
+    whole = write_codes(tmp_path / "map.tif", mapped)
+    assert matrix(score(lcmap, whole, tmp_path / "refs")) == matrix(score(lcmap, whole, truth))
