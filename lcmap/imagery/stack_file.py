@@ -76,6 +76,8 @@ def write_stack(
                         nodata=0,
                         band_names=("class",),
                         classes=labels.nomenclature.class_table(),
+                        overviews=True,
+                        sidecars=True,
                     ),
                     overwrite=outputs.overwrite,
                     within=files,

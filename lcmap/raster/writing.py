@@ -23,6 +23,7 @@ from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
+from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.grid import Grid
@@ -140,7 +141,8 @@ class RasterFormat:
     """What a raster holds, apart from its grid, and how its file is laid out.
 
     `overviews` asks for reduced images, by mode where the raster is of `classes`, else by average;
-    `cog` for a cloud-optimised GeoTIFF, which has them too.
+    `cog` for a cloud-optimised GeoTIFF, which has them too. `sidecars` asks for the style and the
+    names of the classes beside the file.
     """
 
     count: int
@@ -151,6 +153,7 @@ class RasterFormat:
     classes: ClassTable | None = None
     overviews: bool = False
     cog: bool = False
+    sidecars: bool = False
 
     def profile(self, grid: Grid) -> dict[str, Any]:
         """Return the profile of rasterio for a GeoTIFF in deflated tiles of 512 × 512."""
@@ -198,6 +201,8 @@ def atomic_raster(
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
     """
+    replaces = overwrite or (within is not None and within.overwrite)
+    sidecars = _sidecars(path, made, overwrite=replaces)
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
             with rasterio.open(temporary, "w", **made.profile(grid)) as dataset:
@@ -214,8 +219,25 @@ def atomic_raster(
                 _rewrite_as_cog(temporary, made.resampling)
             elif made.overviews:
                 _build_overviews(temporary, grid, made.resampling)
+            for name, text in sidecars.items():
+                temporary.with_name(name).write_text(text, encoding="utf-8")
         except RasterioError as error:
             raise write_error(path, temporary, error) from error
+
+
+def _sidecars(path: PathLike, made: RasterFormat, *, overwrite: bool) -> dict[str, str]:
+    """Return the texts that the format wants beside a raster, by file name.
+
+    Raises:
+        OutputExistsError: a style is there that someone made, and `overwrite` is not set.
+    """
+    if made.classes is None or not made.sidecars or stream_at(path) is not None:
+        return {}
+    texts = sidecar_texts(file_at(path), made.classes, asked=False)
+    for sidecar in texts:
+        if not overwrite:
+            check_sidecar_output(sidecar)
+    return {Path(sidecar).name: text for sidecar, text in texts.items()}
 
 
 def write_error(path: PathLike, temporary: Path, error: RasterioError) -> CannotWriteError:

@@ -220,6 +220,8 @@ def _create(
                 nodata=0,
                 tags={"LCMAP_RULES": rule_set.name},
                 classes=rule_set.nomenclature.class_table(),
+                overviews=True,
+                sidecars=True,
             ),
             overwrite=outputs.overwrite,
             within=within,

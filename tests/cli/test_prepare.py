@@ -22,7 +22,7 @@ from lcmap.dataset.class_shares import class_counts
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_crosswalk
-from lcmap.raster.classes import read_class_table
+from lcmap.raster.classes import qml_style, read_class_table
 from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.windows import Window
@@ -142,6 +142,8 @@ def test_labels_and_tiles(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Pat
         assert dataset.nodata == 0
         table = read_class_table(dataset)
     assert table == crosswalk.target.class_table()
+    assert out.with_name("stack.labels.qml").read_text("utf-8") == qml_style(table)
+    assert out.with_name("stack.labels.tif.aux.xml").exists()
     index = read_tile_index(index_path)
     assert (index.tile_size, index.gap, index.seed, index.split_method) == (32, 8, 5, "blocks")
     assert index.nomenclature == crosswalk.target
