@@ -23,6 +23,7 @@ from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
+from lcmap.raster.band_colors import color_interpretation
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.destination import check_place, file_at, stream_at
@@ -140,6 +141,8 @@ def sync_folder(folder: Path) -> None:
 class RasterFormat:
     """What a raster holds, apart from its grid, and how its file is laid out.
 
+    A raster of several bands that is not of `classes` says which bands its `band_names` mean, for
+    programs to make a picture of. One that is `masked` gets a mask inside the file.
     `overviews` asks for reduced images, by mode where the raster is of `classes`, else by average;
     `cog` for a cloud-optimised GeoTIFF, which has them too. `sidecars` asks for the style and the
     names of the classes beside the file.
@@ -154,6 +157,7 @@ class RasterFormat:
     overviews: bool = False
     cog: bool = False
     sidecars: bool = False
+    masked: bool = False
 
     def profile(self, grid: Grid) -> dict[str, Any]:
         """Return the profile of rasterio for a GeoTIFF in deflated tiles of 512 × 512."""
@@ -175,9 +179,12 @@ class RasterFormat:
             "bigtiff": "IF_SAFER",
             "interleave": "band",
         }
-        if self.count > 1 and self.dtype == "uint8":
+        if self.count > 1:
             # bands must not turn into a picture with alpha
             profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
+        if self.masked:
+            # GDAL's threads would read the image's tags while those of the mask take their place
+            profile["num_threads"] = 1
         return profile
 
     @property
@@ -205,7 +212,14 @@ def atomic_raster(
     sidecars = _sidecars(path, made, overwrite=replaces)
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
-            with rasterio.open(temporary, "w", **made.profile(grid)) as dataset:
+            with (
+                # a mask inside the file goes where the file goes
+                rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+                rasterio.open(temporary, "w", **made.profile(grid)) as dataset,
+            ):
+                colors = color_interpretation(made.band_names) if made.count > 1 else None
+                if colors:
+                    dataset.colorinterp = colors
                 for i, name in enumerate(made.band_names, start=1):
                     dataset.set_band_description(i, name)
                 if made.tags:
@@ -218,7 +232,7 @@ def atomic_raster(
             if made.cog:
                 _rewrite_as_cog(temporary, made.resampling)
             elif made.overviews:
-                _build_overviews(temporary, grid, made.resampling)
+                _build_overviews(temporary, grid, made)
             for name, text in sidecars.items():
                 temporary.with_name(name).write_text(text, encoding="utf-8")
         except RasterioError as error:
@@ -265,15 +279,17 @@ def _check_complete(temporary: Path, grid: Grid, count: int) -> None:
         raise CannotWriteError(temporary.name, "was not written whole", "is the disk full?")
 
 
-def _build_overviews(temporary: Path, grid: Grid, resampling: Resampling) -> None:
+def _build_overviews(temporary: Path, grid: Grid, made: RasterFormat) -> None:
     factors = []
     factor = 2
     while max(grid.shape) / factor > _SMALLEST_OVERVIEW:
         factors.append(factor)
         factor *= 2
+    # of a mask: as when it was written
+    threads = {"GDAL_NUM_THREADS": "1"} if made.masked else {}
     if factors:
-        with rasterio.open(temporary, "r+") as dataset:
-            dataset.build_overviews(factors, resampling)
+        with rasterio.Env(**threads), rasterio.open(temporary, "r+") as dataset:
+            dataset.build_overviews(factors, made.resampling)
 
 
 def _rewrite_as_cog(temporary: Path, resampling: Resampling) -> None:
