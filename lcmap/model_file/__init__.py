@@ -7,7 +7,7 @@ from lcmap.model_file.metadata import (
     ModelMetadata,
     Precision,
 )
-from lcmap.model_file.reading import read_model
+from lcmap.model_file.reading import load_graph, read_model
 from lcmap.model_file.stac import stac_item
 from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
 
@@ -18,6 +18,7 @@ __all__ = [
     "Precision",
     "check_image",
     "check_model_path",
+    "load_graph",
     "read_model",
     "stac_item",
     "stac_item_path",

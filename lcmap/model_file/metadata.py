@@ -9,7 +9,7 @@ from lcmap.model_file.limits import LARGEST_RECEPTIVE_FIELD, LARGEST_STRIDE
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 Precision = Literal["float32", "int8"]

@@ -27,7 +27,7 @@ def test_the_schemas_rules(metadata: ModelMetadata, name: str) -> None:
     (model_input,) = properties["mlm:input"]
     assert model_input["bands"] == [band["name"] for band in properties["bands"]]
     assert "bands" in model_input["input"]["dim_order"]
-    assert model_input["input"]["shape"] == [-1, 4, -1, -1]
+    assert model_input["input"]["shape"] == [-1, 4, 512, 512]
     assert [s["minimum"] for s in model_input["value_scaling"]] == [30.0, 35.0, 38.0, 21.0]
     for output_class in properties["mlm:output"][0]["classification:classes"]:
         assert re.fullmatch(r"[0-9A-Za-z-_]+", output_class["name"])
