@@ -2,6 +2,7 @@
 
 from lcmap.model_file.input_check import check_image
 from lcmap.model_file.metadata import (
+    BOUNDS_KEY,
     FORMAT_VERSION,
     ModelInput,
     ModelMetadata,
@@ -12,6 +13,7 @@ from lcmap.model_file.stac import stac_item
 from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
 
 __all__ = [
+    "BOUNDS_KEY",
     "FORMAT_VERSION",
     "ModelInput",
     "ModelMetadata",

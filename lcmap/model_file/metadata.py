@@ -15,6 +15,9 @@ FORMAT_VERSION = 4
 Precision = Literal["float32", "int8"]
 NORMALISATION = "quantiles-2-98"
 
+BOUNDS_KEY = "bounds"
+"""In `training`: west, south, east and north of the training tiles in degrees, or None."""
+
 
 @dataclass(frozen=True)
 class ModelInput:

@@ -9,10 +9,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lcmap.model_file.deepness import tile_side
 from lcmap.model_file.graph import OUTPUT
-from lcmap.model_file.metadata import ModelInput, ModelMetadata
+from lcmap.model_file.metadata import BOUNDS_KEY, ModelInput, ModelMetadata
 from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 
@@ -50,7 +51,9 @@ def stac_item(
         ],
     }
     hyperparameters = {
-        re.sub(r"[^0-9a-zA-Z_.-]", "_", key): value for key, value in metadata.training.items()
+        re.sub(r"[^0-9a-zA-Z_.-]", "_", key): value
+        for key, value in metadata.training.items()
+        if key != BOUNDS_KEY
     }
     if hyperparameters:
         properties["mlm:hyperparameters"] = hyperparameters
@@ -59,12 +62,12 @@ def stac_item(
         "stac_version": "1.1.0",
         "stac_extensions": [MLM_SCHEMA],
         "id": path.stem,
-        "geometry": None,
+        **_place(metadata.training.get(BOUNDS_KEY)),
         "properties": properties,
         "links": [],
         "assets": {
             "model": {
-                "href": f"./{path.name}",
+                "href": f"./{quote(path.name)}",
                 "title": "ONNX model",
                 "type": "application/octet-stream; framework=onnx",
                 "roles": ["mlm:model"],
@@ -73,6 +76,18 @@ def stac_item(
             }
         },
     }
+
+
+def _place(bounds: object) -> dict[str, Any]:
+    """Return where the training tiles are: a geometry and its bbox, or neither."""
+    match bounds:
+        case [float(west), float(south), float(east), float(north)]:
+            ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+            return {
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "bbox": [west, south, east, north],
+            }
+    return {"geometry": None}
 
 
 def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
