@@ -19,7 +19,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import stream_at
 from lcmap.raster.pipes import STANDARD_STREAM
-from lcmap.raster.writing import RasterFormat, check_output
+from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,13 @@ class OutputFiles:
                     file.path, "is named for two outputs", "give each a file of its own"
                 )
             seen.add(name)
-            if isinstance(file, Sidecar) and not file.asked and not self.overwrite:
-                check_sidecar_output(file.path)
+            replaces = self.overwrite or file.waiting in own
+            if isinstance(file, MapRaster):
+                check_raster_output(file.path, overwrite=replaces)
+            elif file.asked or replaces:
+                check_output(file.path, overwrite=replaces)
             else:
-                check_output(file.path, overwrite=self.overwrite or file.waiting in own)
+                check_sidecar_output(file.path)
 
 
 def output_files(

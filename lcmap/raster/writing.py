@@ -27,6 +27,7 @@ from lcmap.raster.band_colors import color_interpretation
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.destination import check_place, file_at, stream_at
+from lcmap.raster.file_names import check_raster_name
 from lcmap.raster.grid import Grid
 from lcmap.raster.old_sidecars import remove_old_sidecars
 from lcmap.raster.output_set import OutputSet
@@ -50,6 +51,17 @@ def check_output(path: PathLike, *, overwrite: bool) -> None:
             check_place(path)
         raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
     check_place(path)
+
+
+def check_raster_output(path: PathLike, *, overwrite: bool) -> None:
+    """Check, before hours of work, that a raster can be written in the end.
+
+    Raises:
+        UsageError: its name promises another format than GeoTIFF.
+        OutputExistsError, CannotWriteError, UsageError: as `check_output`.
+    """
+    check_raster_name(path)
+    check_output(path, overwrite=overwrite)
 
 
 @contextmanager
@@ -208,6 +220,7 @@ def atomic_raster(
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
     """
+    check_raster_name(path)
     replaces = overwrite or (within is not None and within.overwrite)
     sidecars = _sidecars(path, made, overwrite=replaces)
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
