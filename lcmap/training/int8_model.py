@@ -20,6 +20,7 @@ from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
     check_model_path,
+    load_graph,
     write_model,
 )
 from lcmap.paths import PathLike
@@ -94,7 +95,7 @@ def quantise_model(
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
         )
-    graph = Path(model).read_bytes()
+    graph = load_graph(model).SerializeToString()
     samples = min(SAMPLES, len(data.train))
     done = itertools.count(1)
 

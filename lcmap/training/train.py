@@ -16,7 +16,7 @@ import lcmap
 from lcmap import defaults
 from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.errors import InputMismatchError
-from lcmap.model_file import ModelMetadata, write_model
+from lcmap.model_file import BOUNDS_KEY, ModelMetadata, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -24,6 +24,7 @@ from lcmap.progress import Progress, silent
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
+from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.options import TileInputOptions, TrainOptions, TrainOutputs
 from lcmap.training.recipe import Recipe
@@ -128,7 +129,8 @@ def train(
         receptive_field=receptive_field(network.depth),
         architecture={"name": "U-Net with unpooling", **architecture},
         training=settings
-        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)},
+        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
         scores={"validation": validation_values(scores, data.nomenclature)},
         lcmap_version=lcmap.__version__,
     )
