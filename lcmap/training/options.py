@@ -85,7 +85,8 @@ class TrainOptions:
 class TileInputOptions:
     """How the images of tile indexes are read.
 
-    allow_vrt: open VRT files too, which read other files and addresses.
+    allow_vrt: open VRT files too, which read other files and addresses; mosaics of local files are
+        opened without.
     quantiles: what images are scaled by: "image", each by its own or those that it carries;
         "model", all by those of the model that training starts from; or a file of quantiles.
     """

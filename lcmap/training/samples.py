@@ -28,6 +28,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
+from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
@@ -183,7 +184,7 @@ def _entry(
     first: tuple[Path, tuple[str, ...], str] | None = None
     gsds, quantiles = [], []
     for path in dict.fromkeys(paths):
-        with open_raster(path, allow_vrt=scaling.allow_vrt) as dataset:
+        with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
         dtype = str(np.result_type(*dtypes))
