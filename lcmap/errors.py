@@ -61,6 +61,10 @@ class NotARasterError(DataError):
     """A file is not a raster that lcmap opens, or is truncated."""
 
 
+class InputChangedError(DataError):
+    """A file was overwritten, replaced or removed while it was read."""
+
+
 class ProductError(DataError):
     """A folder is not a Sentinel-2 product, or not a whole one."""
 

@@ -26,6 +26,7 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import note_input
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
 
@@ -142,12 +143,21 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
+    note_input(*_files_of(path))
     _check_kind(path)
     with _refusing(path):
         names = [
             name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
         ]
         return [_layer(path, name) for name in names]
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files that are read of a vector file: itself, and what is beside it."""
+    if path.suffix.lower() == ".shp":
+        return sorted(other for other in path.parent.iterdir() if other.stem == path.stem)
+    beside = path.with_name(f"{path.name}-wal")  # what was last written into a GeoPackage
+    return [path, beside] if beside.exists() else [path]
 
 
 def _check_kind(path: Path) -> None:

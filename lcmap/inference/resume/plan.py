@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,6 @@ from lcmap.raster.windows import Window
 
 Plan = dict[str, Any]
 """Facts by name, as JSON values."""
-
-
-def file_identities(paths: Iterable[PathLike]) -> list[list[Any]]:
-    """Return the real path, size and time of change of each file, which tell whether it changed.
-
-    Of a file that is not on a disk here (a VRT may name one) only the name is known.
-    """
-    found: list[list[Any]] = []
-    for path in paths:
-        real = os.path.realpath(path)
-        try:
-            status = os.stat(real)
-        except OSError:
-            found.append([os.fspath(path)])
-        else:
-            found.append([real, status.st_size, status.st_mtime_ns])
-    return found
 
 
 def content_identity(path: PathLike) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy.typing as npt
 import rasterio
 
-from lcmap.errors import CannotWriteError
+from lcmap.errors import CannotWriteError, InputChangedError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
@@ -30,6 +30,7 @@ from lcmap.inference.resume.work_folder import (
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import current_watch
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import sync_folder
@@ -108,6 +109,7 @@ class ResumableMap:
         self._windows = windows
         self._groups = files.groups if groups is None else groups
         self._output = str(files.codes)
+        self._inputs = current_watch()
         self._folder = WorkFolder(self._output, resumable=files.resumable, tmpdir=tmpdir)
 
     def __enter__(self) -> ResumableMap:
@@ -164,7 +166,9 @@ class ResumableMap:
 
         Raises:
             CannotWriteError: no space left.
+            InputChangedError: what it was made of is not what it was; then nothing of it stays.
         """
+        self._check_inputs()
         with writing_to(self._output):
             self._journal.commit()
 
@@ -254,12 +258,24 @@ class ResumableMap:
         stack.callback(self._store.close)
         self._folder.check_space(self._store.missing_bytes())
         self._journal = CommittedJournal(
-            journal_path(self._path), self._store.flush, durable=self._files.resumable
+            journal_path(self._path), self._flush, durable=self._files.resumable
         )
         stack.callback(self._journal.close)
         stack.push(self._commit_after_error)
         sync_folder(self._path)
         sync_folder(self._path.parent)
+
+    def _flush(self) -> None:
+        """Bring the tiles to the disk, if what they were made of is still the same."""
+        self._check_inputs()
+        self._store.flush()
+
+    def _check_inputs(self) -> None:
+        try:
+            self._inputs.check()
+        except InputChangedError:
+            self.discard()
+            raise
 
     def _commit_after_error(
         self,
@@ -268,5 +284,5 @@ class ResumableMap:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            with suppress(CannotWriteError):
+            with suppress(CannotWriteError, InputChangedError):
                 self.commit()

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from lcmap.inference.resume.plan import (
     content_identity,
     differences,
-    file_identities,
     read_plan,
     tiling_facts,
     write_plan,
 )
 from lcmap.raster.windows import Window
-
-
-def test_a_file_is_known_by_where_it_is_and_when_it_changed(tmp_path: Path) -> None:
-    path = tmp_path / "image.tif"
-    path.write_bytes(b"abc")
-    (tmp_path / "link.tif").symlink_to(path)
-    before = file_identities([path])
-    assert file_identities([tmp_path / "link.tif"]) == before
-    os.utime(path, ns=(1, 2))
-    assert file_identities([path]) != before
-    assert file_identities(["/vsicurl/http://example.org/a.tif"]) == [
-        ["/vsicurl/http://example.org/a.tif"]
-    ]
 
 
 def test_a_model_is_known_by_its_content(tmp_path: Path) -> None:
