@@ -313,6 +313,49 @@ def test_a_side_input_counts(lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.M
     assert run.exit_code == 0 and "since these changed: inputs" in run.stderr
 
 
+@pytest.mark.parametrize("name", ["codes.raw", "confidence.raw", "journal", "plan.json"])
+def test_bits_that_flipped_in_the_work_folder_are_in_no_map(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def command(output: Path) -> tuple[object, ...]:
+        return ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output,
+                "--confidence", output.with_suffix(".c.tif"), "--tile", 16)  # fmt: skip
+
+    assert lcmap(*command(folder / "whole.tif")).exit_code == 0
+    output = folder / "map.tif"
+    for place in random.Random(3).sample(range(1000), 3):
+        interrupted(lcmap, monkeypatch, 12, *command(output))
+        damaged = work_folder_path(output) / name
+        content = bytearray(damaged.read_bytes())
+        content[place % len(content)] ^= 1 << place % 8
+        damaged.write_bytes(content)
+        run = lcmap(*command(output), "-v")
+        assert run.exit_code == 0, run.stderr
+        if name.endswith(".raw"):
+            assert run.stderr.count("is damaged and made again") == 1
+            assert "continuing: 11 of 20 tiles are done" in run.stderr
+        for path in (output, output.with_suffix(".c.tif")):
+            whole = folder / path.name.replace("map", "whole")
+            assert path.read_bytes() == whole.read_bytes()
+            path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link elsewhere"])
+def test_what_cannot_be_a_work_folder_is_said_in_one_line(
+    lcmap: Lcmap, folder: Path, kind: str
+) -> None:
+    output = folder / "map.tif"
+    path = work_folder_path(output)
+    if kind == "file":
+        path.write_bytes(b"precious")
+    else:
+        path.symlink_to(folder if kind == "link elsewhere" else folder / "missing")
+    run = lcmap("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
+    assert run.exit_code == 73 and run.stderr.count("\n") == 1
+    assert f"{output}: its work folder {path} is " in run.stderr and "; remove it" in run.stderr
+    assert not output.exists()
+
+
 def test_what_was_there_stays_until_the_new_map_replaces_it(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,5 +41,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_plan(path) == {"tile": 8, "layers": [["codes", 1, "uint8"]]}
     path.write_bytes(path.read_bytes()[:10])
     assert read_plan(path) is None
+    path.write_text("[" * 100_000)
+    assert read_plan(path) is None
     path.write_text("[]")
     assert read_plan(path) is None
