@@ -65,6 +65,10 @@ class InputChangedError(DataError):
     """A file was overwritten, replaced or removed while it was read."""
 
 
+class InputGoneError(InputChangedError):
+    """A file cannot be found any more: it was removed, or its disk is away."""
+
+
 class ProductError(DataError):
     """A folder is not a Sentinel-2 product, or not a whole one."""
 

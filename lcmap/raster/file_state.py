@@ -19,6 +19,8 @@ _MOST_SAMPLES = 1024
 
 _LEAST_SAMPLE = 1 << 12
 
+GONE = "disappeared"
+
 
 @dataclass(frozen=True)
 class FileState:
@@ -92,13 +94,13 @@ def sample_ranges(size: int, limit: int) -> list[tuple[int, int]]:
 def what_changed(before: FileState, path: PathLike, limit: int) -> str | None:
     """Return what happened to a file since its state was taken with this limit, None if nothing.
 
-    Its change time alone says nothing: a hard link or new permissions set it too. Then its content
-    is compared.
+    `GONE` is that it cannot be found any more. The change time alone says nothing, since a hard
+    link or new permissions set it too: then the content is compared.
     """
     try:
         status = os.stat(path)
     except OSError:
-        return "was removed"
+        return GONE
     if (status.st_dev, status.st_ino) != (before.device, before.inode):
         return "was replaced"
     if (status.st_size, status.st_mtime_ns) != (before.size, before.mtime_ns):

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lcmap.errors import DataError, InputChangedError
+from lcmap.errors import DataError, InputChangedError, InputGoneError
 from lcmap.paths import PathLike
-from lcmap.raster.file_state import FileState, read_state, what_changed
+from lcmap.raster.file_state import GONE, FileState, read_state, what_changed
 
 _MOST_BYTES = 1 << 30
 _MOST_BYTES_AT_ONCE = 1 << 27
@@ -53,12 +53,14 @@ class InputWatch:
         """Check that every file is what it was.
 
         Raises:
+            InputGoneError: one cannot be found any more.
             InputChangedError: one is not.
         """
-        for path, (state, limit, name) in self._states.items():
+        for path, (state, limit, name) in list(self._states.items()):
             change = what_changed(state, path, limit)
             if change is not None:
-                raise InputChangedError(
+                kind = InputGoneError if change == GONE else InputChangedError
+                raise kind(
                     name, f"{change} while it was read", "wait until it is whole, then start again"
                 )
 
@@ -74,8 +76,13 @@ class InputWatch:
         ]
 
     def digest(self) -> str:
-        """Return a digest of the content of all files noted so far, wherever they are."""
-        contents = [(state.size, state.digest) for state, _, _ in self._states.values()]
+        """Return a digest of the content of all files noted so far, wherever they are.
+
+        Of a file that was not read its time stands for the content.
+        """
+        contents = [
+            (state.size, state.digest or state.mtime_ns) for state, _, _ in self._states.values()
+        ]
         return hashlib.blake2b(repr(contents).encode(), digest_size=8).hexdigest()
 
 

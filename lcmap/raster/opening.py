@@ -22,7 +22,7 @@ from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARast
 from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
 from lcmap.raster.input_watch import note_input
-from lcmap.raster.sidecars import check_sidecars
+from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
@@ -42,6 +42,9 @@ _NUMBERED = re.compile(
 """The names that programs give to bands without one: ENVI's, ArcGIS's, ERDAS Imagine's."""
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
+
+_SELF_CONTAINED = (".tif", ".tiff", ".jp2", ".ovr", ".msk", ".aux.xml")
+"""Endings of files that read no others but their sidecars."""
 
 
 @contextmanager
@@ -111,6 +114,9 @@ def files_of(dataset: Any) -> tuple[str, ...]:
 
 def _files_at(path: str) -> list[str]:
     """Return the files that are read of a raster; none where it is not one."""
+    if path.casefold().endswith(_SELF_CONTAINED):
+        # opened each, thousands of tiles of a mosaic would take minutes
+        return [beside for beside in sidecar_paths(path) if os.path.exists(beside)]
     try:
         with DatasetReader(path, driver=list(VIRTUAL_DRIVERS)) as dataset:
             return list(dataset.files)

@@ -19,6 +19,11 @@ _LARGEST_AUX = 16 << 20
 _REMEDY = "remove it, or `allow_vrt` if you trust it"
 
 
+def sidecar_paths(path: str) -> list[str]:
+    """Return where overviews, a mask and metadata may be beside a raster."""
+    return [f"{path}{ending}" for ending in _SIDECARS]
+
+
 def check_sidecars(path: PathLike, name: str) -> None:
     """Check that what is beside a raster, called `name` in messages, holds its own pixels.
 

@@ -264,9 +264,9 @@ def test_however_it_changes(
     file = found(here, pattern)
     run = run_while(change, after, file, command, lcmap)
     assert run.exit_code == 65, run.stderr
-    how = {removed: "was removed", replaced: "was replaced"}.get(change, "changed")
+    how = {removed: "disappeared", replaced: "was replaced"}.get(change, "changed")
     assert f"{file.name}: {how} while it was read; " in run.stderr
-    assert not names(here) & {"out.tif", "c.tif", "t.geojson", "s.csv", ".out.tif.lcmap-work"}
+    assert not names(here) & {"out.tif", "c.tif", "t.geojson", "s.csv"}
 
 
 def read_or_linked(path: Path) -> None:
@@ -311,3 +311,20 @@ def test_no_tile_of_a_file_that_changed_is_kept(
     run = run_while(overwritten, READ, here / "image.tif", PREDICT, lcmap)
     assert run.exit_code == 65 and written < 12
     assert not (here / ".out.tif.lcmap-work").exists()
+
+
+def test_what_was_done_stays_while_the_disk_of_an_input_is_away(
+    lcmap: Lcmap, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_a_model(here)
+    monkeypatch.setattr(journal, "COMMIT_SECONDS", 0.0)
+    away, file = here / "away", here / "image.tif"
+    run = run_while(
+        lambda path: path.rename(away), "lcmap.inference.resume.journal:Journal.append", file,
+        PREDICT, lcmap,
+    )  # fmt: skip
+    assert run.exit_code == 65 and "image.tif: disappeared while it was read" in run.stderr
+    assert "run the same command to continue" in run.stderr
+    away.rename(file)
+    run = lcmap(*PREDICT.split())
+    assert run.exit_code == 0 and "continuing: 1 of 12 tiles are done" in run.stderr

@@ -110,7 +110,7 @@ def test_a_change_while_it_is_read_is_seen(small: Path, change: str) -> None:
         said = "was replaced"
     else:
         small.unlink()
-        said = "was removed"
+        said = "disappeared"
     assert what_changed(before, link, LIMIT) == said
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy.typing as npt
 import rasterio
 
-from lcmap.errors import CannotWriteError, InputChangedError
+from lcmap.errors import CannotWriteError, InputChangedError, InputGoneError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
@@ -187,7 +187,7 @@ class ResumableMap:
 
         Raises:
             CannotWriteError: no space left.
-            InputChangedError: what it was made of is not what it was; then nothing of it stays.
+            InputChangedError: what it was made of is not what it was.
         """
         self._check_inputs()
         with writing_to(self._output):
@@ -319,8 +319,14 @@ class ResumableMap:
         self._store.flush()
 
     def _check_inputs(self) -> None:
+        """Check the inputs before what was made of them counts; keep what counts if they are gone.
+
+        Their disk may come back. What was made of others is of no use to the next run.
+        """
         try:
             self._inputs.check()
+        except InputGoneError:
+            raise
         except InputChangedError:
             self.discard()
             raise

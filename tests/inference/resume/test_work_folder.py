@@ -152,3 +152,12 @@ def test_links_in_it_are_removed_and_not_followed(output: Path) -> None:
         folder.clear()
         assert folder.is_empty()
     assert (elsewhere / "precious").read_bytes() == b"precious"
+
+
+def test_a_work_folder_that_may_not_be_written_is_refused(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_folder_path(output).mkdir()
+    monkeypatch.setattr(work_folder.os, "access", lambda *_: False)
+    with pytest.raises(CannotWriteError, match="may not be written; change its permissions"):
+        WorkFolder(output, resumable=True).__enter__()
