@@ -35,6 +35,8 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
 
+_BESIDE_SHAPES = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
+
 _START = 1024
 _MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
 """How GeoPackages, shapefiles and FlatGeobufs begin; GeoJSON begins with a brace."""
@@ -153,11 +155,11 @@ def _layers_of(path: Path) -> list[VectorLayer]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """Return the files that are read of a vector file: itself, and what is beside it."""
+    """Return the files that may be read of a vector file: itself, and what is beside it."""
     if path.suffix.lower() == ".shp":
-        return sorted(other for other in path.parent.iterdir() if other.stem == path.stem)
-    beside = path.with_name(f"{path.name}-wal")  # what was last written into a GeoPackage
-    return [path, beside] if beside.exists() else [path]
+        suffixes = (*_BESIDE_SHAPES, *map(str.upper, _BESIDE_SHAPES))
+        return [path, *(path.with_suffix(suffix) for suffix in suffixes)]
+    return [path, path.with_name(f"{path.name}-wal")]  # what was last written into a GeoPackage
 
 
 def _check_kind(path: Path) -> None:
