@@ -233,7 +233,7 @@ def test_a_tile_whose_bits_flipped_is_made_again(
     work.commit()
     kill(work)
     flip(work_folder_path(output) / name, 2 * 64 + 5)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="lcmap")
     again = begun(output)
     assert left(again) == [2, 3]
     assert [record["tile"] for record in again.records("tile")] == [0, 1]
