@@ -14,21 +14,22 @@ import onnx
 
 import lcmap
 from lcmap.accuracy.measures import Scores
-from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
 from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
     check_model_path,
+    load_graph,
     write_model,
 )
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
-from lcmap.training.options import Int8Options
+from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.validation import padded_image, validate_model, validation_values
 
@@ -60,11 +61,13 @@ def int8_path(model: PathLike) -> Path:
     return Path(model).with_suffix(".int8.onnx")
 
 
+@watched_inputs()
 def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,
     output: PathLike,
     options: Int8Options | None = None,
+    inputs: TileInputOptions | None = None,
     *,
     progress: Progress = silent,
 ) -> QuantisationReport:
@@ -81,12 +84,13 @@ def quantise_model(
             also where the tiles have more inputs than the model.
         DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
+        InputChangedError: a file changed while it was read.
         OutputExistsError, CannotWriteError: as `check_output`.
     """
     options = options or Int8Options()
     check_model_path(output)
     check_output(output, overwrite=options.overwrite)
-    data = read_training_set(tile_indexes)
+    data = read_training_set(tile_indexes, inputs, model=model)
     metadata = read_initial_model(model, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
@@ -94,14 +98,14 @@ def quantise_model(
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
         )
-    graph = Path(model).read_bytes()
+    graph = load_graph(model).SerializeToString()
     samples = min(SAMPLES, len(data.train))
     done = itertools.count(1)
 
     def step(note: str) -> None:
         progress(next(done), samples + 2 * len(data.validation), note)
 
-    with TileReader(data.nomenclature) as reader:
+    with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         integers = quantise(
             graph, _samples(source, data, metadata.stride, samples, options.seed, step)
@@ -112,6 +116,7 @@ def quantise_model(
             )
             for one in (graph, integers)
         )
+    current_watch().check()
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
     if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
