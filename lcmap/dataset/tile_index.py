@@ -27,6 +27,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import note_input
 from lcmap.raster.opening import no_crs, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
@@ -203,6 +204,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
 
 
 def _load_json(path: PathLike) -> Any:
+    note_input(path)
     try:
         with open(path, encoding="utf-8") as file:
             return parse_json(file.read())

@@ -17,6 +17,7 @@ from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
 from lcmap.errors import AllNodataError, InputMismatchError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.quantiles import select_quantiles
@@ -63,6 +64,7 @@ def measure_campaign(
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
         InputMismatchError: an image has other bands or another type.
         AllNodataError: no pixel of any image is valid.
+        InputChangedError: an image changed while it was read.
         OutputExistsError, CannotWriteError: the output cannot be written.
     """
     inputs = inputs or InputOptions()
@@ -84,7 +86,8 @@ def measure_campaign(
             done += 1
             progress(min(done, len(files)), len(files), "quantiles")
 
-    values = select_quantiles(blocks, len(bands), dtype)
+    with unchanged_inputs():
+        values = select_quantiles(blocks, len(bands), dtype)
     if np.isnan(values).any():
         raise AllNodataError(
             files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"

@@ -213,7 +213,7 @@ def _reduce(
             "give the panchromatic image of the same ground and date",
         )
     _say(tied, pan, both.names[:-1])
-    with open_input(path) as written:
+    with open_input(path, own=True) as written:
         return bands_of(written), tied
 
 

@@ -24,11 +24,12 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
-from lcmap.inference.resume.plan import Plan, file_identities
+from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.label_resampling import LabelsOnGrid
 from lcmap.raster.opening import require_label_band
 from lcmap.raster.pipes import check_standard_input_once
@@ -68,6 +69,7 @@ class CrosswalkReport:
         )
 
 
+@watched_inputs()
 def crosswalk_map(
     inputs: tuple[PathLike, PathLike],
     outputs: MapOutputs,
@@ -95,6 +97,7 @@ def crosswalk_map(
         InputMissingError, NotARasterError: an input cannot be read.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
+        InputChangedError: an input changed while it was read.
     """
     options = options or AlignedInputOptions()
     for name in ("confidence", "probabilities"):
@@ -126,7 +129,7 @@ def crosswalk_map(
             }
 
         facts: Plan = {
-            "inputs": file_identities([*image.files, *labels.files]),
+            "inputs": input_identities([*image.files, *labels.files]),
             "crosswalk": [chosen.source.to_dict(), chosen.target.to_dict(), chosen.table.tolist()],
         }
         counts = write_block_map(

@@ -25,12 +25,13 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
-from lcmap.inference.resume.plan import Plan, file_identities
+from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import Window
@@ -112,6 +113,7 @@ def mean_rule(
 _RULES = {"product": product_rule, "mean": mean_rule}
 
 
+@watched_inputs()
 def late_fusion(
     inputs: Sequence[PathLike],
     outputs: MapOutputs,
@@ -136,6 +138,7 @@ def late_fusion(
             cover any part of it.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
+        InputChangedError: an input changed while it was read.
     """
     fusion, options = fusion or LateFusion(), options or AlignedInputOptions()
     weights = _weights(fusion.weights, len(inputs))
@@ -168,7 +171,7 @@ def late_fusion(
             return arrays, {"mapped": int(np.count_nonzero(known))}
 
         facts: Plan = {
-            "inputs": file_identities(name for source in sources for name in source.files),
+            "inputs": input_identities(name for source in sources for name in source.files),
             "method": fusion.method,
             "weights": weights,
             "allow-missing": options.allow_missing,

@@ -32,7 +32,7 @@ from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.plan import Plan, content_identity, file_identities, tiling_facts
+from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
@@ -41,6 +41,7 @@ from lcmap.inference.verify import Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import input_identities, watched_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class PredictReport:
         return cls(record["pixels"], record["mapped"], compared)
 
 
+@watched_inputs()
 def predict(
     inputs: Sequence[PathLike],
     model: PathLike,
@@ -94,6 +96,7 @@ def predict(
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
+        InputChangedError: an input or the model changed while it was read.
     """
     compute, options = compute or Compute(), options or ModelInputOptions()
     metadata = read_model(model)
@@ -153,7 +156,7 @@ def _facts(
         "engine": engine.title,
         "precision": precision,
         "model": content_identity(model),
-        "inputs": file_identities(opened.files),
+        "inputs": input_identities(opened.files),
         "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
         "nodata": options.nodata,
         "assumed-crs": options.assume_crs,

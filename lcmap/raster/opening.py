@@ -21,7 +21,8 @@ from rasterio.io import DatasetReader
 from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
-from lcmap.raster.sidecars import check_sidecars
+from lcmap.raster.input_watch import note_input
+from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
@@ -42,13 +43,19 @@ _NUMBERED = re.compile(
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
+_SELF_CONTAINED = (".tif", ".tiff", ".jp2", ".ovr", ".msk", ".aux.xml")
+"""Endings of files that read no others but their sidecars."""
+
 
 @contextmanager
-def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> Iterator[Any]:
+def open_raster(
+    path: PathLike, *, allow_vrt: bool = False, name: str = "", own: bool = False
+) -> Iterator[Any]:
     """Open a raster for reading; yield a rasterio dataset.
 
     A VRT names other files and URLs, so it is opened only with `allow_vrt`. Messages call the
-    raster by its `name`, else by its path.
+    raster by its `name`, else by its path. The files that are read are watched (see `input_watch`),
+    but for lcmap's `own`, which are temporary.
 
     Raises:
         InputMissingError: no such file, or it may not be read.
@@ -62,6 +69,8 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
     if not allow_vrt:
         check_sidecars(path, subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
+    if not own:
+        note_input(path, name=subject)
     with rasterio.Env():
         try:
             with warnings.catch_warnings():
@@ -83,8 +92,36 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
         with dataset:
             _check_size(path, dataset, subject)
             _check_not_truncated(path, dataset, subject)
+            if not own:
+                note_input(*files_of(dataset))
             with reading(subject):
                 yield dataset
+
+
+def files_of(dataset: Any) -> tuple[str, ...]:
+    """Return all files that are read of an open raster: itself, those beside it, those it names.
+
+    GDAL lists the files that a VRT names, but not what these name, nor what is beside them.
+    """
+    found = dict.fromkeys(dataset.files)
+    waiting = list(found) if dataset.driver == "VRT" else []
+    while waiting:
+        new = [name for name in _files_at(waiting.pop()) if name not in found]
+        found |= dict.fromkeys(new)
+        waiting += new
+    return tuple(found)
+
+
+def _files_at(path: str) -> list[str]:
+    """Return the files that are read of a raster; none where it is not one."""
+    if path.casefold().endswith(_SELF_CONTAINED):
+        # opened each, thousands of tiles of a mosaic would take minutes
+        return [beside for beside in sidecar_paths(path) if os.path.exists(beside)]
+    try:
+        with DatasetReader(path, driver=list(VIRTUAL_DRIVERS)) as dataset:
+            return list(dataset.files)
+    except RasterioError:
+        return []
 
 
 @contextmanager

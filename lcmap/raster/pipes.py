@@ -20,6 +20,7 @@ from lcmap.paths import PathLike
 
 STANDARD_STREAM = "-"
 _CHUNK = 1 << 20
+_STANDARD_INPUT = Path("/dev/stdin")
 
 
 def display_name(path: PathLike) -> str:
@@ -53,7 +54,7 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
         yield Path(path)
         return
     if _is_regular_file(0):
-        yield Path("/dev/stdin")
+        yield _STANDARD_INPUT
         return
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
@@ -71,6 +72,11 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
                 "standard input", "is empty", "the command before it in the pipe wrote nothing"
             )
         yield copy
+
+
+def is_copy(given: PathLike, path: Path) -> bool:
+    """Tell whether what `input_path` yielded for an input is a temporary copy of it."""
+    return os.fspath(given) == STANDARD_STREAM and path != _STANDARD_INPUT
 
 
 def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:

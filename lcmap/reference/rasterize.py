@@ -19,6 +19,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_raster_output
@@ -111,12 +112,16 @@ def rasterize_reference(
         GridMismatchError: the rules speak of metres, and the grid is in degrees or distorts them.
         RulesError: no rule is about any layer of the sources.
         OverlapError: no feature that the rules take falls on the grid.
+        InputChangedError: a file changed while it was read.
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
-    with OutputSet(
-        [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
-    ) as written:
+    with (
+        OutputSet(
+            [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+        ) as written,
+        unchanged_inputs(),
+    ):
         outputs = replace(outputs, overwrite=written.overwrite)
         outputs.check()
         grid, name = _target_grid(like, inputs)

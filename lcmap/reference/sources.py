@@ -26,6 +26,7 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import note_input
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
 
@@ -33,6 +34,8 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
+
+_BESIDE_SHAPES = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
 
 _START = 1024
 _MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
@@ -142,12 +145,21 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
+    note_input(*_files_of(path))
     _check_kind(path)
     with _refusing(path):
         names = [
             name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
         ]
         return [_layer(path, name) for name in names]
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files that may be read of a vector file: itself, and what is beside it."""
+    if path.suffix.lower() == ".shp":
+        suffixes = (*_BESIDE_SHAPES, *map(str.upper, _BESIDE_SHAPES))
+        return [path, *(path.with_suffix(suffix) for suffix in suffixes)]
+    return [path, path.with_name(f"{path.name}-wal")]  # what was last written into a GeoPackage
 
 
 def _check_kind(path: Path) -> None:

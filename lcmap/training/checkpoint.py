@@ -12,7 +12,7 @@ from lcmap.errors import CheckpointError
 from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def checkpoint_path(model: PathLike) -> Path:

@@ -25,6 +25,7 @@ from lcmap.model_file import (
 )
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
@@ -60,6 +61,7 @@ def int8_path(model: PathLike) -> Path:
     return Path(model).with_suffix(".int8.onnx")
 
 
+@watched_inputs()
 def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,
@@ -82,6 +84,7 @@ def quantise_model(
             also where the tiles have more inputs than the model.
         DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
+        InputChangedError: a file changed while it was read.
         OutputExistsError, CannotWriteError: as `check_output`.
     """
     options = options or Int8Options()
@@ -113,6 +116,7 @@ def quantise_model(
             )
             for one in (graph, integers)
         )
+    current_watch().check()
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
     if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""

@@ -21,6 +21,7 @@ from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
@@ -69,6 +70,7 @@ class TrainReport:
         )
 
 
+@watched_inputs()
 def train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,
@@ -94,6 +96,7 @@ def train(
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
         OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
+        InputChangedError: a file changed while it was read.
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
     options, inputs = options or TrainOptions(), inputs or TileInputOptions()
@@ -107,15 +110,17 @@ def train(
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
+    begun_with = settings | {"content of the inputs": current_watch().digest()}
     with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         trainer = Trainer(data, source, network, recipe, options, progress)
         with _told_how_to_go_on(trainer, outputs):
-            _run(trainer, outputs, settings)
+            _run(trainer, outputs, begun_with)
             network.load_state_dict(trainer.best)
             graph = to_onnx(network, [model_input.name for model_input in data.inputs])
             agreement = verify(graph, network, trainer.samples_to_verify())
             scores = validate_model(graph, source, data, stride=network.stride)
+    current_watch().check()
     if not agreement.close:
         logger.warning(
             "%s: %s of training tiles; the scores are those of the model as it is written",
@@ -158,6 +163,7 @@ def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> N
         logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
     while not (trainer.ended or outputs.export_best):
         trainer.epoch()
+        current_watch().check()
         write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
         write_curves(outputs.model, trainer.rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.reading import TileReader
-from lcmap.dataset.tile_index import IndexedTile
+from lcmap.dataset.tile_index import IndexedTile, read_tile_index
 from lcmap.errors import (
     CheckpointError,
     InputMismatchError,
@@ -253,6 +254,26 @@ def test_a_checkpoint_is_neither_overwritten_nor_continued_by_chance(
         run(index, output, epochs=1, seed=1, resume=True)
     with pytest.raises(Interrupted):
         run(index, output, epochs=1, seed=1, overwrite=True)
+
+
+@pytest.mark.usefixtures("unexported")
+def test_a_run_is_not_continued_on_an_image_that_was_replaced(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, output = make_index(), tmp_path / "m.onnx"
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1)
+    image = read_tile_index(index).tiles[0].image
+    status, content = image.stat(), bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(CheckpointError, match="begun with content of the inputs"):
+        run(index, output, epochs=1, resume=True)
+    content[-1] ^= 1
+    image.write_bytes(content)
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1, resume=True)
 
 
 @pytest.mark.usefixtures("unexported")

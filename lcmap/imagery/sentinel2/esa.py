@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from lcmap.errors import ProductError, UsageError
+from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.imagery.sentinel2.scene import (
@@ -53,9 +54,13 @@ class _Radiometry:
 
 
 def find_metadata(folder: Path) -> Path | None:
-    """Return the product metadata of a SAFE folder; None where it is none."""
-    found = [path for pattern in METADATA for path in sorted(folder.glob(pattern))]
-    return found[0] if found else None
+    """Return the product metadata of a SAFE folder; None where it is none.
+
+    Raises:
+        ProductError: it is a link out of the folder.
+    """
+    found = (first_inside(folder, pattern, folder) for pattern in METADATA)
+    return next((path for path in found if path is not None), None)
 
 
 def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
@@ -129,10 +134,7 @@ def _band_file(granule: Path, band: str, radiometry: _Radiometry, level2: bool) 
 
 
 def _only(granule: Path, pattern: str) -> Path:
-    found = sorted(granule.glob(pattern))
-    if not found:
-        raise ProductError(granule, f"has no {pattern}", "unpack the product whole")
-    return found[0]
+    return only(granule, pattern, granule.parent.parent)
 
 
 def _level2_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, ...]]:
@@ -143,10 +145,10 @@ def _level2_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, 
 def _level1_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, ...]]:
     """Return the masks by band: rasters since baseline 04.00, polygons before."""
     set_bit = values_masked(*range(1, 256))
-    classes = sorted(granule.glob("QI_DATA/*MSK_CLASSI_B00.jp2"))
-    if classes:
+    classes = first_inside(granule, "QI_DATA/*MSK_CLASSI_B00.jp2", granule.parent.parent)
+    if classes is not None:
         clouds: tuple[Mask, ...] = tuple(
-            RasterMask(classes[0], index, set_bit) for index in _CLASSI_MASKED
+            RasterMask(classes, index, set_bit) for index in _CLASSI_MASKED
         )
         return {
             band: clouds

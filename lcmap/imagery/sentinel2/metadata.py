@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lcmap.errors import ProductError
+from lcmap.raster.input_watch import note_input
 
 
 def read_xml(path: Path) -> ElementTree.Element:
@@ -16,6 +17,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     Raises:
         ProductError: it cannot be read or is not XML.
     """
+    note_input(path)
     try:
         return ElementTree.parse(path).getroot()
     except (OSError, LookupError, ValueError, ElementTree.ParseError) as error:

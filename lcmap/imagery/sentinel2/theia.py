@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.errors import ProductError, UsageError
+from lcmap.errors import UsageError
+from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.imagery.sentinel2.scene import (
@@ -65,7 +66,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
             )
     composite = next(folder.glob(REFLECTANCE), None) is None
     kind = "FRC" if composite else "FRE"
-    metadata = next(iter(sorted(folder.glob("*_MTD_ALL.xml"))), None)
+    metadata = first_inside(folder, "*_MTD_ALL.xml", folder)
     quantification, nodata, time = _QUANTIFICATION, _NODATA, _time_in_name(folder)
     if metadata is not None:
         root = read_xml(metadata)
@@ -78,7 +79,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
         time = text_of(root, "ACQUISITION_DATE") or time
     files = {
         band: BandFile(
-            path=_only(folder, f"*_{kind}_{band}.tif"),
+            path=only(folder, f"*_{kind}_{band}.tif", folder),
             nodata=nodata,
             quantification=quantification,
         )
@@ -102,25 +103,18 @@ def _masks(folder: Path, band: str) -> tuple[Mask, ...]:
     return (
         RasterMask(_mask_file(folder, "CLM", resolution), 1, bits_masked(_CLOUD_BITS)),
         RasterMask(_mask_file(folder, "EDG", resolution), 1, values_masked(*range(1, 256))),
-        RasterMask(_only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif"), 1, saturated),
+        RasterMask(only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif", folder), 1, saturated),
     )
 
 
 def _flags(folder: Path, band: str) -> tuple[Mask, ...]:
     """Return what hides pixels of a composite: its flags, where they say no data or cloud."""
     resolution = RESOLUTIONS[band]
-    found = sorted(folder.glob(f"MASKS/*_FLG_{_SET[resolution]}.tif"))
-    return tuple(RasterMask(path, 1, values_masked(*_HIDING_FLAGS)) for path in found[:1])
+    flags = first_inside(folder, f"MASKS/*_FLG_{_SET[resolution]}.tif", folder)
+    return () if flags is None else (RasterMask(flags, 1, values_masked(*_HIDING_FLAGS)),)
 
 
 def _mask_file(folder: Path, kind: str, resolution: int) -> Path:
     """Return the mask of this resolution; that of 10 m where there is no other."""
-    found = sorted(folder.glob(f"MASKS/*_{kind}_{_SET[resolution]}.tif"))
-    return found[0] if found else _only(folder, f"MASKS/*_{kind}_R1.tif")
-
-
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise ProductError(folder, f"has no {pattern}", "unpack the product whole")
-    return found[0]
+    found = first_inside(folder, f"MASKS/*_{kind}_{_SET[resolution]}.tif", folder)
+    return found or only(folder, f"MASKS/*_{kind}_R1.tif", folder)

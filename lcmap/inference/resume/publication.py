@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
 
 _STRIP = 16 * BLOCK
+_PIECE = 1 << 24
 
 
 def already_named(files: OutputFiles, folder: Path, record: Naming | None) -> set[str]:
@@ -41,6 +43,18 @@ def already_named(files: OutputFiles, folder: Path, record: Naming | None) -> se
         ):
             found.add(file.waiting)
     return found
+
+
+def file_checksum(path: Path) -> int | None:
+    """Return the checksum of a file, None where there is none."""
+    checksum = 0
+    try:
+        with open(path, "rb") as file:
+            while piece := file.read(_PIECE):
+                checksum = zlib.crc32(piece, checksum)
+    except OSError:
+        return None
+    return checksum
 
 
 def make_file(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,23 +12,32 @@ from typing import Any, Literal, TypeVar
 import numpy.typing as npt
 import rasterio
 
-from lcmap.errors import CannotWriteError
+from lcmap.errors import CannotWriteError, InputChangedError, InputGoneError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
 from lcmap.inference.resume.plan import Plan, differences, normalised, read_plan, write_plan
-from lcmap.inference.resume.publication import already_named, give_names, make_file
+from lcmap.inference.resume.publication import (
+    already_named,
+    file_checksum,
+    give_names,
+    make_file,
+)
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import (
     WorkFolder,
+    check_work_folder,
+    is_regular,
     journal_path,
     plan_path,
+    remove,
     work_folder_path,
     writing_to,
 )
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import current_watch
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import sync_folder
@@ -38,6 +46,12 @@ Step = Literal["tile", "verified"]
 """What is done to a tile: its arrays are stored, they are compared with a second prediction."""
 
 Item = TypeVar("Item")
+
+LAYOUT = 2
+"""Of the work folder; one of another layout is not continued."""
+
+_CHECKSUM = "checksum"
+"""What the record of a tile calls the checksum of its arrays."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +65,7 @@ def check_before_work(files: OutputFiles) -> None:
     own: set[str] = set()
     if files.resumable:
         folder = work_folder_path(files.codes)
+        check_work_folder(folder, str(files.codes))
         own = already_named(files, folder, last(read_records(journal_path(folder)), "naming"))
     files.check(own)
 
@@ -104,10 +119,12 @@ class ResumableMap:
         """
         self._files = files
         self._grid = grid
-        self._plan = normalised(plan)
+        self._plan = normalised(plan | {"layout": LAYOUT})
         self._windows = windows
         self._groups = files.groups if groups is None else groups
         self._output = str(files.codes)
+        self._inputs = current_watch()
+        self._damaged: set[int] = set()
         self._folder = WorkFolder(self._output, resumable=files.resumable, tmpdir=tmpdir)
 
     def __enter__(self) -> ResumableMap:
@@ -138,7 +155,12 @@ class ResumableMap:
     def records(self, step: Step) -> list[Record]:
         """Return what is on record of a step, once for each tile that it is done for."""
         found = {record[step]: record for record in self._journal.records if step in record}
-        return list(found.values())
+        gone = self._damaged if step == "tile" else ()
+        return [
+            {name: value for name, value in record.items() if name != _CHECKSUM}
+            for number, record in found.items()
+            if number not in gone
+        ]
 
     def store(self, number: int, arrays: Mapping[str, npt.NDArray[Any]], **facts: int) -> None:
         """Store the arrays [bands, h, w] of a finished tile, and put `facts` of it on record.
@@ -147,8 +169,9 @@ class ResumableMap:
             CannotWriteError: no space left.
         """
         with writing_to(self._output):
-            self._store.write(self._windows[number], arrays)
-        self.done("tile", number, **facts)
+            checksum = self._store.write(self._windows[number], arrays)
+        self.done("tile", number, **{_CHECKSUM: checksum}, **facts)
+        self._damaged.discard(number)
 
     def done(self, step: Step, number: int, **facts: float) -> None:
         """Put on record that a step is done for a tile; it counts once it is committed.
@@ -164,7 +187,9 @@ class ResumableMap:
 
         Raises:
             CannotWriteError: no space left.
+            InputChangedError: what it was made of is not what it was.
         """
+        self._check_inputs()
         with writing_to(self._output):
             self._journal.commit()
 
@@ -188,15 +213,17 @@ class ResumableMap:
         begun = last(self._journal.records, "naming")
         own = already_named(files, self._path, begun)
         left = [file for file in files.in_naming_order if file.waiting not in own]
+        whole = (last(self._journal.records, "checksums") or {}) if begun == naming else {}
         with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
             # a sidecar comes after its raster, beside which GDAL may have made one
             for file in reversed(left):
-                if begun != naming or not (self._path / file.waiting).exists():
+                if whole.get(file.waiting, -1) != file_checksum(self._path / file.waiting):
                     make_file(file, self._store, self._grid, self._path, progress)
         if begun != naming:
             files.check()
+            checksums = {file.waiting: file_checksum(self._path / file.waiting) for file in left}
             with writing_to(self._output):
-                self._journal.add({"naming": naming, "report": report})
+                self._journal.add({"naming": naming, "report": report, "checksums": checksums})
             self.commit()
         give_names(left, self._path, files.sidecars)
 
@@ -225,41 +252,84 @@ class ResumableMap:
                 return
         if old != self._plan or not self._is_whole():
             self._files.check()
-            if old is not None and old != self._plan:
-                changed = ", ".join(differences(old, self._plan))
-                logger.info("%s: starting afresh, since these changed: %s", self._output, changed)
+            if not self._folder.is_empty():
+                why = self._why_afresh(old)
+                logger.info("%s: starting afresh, since %s", self._output, why)
             self._folder.clear()
             write_plan(self._plan, plan_path(self._path))
         self._open(stack)
+        self._find_damaged()
         done, tiles = len(self.records("tile")), len(self._windows)
         if done:
             logger.info("%s: continuing: %d of %d tiles are done", self._output, done, tiles)
 
+    def _why_afresh(self, old: Plan | None) -> str:
+        if old is None:
+            return "what an earlier run left cannot be read"
+        if old.get("layout") != LAYOUT:
+            return "another version of lcmap left what is there"
+        if old == self._plan:
+            return "what an earlier run left is not whole"
+        return f"these changed: {', '.join(differences(old, self._plan))}"
+
     def _is_whole(self) -> bool:
-        """Tell whether the journal and all arrays are there."""
+        """Tell whether the journal and all arrays are there, and the journal is of this map."""
         pixels = sum(window.height * window.width for window in self._windows)
-        try:
-            return journal_path(self._path).exists() and all(
-                (self._path / f"{group.name}.raw").stat().st_size == pixels * group.pixel_bytes
-                for group in self._groups
-            )
-        except FileNotFoundError:
+        arrays = {self._path / f"{group.name}.raw": group for group in self._groups}
+        if not all(map(is_regular, (journal_path(self._path), *arrays))):
             return False
+        return all(
+            path.stat().st_size == pixels * group.pixel_bytes for path, group in arrays.items()
+        ) and all(
+            record["tile"] in range(len(self._windows)) and _CHECKSUM in record
+            for record in read_records(journal_path(self._path))
+            if "tile" in record
+        )
+
+    def _find_damaged(self) -> None:
+        """Find the tiles that are not on the disk as they were stored."""
+        stored = {
+            record["tile"]: record[_CHECKSUM]
+            for record in self._journal.records
+            if "tile" in record
+        }
+        for number, checksum in stored.items():
+            if self._store.checksum(self._windows[number]) != checksum:
+                self._damaged.add(number)
+                logger.debug("%s: tile %d is damaged and made again", self._output, number)
 
     def _open(self, stack: ExitStack) -> None:
         for path in self._path.iterdir():
             if path.is_dir():  # of an output that a killed run did not finish
-                shutil.rmtree(path)
+                remove(path)
         self._store = TileStore(self._path, self._windows, self._groups)
         stack.callback(self._store.close)
         self._folder.check_space(self._store.missing_bytes())
         self._journal = CommittedJournal(
-            journal_path(self._path), self._store.flush, durable=self._files.resumable
+            journal_path(self._path), self._flush, durable=self._files.resumable
         )
         stack.callback(self._journal.close)
         stack.push(self._commit_after_error)
         sync_folder(self._path)
         sync_folder(self._path.parent)
+
+    def _flush(self) -> None:
+        """Bring the tiles to the disk, if what they were made of is still the same."""
+        self._check_inputs()
+        self._store.flush()
+
+    def _check_inputs(self) -> None:
+        """Check the inputs before what was made of them counts; keep what counts if they are gone.
+
+        Their disk may come back. What was made of others is of no use to the next run.
+        """
+        try:
+            self._inputs.check()
+        except InputGoneError:
+            raise
+        except InputChangedError:
+            self.discard()
+            raise
 
     def _commit_after_error(
         self,
@@ -268,5 +338,5 @@ class ResumableMap:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            with suppress(CannotWriteError):
+            with suppress(CannotWriteError, InputChangedError):
                 self.commit()

@@ -217,6 +217,104 @@ def test_what_is_not_whole_is_not_continued(output: Path, name: str) -> None:
     kill(again)
 
 
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["codes.raw", "confidence.raw"])
+def test_a_tile_whose_bits_flipped_is_made_again(
+    output: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    work = begun(output)
+    for number in range(3):
+        store(work, number)
+    work.commit()
+    kill(work)
+    flip(work_folder_path(output) / name, 2 * 64 + 5)
+    caplog.set_level(logging.DEBUG, logger="lcmap")
+    again = begun(output)
+    assert left(again) == [2, 3]
+    assert [record["tile"] for record in again.records("tile")] == [0, 1]
+    assert "map.tif: tile 2 is damaged and made again" in caplog.text
+    assert "map.tif: continuing: 2 of 4 tiles are done" in caplog.text
+    store(again, 2)
+    assert left(again) == [3] and len(again.records("tile")) == 3
+    again.commit()
+    kill(again)
+    with opened(output) as last:
+        assert left(last) == [3]
+        finish(last)
+    np.testing.assert_array_equal(codes(output), EXPECTED)
+
+
+def spoil(folder: Path, how: str) -> None:
+    plan, journal_file, arrays = folder / "plan.json", folder / "journal", folder / "codes.raw"
+    if how.startswith("plan"):
+        plan.unlink()
+        if how == "plan is a folder":
+            plan.mkdir()
+        else:
+            plan.write_text("[" * 100_000 if how == "plan is deep" else '{"model": ')
+    elif how == "journal is a folder":
+        journal_file.unlink()
+        journal_file.mkdir()
+    elif how == "journal is a link":
+        journal_file.unlink()
+        journal_file.symlink_to(folder.parent / "elsewhere")
+    elif how == "journal is of other tiles":
+        journal_file.write_bytes(journal.encode({"tile": 99, "mapped": 64, "checksum": 0}))
+    elif how == "arrays are a link":
+        content = arrays.read_bytes()
+        arrays.unlink()
+        (folder.parent / "elsewhere").write_bytes(content)
+        arrays.symlink_to(folder.parent / "elsewhere")
+    else:
+        arrays.write_bytes(arrays.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["plan is a folder", "plan is deep", "plan is cut", "journal is a folder",
+     "journal is a link", "journal is of other tiles", "arrays are a link", "arrays are cut"],
+)  # fmt: skip
+def test_what_is_spoilt_is_begun_again_and_said(
+    output: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    work = begun(output)
+    store(work, 0)
+    work.commit()
+    kill(work)
+    spoil(work_folder_path(output), how)
+    elsewhere = output.parent / "elsewhere"
+    before = elsewhere.read_bytes() if elsewhere.exists() else None
+    caplog.set_level(logging.INFO)
+    check_before_work(files_of(output))
+    with opened(output) as again:
+        assert left(again) == [0, 1, 2, 3]
+        finish(again)
+    assert "map.tif: starting afresh, since what an earlier run left " in caplog.text
+    assert (elsewhere.read_bytes() if elsewhere.exists() else None) == before
+    np.testing.assert_array_equal(codes(output), EXPECTED)
+
+
+def test_another_layout_starts_afresh(
+    output: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable_map, "LAYOUT", 1)
+        work = begun(output)
+        store(work, 0)
+        work.commit()
+        kill(work)
+    caplog.set_level(logging.INFO)
+    again = begun(output)
+    assert left(again) == [0, 1, 2, 3]
+    assert "starting afresh, since another version of lcmap left what is there" in caplog.text
+    kill(again)
+
+
 def test_another_plan_starts_afresh_and_says_why(
     output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -381,6 +479,23 @@ def test_a_run_killed_between_two_names_goes_on_with_the_rest(
     np.testing.assert_array_equal(codes(output), EXPECTED)
     for name, time in made.items():
         assert (output.parent / name).stat().st_mtime_ns == time
+
+
+@pytest.mark.parametrize("name", ["codes.tif", "confidence.tif", "codes.tif.qml"])
+def test_a_waiting_file_whose_bits_flipped_is_made_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with opened(output, qml=True) as work:
+        finish(work)
+    expected = {path: path.read_bytes() for path in output.parent.iterdir()}
+    for path in expected:
+        path.unlink()
+    killed_while_naming(output, monkeypatch, 0)
+    waiting = work_folder_path(output) / name
+    flip(waiting, waiting.stat().st_size // 2)
+    with opened(output, qml=True) as work:
+        finish(work)
+    assert {path: path.read_bytes() for path in output.parent.iterdir()} == expected
 
 
 def test_another_runs_files_are_in_the_way(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
