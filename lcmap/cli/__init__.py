@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
+from lcmap.cli.completion_scripts import use_own_scripts
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 
@@ -22,8 +24,21 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.command,
 }
 
+
+class _WithHelpCommand(TyperGroup):
+    """Subcommands, with `lcmap help NAME` for `lcmap NAME --help`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            # while the shell completes, the words of a subcommand follow
+            args = args[1:2] if ctx.resilient_parsing else [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
+
+
+use_own_scripts()
 app = typer.Typer(
     name="lcmap",
+    cls=_WithHelpCommand,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
@@ -77,6 +78,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="IMAGE INPUT...",
+            autocompletion=builtin_names.meanings,
             help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
             "input. With --late: files of class probabilities.",

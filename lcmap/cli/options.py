@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
@@ -182,6 +183,7 @@ Quantiles = Annotated[
     str,
     typer.Option(
         metavar="image|model|FILE",
+        autocompletion=builtin_names.quantiles,
         help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
         "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
         "prepared raster. Parts of one image need a file, so that they become parts of one map.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
@@ -53,6 +54,7 @@ def reclassification(
         typer.Option(
             "--oso",
             metavar="oso23|oso17|FILE.toml",
+            autocompletion=builtin_names.label_map_nomenclatures,
             help="The classes of the label map [default: those that it names itself]; codes alone "
             "do not tell, since 11 and 12 mean other things in each.",
         ),
@@ -77,6 +79,7 @@ def reclassification(
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
+            autocompletion=builtin_names.crosswalks,
             help="The crosswalk of --crosswalk-only [default: to oso-reclass].",
         ),
     ] = None,
