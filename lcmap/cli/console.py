@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
 from lcmap.errors import CannotWriteError, DataError, InputMissingError, LcmapError
@@ -51,20 +51,29 @@ class Reporter:
 
     @contextmanager
     def _bar(self, title: str) -> Iterator[Progress]:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
         from rich.progress import Progress as Bar
+        from rich.text import Text
+
+        pace = Pace()
+
+        class TimeLeft(ProgressColumn):
+            # rich's own is of all steps together, and 0 from the end of the first
+            def render(self, task: Any) -> Text:
+                return Text(pace.shown())
 
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TimeLeft(),
             TextColumn("{task.fields[note]}"),
         )
         with Bar(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task(title, total=None, note="")
 
             def update(done: int, total: int, note: str = "") -> None:
+                pace.update(done, total)
                 bar.update(task, completed=done, total=total, note=note)
 
             yield update
@@ -93,33 +102,22 @@ class Reporter:
             ) from error
 
 
-def duration(seconds: float) -> str:
-    """Return a time in the two units that matter, as in 40 s, 3 min 20 s or 4 h 4 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 class _ProgressLines:
     """Progress as log lines with the time left, at most one in half a minute."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._start = self._last = time.monotonic()
+        self._pace = Pace()
+        self._last = self._pace.now
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        now = time.monotonic()
+        left = self._pace.update(done, total)
+        now = self._pace.now
         if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:
             return
         self._last = now
-        left = (now - self._start) / done * (total - done)
-        logging.getLogger("lcmap").info(
-            "%s: %d of %d, %s left%s",
-            self._title, done, total, duration(left), f", {note}" * bool(note),
-        )  # fmt: skip
+        told = [f"{done} of {total}", "" if left is None else f"{duration(left)} left", note]
+        logging.getLogger("lcmap").info("%s: %s", self._title, ", ".join(filter(None, told)))
 
 
 class _ConsoleHandler(logging.Handler):

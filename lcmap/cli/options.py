@@ -63,13 +63,22 @@ def parse_bytes(text: str) -> int:
     """Return a number of bytes written as in 2G, 1.5GB, 800M or 1073741824.
 
     Raises:
-        ValueError: it is not such a number.
+        typer.BadParameter: it is not such a number.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if found is None:
-        raise ValueError(text)
+        raise typer.BadParameter(
+            f"{text!r} is not a size; write a number and K, M, G or T, as in 800M, 4G or 1.5GB, "
+            "or bytes alone"
+        )
     number, unit = found.groups()
     return int(float(number) * 1024 ** " KMGT".index(unit or " "))
+
+
+def bytes_in_units(size: int) -> str:
+    """Return a number of bytes to read, as in 640 KiB."""
+    power = min(max(size.bit_length() - 1, 0) // 10, 4)
+    return f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
 
 
 def bytes_as_text(size: int) -> str:
