@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.completion_scripts import use_own_scripts
+from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 
@@ -76,7 +77,9 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    in_utf_8_mode()
     occupy_closed_streams()
+    print_what_the_encoding_lacks()
     try:
         app(prog_name="lcmap")
     finally:

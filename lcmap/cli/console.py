@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lcmap.cli.encodings import PLAIN
 from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
@@ -199,7 +200,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 def _write_all(text: str) -> None:
     """Write all of a text to standard output, which unbuffered Python may do in part only."""
     sys.stdout.flush()
-    rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+    rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors=PLAIN))
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.flush()
