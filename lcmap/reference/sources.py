@@ -26,6 +26,7 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.drivers import check_drivers
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
 
@@ -33,6 +34,9 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
+
+_OF_COPIES = ("FlatGeobuf", "OGR_VRT")
+"""The drivers by which layers get a spatial index and another CRS."""
 
 _START = 1024
 _MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
@@ -102,6 +106,7 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
         InputMissingError: no such file, or a folder without vector files.
         NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
         DataError: a file does not have the layer named.
+        UsageError: as `check_drivers`.
     """
     layers: list[VectorLayer] = []
     for source in sources:
@@ -143,6 +148,8 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _layers_of(path: Path) -> list[VectorLayer]:
     _check_kind(path)
+    own = [d for s, d in zip(SUFFIXES, VECTOR_DRIVERS, strict=True) if s == path.suffix.lower()]
+    check_drivers([*own, *(d for d in _OF_COPIES if d not in own)], pyogrio.list_drivers())
     with _refusing(path):
         names = [
             name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
