@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.completion_scripts import use_own_scripts
+from lcmap.cli.console import not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
@@ -34,6 +35,17 @@ class _WithHelpCommand(TyperGroup):
             # while the shell completes, the words of a subcommand follow
             args = args[1:2] if ctx.resilient_parsing else [*args[1:2], "--help"]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; what it needs and is not installed is said in a line."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            missing = not_installed(error)
+            if missing is None:
+                raise
+            typer.echo(f"lcmap: {missing[0]}", err=True)
+            raise typer.Exit(missing[1]) from error
 
 
 use_own_scripts()

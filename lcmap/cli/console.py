@@ -19,7 +19,13 @@ from lcmap.cli.encodings import PLAIN
 from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
-from lcmap.errors import CannotWriteError, DataError, InputMissingError, LcmapError
+from lcmap.errors import (
+    CannotWriteError,
+    DataError,
+    InputMissingError,
+    LcmapError,
+    UnavailableError,
+)
 from lcmap.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -29,6 +35,14 @@ INTERRUPTED = 130
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
+
+_OF_TRAINING = {
+    "torch": "torch",
+    "matplotlib": "matplotlib",
+    "onnxscript": "onnxscript",
+    "onnx_ir": "onnx-ir",
+}
+"""Packages that an installation for mapping may lack, by the name that is imported."""
 
 
 class Reporter:
@@ -172,11 +186,25 @@ def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         name = os.fsencode(error.object).decode(errors="replace")
         return f"{name}: its name is not in UTF-8, which GDAL needs; rename it", DataError.exit_code
+    if isinstance(error, ModuleNotFoundError) and (found := not_installed(error)):
+        return found
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working folder was deleted; change to one that exists", _NO_INPUT
     hint = "" if verbose else "; please report it with the output of -v"
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"a bug: {text}{hint}", _BUG
+
+
+def not_installed(error: ModuleNotFoundError) -> tuple[str, int] | None:
+    """Return a line and an exit code for a package that an installation for mapping lacks."""
+    package = _OF_TRAINING.get(error.name or "")
+    if package is None:
+        return None
+    line = (
+        f"{package}: is not installed, and this command needs it; pip install {package}, for "
+        "torch without CUDA with --index-url https://download.pytorch.org/whl/cpu"
+    )
+    return line, UnavailableError.exit_code
 
 
 def _has_working_folder() -> bool:

@@ -26,6 +26,7 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
@@ -264,6 +265,7 @@ def indexed_copy(
     Raises:
         NotAVectorError: the layer cannot be read.
         NoCrsError: it does not say its CRS.
+        DataError: as `check_datum_shift`.
     """
     if layer.crs is None:
         raise NoCrsError(
@@ -273,6 +275,8 @@ def indexed_copy(
         )
     if layer.indexed and layer.crs == crs:
         return layer
+    if layer.crs != crs:
+        check_datum_shift(layer.crs, crs, bounds)
     handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
     os.close(handle)
     copy, view = Path(name), Path(name).with_suffix(".vrt")
