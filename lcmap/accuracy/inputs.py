@@ -15,6 +15,7 @@ from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.nomenclature import (
     Crosswalk,
+    LandCoverClass,
     Nomenclature,
     load_crosswalk,
     load_nomenclature,
@@ -196,10 +197,15 @@ def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...]
             raise UsageError(
                 text,
                 f"is not a class of {target.name}",
-                "its classes are " + ", ".join(f"{c.code} {c.short}" for c in target.classes),
+                "its classes are " + ", ".join(map(_shown, target.classes)),
             )
         codes += found
     return tuple(code for code in target.codes if code in codes) if codes else None
+
+
+def _shown(item: LandCoverClass) -> str:
+    acronym = "" if item.short == item.name else f" ({item.short})"
+    return f"{item.code} {item.name}{acronym}"
 
 
 def _load(name_or_path: PathLike) -> Crosswalk | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import AllowVrt, Overwrite, Seed
@@ -158,6 +159,7 @@ def tile_inputs(
         str,
         typer.Option(
             metavar="image|model|FILE",
+            autocompletion=builtin_names.quantiles,
             help="What images are scaled by: each by its own 2 % and 98 % quantiles or those that "
             "it carries, all by those of the model of --init-from or --quantize-only, or by those "
             "in a file of lcmap prepare --quantiles-of or of any prepared raster.",

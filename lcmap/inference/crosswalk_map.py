@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import rasterio
@@ -24,6 +25,7 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
+from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature import Crosswalk, load_crosswalk
@@ -43,16 +45,21 @@ NAME_CLASSES = (
 
 
 @dataclass(frozen=True)
-class CrosswalkReport:
-    """What a crosswalk did to a map: pixels of the grid, kept ones and discarded ones."""
+class CrosswalkReport(MapReport):
+    """What a crosswalk did to a map: kept pixels are mapped, and some are discarded."""
+
+    unmapped: ClassVar[str] = "without a class"
 
     crosswalk: Crosswalk
-    pixels: int
-    kept: int
     discarded: int
 
     @property
-    def text(self) -> str:
+    def kept(self) -> int:
+        """The pixels that the crosswalk leads to a class."""
+        return self.mapped
+
+    @property
+    def classes(self) -> str:
         """What became of the classes and of the pixels, in lines."""
         source, target = self.crosswalk.source, self.crosswalk.target
         gone = [item.name for item in source.classes if self.crosswalk.table[item.code] == 0]
@@ -132,11 +139,14 @@ def crosswalk_map(
             "inputs": input_identities([*image.files, *labels.files]),
             "crosswalk": [chosen.source.to_dict(), chosen.target.to_dict(), chosen.table.tolist()],
         }
-        counts = write_block_map(
+        counts, continued = write_block_map(
             files, image.grid, facts, compute, tmpdir=options.tmpdir, progress=progress
         )
     pixels = math.prod(image.grid.shape)
-    return CrosswalkReport(chosen, pixels, counts["kept"], counts["discarded"])
+    computed_by = f"crosswalk {chosen.name}"
+    return CrosswalkReport(
+        pixels, counts["kept"], computed_by, continued, chosen, counts["discarded"]
+    )
 
 
 def _crosswalk(labels: RasterInput, wanted: str | None) -> Crosswalk:

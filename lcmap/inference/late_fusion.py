@@ -25,6 +25,7 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
+from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature.tag import read_nomenclature
@@ -65,14 +66,6 @@ class LateFusion:
 
     method: FusionMethod = "product"
     weights: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
-class LateFusionReport:
-    """What was fused: pixels of the grid, and those that got a class."""
-
-    pixels: int
-    mapped: int
 
 
 def product_rule(
@@ -121,7 +114,7 @@ def late_fusion(
     options: AlignedInputOptions | None = None,
     *,
     progress: Progress = silent,
-) -> LateFusionReport:
+) -> MapReport:
     """Write the map of the most probable classes by several files' class probabilities.
 
     The files are those that `predict` writes, in one nomenclature. The map is like that of
@@ -176,12 +169,13 @@ def late_fusion(
             "weights": weights,
             "allow-missing": options.allow_missing,
         }
-        counts = write_block_map(
+        counts, continued = write_block_map(
             files, first.grid, facts, compute, tmpdir=options.tmpdir, progress=progress
         )
     if counts["mapped"] == 0:
         logger.warning("%s: no pixel has data in all files, so the map is all 0", first.name)
-    return LateFusionReport(math.prod(first.grid.shape), counts["mapped"])
+    computed_by = f"late fusion by {fusion.method}"
+    return MapReport(math.prod(first.grid.shape), counts["mapped"], computed_by, continued)
 
 
 def _weights(weights: Sequence[float] | None, files: int) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
+from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
@@ -47,11 +48,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PredictReport:
-    """What was predicted: pixels of the image, pixels that got a class, the verification if any."""
+class PredictReport(MapReport):
+    """What was predicted, and the verification if any."""
 
-    pixels: int
-    mapped: int
     verification: Verification | None
 
     @classmethod
@@ -59,7 +58,8 @@ class PredictReport:
         """Return the report whose fields are in a record of JSON."""
         verification = record["verification"]
         compared = None if verification is None else Verification(**verification)
-        return cls(record["pixels"], record["mapped"], compared)
+        computed_by = record.get("computed_by", "an earlier run")
+        return cls(record["pixels"], record["mapped"], computed_by, True, compared)
 
 
 @watched_inputs()
@@ -136,7 +136,8 @@ def predict(
         if verify:
             padded = make_predictor(("probabilities",), padded=True)
             verification = _verify(work, padded, size, source, model, progress)
-        report = _report(work, source, verification)
+        computed_by = f"{engine.title} in {precision}"
+        report = _report(work, source, computed_by, verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
     if report.mapped == 0:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
@@ -220,7 +221,8 @@ def _verify(
 
 
 def _report(
-    work: ResumableMap, source: TileSource, verification: Verification | None
+    work: ResumableMap, source: TileSource, computed_by: str, verification: Verification | None
 ) -> PredictReport:
     mapped = sum(record["mapped"] for record in work.records("tile"))
-    return PredictReport(math.prod(source.shape), mapped, verification)
+    pixels = math.prod(source.shape)
+    return PredictReport(pixels, mapped, computed_by, work.continued, verification)

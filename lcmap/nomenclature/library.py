@@ -45,7 +45,7 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
 def nomenclature_of(table: ClassTable) -> Nomenclature:
     """Return the nomenclature that a raster carries: the built-in one where names agree.
 
-    One of the user's own is made from the names alone, which then stand for acronyms too.
+    One of the user's own is made from names and acronyms; names stand for missing acronyms.
 
     Raises:
         NomenclatureError: the raster's classes contradict each other.

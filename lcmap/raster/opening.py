@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
+from lcmap.raster.drivers import check_raster_drivers, hiding_variables
 from lcmap.raster.input_watch import note_input
 from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
@@ -61,11 +62,12 @@ def open_raster(
         InputMissingError: no such file, or it may not be read.
         NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated, or as
             `check_sidecars`.
-        UsageError: as `check_crs_database`.
+        UsageError: as `check_crs_database` and `check_raster_drivers`.
     """
     subject = name or os.fspath(path)
     check_readable(path, name=subject)
     check_crs_database()
+    check_raster_drivers()
     if not allow_vrt:
         check_sidecars(path, subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
@@ -88,6 +90,8 @@ def open_raster(
             else:
                 problem = "cannot be opened as a raster"
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
+                if hidden := hiding_variables():
+                    remedy = f"unset {hidden}, which may hide its GDAL driver, or {remedy}"
             raise NotARasterError(subject, problem, remedy) from error
         with dataset:
             _check_size(path, dataset, subject)

@@ -26,6 +26,8 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.datum_shift import check_datum_shift
+from lcmap.raster.drivers import check_drivers
 from lcmap.raster.input_watch import note_input
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
@@ -36,6 +38,8 @@ VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
 
 _BESIDE_SHAPES = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
+_OF_COPIES = ("FlatGeobuf", "OGR_VRT")
+"""The drivers by which layers get a spatial index and another CRS."""
 
 _START = 1024
 _MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
@@ -105,6 +109,7 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
         InputMissingError: no such file, or a folder without vector files.
         NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
         DataError: a file does not have the layer named.
+        UsageError: as `check_drivers`.
     """
     layers: list[VectorLayer] = []
     for source in sources:
@@ -147,6 +152,8 @@ def _files_in(folder: Path) -> list[Path]:
 def _layers_of(path: Path) -> list[VectorLayer]:
     note_input(*_files_of(path))
     _check_kind(path)
+    own = [d for s, d in zip(SUFFIXES, VECTOR_DRIVERS, strict=True) if s == path.suffix.lower()]
+    check_drivers([*own, *(d for d in _OF_COPIES if d not in own)], pyogrio.list_drivers())
     with _refusing(path):
         names = [
             name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
@@ -269,6 +276,7 @@ def indexed_copy(
     Raises:
         NotAVectorError: the layer cannot be read.
         NoCrsError: it does not say its CRS.
+        DataError: as `check_datum_shift`.
     """
     if layer.crs is None:
         raise NoCrsError(
@@ -278,6 +286,8 @@ def indexed_copy(
         )
     if layer.indexed and layer.crs == crs:
         return layer
+    if layer.crs != crs:
+        check_datum_shift(layer.crs, crs, bounds)
     handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
     os.close(handle)
     copy, view = Path(name), Path(name).with_suffix(".vrt")

@@ -9,12 +9,17 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path
 
 Row = dict[str, Any]
 """One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class."""
+
+
+_FEW = 10
+"""Epochs up to which each is marked well."""
 
 
 def curves_paths(model: PathLike) -> tuple[Path, Path]:
@@ -47,13 +52,31 @@ def _figure(rows: Sequence[Row]) -> Figure:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
-    left.plot(epochs, [row["loss"] for row in rows], marker=".")
+    # a single point has no line that shows it
+    marker = "o" if len(rows) <= _FEW else "."
+    left.plot(epochs, [row["loss"] for row in rows], marker=marker)
     left.set(xlabel="epoch", ylabel="training loss")
     rate = left.twinx()
-    rate.plot(epochs, [row["learning_rate"] for row in rows], color="0.7", linewidth=1)
+    rate.plot(
+        epochs,
+        [row["learning_rate"] for row in rows],
+        color="0.7",
+        linewidth=1,
+        marker="s" if len(rows) <= _FEW else "",
+        markersize=9,
+        fillstyle="none",
+    )
+    left.set_zorder(rate.get_zorder() + 1)
+    left.patch.set_visible(False)
     rate.set_ylabel("learning rate", color="0.5")
-    right.plot(epochs, [row["miou"] for row in rows], marker=".", label="mIoU")
-    right.plot(epochs, [row["oa"] for row in rows], marker=".", label="OA")
+    rate.ticklabel_format(axis="y", scilimits=(-2, 3))
+    right.plot(epochs, [row["miou"] for row in rows], marker=marker, label="mIoU")
+    right.plot(epochs, [row["oa"] for row in rows], marker=marker, label="OA")
     right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1))
-    right.legend(loc="lower right")
+    right.legend(loc="best")
+    for axis in (left, rate):
+        axis.set_ylim(bottom=0)
+    for axis in (left, right):
+        axis.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
     return figure

@@ -101,6 +101,9 @@ class ResumableMap:
     published: Record | None = None
     """The report of an earlier run that gave all files their names: then nothing is left to do."""
 
+    continued: bool = False
+    """Whether an earlier run did a part, or all."""
+
     def __init__(
         self,
         files: OutputFiles,
@@ -249,6 +252,7 @@ class ResumableMap:
             if len(own) == len(self._files.in_naming_order):
                 logger.info("%s: is complete already", self._output)
                 self.published = last(records, "report")
+                self.continued = True
                 return
         if old != self._plan or not self._is_whole():
             self._files.check()
@@ -261,6 +265,7 @@ class ResumableMap:
         self._find_damaged()
         done, tiles = len(self.records("tile")), len(self._windows)
         if done:
+            self.continued = True
             logger.info("%s: continuing: %d of %d tiles are done", self._output, done, tiles)
 
     def _why_afresh(self, old: Plan | None) -> str:
