@@ -23,6 +23,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
 from lcmap.raster.sidecars import check_sidecars
 from lcmap.raster.windows import Window
+from lcmap.user_file import check_regular
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
@@ -52,12 +53,14 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
 
     Raises:
         InputMissingError: no such file, or it may not be read.
+        DataError: a device or a pipe.
         NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated, or as
             `check_sidecars`.
         UsageError: as `check_crs_database`.
     """
     subject = name or os.fspath(path)
     check_readable(path, name=subject)
+    check_regular(path, name=subject)
     check_crs_database()
     if not allow_vrt:
         check_sidecars(path, subject)
