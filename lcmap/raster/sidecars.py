@@ -14,7 +14,7 @@ from lcmap.paths import PathLike
 _IMAGES = (".ovr", ".msk", ".msk.ovr")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_OVERVIEWS = b"OVERVIEW_FILE"
-_LARGEST_AUX = 16 << 20
+_LARGEST_AUX = 4 << 20
 _REMEDY = "remove it, or `allow_vrt` if you trust it"
 
 
@@ -22,7 +22,8 @@ def check_sidecars(path: PathLike, name: str) -> None:
     """Check that what is beside a raster, called `name` in messages, holds its own pixels.
 
     Raises:
-        NotARasterError: overviews or a mask that is not a TIFF, or that is said to be elsewhere.
+        NotARasterError: overviews or a mask that is not a TIFF, or that is said to be elsewhere;
+            metadata out of proportion.
     """
     raster = os.fspath(path)
     folder, file_name = os.path.split(raster)
@@ -37,8 +38,17 @@ def check_sidecars(path: PathLike, name: str) -> None:
             raise NotARasterError(
                 name, f"{candidate} beside it is not a TIFF and may read other files", _REMEDY
             )
+        if ending == ".aux.xml" and _size(os.path.join(folder, candidate)) > _LARGEST_AUX:
+            raise NotARasterError(name, f"{candidate} beside it is out of proportion", _REMEDY)
         if ending == ".aux.xml" and _names_overviews(os.path.join(folder, candidate)):
             raise NotARasterError(name, f"{candidate} beside it names another file", _REMEDY)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _starts_with(path: str, beginnings: tuple[bytes, ...]) -> bool:

@@ -19,6 +19,10 @@ from lcmap.raster.windows import Window
 _POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
 _LINEAR = (1, 2, 5)  # LineString, LinearRing, MultiLineString
 _QUARTER_CIRCLE_SEGMENTS = 8
+_LARGE = 10_000
+"""Vertices; what has more is grown in pieces."""
+
+_PIECE = 1000
 
 Geometries = NDArray[Any]
 Shapes = Sequence[tuple[Geometries, int]]
@@ -55,9 +59,37 @@ def widen_lines(geometries: Geometries, widths: NDArray[np.float64]) -> Geometri
 
 def grow(geometries: Geometries, distance: float | NDArray[np.float64]) -> Geometries:
     """Return geometries [N] with all ground nearer than a distance, corners and ends round."""
+    grown = np.empty(len(geometries), dtype=object)
+    large = shapely.get_num_coordinates(geometries) > _LARGE
+    distances = np.broadcast_to(distance, len(geometries))
+    grown[~large] = _buffer(geometries[~large], distances[~large])
+    for i in np.flatnonzero(large):
+        grown[i] = _grow_in_pieces(geometries[i], distances[i])
+    return grown
+
+
+def _buffer(geometries: Geometries, distance: Any) -> Geometries:
     return np.asarray(
         shapely.buffer(geometries, distance, quad_segs=_QUARTER_CIRCLE_SEGMENTS), dtype=object
     )
+
+
+def _grow_in_pieces(geometry: Any, distance: float) -> Any:
+    """Return a geometry grown, as polygons that overlap: time and memory grow with its length.
+
+    What is near a line is near one of its pieces, what is near a polygon near a piece of its rings.
+    """
+    parts = shapely.get_parts(shapely.get_parts(np.array([geometry], dtype=object)))
+    polygonal = shapely.get_type_id(parts) == _POLYGONAL[0]
+    rings = shapely.get_rings(parts[polygonal])
+    pieces = [
+        shapely.linestrings(points[start : start + _PIECE + 1])
+        for line in (*parts[~polygonal], *rings)
+        for points in (shapely.get_coordinates(line),)
+        for start in range(0, max(len(points) - 1, 1), _PIECE)
+    ]
+    around = shapely.get_parts(_buffer(np.array(pieces, dtype=object), distance))
+    return shapely.multipolygons(np.concatenate([parts[polygonal], around]))
 
 
 @dataclass(frozen=True)

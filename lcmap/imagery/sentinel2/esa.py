@@ -14,7 +14,14 @@ from xml.etree import ElementTree
 
 from lcmap.errors import ProductError, UsageError
 from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.metadata import (
+    day_of,
+    elements,
+    number_of,
+    quantification_of,
+    read_xml,
+    text_of,
+)
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
     Mask,
@@ -109,7 +116,7 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
             f"is of processing baseline {baseline:05.2f} and has no radiometric offset",
             "get the product's own metadata",
         )
-    return _Radiometry(number_of(path, quantification), offsets)
+    return _Radiometry(quantification_of(path, quantification), offsets)
 
 
 def _band_file(granule: Path, band: str, radiometry: _Radiometry, level2: bool) -> BandFile:

@@ -100,3 +100,17 @@ def day_of(path: Path, text: str | None) -> date:
         raise ProductError(
             path, "does not say when the image was taken", "unpack the product again"
         ) from None
+
+
+def quantification_of(path: Path, text: str) -> float:
+    """Return the number that means a reflectance of 1.
+
+    Raises:
+        ProductError: it is no number, or not above 0.
+    """
+    number = number_of(path, text)
+    if number <= 0:
+        raise ProductError(
+            path, f"its quantification is {text}, which is not above 0", "unpack the product again"
+        )
+    return number
