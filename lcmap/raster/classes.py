@@ -55,9 +55,9 @@ def read_class_table(dataset: Any) -> ClassTable | None:
     try:
         names = {int(code): str(name) for code, name in parse_json(tags[CLASSES_TAG]).items()}
         colormap = dataset.colormap(1)
-    except (KeyError, ValueError):
+        colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
+    except (KeyError, ValueError, AttributeError):
         return None
-    colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
     return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, colors)
 
 

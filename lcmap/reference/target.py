@@ -41,7 +41,7 @@ class TargetGrid:
             raise UsageError("`resolution`", "is not a length", "give the side of a pixel")
         try:
             crs = CRS.from_user_input(self.crs)
-        except CRSError:
+        except (CRSError, ValueError):
             raise UsageError("`crs`", f"{self.crs} is unknown", "give EPSG:CODE") from None
         size = self.resolution
         columns, rows = (east - west) / size, (north - south) / size
