@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lcmap.json_text import parse_json
+
 COMMIT_SECONDS = 5.0
 """How often finished tiles are brought to the disk: the most that a killed run loses."""
 
@@ -33,7 +35,13 @@ def decode(content: bytes) -> tuple[list[Record], int]:
         checksum, _, text = line.rstrip(b"\n").partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
             break
-        records.append(json.loads(text))
+        try:
+            record = parse_json(text)
+        except ValueError:
+            break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
         length += len(line)
     return records, length
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
 
@@ -60,7 +61,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def read_plan(path: Path) -> Plan | None:
     """Return the plan in a file, None where the file is missing or cannot be read."""
     try:
-        plan = json.loads(path.read_bytes())
+        plan = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return plan if isinstance(plan, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,10 @@ def test_a_journal_goes_on_after_a_torn_end(tmp_path: Path, torn: bytes) -> None
     journal.append([{"tile": 8}])
     journal.close()
     assert decode(path.read_bytes())[0] == [*RECORDS, {"tile": 8}]
+
+
+@pytest.mark.parametrize("text", [b"", b"[1]", b"x", b"[" * 100_000, b"{}}"])
+def test_a_line_of_right_checksum_that_is_no_record_ends_the_journal(text: bytes) -> None:
+    line = b"%08x %s\n" % (zlib.crc32(text), text)
+    first = encode({"tile": 1})
+    assert decode(first + line + first) == ([{"tile": 1}], len(first))
