@@ -106,9 +106,13 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
     offsets = {}
     for element in elements(metadata, "BOA_ADD_OFFSET" if level2 else "RADIO_ADD_OFFSET"):
         band_id = element.get("band_id", "")
-        if not band_id.isdecimal() or int(band_id) >= len(BANDS):
-            raise ProductError(path, f"band_id {band_id!r} is unknown", "unpack the product again")
-        offsets[BANDS[int(band_id)]] = number_of(path, element.text or "")
+        # a text of thousands of digits is no integer
+        number = int(number_of(path, band_id))
+        if not 0 <= number < len(BANDS):
+            raise ProductError(
+                path, f"band_id {band_id[:20]!r} is unknown", "unpack the product again"
+            )
+        offsets[BANDS[number]] = number_of(path, element.text or "")
     baseline = number_of(path, text_of(metadata, "PROCESSING_BASELINE") or "0")
     if baseline >= _OFFSET_SINCE and not offsets:
         raise ProductError(

@@ -84,7 +84,7 @@ def number_of(path: Path, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ProductError(path, f"{text!r} is not a number", "unpack the product again")
+        raise ProductError(path, f"{text[:20]!r} is not a number", "unpack the product again")
     return number
 
 

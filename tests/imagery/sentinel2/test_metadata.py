@@ -54,6 +54,16 @@ def test_a_quantification_is_above_zero(
     assert f"MTD_MSIL1C.xml: its quantification is {text}, which is not above 0" in run.stderr
 
 
+@pytest.mark.parametrize("text", ["13", "-1", "1" * 5000, "", "x", "1e300"])
+def test_an_unknown_band(tmp_path: Path, text: str, lcmap: Callable[..., Run]) -> None:
+    product = write_l1c(tmp_path, bands=("B2",))
+    path = product / "MTD_MSIL1C.xml"
+    path.write_text(path.read_text().replace('band_id="1"', f'band_id="{text}"'))
+    run = lcmap("prepare", product, "--bands", "B2", "-o", tmp_path / "stack.tif")
+    assert run.exit_code == 65
+    assert "is unknown" in run.stderr or "is not a number" in run.stderr
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-1e999"])
 def test_an_offset_is_a_number(tmp_path: Path, text: str, lcmap: Callable[..., Run]) -> None:
     product = write_l1c(tmp_path, bands=("B2",))
