@@ -64,7 +64,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         ValueError: it is not such a number.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if found is None:
         raise ValueError(text)
     number, unit = found.groups()

@@ -23,6 +23,7 @@ _LARGE = 10_000
 """Vertices; what has more is grown in pieces."""
 
 _PIECE = 1000
+_VERTICES_AT_ONCE = 1 << 18
 
 Geometries = NDArray[Any]
 Shapes = Sequence[tuple[Geometries, int]]
@@ -140,28 +141,31 @@ class PixelFrame:
         out = np.zeros((strip.height, strip.width), np.uint16)
         signs = np.array([1, self.orientation])
         offset = np.array([0, strip.row])
-        moved = (
-            (mapping, code)
-            for geometries, code in shapes
-            for mapping in _mappings(
-                shapely.transform(geometries, lambda points: (points - offset) * signs)
-            )
-        )
-        rasterize(
-            moved,
-            out=out,
-            transform=Affine(1, 0, 0, 0, self.orientation, 0),
-            all_touched=all_touched,
-        )
+        transform = Affine(1, 0, 0, 0, self.orientation, 0)
+        for geometries, code in shapes:
+            for some in _in_groups(geometries):
+                moved = shapely.transform(some, lambda points: (points - offset) * signs)
+                rasterize(
+                    ((mapping, code) for mapping in _mappings(moved)),
+                    out=out,
+                    transform=transform,
+                    all_touched=all_touched,
+                )
         return out
 
 
-def _mappings(geometries: Geometries) -> Iterator[Any]:
-    """Yield the simple parts of geometries [N] as GeoJSON mappings, which rasterio takes.
+def _in_groups(geometries: Geometries) -> Iterator[Geometries]:
+    """Yield the simple parts of geometries [N] in groups: mappings take ten times their memory."""
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    groups = np.cumsum(shapely.get_num_coordinates(parts)) // _VERTICES_AT_ONCE
+    yield from np.split(parts, np.flatnonzero(np.diff(groups)) + 1) if len(parts) else ()
+
+
+def _mappings(parts: Geometries) -> Iterator[Any]:
+    """Yield simple parts [N] as GeoJSON mappings, which rasterio takes.
 
     Polygons are taken apart all at once: shapely's own mapping of each takes most of the time.
     """
-    parts = shapely.get_parts(shapely.get_parts(geometries))
     polygonal = shapely.get_type_id(parts) == _POLYGONAL[0]
     if polygonal.any():
         _, points, (ring_starts, starts) = shapely.to_ragged_array(parts[polygonal])
