@@ -107,6 +107,24 @@ def test_features_out_of_proportion(
     assert len(run.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
+def test_a_line_of_a_million_vertices_is_burnt(burn: Callable[..., Run], tmp_path: Path) -> None:
+    """A spiral whose turns are 0.2 m apart covers all ground within its last one."""
+    angle = np.linspace(0, 300 * np.pi, 1_000_000)
+    radius = 30 * angle / angle[-1]
+    middle = X + 35, Y - 28
+    points = np.column_stack([np.cos(angle) * radius, np.sin(angle) * radius]) + middle
+    run = burn(shapely.to_wkb(shapely.LineString(points)))
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(tmp_path / "labels.tif") as dataset:
+        labels = dataset.read(1)
+        rows, cols = np.indices(labels.shape) + 0.5
+        xs, ys = dataset.transform @ (cols, rows)
+    distance = np.hypot(xs - middle[0], ys - middle[1])
+    assert (labels[distance < 31] == 3).all()
+    assert (labels[distance > 31.6] == 0).all()
+
+
 def test_crossings_are_told_from_their_number() -> None:
     """Of a circle and of chords between its points at random, a third of which cross."""
     around = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
