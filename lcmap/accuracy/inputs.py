@@ -189,7 +189,8 @@ def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...]
     for text in (part.strip() for item in chosen for part in item.split(",") if part.strip()):
         first, dash, last = text.partition("-")
         if dash and first.strip().isdecimal() and last.strip().isdecimal():
-            found = [code for code in target.codes if int(first) <= code <= int(last)]
+            # as floats: an integer may not have thousands of digits
+            found = [code for code in target.codes if float(first) <= code <= float(last)]
         else:
             item = target.find(text)
             found = [item.code] if item else []

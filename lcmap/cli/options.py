@@ -65,7 +65,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         typer.BadParameter: it is not such a number.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if found is None:
         raise typer.BadParameter(
             f"{text!r} is not a size; write a number and K, M, G or T, as in 800M, 4G or 1.5GB, "

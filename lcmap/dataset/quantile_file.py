@@ -18,10 +18,12 @@ from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.writing import atomic_path
+from lcmap.user_file import check_regular, read_small
 
 FORMAT_VERSION = 1
 
 _KEY = "lcmap_quantiles"
+_LARGEST = 1 << 22
 _REMEDY = "make one with lcmap prepare --quantiles-of IMAGES... -o campaign.json"
 
 
@@ -77,14 +79,14 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
 
     Raises:
         InputMissingError: no such file.
-        DataError: it holds no quantiles.
+        DataError: it holds no quantiles, or as `read_small`.
     """
     check_readable(path)
+    check_regular(path)
     with open(path, "rb") as file:
         if not file.read(256).lstrip().startswith(b"{"):
             return _of_raster(path)
-    with open(path, "rb") as file:
-        content = file.read()
+    content = read_small(path, _LARGEST)
     try:
         values = parse_json(content)
         if values[_KEY] > FORMAT_VERSION:
@@ -94,7 +96,7 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
             str(values["dtype"]),
             np.array([[float(b["q02"]), float(b["q98"])] for b in values["bands"]]).reshape(-1, 2),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(path, "is not a file of quantiles", _REMEDY) from error
     if not len(found.bands) or not np.isfinite(found.values).all():
         raise DataError(path, "holds quantiles that are not numbers", _REMEDY)

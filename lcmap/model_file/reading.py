@@ -75,7 +75,7 @@ def _parse(text: str, path: PathLike) -> ModelMetadata:
         return ModelMetadata.from_dict(values)
     except NewerModelError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotAModelError(
             path, f"its metadata is damaged ({type(error).__name__}: {error})", "export it again"
         ) from error

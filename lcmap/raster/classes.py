@@ -63,11 +63,11 @@ def read_class_table(dataset: Any) -> ClassTable | None:
     try:
         names, acronyms = (_codes_of(tags.get(tag)) for tag in (CLASSES_TAG, ACRONYMS_TAG))
         colormap = dataset.colormap(1)
-    except ValueError:
+        if not names:
+            return None
+        colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
+    except (KeyError, ValueError, AttributeError):
         return None
-    if not names:
-        return None
-    colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
     return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, colors, acronyms)
 
 

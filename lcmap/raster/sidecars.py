@@ -15,7 +15,7 @@ _IMAGES = (".ovr", ".msk", ".msk.ovr")
 _SIDECARS = (*_IMAGES, ".aux.xml")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_OVERVIEWS = b"OVERVIEW_FILE"
-_LARGEST_AUX = 16 << 20
+_LARGEST_AUX = 4 << 20
 _REMEDY = "remove it, or `allow_vrt` if you trust it"
 
 
@@ -29,7 +29,8 @@ def check_sidecars(path: PathLike, name: str) -> None:
 
     Raises:
         NotARasterError: overviews or a mask that is not a TIFF, or that is said to be elsewhere; or
-            a link that leads neither to a file beside it nor beside the file of the raster itself.
+            a link that leads neither to a file beside it nor beside the file of the raster itself;
+            metadata out of proportion.
     """
     raster = os.fspath(path)
     folder, file_name = os.path.split(raster)
@@ -46,6 +47,8 @@ def check_sidecars(path: PathLike, name: str) -> None:
             raise NotARasterError(
                 name, f"{candidate} beside it is not a TIFF and may read other files", _REMEDY
             )
+        if ending == ".aux.xml" and _size(os.path.join(folder, candidate)) > _LARGEST_AUX:
+            raise NotARasterError(name, f"{candidate} beside it is out of proportion", _REMEDY)
         if ending == ".aux.xml" and _names_overviews(os.path.join(folder, candidate)):
             raise NotARasterError(name, f"{candidate} beside it names another file", _REMEDY)
 
@@ -56,6 +59,13 @@ def _leads_away(sidecar: str, raster: str) -> bool:
         return False
     beside = {os.path.realpath(os.path.dirname(raster)), os.path.dirname(os.path.realpath(raster))}
     return os.path.dirname(os.path.realpath(sidecar)) not in beside
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _starts_with(path: str, beginnings: tuple[bytes, ...]) -> bool:

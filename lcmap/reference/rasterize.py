@@ -29,7 +29,7 @@ from lcmap.reference.label_burner import LabelBurner
 from lcmap.reference.rules import RuleSet
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.sources import find_layers
-from lcmap.reference.tally import report, values_absent
+from lcmap.reference.tally import left_out, report, values_absent
 from lcmap.reference.target import TargetGrid
 
 _PIXELS_PER_STRIP = 1 << 25
@@ -146,7 +146,13 @@ def rasterize_reference(
                     "no feature that the rules take falls on its grid",
                     "check that the sources cover the same ground and hold what the rules ask for: "
                     + ", ".join(str(item.layer) for item in matched)
-                    + "".join(f"; {line}" for line in values_absent(burner.tally, matched)),
+                    + "".join(
+                        f"; {line}"
+                        for line in (
+                            *values_absent(burner.tally, matched),
+                            *left_out(burner.tally),
+                        )
+                    ),
                 )
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
     summary = ReferenceSummary(

@@ -239,6 +239,9 @@ def test_bounds_and_resolution_in_place_of_an_image(lcmap: Lcmap, tmp_path: Path
         (("--bounds", "1,2,3", *given[2:]), "--bounds"),
         ((*given[:3], -1, *given[4:]), "--resolution"),
         ((*given[:5], "EPSG:1"), "--crs"),
+        ((*given[:5], "EPSG:NaN"), "--crs"),
+        ((*given[:3], 1e-9, *given[4:]), "--resolution"),
+        (("--bounds", "0,0,1e300,1e300", *given[2:]), "--resolution"),
     ):
         run = lcmap(*call, *wrong, "-o", tmp_path / "no.tif")
         assert (run.exit_code, what in run.stderr) == (2, True), run.stderr

@@ -15,7 +15,14 @@ from xml.etree import ElementTree
 from lcmap.errors import ProductError, UsageError
 from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.metadata import (
+    day_of,
+    elements,
+    number_of,
+    quantification_of,
+    read_xml,
+    text_of,
+)
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
     Mask,
@@ -104,9 +111,13 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
     offsets = {}
     for element in elements(metadata, "BOA_ADD_OFFSET" if level2 else "RADIO_ADD_OFFSET"):
         band_id = element.get("band_id", "")
-        if not band_id.isdecimal() or int(band_id) >= len(BANDS):
-            raise ProductError(path, f"band_id {band_id!r} is unknown", "unpack the product again")
-        offsets[BANDS[int(band_id)]] = number_of(path, element.text or "")
+        # a text of thousands of digits is no integer
+        number = int(number_of(path, band_id))
+        if not 0 <= number < len(BANDS):
+            raise ProductError(
+                path, f"band_id {band_id[:20]!r} is unknown", "unpack the product again"
+            )
+        offsets[BANDS[number]] = number_of(path, element.text or "")
     baseline = number_of(path, text_of(metadata, "PROCESSING_BASELINE") or "0")
     if baseline >= _OFFSET_SINCE and not offsets:
         raise ProductError(
@@ -114,7 +125,7 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
             f"is of processing baseline {baseline:05.2f} and has no radiometric offset",
             "get the product's own metadata",
         )
-    return _Radiometry(number_of(path, quantification), offsets)
+    return _Radiometry(quantification_of(path, quantification), offsets)
 
 
 def _band_file(granule: Path, band: str, radiometry: _Radiometry, level2: bool) -> BandFile:

@@ -12,7 +12,14 @@ from pathlib import Path
 from lcmap.errors import UsageError
 from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.metadata import (
+    day_of,
+    elements,
+    number_of,
+    quantification_of,
+    read_xml,
+    text_of,
+)
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
     Mask,
@@ -72,7 +79,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
         root = read_xml(metadata)
         text = text_of(root, "REFLECTANCE_QUANTIFICATION_VALUE")
         if text is not None:
-            quantification = number_of(metadata, text)
+            quantification = quantification_of(metadata, text)
         for value in elements(root, "SPECIAL_VALUE"):
             if value.get("name") == "nodata":
                 nodata = int(number_of(metadata, value.text or ""))

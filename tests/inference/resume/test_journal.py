@@ -66,3 +66,10 @@ def test_what_is_no_file_has_no_records(tmp_path: Path) -> None:
     (tmp_path / "zeros").symlink_to("/dev/zero")
     for name in ("fifo", "zeros", ".", "missing"):
         assert read_records(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"[1]", b"x", b"[" * 100_000, b"{}}"])
+def test_a_line_of_right_checksum_that_is_no_record_ends_the_journal(text: bytes) -> None:
+    line = b"%08x %s\n" % (zlib.crc32(text), text)
+    first = encode({"tile": 1})
+    assert decode(first + line + first) == ([{"tile": 1}], len(first))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lcmap.inference.resume.plan import (
     content_identity,
     differences,
@@ -45,3 +47,9 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_plan(path) is None
     path.write_text("[]")
     assert read_plan(path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"[" * 100_000])
+def test_a_damaged_plan_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    assert read_plan(tmp_path / "plan.json") is None
