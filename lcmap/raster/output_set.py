@@ -23,11 +23,13 @@ from types import TracebackType
 from typing import Literal
 
 from lcmap.errors import LcmapError
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_place, file_at, stream_at
-from lcmap.raster.old_sidecars import remove_old_sidecars
+from lcmap.raster.old_sidecars import remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.temporary_folder import temporary_folder
 
 _POINTER = "belongs-to"
 """The file in an output's folder that names the manifest of its set."""
@@ -66,6 +68,7 @@ class OutputSet:
         self._temporaries: dict[PathLike, Path] = {}
         self._folders: list[Path] = []
         self._finished: set[Path] = set()
+        self._moves: list[tuple[Path, Path]] = []
 
     def __enter__(self) -> OutputSet:
         """Lock the outputs, finish what a killed run was naming, remove what else it left.
@@ -107,14 +110,13 @@ class OutputSet:
         stream, file = stream_at(path), file_at(path)
         name = "stdout.tif" if stream else file.name
         try:
-            folder = Path(
-                tempfile.mkdtemp(
-                    prefix=f".{name}.lcmap-", dir=self._tmpdir if stream else file.parent
-                )
-            )
+            if stream:
+                folder = self._leaving.enter_context(temporary_folder(self._tmpdir))
+            else:
+                folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
+                self._folders.append(folder)
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._folders.append(folder)
         self._temporaries[path] = folder / name
         return folder / name
 
@@ -143,12 +145,14 @@ class OutputSet:
                 if error is None:
                     self._publish()
             finally:
-                for folder in self._folders:
-                    shutil.rmtree(folder, ignore_errors=True)
+                # what has the name of some and not of others is the next run's to finish
+                if not (self._moves and _manifest_path(self._moves).exists()):
+                    for folder in self._folders:
+                        shutil.rmtree(folder, ignore_errors=True)
         return False
 
     def _publish(self) -> None:
-        moves: list[tuple[Path, Path]] = []
+        moves = self._moves
         path: PathLike = ""
         try:
             for path, temporary in self._temporaries.items():
@@ -171,24 +175,39 @@ def publish(moves: Moves) -> None:
     """Give finished files their names together, durably; each lies in a folder beside its name.
 
     Raises:
-        OSError: the system refuses.
+        OSError: the system refuses. If some have their names by then, the manifest stays.
     """
     if not moves:
         return
     for source, _ in moves:
         _sync(source)
-    manifest = None
-    if len(moves) > 1:
-        manifest = _write_manifest(moves)
-    _rename(moves)
-    if manifest:
-        manifest.unlink()
-        _sync(manifest.parent)
+    with uninterrupted():
+        manifest = None
+        if _takes_several_steps(moves):
+            manifest = _write_manifest(moves)
+        try:
+            _rename(moves)
+        except OSError:
+            if manifest and all(source.exists() for source, _ in moves):
+                manifest.unlink()
+            raise
+        if manifest:
+            manifest.unlink()
+            _sync(manifest.parent)
+
+
+def _takes_several_steps(moves: Moves) -> bool:
+    names = [name for _, name in moves]
+    return len(moves) > 1 or bool(replaced_sidecars(*moves[0], keep=names))
+
+
+def _manifest_path(moves: Moves) -> Path:
+    first = moves[0][1]
+    return first.with_name(f".{first.name}.lcmap-set")
 
 
 def _write_manifest(moves: Moves) -> Path:
-    first = moves[0][1]
-    manifest = first.with_name(f".{first.name}.lcmap-set")
+    manifest = _manifest_path(moves)
     for folder in dict.fromkeys(source.parent for source, _ in moves):
         (folder / _POINTER).write_text(
             os.path.relpath(manifest, folder), "utf-8", "surrogateescape"

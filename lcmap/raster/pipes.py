@@ -10,13 +10,13 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lcmap.errors import CannotWriteError, InputMissingError, UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.temporary_folder import temporary_folder
 
 STANDARD_STREAM = "-"
 _CHUNK = 1 << 20
@@ -57,8 +57,8 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
         return
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
-    with tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir) as folder:
-        copy = Path(folder) / "stdin.tif"
+    with temporary_folder(tmpdir) as folder:
+        copy = folder / "stdin.tif"
         try:
             with open(copy, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
                 shutil.copyfileobj(source, file, _CHUNK)

@@ -14,9 +14,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +24,7 @@ from lcmap.inference.resume.lock import LOCK, lock_folder
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.temporary_folder import temporary_folder
 
 _PLAN, _JOURNAL = "plan.json", "journal"
 
@@ -61,6 +61,7 @@ class WorkFolder:
         self.output = os.fspath(output)
         self._resumable = resumable
         self._tmpdir = tmpdir
+        self._temporary = ExitStack()
         self._discarded = False
 
     def __enter__(self) -> WorkFolder:
@@ -74,7 +75,7 @@ class WorkFolder:
             if self._resumable:
                 self.path = work_folder_path(self.output)
             else:
-                self.path = Path(tempfile.mkdtemp(prefix="lcmap-", dir=self._tmpdir))
+                self.path = self._temporary.enter_context(temporary_folder(self._tmpdir))
             self._lock = lock_folder(self.path, self.output)
         return self
 
@@ -125,6 +126,7 @@ class WorkFolder:
                     self.path.rmdir()
         finally:
             os.close(self._lock)
+            self._temporary.close()
 
     def _has_records(self) -> bool:
         try:
