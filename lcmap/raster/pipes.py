@@ -57,14 +57,16 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
         return
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
+    try:
+        os.fstat(0)
+    except OSError:
+        raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
     with temporary_folder(tmpdir) as folder:
         copy = folder / "stdin.tif"
         try:
             with open(copy, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
                 shutil.copyfileobj(source, file, _CHUNK)
         except OSError as error:
-            if error.errno == errno.EBADF:
-                raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
             raise cannot_write(folder, error) from error
         if copy.stat().st_size == 0:
             raise InputMissingError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -18,7 +18,14 @@ from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
 from lcmap.inference.resume.plan import Plan, differences, normalised, read_plan, write_plan
-from lcmap.inference.resume.publication import already_named, give_names, make_file
+from lcmap.inference.resume.publication import (
+    already_named,
+    finish_naming,
+    give_names,
+    left_by_a_killed_run,
+    make_file,
+    naming_record,
+)
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import (
     WorkFolder,
@@ -27,9 +34,12 @@ from lcmap.inference.resume.work_folder import (
     work_folder_path,
     writing_to,
 )
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import sync_folder
@@ -51,7 +61,7 @@ def check_before_work(files: OutputFiles) -> None:
     own: set[str] = set()
     if files.resumable:
         folder = work_folder_path(files.codes)
-        own = already_named(files, folder, last(read_records(journal_path(folder)), "naming"))
+        own = left_by_a_killed_run(files, folder, read_records(journal_path(folder)))
     files.check(own)
 
 
@@ -109,16 +119,21 @@ class ResumableMap:
         self._groups = files.groups if groups is None else groups
         self._output = str(files.codes)
         self._folder = WorkFolder(self._output, resumable=files.resumable, tmpdir=tmpdir)
+        # an earlier run may have used the same names, so all are this one's until it ends
+        outputs = [file.path for file in reversed(files.in_naming_order)]
+        self._outputs = OutputSet(outputs, overwrite=True)
+        self._own: set[str] = set()
 
     def __enter__(self) -> ResumableMap:
-        """Lock the work folder, and continue what is in it if it is of this plan.
+        """Lock the outputs, and continue what is in the work folder if it is of this plan.
 
         Raises:
-            LockedError: another run is making this map.
+            LockedError: another run is making one of them.
             UsageError, OutputExistsError: an output may not be written.
             CannotWriteError: the folder cannot be made, or the disk is too small.
         """
         with ExitStack() as stack:
+            stack.enter_context(self._outputs)
             self._path = stack.enter_context(self._folder).path
             with writing_to(self._output):
                 self._begin(stack)
@@ -184,21 +199,25 @@ class ResumableMap:
             CannotWriteError: no space left, or standard output was closed.
         """
         self.commit()
-        files, naming = self._files, self._files.naming
-        begun = last(self._journal.records, "naming")
-        own = already_named(files, self._path, begun)
+        files, records = self._files, self._journal.records
+        own = already_named(files, self._path, records)
         left = [file for file in files.in_naming_order if file.waiting not in own]
+        begun = last(records, "naming") == files.naming
+        to_make = [file for file in left if not (begun and (self._path / file.waiting).exists())]
         with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
             # a sidecar comes after its raster, beside which GDAL may have made one
-            for file in reversed(left):
-                if begun != naming or not (self._path / file.waiting).exists():
-                    make_file(file, self._store, self._grid, self._path, progress)
-        if begun != naming:
-            files.check()
+            for file in reversed(to_make):
+                make_file(file, self._store, self._grid, self._path, progress)
+        if to_make:
+            files.check(self._own | own)
             with writing_to(self._output):
-                self._journal.add({"naming": naming, "report": report})
+                self._journal.add(naming_record(files, self._path, report))
             self.commit()
-        give_names(left, self._path, files.sidecars)
+        # a stream may wait for its reader for ever
+        streams = any(stream_at(file.path) is not None for file in left)
+        with nullcontext() if streams else uninterrupted():
+            give_names(left, self._path, files.sidecars)
+            self.discard()
 
     def discard(self) -> None:
         """Leave nothing behind, even after an error: what is stored is wrong."""
@@ -216,15 +235,17 @@ class ResumableMap:
     def _begin(self, stack: ExitStack) -> None:
         """Open what is there of this plan, else start afresh."""
         old = read_plan(plan_path(self._path))
+        records = read_records(journal_path(self._path))
         if old == self._plan:
-            records = read_records(journal_path(self._path))
-            own = already_named(self._files, self._path, last(records, "naming"))
+            own = already_named(self._files, self._path, records)
             if len(own) == len(self._files.in_naming_order):
                 logger.info("%s: is complete already", self._output)
                 self.published = last(records, "report")
                 return
+        if old != self._plan or last(records, "naming") != self._files.naming:
+            self._own = finish_naming(self._files, self._path, records)
         if old != self._plan or not self._is_whole():
-            self._files.check()
+            self._files.check(self._own)
             if old is not None and old != self._plan:
                 changed = ", ".join(differences(old, self._plan))
                 logger.info("%s: starting afresh, since these changed: %s", self._output, changed)
