@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lcmap.cli import console
-from lcmap.cli.grouped import grouped, option_names, refuse
-from lcmap.cli.options import Quiet, Verbose, Verify, computing, map_outputs, several_inputs
+from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
 if TYPE_CHECKING:
+    from lcmap.cli.invocation import Invocation
     from lcmap.engines.compute import Compute
+    from lcmap.inference.late_fusion import LateFusion
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
 _OF_A_MODEL = ["model", *option_names(computing), "force", "verify"]
 
 
-@grouped(outputs=map_outputs, compute=computing, options=several_inputs)
+@dataclass(frozen=True)
+class LateRule:
+    """How class probabilities are joined, as it is given; without a method there is a model."""
+
+    method: Literal["product", "mean"] | None
+    weights: str | None
+
+    def fusion(self) -> LateFusion | None:
+        """Return the late fusion that is asked for.
+
+        Raises:
+            UsageError: weights that are not numbers.
+        """
+        from lcmap.inference.late_fusion import LateFusion
+
+        if self.method is None:
+            return None
+        if self.weights is None:
+            return LateFusion(self.method)
+        try:
+            return LateFusion(self.method, [float(weight) for weight in self.weights.split(",")])
+        except ValueError as error:
+            raise UsageError("`weights`", f"{self.weights} are not numbers", "as in 2,1") from error
+
+
+def late_rule(
+    late: Annotated[
+        Literal["product", "mean"] | None,
+        typer.Option(
+            help="Late fusion, without a model: join files that lcmap predict --probabilities "
+            "wrote, by Bayes' product or a weighted mean.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,...", help="A weight for each file of --late [default: 1]."),
+    ] = None,
+) -> LateRule:
+    """Return how class probabilities are joined."""
+    return LateRule(late, weights)
+
+
+@grouped(
+    rule=late_rule,
+    outputs=map_outputs,
+    compute=computing,
+    options=several_inputs,
+    called=invocation,
+)
 def command(
-    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -42,24 +93,12 @@ def command(
             help="A model of several inputs made by lcmap train.",
         ),
     ] = None,
-    late: Annotated[
-        Literal["product", "mean"] | None,
-        typer.Option(
-            help="Late fusion, without a model: join files that lcmap predict --probabilities "
-            "wrote, by Bayes' product or a weighted mean.",
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="W,...", help="A weight for each file of --late [default: 1]."),
-    ] = None,
+    rule: LateRule,
     outputs: MapOutputs,
     compute: Compute,
     options: ModelInputOptions,
     verify: Verify = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    called: Invocation,
 ) -> None:
     """Make a land-cover map of several sensors, or of an image and a label map.
 
@@ -70,18 +109,15 @@ def command(
 
     With --late the maps of several models, each made by itself, are joined instead.
     """
-    with (
-        console.reporting(quiet=quiet, verbose=verbose) as reporter,
-        reporter.progress("fuse") as progress,
-    ):
-        if late is not None:
-            refuse(context, _OF_A_MODEL, "does not apply to late fusion, which takes no model")
-            from lcmap.inference.late_fusion import LateFusion, late_fusion
+    with called.reporting() as reporter, reporter.progress("fuse") as progress:
+        fusion = rule.fusion()
+        if fusion is not None:
+            called.refuse(_OF_A_MODEL, "does not apply to late fusion, which takes no model")
+            from lcmap.inference.late_fusion import late_fusion
 
-            fusion = LateFusion(late, _numbers(weights))
             late_fusion(inputs, outputs, fusion, options, progress=progress)
             return
-        refuse(context, ["weights"], "applies to late fusion only")
+        called.refuse(["weights"], "applies to late fusion only")
         if model is None:
             raise UsageError(
                 "`model`", "is missing", "name one, or choose late fusion with `late=product`"
@@ -89,12 +125,3 @@ def command(
         from lcmap.inference.predict import predict
 
         predict(inputs, model, outputs, compute, options, verify=verify, progress=progress)
-
-
-def _numbers(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError as error:
-        raise UsageError("`weights`", f"{text} are not numbers", "as in 2,1") from error

@@ -5,33 +5,32 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from inspect import Parameter
-from typing import Any
+from typing import Any, TypeVar
 
-import typer
-
-from lcmap.errors import UsageError
-
+Value = TypeVar("Value")
 Group = Callable[..., Any]
 """A function whose parameters are options, declared as those of a command, and that returns the
 value which they make."""
 
 
-def grouped(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def grouped(**groups: Group) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Return a decorator of commands: a parameter that a group is named for becomes its options.
 
-    The command is called with the value that the group's function makes of them. An example:
+    The command is called with the value that the group's function makes of them. A group's function
+    may be made of groups itself. An example:
 
         def size(width: Annotated[int, typer.Option()] = 1, height: ... = 1) -> Size: ...
 
         @grouped(size=size)
         def command(name: str, size: Size) -> None: ...
 
-    has the options --width and --height.
+    has the options --width and --height. A group's function raises no error of the library: what
+    turns these into a line and an exit code begins in the command.
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., Value]) -> Callable[..., Value]:
         parameters: list[Parameter] = []
         for parameter in inspect.signature(command).parameters.values():
             if parameter.name in groups:
@@ -40,11 +39,11 @@ def grouped(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., No
                 parameters.append(_evaluated(parameter, command))
 
         @functools.wraps(command)
-        def run(**given: Any) -> None:
+        def run(**given: Any) -> Value:
             for name, group in groups.items():
                 options = {option: given.pop(option) for option in option_names(group)}
                 given[name] = group(**options)
-            command(**given)
+            return command(**given)
 
         # typer reads the options from these
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -57,20 +56,6 @@ def grouped(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., No
 def option_names(*groups: Group) -> list[str]:
     """Return the names of the parameters that groups have."""
     return [name for group in groups for name in inspect.signature(group).parameters]
-
-
-def refuse(
-    context: typer.Context, names: Iterable[str], because: str, remedy: str = "leave it out"
-) -> None:
-    """Refuse options that were given, and not left at their defaults, where they do not apply.
-
-    Raises:
-        UsageError: one of the parameters `names` was given.
-    """
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
-            raise UsageError(f"`{name}`", because, remedy)
 
 
 def _parameters(group: Group) -> list[Parameter]:

@@ -47,10 +47,6 @@ AllowVrt = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", metavar="S", min=0, help="Seed of everything that is random.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
-]
 Verify = Annotated[
     bool,
     typer.Option(

@@ -6,24 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmap.cli import console
 from lcmap.cli.grouped import grouped
-from lcmap.cli.options import (
-    Model,
-    Quiet,
-    Verbose,
-    Verify,
-    computing,
-    map_outputs,
-    model_inputs,
-)
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Model, Verify, computing, map_outputs, model_inputs
 
 if TYPE_CHECKING:
+    from lcmap.cli.invocation import Invocation
     from lcmap.engines.compute import Compute
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
 
-@grouped(outputs=map_outputs, compute=computing, options=model_inputs)
+@grouped(outputs=map_outputs, compute=computing, options=model_inputs, called=invocation)
 def command(
     image: Annotated[
         str, typer.Argument(metavar="IMAGE", help="The image to map; - is standard input.")
@@ -34,8 +27,7 @@ def command(
     compute: Compute,
     options: ModelInputOptions,
     verify: Verify = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    called: Invocation,
 ) -> None:
     """Make a land-cover map of an image with a trained model.
 
@@ -50,8 +42,5 @@ def command(
     """
     from lcmap.inference.predict import predict
 
-    with (
-        console.reporting(quiet=quiet, verbose=verbose) as reporter,
-        reporter.progress("predict") as progress,
-    ):
+    with called.reporting() as reporter, reporter.progress("predict") as progress:
         predict([image], model, outputs, compute, options, verify=verify, progress=progress)

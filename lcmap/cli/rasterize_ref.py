@@ -3,21 +3,102 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmap.cli import console
 from lcmap.cli.grouped import grouped
-from lcmap.cli.options import Output, Overwrite, Quiet, Verbose, label_input_options
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Output, Overwrite, label_input_options
 
 if TYPE_CHECKING:
+    from lcmap.cli.invocation import Invocation
     from lcmap.dataset.inputs import InputOptions
+    from lcmap.reference.rasterize import RasterizeOutputs
     from lcmap.reference.target import TargetGrid
 
 
-@grouped(inputs=label_input_options)
+@dataclass(frozen=True)
+class WantedGrid:
+    """The grid of the labels: that of an image, or the one that bounds and resolution make."""
+
+    like: Path | None
+    bounds: str | None
+    resolution: float | None
+    crs: str | None
+
+    def chosen(self) -> Path | TargetGrid:
+        """Return the image or the grid.
+
+        Raises:
+            UsageError: neither is given, or both are.
+        """
+        from lcmap.errors import UsageError
+        from lcmap.reference.target import TargetGrid
+
+        if self.like is not None:
+            if (self.bounds, self.resolution, self.crs) != (None, None, None):
+                raise UsageError(
+                    "`like`", "gives the grid already", "drop it, or `bounds` and others"
+                )
+            return self.like
+        if self.bounds is None or self.resolution is None or self.crs is None:
+            raise UsageError(
+                "the grid", "is missing", "give `like`, or `bounds`, `resolution`, `crs`"
+            )
+        try:
+            west, south, east, north = map(float, self.bounds.split(","))
+        except ValueError:
+            raise UsageError("`bounds`", "are not four numbers", "give W,S,E,N") from None
+        return TargetGrid((west, south, east, north), self.resolution, self.crs)
+
+
+def wanted_grid(
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", metavar="IMAGE", help="An image on the grid wanted."),
+    ] = None,
+    bounds: Annotated[
+        str | None,
+        typer.Option(
+            "--bounds", metavar="W,S,E,N", help="In place of --like: the ground, in units of --crs."
+        ),
+    ] = None,
+    resolution: Annotated[
+        float | None,
+        typer.Option("--resolution", help="With --bounds: the side of a pixel."),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option("--crs", metavar="EPSG:CODE", help="With --bounds: the system of the grid."),
+    ] = None,
+) -> WantedGrid:
+    """Return the grid of the labels."""
+    return WantedGrid(like, bounds, resolution, crs)
+
+
+def label_outputs(
+    output: Output = "-",
+    conflicts: Annotated[
+        str | None,
+        typer.Option(
+            "--conflicts",
+            metavar="FILE",
+            help="Write how many classes claim each pixel; a ring claims only what nothing else "
+            "does.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> RasterizeOutputs:
+    """Return the files to write."""
+    from lcmap.reference.rasterize import RasterizeOutputs
+
+    return RasterizeOutputs(output, conflicts, overwrite)
+
+
+@grouped(grid=wanted_grid, outputs=label_outputs, inputs=label_input_options, called=invocation)
 def command(
     sources: Annotated[
         list[str],
@@ -37,34 +118,8 @@ def command(
             help="bdtopo-topo6, bdtopo-topo18, bdtopo-oso-reclass, or rules of your own.",
         ),
     ],
-    like: Annotated[
-        Path | None,
-        typer.Option("--like", metavar="IMAGE", help="An image on the grid wanted."),
-    ] = None,
-    bounds: Annotated[
-        str | None,
-        typer.Option(
-            "--bounds", metavar="W,S,E,N", help="In place of --like: the ground, in units of --crs."
-        ),
-    ] = None,
-    resolution: Annotated[
-        float | None,
-        typer.Option("--resolution", help="With --bounds: the side of a pixel."),
-    ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option("--crs", metavar="EPSG:CODE", help="With --bounds: the system of the grid."),
-    ] = None,
-    output: Output = "-",
-    conflicts: Annotated[
-        str | None,
-        typer.Option(
-            "--conflicts",
-            metavar="FILE",
-            help="Write how many classes claim each pixel; a ring claims only what nothing else "
-            "does.",
-        ),
-    ] = None,
+    grid: WantedGrid,
+    outputs: RasterizeOutputs,
     all_touched: Annotated[
         bool,
         typer.Option(
@@ -73,9 +128,7 @@ def command(
         ),
     ] = False,
     inputs: InputOptions,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    called: Invocation,
 ) -> None:
     """Burn vector databases to labels on the grid of an image.
 
@@ -86,43 +139,19 @@ def command(
     each rule took, and what none took, is printed; on standard error where the labels go to
     standard output.
     """
-    from lcmap.reference.rasterize import RasterizeOutputs, rasterize_reference
+    from lcmap.reference.rasterize import rasterize_reference
 
-    with (
-        console.reporting(quiet=quiet, verbose=verbose) as reporter,
-        reporter.progress("rasterizing") as progress,
-    ):
+    with called.reporting() as reporter, reporter.progress("rasterizing") as progress:
         summary = rasterize_reference(
             sources,
             rules,
-            _grid(like, bounds, resolution, crs),
-            RasterizeOutputs(output, conflicts, overwrite),
+            grid.chosen(),
+            outputs,
             all_touched=all_touched,
             inputs=inputs,
             progress=progress,
         )
-        if output == "-":
+        if outputs.output == "-":
             logging.getLogger("lcmap").info("%s", summary.text)
-        elif not quiet:
+        elif not called.quiet:
             reporter.result(summary.text)
-
-
-def _grid(
-    like: Path | None, bounds: str | None, resolution: float | None, crs: str | None
-) -> Path | TargetGrid:
-    """Return the image or the grid that the options name."""
-    from lcmap.errors import UsageError
-    from lcmap.reference.target import TargetGrid
-
-    given = (bounds, resolution, crs)
-    if like is not None:
-        if any(value is not None for value in given):
-            raise UsageError("`like`", "gives the grid already", "drop it, or `bounds` and others")
-        return like
-    if bounds is None or resolution is None or crs is None:
-        raise UsageError("the grid", "is missing", "give `like`, or `bounds`, `resolution`, `crs`")
-    try:
-        west, south, east, north = map(float, bounds.split(","))
-    except ValueError:
-        raise UsageError("`bounds`", "are not four numbers", "give W,S,E,N") from None
-    return TargetGrid((west, south, east, north), resolution, crs)

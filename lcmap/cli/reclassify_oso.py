@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmap.cli import console
-from lcmap.cli.grouped import grouped, option_names, refuse
-from lcmap.cli.options import Quiet, Verbose, Verify, computing, map_outputs, several_inputs
+from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
 if TYPE_CHECKING:
+    from lcmap.cli.invocation import Invocation
     from lcmap.engines.compute import Compute
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
@@ -27,19 +29,25 @@ _OF_A_MODEL = [
 ]
 
 
-@grouped(outputs=map_outputs, compute=computing, options=several_inputs)
-def command(
-    context: typer.Context,
-    image: Annotated[
-        str,
-        typer.Argument(
-            metavar="IMAGE", help="The image, which gives the grid; - is standard input."
-        ),
-    ],
-    oso: Annotated[
-        Path, typer.Argument(metavar="OSO", help="The label map, on any grid.", show_default=False)
-    ],
-    *,
+@dataclass(frozen=True)
+class Reclassification:
+    """How the label map comes into other classes: by a model, or by a crosswalk alone.
+
+    oso_classes: the classes of the label map; None: those that it names itself.
+    model: a model of an image and a label map.
+    crosswalk_only: write the label map in other classes, without a model.
+    crosswalk: that of `crosswalk_only`; None: the one to oso-reclass.
+    verify: predict twice and compare.
+    """
+
+    oso_classes: str | None
+    model: Path | None
+    crosswalk_only: bool
+    crosswalk: str | None
+    verify: bool
+
+
+def reclassification(
     oso_classes: Annotated[
         str | None,
         typer.Option(
@@ -72,12 +80,35 @@ def command(
             help="The crosswalk of --crosswalk-only [default: to oso-reclass].",
         ),
     ] = None,
+    verify: Verify = False,
+) -> Reclassification:
+    """Return how the label map comes into other classes."""
+    return Reclassification(oso_classes, model, crosswalk_only, crosswalk, verify)
+
+
+@grouped(
+    by=reclassification,
+    outputs=map_outputs,
+    compute=computing,
+    options=several_inputs,
+    called=invocation,
+)
+def command(
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE", help="The image, which gives the grid; - is standard input."
+        ),
+    ],
+    oso: Annotated[
+        Path, typer.Argument(metavar="OSO", help="The label map, on any grid.", show_default=False)
+    ],
+    *,
+    by: Reclassification,
     outputs: MapOutputs,
     compute: Compute,
     options: ModelInputOptions,
-    verify: Verify = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    called: Invocation,
 ) -> None:
     """Bring an existing label map, such as OSO, into other classes with the help of an image.
 
@@ -86,25 +117,25 @@ def command(
     as with lcmap predict. With --crosswalk-only the map alone is brought into other classes: what
     the crosswalk leads to is kept, the rest becomes 0 (discarded), and new classes stay empty.
     """
-    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
+    with called.reporting() as reporter:
         with reporter.progress("reclassify-oso") as progress:
-            if not crosswalk_only:
-                refuse(context, ["crosswalk"], "applies with --crosswalk-only alone")
-                if model is None:
+            if not by.crosswalk_only:
+                called.refuse(["crosswalk"], "applies with --crosswalk-only alone")
+                if by.model is None:
                     raise UsageError("`model`", "is missing", "name one, or --crosswalk-only")
                 from lcmap.inference.reclassify import reclassify_oso
 
                 reclassify_oso(
-                    (image, oso), model, outputs, compute, options,
-                    oso_classes=oso_classes, verify=verify, progress=progress,
+                    (image, oso), by.model, outputs, compute, options,
+                    oso_classes=by.oso_classes, verify=by.verify, progress=progress,
                 )  # fmt: skip
                 return
-            refuse(context, _OF_A_MODEL, "does not apply with --crosswalk-only")
+            called.refuse(_OF_A_MODEL, "does not apply with --crosswalk-only")
             from lcmap.inference.crosswalk_map import crosswalk_map
 
             report = crosswalk_map(
                 (image, oso), outputs, options,
-                oso_classes=oso_classes, crosswalk=crosswalk, progress=progress,
+                oso_classes=by.oso_classes, crosswalk=by.crosswalk, progress=progress,
             )  # fmt: skip
-        if os.fspath(outputs.codes) != "-" and not quiet:
+        if os.fspath(outputs.codes) != "-" and not called.quiet:
             reporter.result(report.text)

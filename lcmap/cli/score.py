@@ -3,54 +3,95 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lcmap import defaults
-from lcmap.cli import console
 from lcmap.cli.grouped import grouped
-from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose, label_input_options
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Overwrite, Seed, label_input_options
+from lcmap.errors import UsageError
 
 if TYPE_CHECKING:
+    from lcmap.accuracy.options import (
+        BootstrapOptions,
+        ClassOptions,
+        ReportOptions,
+        SplitOptions,
+    )
     from lcmap.accuracy.report import Report
+    from lcmap.cli.invocation import Invocation
     from lcmap.dataset.inputs import InputOptions
 
 
-@grouped(inputs=label_input_options)
-def command(
-    maps: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MAP",
-            help="Maps to compare, side by side; - is standard input. A folder or a quoted "
-            "pattern is one map in several parts.",
-            show_default=False,
-        ),
-    ],
-    *,
-    reference: Annotated[
-        list[str],
-        typer.Option(
-            metavar="REF",
-            help="Labels to compare with: a file, a folder or a quoted pattern. Repeat it to pool "
-            "several.",
-            show_default=False,
-        ),
-    ],
-    tiles: Annotated[
+@dataclass(frozen=True)
+class Results:
+    """What is written and printed of a report."""
+
+    written: ReportOptions
+    matrix: bool
+    as_json: bool
+    as_csv: bool
+
+    def check(self) -> None:
+        """Check what is asked for before any work.
+
+        Raises:
+            UsageError: standard output is to take two forms.
+        """
+        if self.as_json and self.as_csv:
+            raise UsageError(
+                "--csv", "standard output takes one form", "write the other with -o FILE.csv"
+            )
+
+    def printed(self, report: Report) -> Any:
+        """Return what is printed of a report."""
+        if self.as_json:
+            return report.to_json()
+        if self.as_csv:
+            return report.to_csv()
+        return _tables(report, matrix=self.matrix)
+
+
+def results(
+    name: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="INDEX.geojson",
-            help="Score only the tiles of one split of this index. Repeat it for several images.",
+            metavar="NAME",
+            help="What to call a map; give it once for each map, in order [default: its file].",
         ),
     ] = None,
-    split: Annotated[
-        Literal["train", "validation", "test", "all"] | None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
+    ] = False,
+    output: Annotated[
+        list[str] | None,
         typer.Option(
-            help=f"The split of --tiles that is scored [default: {defaults.SCORED_SPLIT}]."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Also write everything to a file, in the format of its ending: .json, .csv or "
+            ".txt. May be repeated.",
         ),
     ] = None,
+    overwrite: Overwrite = False,
+) -> Results:
+    """Return what is written and printed."""
+    from lcmap.accuracy.options import ReportOptions
+
+    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite)
+    return Results(written, matrix, as_json, as_csv)
+
+
+def scored_classes(
     nomenclature: Annotated[
         str | None,
         typer.Option(
@@ -90,32 +131,41 @@ def command(
             "they count as missed.",
         ),
     ] = False,
-    name: Annotated[
+) -> ClassOptions:
+    """Return the classes in which maps and references are compared."""
+    from lcmap.accuracy.options import ClassOptions
+
+    return ClassOptions(
+        nomenclature=nomenclature,
+        crosswalks=tuple(crosswalk or ()),
+        reference_crosswalk=reference_crosswalk,
+        only=tuple(classes or ()),
+        ignore_unclassified=ignore_unclassified,
+    )
+
+
+def scored_ground(
+    tiles: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="What to call a map; give it once for each map, in order [default: its file].",
+            metavar="INDEX.geojson",
+            help="Score only the tiles of one split of this index. Repeat it for several images.",
         ),
     ] = None,
-    matrix: Annotated[
-        bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
-    ] = False,
-    output: Annotated[
-        list[str] | None,
+    split: Annotated[
+        Literal["train", "validation", "test", "all"] | None,
         typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Also write everything to a file, in the format of its ending: .json, .csv or "
-            ".txt. May be repeated.",
+            help=f"The split of --tiles that is scored [default: {defaults.SCORED_SPLIT}]."
         ),
     ] = None,
+) -> SplitOptions:
+    """Return the ground that is scored."""
+    from lcmap.accuracy.options import SplitOptions
+
+    return SplitOptions(tuple(tiles or ()), split)
+
+
+def intervals(
     bootstrap: Annotated[
         int,
         typer.Option(
@@ -130,10 +180,47 @@ def command(
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
     ] = defaults.INTERVAL_LEVEL,
     seed: Seed = defaults.SEED,
+) -> BootstrapOptions:
+    """Return how the intervals are made."""
+    from lcmap.accuracy.options import BootstrapOptions
+
+    return BootstrapOptions(bootstrap, block, seed, level)
+
+
+@grouped(
+    split=scored_ground,
+    classes=scored_classes,
+    to=results,
+    bootstrap=intervals,
+    inputs=label_input_options,
+    called=invocation,
+)
+def command(
+    maps: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MAP",
+            help="Maps to compare, side by side; - is standard input. A folder or a quoted "
+            "pattern is one map in several parts.",
+            show_default=False,
+        ),
+    ],
+    *,
+    reference: Annotated[
+        list[str],
+        typer.Option(
+            metavar="REF",
+            help="Labels to compare with: a file, a folder or a quoted pattern. Repeat it to pool "
+            "several.",
+            show_default=False,
+        ),
+    ],
+    split: SplitOptions,
+    classes: ClassOptions,
+    to: Results,
+    bootstrap: BootstrapOptions,
     inputs: InputOptions,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    called: Invocation,
 ) -> None:
     """Measure how well maps agree with a reference.
 
@@ -146,43 +233,22 @@ def command(
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
     """
-    from lcmap.accuracy.options import (
-        BootstrapOptions,
-        ClassOptions,
-        ReportOptions,
-        SplitOptions,
-    )
     from lcmap.accuracy.score import score
-    from lcmap.errors import UsageError
 
-    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
-        if as_json and as_csv:
-            raise UsageError(
-                "--csv", "standard output takes one form", "write the other with -o FILE.csv"
-            )
+    with called.reporting() as reporter:
+        to.check()
         with reporter.progress("score") as progress:
             report = score(
                 maps,
                 reference,
-                classes=ClassOptions(
-                    nomenclature=nomenclature,
-                    crosswalks=tuple(crosswalk or ()),
-                    reference_crosswalk=reference_crosswalk,
-                    only=tuple(classes or ()),
-                    ignore_unclassified=ignore_unclassified,
-                ),
-                split=SplitOptions(tuple(tiles or ()), split),
-                bootstrap=BootstrapOptions(bootstrap, block, seed, level),
-                outputs=ReportOptions(tuple(name or ()), tuple(output or ()), overwrite),
+                classes=classes,
+                split=split,
+                bootstrap=bootstrap,
+                outputs=to.written,
                 inputs=inputs,
                 progress=progress,
             )
-        if as_json:
-            reporter.result(report.to_json())
-        elif as_csv:
-            reporter.result(report.to_csv())
-        else:
-            reporter.result(_tables(report, matrix=matrix))
+        reporter.result(to.printed(report))
 
 
 def _tables(report: Report, *, matrix: bool) -> Any:

@@ -2,107 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lcmap import defaults
-from lcmap.cli import console
-from lcmap.cli.grouped import refuse
-from lcmap.cli.options import Overwrite, Quiet, Seed, Verbose
+from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.invocation import invocation
+from lcmap.cli.options import Overwrite, Seed
 
-OF_TRAINING = (
-    "recipe", "epochs", "minutes", "patience", "init_from", "resume", "export_best", "width",
-    "depth", "skip", "batch_size", "device", "allow_overlap", "quantize",
-)  # fmt: skip
-OF_INT8 = ("max_loss",)
-"""Options that say nothing with --quantize-only, and without --quantize."""
+if TYPE_CHECKING:
+    from lcmap.cli.invocation import Invocation
+    from lcmap.paths import PathLike
+    from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
 
 
-def command(
-    context: typer.Context,
-    tiles: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TILES",
-            help="Tile indexes made by lcmap prepare --tiles, in one nomenclature.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The model to write.")
-    ],
-    recipe: Annotated[
-        Literal["default", "paper"],
-        typer.Option(help="How to train; paper is as published by Stocker and Le Bris (2020)."),
-    ] = defaults.RECIPE,
-    epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help=f"How long to train [default: {defaults.EPOCHS}]."),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(metavar="M", min=0.01, help="How long to train and validate, instead."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Stop after so many epochs without a better model "
-            f"[default: {defaults.PATIENCE}; with --recipe paper, never].",
-        ),
-    ] = None,
-    seed: Seed = defaults.SEED,
-    init_from: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL.onnx",
-            help="Fine-tune this model, of the same bands and classes. Where it lacks the tiles' "
-            "last side inputs, training starts from what it predicts and learns what they add.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Continue a run that was interrupted, if there is one."),
-    ] = False,
-    export_best: Annotated[
-        bool,
-        typer.Option(
-            "--export-best",
-            help="Write the best model of a run that was interrupted, and train no further.",
-        ),
-    ] = False,
-    width: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Channels of the top level [default: the recipe's]."),
-    ] = None,
-    depth: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=6, help="Poolings [default: the recipe's]."),
-    ] = None,
-    skip: Annotated[
-        Literal["concat", "reduce"] | None,
-        typer.Option(
-            help="Skip connections: whole, or reduced by 1 × 1 convolutions [default: concat]."
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Crops per step [default: the recipe's]."),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="What computes; auto takes CUDA where it is there."),
-    ] = defaults.TRAINING_DEVICE,
-    allow_overlap: Annotated[
-        bool,
-        typer.Option(
-            "--allow-overlap",
-            help="Train though training tiles cover ground of validation or test tiles.",
-        ),
-    ] = False,
+@dataclass(frozen=True)
+class Int8Choice:
+    """Whether there is an int8 model, of the model trained or of another, and what it may lose."""
+
+    wanted: bool
+    only_of: Path | None
+    max_loss: float
+
+
+def int8_choice(
     quantize: Annotated[
         bool,
         typer.Option(
@@ -124,12 +51,151 @@ def command(
             help="Refuse an int8 model that loses more mIoU or OA on the validation tiles.",
         ),
     ] = defaults.MAX_LOSS,
+) -> Int8Choice:
+    """Return what is wanted in int8."""
+    return Int8Choice(quantize, quantize_only, max_loss)
+
+
+def network_size(
+    width: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Channels of the top level [default: the recipe's]."),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=6, help="Poolings [default: the recipe's]."),
+    ] = None,
+    skip: Annotated[
+        Literal["concat", "reduce"] | None,
+        typer.Option(
+            help="Skip connections: whole, or reduced by 1 × 1 convolutions [default: concat]."
+        ),
+    ] = None,
+) -> NetworkSize:
+    """Return the size of the network."""
+    from lcmap.training.options import NetworkSize
+
+    return NetworkSize(width, depth, skip)
+
+
+def recipe_options(
+    recipe: Annotated[
+        Literal["default", "paper"],
+        typer.Option(help="How to train; paper is as published by Stocker and Le Bris (2020)."),
+    ] = defaults.RECIPE,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Crops per step [default: the recipe's]."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help=f"How long to train [default: {defaults.EPOCHS}]."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", min=0.01, help="How long to train and validate, instead."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Stop after so many epochs without a better model "
+            f"[default: {defaults.PATIENCE}; with --recipe paper, never].",
+        ),
+    ] = None,
+) -> TrainOptions:
+    """Return how a network is trained, and for how long."""
+    from lcmap.training.options import TrainOptions
+
+    return TrainOptions(recipe, batch_size, epochs=epochs, minutes=minutes, patience=patience)
+
+
+@grouped(recipe=recipe_options, size=network_size)
+def training_options(
+    recipe: TrainOptions,
+    size: NetworkSize,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL.onnx",
+            help="Fine-tune this model, of the same bands and classes. Where it lacks the tiles' "
+            "last side inputs, training starts from what it predicts and learns what they add.",
+        ),
+    ] = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap",
+            help="Train though training tiles cover ground of validation or test tiles.",
+        ),
+    ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="What computes; auto takes CUDA where it is there."),
+    ] = defaults.TRAINING_DEVICE,
+    seed: Seed = defaults.SEED,
+) -> TrainOptions:
+    """Return how a network is trained, and from what."""
+    return dataclasses.replace(
+        recipe,
+        size=size,
+        initial_model=init_from,
+        allow_overlap=allow_overlap,
+        device=device,
+        seed=seed,
+    )
+
+
+def training_outputs(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The model to write.")
+    ],
     stac: Annotated[
         bool, typer.Option("--stac", help="Write a STAC item (.stac.json) beside the model.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue a run that was interrupted, if there is one."),
+    ] = False,
+    export_best: Annotated[
+        bool,
+        typer.Option(
+            "--export-best",
+            help="Write the best model of a run that was interrupted, and train no further.",
+        ),
+    ] = False,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+) -> TrainOutputs:
+    """Return the files of a training run."""
+    from lcmap.training.options import TrainOutputs
+
+    return TrainOutputs(output, stac, resume, overwrite, export_best)
+
+
+_OF_TRAINING = [
+    *(name for name in option_names(training_options) if name != "seed"),
+    "resume",
+    "export_best",
+    "quantize",
+]
+
+
+@grouped(outputs=training_outputs, options=training_options, int8=int8_choice, called=invocation)
+def command(
+    tiles: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TILES",
+            help="Tile indexes made by lcmap prepare --tiles, in one nomenclature.",
+            show_default=False,
+        ),
+    ],
+    *,
+    outputs: TrainOutputs,
+    options: TrainOptions,
+    int8: Int8Choice,
+    called: Invocation,
 ) -> None:
     """Train a model on the tiles of one or more images.
 
@@ -146,44 +212,28 @@ def command(
     """
     from lcmap.raster.writing import check_output
     from lcmap.training.int8_model import int8_path, quantise_model
-    from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
+    from lcmap.training.options import Int8Options
     from lcmap.training.train import train
 
-    outputs = TrainOutputs(output, stac, resume, overwrite, export_best)
-
-    def quantise(model: Path, to: Path, *, replace: bool) -> None:
-        options = Int8Options(max_loss, seed, stac, replace)
+    def quantise(model: PathLike, output: PathLike, *, overwrite: bool) -> None:
+        limits = Int8Options(int8.max_loss, options.seed, outputs.stac, overwrite)
         with reporter.progress("quantize") as progress:
-            report = quantise_model(tiles, model, to, options, progress=progress)
+            report = quantise_model(tiles, model, output, limits, progress=progress)
         reporter.result(report.text)
 
-    with console.reporting(quiet=quiet, verbose=verbose) as reporter:
-        if quantize_only is not None:
-            refuse(context, OF_TRAINING, "is about training", "leave it out with `quantize_only`")
-            quantise(quantize_only, output, replace=overwrite)
+    with called.reporting() as reporter:
+        if int8.only_of is not None:
+            called.refuse(_OF_TRAINING, "is about training", "leave it out with `quantize_only`")
+            quantise(int8.only_of, outputs.model, overwrite=outputs.overwrite)
             return
-        if not quantize:
-            refuse(context, OF_INT8, "is about an int8 model", "give `quantize`, or leave it out")
-        else:
-            check_output(int8_path(output), overwrite=outputs.replaces)
-        with reporter.progress("train") as progress:
-            report = train(
-                tiles,
-                outputs,
-                TrainOptions(
-                    recipe=recipe,
-                    batch_size=batch_size,
-                    size=NetworkSize(width, depth, skip),
-                    initial_model=init_from,
-                    epochs=epochs,
-                    minutes=minutes,
-                    patience=patience,
-                    seed=seed,
-                    device=device,
-                    allow_overlap=allow_overlap,
-                ),
-                progress=progress,
+        if not int8.wanted:
+            called.refuse(
+                ["max_loss"], "is about an int8 model", "give `quantize`, or leave it out"
             )
+        else:
+            check_output(int8_path(outputs.model), overwrite=outputs.replaces)
+        with reporter.progress("train") as progress:
+            report = train(tiles, outputs, options, progress=progress)
         reporter.result(report.text)
-        if quantize:
-            quantise(output, int8_path(output), replace=outputs.replaces)
+        if int8.wanted:
+            quantise(outputs.model, int8_path(outputs.model), overwrite=outputs.replaces)

@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from lcmap import defaults
-from lcmap.cli.grouped import grouped, option_names, refuse
+from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.invocation import Invocation, invocation
 from lcmap.cli.options import bytes_as_text, parse_bytes
 from lcmap.errors import UsageError
 
@@ -19,6 +20,11 @@ class Size(NamedTuple):
     height: int
 
 
+class Box(NamedTuple):
+    size: Size
+    deep: bool
+
+
 def size(
     width: Annotated[int, typer.Option("--width", "-w", help="How wide.")] = 1,
     height: Annotated[int, typer.Option(help="How high.")] = 2,
@@ -26,33 +32,40 @@ def size(
     return Size(width, height)
 
 
-def run(*given: str) -> tuple[str, Size, bool]:
-    """Return what a command with these options was called with."""
-    called = []
+@grouped(size=size)
+def box(
+    size: Size,
+    deep: Annotated[bool, typer.Option("--deep")] = False,
+) -> Box:
+    return Box(size, deep)
 
-    @grouped(size=size)
+
+def run(*given: str) -> tuple[str, Box, bool]:
+    """Return what a command with these options was called with."""
+    received = []
+
+    @grouped(box=box, called=invocation)
     def command(
-        context: typer.Context,
         name: Annotated[str, typer.Argument()],
         *,
-        size: Unknown,  # type: ignore[name-defined]  # noqa: F821
-        deep: Annotated[bool, typer.Option("--deep")] = False,
+        box: Unknown,  # type: ignore[name-defined]  # noqa: F821
+        called: Invocation,
     ) -> None:
-        """Take a size."""
-        refuse(context, ["height"], "is fixed")
-        called.append((name, size, deep))
+        """Take a box."""
+        called.refuse(["height"], "is fixed")
+        received.append((name, box, called.quiet))
 
     app = typer.Typer()
     app.command()(command)
     result = CliRunner().invoke(app, list(given))
     if result.exception is not None:
         raise result.exception
-    return called[0]
+    return received[0]
 
 
-def test_a_group_is_one_value_of_its_options() -> None:
-    assert run("a") == ("a", Size(1, 2), False)
-    assert run("a", "-w", "5", "--deep") == ("a", Size(5, 2), True)
+def test_a_group_is_one_value_of_its_options_and_may_be_made_of_groups() -> None:
+    assert run("a") == ("a", Box(Size(1, 2), False), False)
+    assert run("a", "-w", "5", "--deep", "-q") == ("a", Box(Size(5, 2), True), True)
 
 
 def test_an_option_that_is_given_is_refused_even_with_its_default() -> None:
@@ -61,7 +74,7 @@ def test_an_option_that_is_given_is_refused_even_with_its_default() -> None:
 
 
 def test_the_names_of_options() -> None:
-    assert option_names(size, size)[:2] == ["width", "height"]
+    assert option_names(box, size) == ["width", "height", "deep", "width", "height"]
 
 
 @pytest.mark.parametrize("text", ["2G", "600M", "1023", "1T", "3K"])

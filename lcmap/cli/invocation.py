@@ -1,0 +1,53 @@
+"""How a command was called: which options were given, and what it is to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from lcmap.cli import console
+from lcmap.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a command.
+
+    context: what was given on the command line.
+    quiet: print errors only.
+    verbose: print details, and tracebacks of errors.
+    """
+
+    context: typer.Context
+    quiet: bool
+    verbose: bool
+
+    def reporting(self) -> AbstractContextManager[console.Reporter]:
+        """Return what the command reports with, as `console.reporting`."""
+        return console.reporting(quiet=self.quiet, verbose=self.verbose)
+
+    def refuse(self, names: Iterable[str], because: str, remedy: str = "leave it out") -> None:
+        """Refuse options that were given, and not left at their defaults, where they do not apply.
+
+        Raises:
+            UsageError: one of the parameters `names` was given.
+        """
+        for name in names:
+            source = self.context.get_parameter_source(name)
+            if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
+                raise UsageError(f"`{name}`", because, remedy)
+
+
+def invocation(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
+    ] = False,
+) -> Invocation:
+    """Return how the command was called."""
+    return Invocation(context, quiet, verbose)
