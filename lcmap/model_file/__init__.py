@@ -9,7 +9,7 @@ from lcmap.model_file.metadata import (
 )
 from lcmap.model_file.reading import read_model
 from lcmap.model_file.stac import stac_item
-from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
+from lcmap.model_file.writing import check_model_path, model_paths, stac_item_path, write_model
 
 __all__ = [
     "FORMAT_VERSION",
@@ -18,6 +18,7 @@ __all__ = [
     "Precision",
     "check_image",
     "check_model_path",
+    "model_paths",
     "read_model",
     "stac_item",
     "stac_item_path",

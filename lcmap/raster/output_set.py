@@ -55,16 +55,19 @@ class OutputSet:
         overwrite: bool,
         tmpdir: Path | None = None,
         part_of_another: bool = False,
+        obsolete: Sequence[Path] = (),
     ) -> None:
         """Lock these outputs, streams among them, once it is entered; None is no output.
 
         What goes into a stream lies in `tmpdir` until all is whole. With `part_of_another`, what
-        this process has locked already may be written.
+        this process has locked already may be written. What is `obsolete` is removed once all
+        have their names.
         """
         self._paths = [path for path in paths if path is not None]
         self._overwrite = overwrite
         self._tmpdir = tmpdir
         self._part_of_another = part_of_another
+        self._obsolete = obsolete
         self._temporaries: dict[PathLike, Path] = {}
         self._folders: list[Path] = []
         self._finished: set[Path] = set()
@@ -164,15 +167,17 @@ class OutputSet:
                 if side.exists():
                     moves.append((side, Path(f"{file_at(path)}.aux.xml")))
                 moves.append((temporary, file_at(path)))
-            publish(moves)
+            publish(moves, self._obsolete)
         except LcmapError:
             raise
         except OSError as error:
             raise _named(error, path) from error
 
 
-def publish(moves: Moves) -> None:
+def publish(moves: Moves, obsolete: Sequence[Path] = ()) -> None:
     """Give finished files their names together, durably; each lies in a folder beside its name.
+
+    Then remove what is `obsolete`.
 
     Raises:
         OSError: the system refuses. If some have their names by then, the manifest stays.
@@ -191,6 +196,8 @@ def publish(moves: Moves) -> None:
             if manifest and all(source.exists() for source, _ in moves):
                 manifest.unlink()
             raise
+        for path in obsolete:
+            path.unlink(missing_ok=True)
         if manifest:
             manifest.unlink()
             _sync(manifest.parent)

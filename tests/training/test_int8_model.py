@@ -18,8 +18,8 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.model_file import read_model, stac_item_path
-from lcmap.training.int8_model import int8_path, quantise_model
-from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.int8_model import quantise_model
+from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs, int8_path
 from lcmap.training.train import train
 
 MakeIndex = Callable[..., Path]

@@ -156,7 +156,7 @@ def test_patience_ends_a_run_that_does_not_improve(make_index: MakeIndex, tmp_pa
     codes = np.random.default_rng(3).choice([2, 5], (48, 48)).astype(np.uint8)
     with pytest.raises(Interrupted):
         run(make_index(codes=codes), tmp_path / "m.onnx", epochs=12, patience=1)
-    rows = (tmp_path / "m.curves.csv").read_text().splitlines()[1:]
+    rows = (tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()[1:]
     miou = [float(row.split(",")[5]) for row in rows]
     assert 2 <= len(rows) < 12
     assert miou[-1] <= max(miou[:-1])
@@ -217,7 +217,7 @@ def test_minutes_shape_and_end_the_run(make_index: MakeIndex, tmp_path: Path) ->
     with pytest.raises(Interrupted):
         run(make_index(), tmp_path / "m.onnx", epochs=None, minutes=0.05,
             progress=lambda done, total, note="": seen.append((done, total)))  # fmt: skip
-    rows = list(csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()))
     assert all(total == 3 for _, total in seen)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     # the schedule follows the clock down to nothing, whatever the number of steps
@@ -236,7 +236,7 @@ def test_recipes_train_on_nan_pixels_and_unlabelled_ground(
     codes[:, 40:] = 0
     with pytest.raises(Interrupted):
         run(make_index(image=image, codes=codes), tmp_path / "m.onnx", recipe=recipe, epochs=1)
-    (row,) = csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines())
+    (row,) = csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines())
     assert np.isfinite(float(row["loss"])) and 0 < float(row["miou"]) <= 1
 
 
