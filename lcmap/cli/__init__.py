@@ -11,6 +11,7 @@ from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
+from lcmap.interruption import handle_signals, ignore_signals
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -60,9 +61,11 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; the entry point of the package."""
+    """Run the command line in a process of its own; `lcmap.__main__` handles signals before."""
+    handle_signals()
     occupy_closed_streams()
     try:
         app(prog_name="lcmap")
     finally:
+        ignore_signals()
         flush_or_discard()

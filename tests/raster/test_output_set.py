@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lcmap.errors import CannotWriteError, LockedError
-from lcmap.interruption import must_wait
+from lcmap.interruption import working
 from lcmap.raster.output_lock import lock_path
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
@@ -183,24 +183,17 @@ def test_a_signal_waits_until_all_have_their_names(
     replace = os.replace
 
     def signalled(*given: Any) -> None:
-        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGTERM)
         replace(*given)
 
-    def handler(signum: int, frame: object) -> None:
-        if not must_wait(signum):
-            raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGUSR1, handler)
     monkeypatch.setattr(os, "replace", signalled)
-    try:
-        with (
-            pytest.raises(KeyboardInterrupt),
-            OutputSet([tmp_path / name for name in NAMES], overwrite=True) as files,
-        ):
-            for name in NAMES:
-                files.temporary(tmp_path / name).write_text("new")
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        working(),
+        OutputSet([tmp_path / name for name in NAMES], overwrite=True) as files,
+    ):
+        for name in NAMES:
+            files.temporary(tmp_path / name).write_text("new")
     assert texts(tmp_path) == ["new"] * 3 and sorted(os.listdir(tmp_path)) == sorted(NAMES)
 
 
