@@ -16,6 +16,7 @@ from threading import Lock
 from types import TracebackType
 
 from lcmap.errors import LockedError
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.pipes import cannot_write
 
@@ -73,7 +74,8 @@ class OutputLocks:
                 raise _locked(file)
             _held.add(file)
         try:
-            self._open[file] = lock_file(lock_path(file), file)
+            with uninterrupted():
+                self._open[file] = lock_file(lock_path(file), file)
         except OSError as error:
             with _held_guard:
                 _held.discard(file)

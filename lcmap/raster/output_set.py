@@ -113,11 +113,12 @@ class OutputSet:
         stream, file = stream_at(path), file_at(path)
         name = "stdout.tif" if stream else file.name
         try:
-            if stream:
+            if stream is not None:
                 folder = self._leaving.enter_context(temporary_folder(self._tmpdir))
             else:
-                folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
-                self._folders.append(folder)
+                with uninterrupted():
+                    folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
+                    self._folders.append(folder)
         except OSError as error:
             raise cannot_write(path, error) from error
         self._temporaries[path] = folder / name
@@ -143,12 +144,12 @@ class OutputSet:
         Raises:
             CannotWriteError: no space left, or a stream was closed.
         """
-        with self._leaving:
-            try:
-                if error is None:
-                    self._publish()
-            finally:
-                # what has the name of some and not of others is the next run's to finish
+        try:
+            if error is None:
+                self._publish()
+        finally:
+            with uninterrupted(), self._leaving:
+                # where some have their names and others not, the rest is the next run's to finish
                 if not (self._moves and _manifest_path(self._moves).exists()):
                     for folder in self._folders:
                         shutil.rmtree(folder, ignore_errors=True)

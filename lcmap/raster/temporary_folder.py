@@ -12,8 +12,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from lcmap.interruption import uninterrupted
 
 _PREFIX = "lcmap-tmp-"
 _NAME = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")
@@ -30,17 +32,14 @@ def temporary_folder(tmpdir: Path | None = None) -> Iterator[Path]:
     """
     place = Path(tmpdir or tempfile.gettempdir())
     _remove_abandoned(place)
-    folder, lock = _locked_folder(place)
-    try:
+    with ExitStack() as stack:
+        with uninterrupted():
+            folder = _locked_folder(place, stack)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
 
 
-def _locked_folder(place: Path) -> tuple[Path, int | None]:
-    """Return a new folder and its lock, None where the file system has none."""
+def _locked_folder(place: Path, stack: ExitStack) -> Path:
+    """Return a new folder, which is locked where the file system has locks, and goes in the end."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):  # removed by a run that found it unlocked
@@ -52,9 +51,15 @@ def _locked_folder(place: Path) -> tuple[Path, int | None]:
                 os.close(lock)
                 continue
             except OSError:
-                os.close(lock)
-                return folder, None
-            return folder, lock
+                pass  # there are none
+            stack.callback(_remove, folder, lock)
+            return folder
+
+
+def _remove(folder: Path, lock: int) -> None:
+    with uninterrupted():
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _remove_abandoned(place: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy.typing as npt
 import rasterio
 
-from lcmap.errors import CannotWriteError
+from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
@@ -62,7 +62,24 @@ def check_before_work(files: OutputFiles) -> None:
     if files.resumable:
         folder = work_folder_path(files.codes)
         own = left_by_a_killed_run(files, folder, read_records(journal_path(folder)))
-    files.check(own)
+    try:
+        files.check(own)
+    except OutputExistsError:
+        _remove_what_is_over(files)
+        raise
+
+
+def _remove_what_is_over(files: OutputFiles) -> None:
+    """Remove what a run left that was killed after all its files had their names."""
+    with suppress(LcmapError), OutputSet(_paths(files), overwrite=True):
+        folder = work_folder_path(files.codes)
+        if folder.is_dir() and not plan_path(folder).exists():
+            with WorkFolder(files.codes, resumable=True):
+                pass
+
+
+def _paths(files: OutputFiles) -> list[PathLike]:
+    return [file.path for file in reversed(files.in_naming_order)]
 
 
 def continued_tile(output: PathLike, facts: Plan) -> int | None:
@@ -120,8 +137,7 @@ class ResumableMap:
         self._output = str(files.codes)
         self._folder = WorkFolder(self._output, resumable=files.resumable, tmpdir=tmpdir)
         # an earlier run may have used the same names, so all are this one's until it ends
-        outputs = [file.path for file in reversed(files.in_naming_order)]
-        self._outputs = OutputSet(outputs, overwrite=True)
+        self._outputs = OutputSet(_paths(files), overwrite=True)
         self._own: set[str] = set()
 
     def __enter__(self) -> ResumableMap:

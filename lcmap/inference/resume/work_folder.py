@@ -21,6 +21,7 @@ from types import TracebackType
 
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.inference.resume.lock import LOCK, lock_folder
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
@@ -112,8 +113,12 @@ class WorkFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the folder, or keep it and say how to continue."""
+        with uninterrupted():
+            self._leave(error is not None)
+
+    def _leave(self, failed: bool) -> None:
         try:
-            keep = error is not None and self._resumable and not self._discarded
+            keep = failed and self._resumable and not self._discarded
             if keep and self._has_records():
                 logger.info(
                     "%s: what is done stays in %s; run the same command to continue, or delete it",
