@@ -107,9 +107,13 @@ class _ProgressLines:
     def __init__(self, title: str) -> None:
         self._title = title
         self._start = self._last = time.monotonic()
+        self._done = 0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
+        if done < self._done:  # of another step
+            self._start = now
+        self._done = done
         if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:
             return
         self._last = now

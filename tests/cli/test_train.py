@@ -22,6 +22,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from small_network import drown_in_int8
 
+from lcmap.errors import QuantisationLossError
 from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
@@ -231,6 +232,22 @@ def test_an_int8_model_that_loses_too_much_is_refused(
     result = lcmap("train", tiles, "-o", int8, "--quantize-only", model, "--max-loss", 100)
     assert result.exit_code == 0, result.stderr
     assert read_model(int8).precision == "int8"
+
+
+def test_the_model_is_kept_where_its_int8_form_is_refused(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(tiles: object, model: Path, output: Path, *_: object, **given: Any) -> None:
+        assert not model.exists() and given["within"].written(model).exists()
+        raise QuantisationLossError(output, "int8 costs more than 0.5 points")
+
+    monkeypatch.setattr("lcmap.training.train.quantise_model", refuse)
+    result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", *SMALL, "--quantize")
+    assert result.exit_code == 65
+    assert result.stdout.startswith(f"{tmp_path / 'm.onnx'}: epoch 1 of 1")
+    assert f"{tmp_path / 'm.int8.onnx'}: int8 costs more" in result.stderr.splitlines()[-1]
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith((".", "m."))}
+    assert made == {"m.onnx", "m.curves.csv", "m.curves.png"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import (
     CheckpointError,
     InputMismatchError,
+    LockedError,
     OutputExistsError,
     UsageError,
 )
@@ -28,6 +29,7 @@ from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import silent
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import Sampler
@@ -253,6 +255,19 @@ def test_a_checkpoint_is_neither_overwritten_nor_continued_by_chance(
         run(index, output, epochs=1, seed=1, resume=True)
     with pytest.raises(Interrupted):
         run(index, output, epochs=1, seed=1, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "held", ["m.onnx", "m.stac.json", "m.curves.png", "m.int8.onnx", "m.checkpoint.pt"]
+)
+def test_one_run_at_a_time_makes_a_model(tmp_path: Path, held: str) -> None:
+    outputs = TrainOutputs(tmp_path / "m.onnx", stac=True, resume=True)
+    with (
+        OutputSet([tmp_path / held], overwrite=True),
+        pytest.raises(LockedError, match=f"{held}: another run is making it"),
+    ):
+        train([tmp_path / "t.geojson"], outputs, int8=Int8Options())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("unexported")
