@@ -178,6 +178,7 @@ def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileRe
         gsd=float(np.median(known)) if known else None,
         quantiles=tuple((float(low), float(high)) for low, high in means),
         nomenclature=side.nomenclature,
+        gsd_range=(min(known), max(known)) if known else None,
     )
 
 
