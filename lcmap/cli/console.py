@@ -111,7 +111,7 @@ class _ProgressLines:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if done < self._done:  # of another step
+        if done < self._done or done == 0:  # another step begins
             self._start = now
         self._done = done
         if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:

@@ -114,13 +114,14 @@ def _quantise(
         )
     graph = written.read_bytes()
     samples = min(SAMPLES, len(data.train))
-    done = itertools.count(1)
+    done = itertools.count()
 
     def step(note: str) -> None:
         progress(next(done), samples + 2 * len(data.validation), note)
 
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader, data.sides)
+        step("calibrating")
         integers = quantise(
             graph, _samples(source, data, metadata.stride, samples, options.seed, step)
         )

@@ -111,8 +111,9 @@ class TrainOutputs:
 
     def finished(self, *, int8: bool) -> list[PathLike]:
         """Return the files that appear together when the run has ended."""
-        paths = [*model_paths(self.model, stac=self.stac), *curves_paths(self.model)]
-        return paths + model_paths(int8_path(self.model), stac=self.stac) * int8
+        models = [self.model, int8_path(self.model)] if int8 else [self.model]
+        paths = [path for model in models for path in model_paths(model, stac=self.stac)]
+        return [*paths, *curves_paths(self.model)]
 
     @property
     def replaces(self) -> bool:
