@@ -12,11 +12,16 @@ import typer
 from lcmap import defaults
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import Overwrite, Seed
+from lcmap.cli.options import AllowVrt, Overwrite, Seed
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
-    from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+    from lcmap.training.options import (
+        NetworkSize,
+        TileInputOptions,
+        TrainOptions,
+        TrainOutputs,
+    )
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,24 @@ def training_options(
     )
 
 
+def tile_inputs(
+    allow_vrt: AllowVrt = False,
+    quantiles: Annotated[
+        str,
+        typer.Option(
+            metavar="image|model|FILE",
+            help="What images are scaled by: each by its own 2 % and 98 % quantiles or those that "
+            "it carries, all by those of the model of --init-from or --quantize-only, or by those "
+            "in a file of lcmap prepare --quantiles-of or of any prepared raster.",
+        ),
+    ] = defaults.QUANTILES,
+) -> TileInputOptions:
+    """Return how the images of tile indexes are read."""
+    from lcmap.training.options import TileInputOptions
+
+    return TileInputOptions(allow_vrt, quantiles)
+
+
 def training_outputs(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The model to write.")
@@ -180,7 +203,13 @@ _OF_TRAINING = [
 ]
 
 
-@grouped(outputs=training_outputs, options=training_options, int8=int8_choice, called=invocation)
+@grouped(
+    outputs=training_outputs,
+    options=training_options,
+    inputs=tile_inputs,
+    int8=int8_choice,
+    called=invocation,
+)
 def command(
     tiles: Annotated[
         list[Path],
@@ -193,6 +222,7 @@ def command(
     *,
     outputs: TrainOutputs,
     options: TrainOptions,
+    inputs: TileInputOptions,
     int8: Int8Choice,
     called: Invocation,
 ) -> None:
@@ -219,7 +249,9 @@ def command(
         if int8.only_of is not None:
             called.refuse(_OF_TRAINING, "is about training", "leave it out with `quantize_only`")
             with reporter.progress("quantize") as progress:
-                made = quantise_model(tiles, int8.only_of, outputs.model, limits, progress=progress)
+                made = quantise_model(
+                    tiles, int8.only_of, outputs.model, limits, inputs, progress=progress
+                )
             reporter.result(made.text)
             return
         if not int8.wanted:
@@ -228,7 +260,7 @@ def command(
             )
         with reporter.progress("train") as progress:
             report = train(
-                tiles, outputs, options, limits if int8.wanted else None, progress=progress
+                tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress
             )
         reporter.result(report.text)
         if isinstance(report.int8, Exception):

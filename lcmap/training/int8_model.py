@@ -15,13 +15,13 @@ import onnx
 
 import lcmap
 from lcmap.accuracy.measures import Scores
-from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
 from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
     check_model_path,
+    load_graph,
     model_paths,
     write_model,
 )
@@ -31,7 +31,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
-from lcmap.training.options import Int8Options
+from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.validation import padded_image, validate_model, validation_values
 
@@ -63,6 +63,7 @@ def quantise_model(
     model: PathLike,
     output: PathLike,
     options: Int8Options | None = None,
+    inputs: TileInputOptions | None = None,
     *,
     within: OutputSet | None = None,
     progress: Progress = silent,
@@ -92,7 +93,7 @@ def quantise_model(
         options = dataclasses.replace(options, overwrite=options.overwrite or files.overwrite)
         for path in paths:
             check_output(path, overwrite=options.overwrite)
-        return _quantise(tile_indexes, model, output, options, files, progress)
+        return _quantise(tile_indexes, model, output, options, inputs, files, progress)
 
 
 def _quantise(
@@ -100,11 +101,12 @@ def _quantise(
     model: PathLike,
     output: PathLike,
     options: Int8Options,
+    inputs: TileInputOptions | None,
     files: OutputSet,
     progress: Progress,
 ) -> QuantisationReport:
     written = files.written(model)
-    data = read_training_set(tile_indexes)
+    data = read_training_set(tile_indexes, inputs, model=written)
     metadata = read_initial_model(written, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
@@ -112,14 +114,14 @@ def _quantise(
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
         )
-    graph = written.read_bytes()
+    graph = load_graph(written).SerializeToString()
     samples = min(SAMPLES, len(data.train))
     done = itertools.count()
 
     def step(note: str) -> None:
         progress(next(done), samples + 2 * len(data.validation), note)
 
-    with TileReader(data.nomenclature) as reader:
+    with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         step("calibrating")
         integers = quantise(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import lcmap
+from lcmap import defaults
 from lcmap.accuracy.measures import PER_CLASS, Scores
-from lcmap.dataset.reading import TileReader
 from lcmap.errors import DataError, InputMismatchError
-from lcmap.model_file import ModelMetadata, check_model_path, write_model
+from lcmap.model_file import BOUNDS_KEY, ModelMetadata, check_model_path, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -27,9 +27,16 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
+from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.int8_model import QuantisationReport, quantise_model
-from lcmap.training.options import Int8Options, TrainOptions, TrainOutputs, int8_path
+from lcmap.training.options import (
+    Int8Options,
+    TileInputOptions,
+    TrainOptions,
+    TrainOutputs,
+    int8_path,
+)
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
@@ -78,6 +85,7 @@ def train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,
     options: TrainOptions | None = None,
+    inputs: TileInputOptions | None = None,
     int8: Int8Options | None = None,
     *,
     progress: Progress = silent,
@@ -104,7 +112,7 @@ def train(
         LockedError: another run is making one of the outputs, or has the checkpoint.
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
-    options = options or TrainOptions()
+    options, inputs = options or TrainOptions(), inputs or TileInputOptions()
     options.check()
     check_model_path(outputs.model)
     check_place(outputs.model)
@@ -116,22 +124,27 @@ def train(
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
         outputs.check(int8=int8 is not None)
-        return _train(tile_indexes, outputs, options, int8, files, progress)
+        return _train(tile_indexes, outputs, options, inputs, int8, files, progress)
 
 
 def _train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,
     options: TrainOptions,
+    inputs: TileInputOptions,
     int8: Int8Options | None,
     files: OutputSet,
     progress: Progress,
 ) -> TrainReport:
-    data = read_training_set(tile_indexes, allow_overlap=options.allow_overlap)
+    data = read_training_set(
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
+    )
     recipe = options.chosen_recipe()
     network, architecture = _network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
-    with TileReader(data.nomenclature) as reader:
+    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
+        settings["quantiles"] = os.fspath(inputs.quantiles)
+    with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         trainer = Trainer(data, source, network, recipe, options, progress)
         with _told_how_to_go_on(trainer, outputs):
@@ -149,7 +162,7 @@ def _train(
             _write(graph, metadata, trainer, outputs, files)
             integers = None
             if int8 is not None:
-                integers = _in_int8(tile_indexes, outputs, int8, files, progress)
+                integers = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
     return TrainReport(
         model=Path(outputs.model),
         nomenclature=data.nomenclature,
@@ -174,7 +187,8 @@ def _metadata(
         receptive_field=receptive_field(depth),
         architecture={"name": "U-Net with unpooling", **settings["architecture"]},
         training=settings
-        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)},
+        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
         scores={"validation": validation_values(scores, data.nomenclature)},
         lcmap_version=lcmap.__version__,
     )
@@ -200,6 +214,7 @@ def _write(
 
 def _in_int8(
     tile_indexes: Sequence[PathLike],
+    inputs: TileInputOptions,
     outputs: TrainOutputs,
     options: Int8Options,
     files: OutputSet,
@@ -210,7 +225,7 @@ def _in_int8(
     path = int8_path(outputs.model)
     try:
         return quantise_model(
-            tile_indexes, outputs.model, path, options, within=files, progress=progress
+            tile_indexes, outputs.model, path, options, inputs, within=files, progress=progress
         )
     except DataError as error:
         return error

@@ -89,7 +89,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         grid,
         f"rasterize-ref {BDTOPO} --rules bdtopo-topo6 --like like.tif -o ref.tif --conflicts n.tif"
         " --tmpdir .",
-        "ref.tif,n.tif",
+        "ref.tif,n.tif,ref.qml,ref.tif.aux.xml",
         1,
     ),
     "prepare": (image, "prepare image.tif -o stack.tif", "stack.tif", 1),
@@ -97,7 +97,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         image,
         "prepare image.tif --labels labels.tif --nomenclature flair7 --tiles t.geojson"
         " --tile-size 16 --gap 0 -o stack.tif",
-        "stack.tif,stack.labels.tif,t.geojson",
+        "stack.tif,stack.labels.tif,t.geojson,stack.labels.qml,stack.labels.tif.aux.xml",
         1,
     ),
     "quantiles": (image, "prepare --quantiles-of image.tif -o q.json", "q.json", 1),
