@@ -393,7 +393,7 @@ def test_the_next_run_of_other_files_finishes_the_set_first(
 ) -> None:
     """Killed with no name given it is undone; with some, the rest come; with all it was whole."""
     killed_while_naming(output, monkeypatch, after)
-    alone = output_files(MapOutputs(output, cog=True), FLAIR7, (), {})
+    alone = output_files(MapOutputs(output, cog=True, qml=False), FLAIR7, (), {})
     if after == len(FILES):
         with pytest.raises(OutputExistsError, match="exists already"):
             check_before_work(alone)
