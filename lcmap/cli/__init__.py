@@ -15,6 +15,7 @@ from lcmap.cli.console import not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
+from lcmap.interruption import handle_signals, ignore_signals
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -88,11 +89,13 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; the entry point of the package."""
+    """Run the command line in a process of its own; `lcmap.__main__` handles signals before."""
     in_utf_8_mode()
+    handle_signals()
     occupy_closed_streams()
     print_what_the_encoding_lacks()
     try:
         app(prog_name="lcmap")
     finally:
+        ignore_signals()
         flush_or_discard()

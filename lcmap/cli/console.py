@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -26,12 +24,12 @@ from lcmap.errors import (
     LcmapError,
     UnavailableError,
 )
+from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-INTERRUPTED = 130
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
@@ -151,7 +149,7 @@ class _ConsoleHandler(logging.Handler):
 def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
     """Yield a reporter; turn an error into one line on standard error and an exit code.
 
-    Ctrl-C and SIGTERM end the run with code 130, after unfinished outputs have been removed.
+    A signal ends the run with its code, after unfinished outputs have been removed.
     """
     from rich.console import Console
 
@@ -160,9 +158,9 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
     handler = _ConsoleHandler(console)
     logger.addHandler(handler)
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield Reporter(console, quiet=quiet)
+        with working():
+            yield Reporter(console, quiet=quiet)
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
@@ -172,15 +170,16 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
         _print_line(console, f"lcmap: {line}")
         raise typer.Exit(code) from error
     finally:
-        signal.signal(signal.SIGTERM, previous)
         logger.removeHandler(handler)
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
+    if isinstance(error, KeyboardInterrupt) or was_interrupted():
+        # a library may have made another error of it
+        said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+        return as_options(said) or "interrupted", INTERRUPTED
     if isinstance(error, LcmapError):
         return as_options(str(error)), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return as_options(str(error)) or "interrupted", INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
@@ -219,10 +218,6 @@ def _print_line(console: Console, line: str) -> None:
     # a standard error that is full is no reason to give up the work
     with suppress(OSError):
         console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _write_all(text: str) -> None:

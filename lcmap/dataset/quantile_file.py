@@ -16,6 +16,7 @@ from lcmap.errors import DataError, InputMismatchError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.writing import atomic_path
 from lcmap.user_file import check_regular, read_small
@@ -52,7 +53,12 @@ class BandQuantiles:
 
 
 def write_quantile_file(
-    path: PathLike, quantiles: BandQuantiles, images: int, *, overwrite: bool
+    path: PathLike,
+    quantiles: BandQuantiles,
+    images: int,
+    *,
+    overwrite: bool,
+    within: OutputSet | None = None,
 ) -> None:
     """Write quantiles of so many images as JSON.
 
@@ -68,7 +74,7 @@ def write_quantile_file(
             for name, (low, high) in zip(quantiles.bands, quantiles.values.tolist(), strict=True)
         ],
     }
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, within=within) as temporary:
         temporary.write_text(
             json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 _REFERENCE_BAND = LAND_BANDS[0]
@@ -90,12 +90,10 @@ class DatedImages:
         grid = grid or _reference_grid(folders[0])
         scenes = [scene for scene in scenes if overlaps(_scene_grid(scene), grid)]
         _check_days([scene.day for scene in scenes], self.composite)
-        folder = self.resources.enter_context(
-            tempfile.TemporaryDirectory(prefix="lcmap-", dir=self.inputs.tmpdir)
-        )
+        folder = self.resources.enter_context(temporary_folder(self.inputs.tmpdir))
         dated = []
         for i, scene in enumerate(scenes, start=1):
-            sources = write_masked_scene(scene, wanted, grid, Path(folder), i)
+            sources = write_masked_scene(scene, wanted, grid, folder, i)
             dated.append(_Dated(scene.day, choose_bands(sources, wanted)))
             progress(i, len(scenes), "masking")
         return dated, grid

@@ -10,13 +10,13 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lcmap.errors import CannotWriteError, InputMissingError, UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.temporary_folder import temporary_folder
 
 STANDARD_STREAM = "-"
 _CHUNK = 1 << 20
@@ -58,14 +58,16 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
         return
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
-    with tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir) as folder:
-        copy = Path(folder) / "stdin.tif"
+    try:
+        os.fstat(0)
+    except OSError:
+        raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
+    with temporary_folder(tmpdir) as folder:
+        copy = folder / "stdin.tif"
         try:
             with open(copy, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
                 shutil.copyfileobj(source, file, _CHUNK)
         except OSError as error:
-            if error.errno == errno.EBADF:
-                raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
             raise cannot_write(folder, error) from error
         if copy.stat().st_size == 0:
             raise InputMissingError(

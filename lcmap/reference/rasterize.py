@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_raster_output
 from lcmap.reference.binding import bind_rules, with_index
@@ -129,10 +128,10 @@ def rasterize_reference(
         found = find_layers(sources)
         matched = bind_rules(rule_set, found, grid, unit)
         with (
-            tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
+            temporary_folder(inputs.tmpdir) as folder,
             ExitStack() as files,
         ):
-            layers = [with_index(item, grid, Path(folder)) for item in matched]
+            layers = [with_index(item, grid, folder) for item in matched]
             burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
             labels, claims = _create(outputs, rule_set, grid, files, written)
             histogram, disputed = _burn(

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lcmap.paths import PathLike
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
 
 Row = dict[str, Any]
@@ -22,20 +23,25 @@ _FEW = 10
 """Epochs up to which each is marked well."""
 
 
-def curves_paths(model: PathLike) -> tuple[Path, Path]:
-    """Return where a model's curves are: model.onnx -> model.curves.csv, model.curves.png."""
-    return Path(model).with_suffix(".curves.csv"), Path(model).with_suffix(".curves.png")
+def curves_paths(of: PathLike) -> tuple[Path, Path]:
+    """Return where the curves of a model are: model.onnx -> model.curves.csv, model.curves.png.
+
+    Those of a checkpoint: model.checkpoint.pt -> model.checkpoint.curves.csv, and so on.
+    """
+    return Path(of).with_suffix(".curves.csv"), Path(of).with_suffix(".curves.png")
 
 
-def write_curves(model: PathLike, rows: Sequence[Row]) -> None:
-    """Write the curves so far beside a model.
+def write_curves(
+    of: PathLike, rows: Sequence[Row], *, overwrite: bool = True, within: OutputSet | None = None
+) -> None:
+    """Write the curves so far beside a model or checkpoint, alone or `within` a set.
 
     Raises:
-        CannotWriteError: as `atomic_path`.
+        OutputExistsError, CannotWriteError: as `atomic_path`.
     """
-    table, picture = curves_paths(model)
+    table, picture = curves_paths(of)
     with (
-        atomic_path(table, overwrite=True) as temporary,
+        atomic_path(table, overwrite=overwrite, within=within) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -43,7 +49,7 @@ def write_curves(model: PathLike, rows: Sequence[Row]) -> None:
         writer.writerows(
             {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
         )
-    with atomic_path(picture, overwrite=True) as temporary:
+    with atomic_path(picture, overwrite=overwrite, within=within) as temporary:
         _figure(rows).savefig(temporary, format="png", dpi=100)
 
 

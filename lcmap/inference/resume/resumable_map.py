@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -12,16 +12,25 @@ from typing import Any, Literal, TypeVar
 import numpy.typing as npt
 import rasterio
 
-from lcmap.errors import CannotWriteError, InputChangedError, InputGoneError
+from lcmap.errors import (
+    CannotWriteError,
+    InputChangedError,
+    InputGoneError,
+    LcmapError,
+    OutputExistsError,
+)
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.resume.journal import CommittedJournal, Record, last, read_records
 from lcmap.inference.resume.plan import Plan, differences, normalised, read_plan, write_plan
 from lcmap.inference.resume.publication import (
     already_named,
-    file_checksum,
+    finish_naming,
     give_names,
+    is_ready,
+    left_by_a_killed_run,
     make_file,
+    naming_record,
 )
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import (
@@ -34,10 +43,13 @@ from lcmap.inference.resume.work_folder import (
     work_folder_path,
     writing_to,
 )
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import current_watch
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import sync_folder
@@ -66,8 +78,25 @@ def check_before_work(files: OutputFiles) -> None:
     if files.resumable:
         folder = work_folder_path(files.codes)
         check_work_folder(folder, str(files.codes))
-        own = already_named(files, folder, last(read_records(journal_path(folder)), "naming"))
-    files.check(own)
+        own = left_by_a_killed_run(files, folder, read_records(journal_path(folder)))
+    try:
+        files.check(own)
+    except OutputExistsError:
+        _remove_what_is_over(files)
+        raise
+
+
+def _remove_what_is_over(files: OutputFiles) -> None:
+    """Remove what a run left that was killed after all its files had their names."""
+    with suppress(LcmapError), OutputSet(_paths(files), overwrite=True):
+        folder = work_folder_path(files.codes)
+        if folder.is_dir() and not plan_path(folder).exists():
+            with WorkFolder(files.codes, resumable=True):
+                pass
+
+
+def _paths(files: OutputFiles) -> list[PathLike]:
+    return [file.path for file in reversed(files.in_naming_order)]
 
 
 def continued_tile(output: PathLike, facts: Plan) -> int | None:
@@ -129,16 +158,20 @@ class ResumableMap:
         self._inputs = current_watch()
         self._damaged: set[int] = set()
         self._folder = WorkFolder(self._output, resumable=files.resumable, tmpdir=tmpdir)
+        # an earlier run may have used the same names, so all are this one's until it ends
+        self._outputs = OutputSet(_paths(files), overwrite=True)
+        self._own: set[str] = set()
 
     def __enter__(self) -> ResumableMap:
-        """Lock the work folder, and continue what is in it if it is of this plan.
+        """Lock the outputs, and continue what is in the work folder if it is of this plan.
 
         Raises:
-            LockedError: another run is making this map.
+            LockedError: another run is making one of them.
             UsageError, OutputExistsError: an output may not be written.
             CannotWriteError: the folder cannot be made, or the disk is too small.
         """
         with ExitStack() as stack:
+            stack.enter_context(self._outputs)
             self._path = stack.enter_context(self._folder).path
             with writing_to(self._output):
                 self._begin(stack)
@@ -212,23 +245,27 @@ class ResumableMap:
             CannotWriteError: no space left, or standard output was closed.
         """
         self.commit()
-        files, naming = self._files, self._files.naming
-        begun = last(self._journal.records, "naming")
-        own = already_named(files, self._path, begun)
+        files, records = self._files, self._journal.records
+        own = already_named(files, self._path, records)
         left = [file for file in files.in_naming_order if file.waiting not in own]
-        whole = (last(self._journal.records, "checksums") or {}) if begun == naming else {}
+        begun = last(records, "naming") == files.naming
+        ready = begun and all(is_ready(self._path, records, file.waiting) for file in left)
+        # a raster that is made again takes what waits beside it along, so all are
+        to_make = [] if ready else left
         with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
             # a sidecar comes after its raster, beside which GDAL may have made one
-            for file in reversed(left):
-                if whole.get(file.waiting, -1) != file_checksum(self._path / file.waiting):
-                    make_file(file, self._store, self._grid, self._path, progress)
-        if begun != naming:
-            files.check()
-            checksums = {file.waiting: file_checksum(self._path / file.waiting) for file in left}
+            for file in reversed(to_make):
+                make_file(file, self._store, self._grid, self._path, progress)
+        if to_make:
+            files.check(self._own | own)
             with writing_to(self._output):
-                self._journal.add({"naming": naming, "report": report, "checksums": checksums})
+                self._journal.add(naming_record(files, self._path, report))
             self.commit()
-        give_names(left, self._path, files.sidecars)
+        # a stream may wait for its reader for ever
+        streams = any(stream_at(file.path) is not None for file in left)
+        with nullcontext() if streams else uninterrupted():
+            give_names(left, self._path, files.sidecars)
+            self.discard()
 
     def discard(self) -> None:
         """Leave nothing behind, even after an error: what is stored is wrong."""
@@ -246,16 +283,18 @@ class ResumableMap:
     def _begin(self, stack: ExitStack) -> None:
         """Open what is there of this plan, else start afresh."""
         old = read_plan(plan_path(self._path))
+        records = read_records(journal_path(self._path))
         if old == self._plan:
-            records = read_records(journal_path(self._path))
-            own = already_named(self._files, self._path, last(records, "naming"))
+            own = already_named(self._files, self._path, records)
             if len(own) == len(self._files.in_naming_order):
                 logger.info("%s: is complete already", self._output)
                 self.published = last(records, "report")
                 self.continued = True
                 return
+        if old != self._plan or last(records, "naming") != self._files.naming:
+            self._own = finish_naming(self._files, self._path, records)
         if old != self._plan or not self._is_whole():
-            self._files.check()
+            self._files.check(self._own)
             if not self._folder.is_empty():
                 why = self._why_afresh(old)
                 logger.info("%s: starting afresh, since %s", self._output, why)

@@ -16,17 +16,18 @@ import logging
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.inference.resume.lock import LOCK, lock_folder
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.temporary_folder import temporary_folder
 
 _PLAN, _JOURNAL = "plan.json", "journal"
 
@@ -101,6 +102,7 @@ class WorkFolder:
         self.output = os.fspath(output)
         self._resumable = resumable
         self._tmpdir = tmpdir
+        self._temporary = ExitStack()
         self._discarded = False
 
     def __enter__(self) -> WorkFolder:
@@ -115,7 +117,7 @@ class WorkFolder:
                 self.path = work_folder_path(self.output)
                 check_work_folder(self.path, self.output)
             else:
-                self.path = Path(tempfile.mkdtemp(prefix="lcmap-", dir=self._tmpdir))
+                self.path = self._temporary.enter_context(temporary_folder(self._tmpdir))
             self._lock = lock_folder(self.path, self.output)
         return self
 
@@ -156,8 +158,12 @@ class WorkFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the folder, or keep it and say how to continue."""
+        with uninterrupted():
+            self._leave(error is not None)
+
+    def _leave(self, failed: bool) -> None:
         try:
-            keep = error is not None and self._resumable and not self._discarded
+            keep = failed and self._resumable and not self._discarded
             if keep and self._has_records():
                 logger.info(
                     "%s: what is done stays in %s; run the same command to continue, or delete it",
@@ -170,6 +176,7 @@ class WorkFolder:
                     self.path.rmdir()
         finally:
             os.close(self._lock)
+            self._temporary.close()
 
     def _has_records(self) -> bool:
         try:

@@ -25,6 +25,7 @@ from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import journal_path, work_folder_path
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 
 FLAIR7 = load_nomenclature("flair7")
@@ -72,12 +73,13 @@ def finish(work: ResumableMap) -> None:
 
 
 def kill(work: ResumableMap) -> None:
-    """End a run as SIGKILL does: files are closed and the lock goes, no more."""
+    """End a run as SIGKILL does: files are closed and the locks go, no more."""
     work._leaving.pop_all()
     if work.published is None:
         work._journal.close()
         work._store.close()
     os.close(work._folder._lock)
+    work._outputs._leaving.close()
 
 
 def left(work: ResumableMap) -> list[int]:
@@ -443,6 +445,7 @@ def test_what_goes_to_a_pipe_is_made_in_the_temporary_folder(
 
 FILES = ["map.qml", "map.tif.aux.xml", "c.tif", "map.tif"]
 """In the order in which they get their names."""
+LOCKED = [".map.tif.lcmap-lock", ".map.tif.lcmap-work"]
 
 
 def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -456,6 +459,7 @@ def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: in
                 raise Killed
             move([file], folder, sidecars)
             moved += 1
+        raise Killed
 
     work = begun(output, qml=True)
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -498,10 +502,59 @@ def test_a_waiting_file_whose_bits_flipped_is_made_again(
     assert {path: path.read_bytes() for path in output.parent.iterdir()} == expected
 
 
+@pytest.mark.parametrize("after", range(5))
+def test_the_next_run_of_other_files_finishes_the_set_first(
+    output: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Killed with no name given it is undone; with some, the rest come; with all it was whole."""
+    killed_while_naming(output, monkeypatch, after)
+    alone = output_files(MapOutputs(output, cog=True, qml=False), FLAIR7, (), {})
+    if after == len(FILES):
+        with pytest.raises(OutputExistsError, match="exists already"):
+            check_before_work(alone)
+        return
+    check_before_work(alone)  # what the killed run left is not in its way
+    with ResumableMap(alone, GRID, PLAN | {"outputs": ["codes"]}, WINDOWS) as work:
+        assert names(output.parent) == sorted([*FILES * bool(after), *LOCKED])
+        for number, _ in work.pending(WINDOWS):
+            work.store(number, {"codes": np.full((1, 8, 8), 9, np.uint8)})
+        work.publish(REPORT)
+    left = ["c.tif", "map.tif"] if after else ["map.tif"]
+    assert names(output.parent) == left and (codes(output) == 9).all()
+
+
 def test_another_runs_files_are_in_the_way(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_naming(output, monkeypatch, 2)
-    with pytest.raises(OutputExistsError, match="exists already"):
-        check_before_work(files_of(output, qml=True, cog=True))
+    output.with_name("map.qml").write_text("another's")
+    with pytest.raises(OutputExistsError, match=r"map\.qml: exists already"):
+        check_before_work(files_of(output, qml=True))
+
+
+def test_a_file_that_another_run_replaced_is_made_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the map would be of one run and its confidence of another."""
+    killed_while_naming(output, monkeypatch, 3)
+    confidence = output.with_name("c.tif")
+    own = confidence.read_bytes()
+    confidence.write_bytes(own[::-1])
+    with opened(output, qml=True, overwrite=True) as work:
+        finish(work)
+    assert confidence.read_bytes() == own and names(output.parent) == sorted(FILES)
+
+
+@pytest.mark.parametrize("shared", ["c.tif", "map.tif", "map.qml"])
+def test_each_output_is_locked(output: Path, shared: str) -> None:
+    with opened(output, qml=True), pytest.raises(LockedError, match=f"{shared}: another run"):
+        OutputSet([output.with_name(shared)], overwrite=True).__enter__()
+    other = output_files(MapOutputs(output.with_name("b.tif"), output.with_name(shared)), FLAIR7,
+                         (), {})  # fmt: skip
+    with (
+        OutputSet([output.with_name(shared)], overwrite=True),
+        pytest.raises(LockedError, match=f"{shared}: another run"),
+    ):
+        ResumableMap(other, GRID, PLAN, WINDOWS).__enter__()
+    assert not names(output.parent)
 
 
 def test_a_run_killed_after_the_last_name_is_complete(
