@@ -11,7 +11,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names
 
 GSD_TOLERANCE = 0.1
-"""How far an image's ground sampling distance may be from the model's, relatively."""
+"""How far an image's ground sampling distance may be outside those of training, relatively."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +72,13 @@ def _check_gsd(model_input: ModelInput, gsd: float | None, name: str, force: boo
     if gsd is None:
         logger.warning("%s: has no CRS, so its ground sampling distance is not checked", name)
         return
-    if abs(gsd / model_input.gsd - 1.0) <= GSD_TOLERANCE:
+    smallest, largest = model_input.gsd_range or (model_input.gsd, model_input.gsd)
+    if smallest * (1 - GSD_TOLERANCE) <= gsd <= largest * (1 + GSD_TOLERANCE):
         return
-    difference = f"has {gsd:.3g} m pixels, the model was trained on {model_input.gsd:.3g} m"
+    trained = f"{smallest:.3g} m"
+    if f"{largest:.3g} m" != trained:
+        trained = f"{smallest:.3g} to {largest:.3g} m"
+    difference = f"has {gsd:.3g} m pixels, the model was trained on {trained}"
     if not force:
         raise GsdMismatchError(name, difference, "`force` to predict all the same")
     logger.warning("%s: %s", name, difference)

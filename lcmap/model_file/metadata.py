@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
@@ -9,11 +10,14 @@ from lcmap.model_file.limits import LARGEST_RECEPTIVE_FIELD, LARGEST_STRIDE
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 Precision = Literal["float32", "int8"]
 NORMALISATION = "quantiles-2-98"
+
+BOUNDS_KEY = "bounds"
+"""In `training`: west, south, east and north of the training tiles in degrees, or None."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,10 @@ class ModelInput:
 
     `name` is the name of the graph's input. `bands` are the band names in order, `dtype` is the
     raster's data type, `gsd` the ground sampling distance in metres (None: the training images
-    did not say). `quantiles` are the 2 % and 98 % quantiles of each band over the training
-    images; an image is scaled by its own. A label map goes in one-hot through its `nomenclature`,
-    probabilities as they are; both have no quantiles.
+    did not say), `gsd_range` the smallest and the largest of the training images. `quantiles` are
+    the 2 % and 98 % quantiles of each band over the training images; an image is scaled by its own.
+    A label map goes in one-hot through its `nomenclature`, probabilities as they are; both have no
+    quantiles.
     """
 
     name: str
@@ -35,6 +40,7 @@ class ModelInput:
     quantiles: tuple[tuple[float, float], ...] = ()
     normalisation: str = NORMALISATION
     nomenclature: Nomenclature | None = None
+    gsd_range: tuple[float, float] | None = None
 
     @property
     def channels(self) -> int:
@@ -47,7 +53,7 @@ class ModelInput:
         return values | {"nomenclature": self.nomenclature and self.nomenclature.to_dict()}
 
 
-_ENTRY_KEYS = ("name", "kind", "bands", "dtype", "gsd", "quantiles", "normalisation")
+_ENTRY_KEYS = ("name", "kind", "bands", "dtype", "gsd", "gsd_range", "quantiles", "normalisation")
 
 
 @dataclass(frozen=True)
@@ -139,4 +145,15 @@ def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
         quantiles=tuple((float(low), float(high)) for low, high in values["quantiles"]),
         normalisation=NORMALISATION,
         nomenclature=Nomenclature.from_dict(classes) if classes else None,
+        gsd_range=_gsd_range_from(values),
     )
+
+
+def _gsd_range_from(entry: dict[str, Any]) -> tuple[float, float] | None:
+    if entry["gsd"] is None:
+        return None
+    values = entry.get("gsd_range") or (entry["gsd"], entry["gsd"])  # older models have none
+    smallest, largest = map(float, values)
+    if not 0 < smallest <= largest < math.inf:
+        raise ValueError(f"a range of ground sampling distances of {values}")
+    return smallest, largest

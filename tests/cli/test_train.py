@@ -20,6 +20,7 @@ import rasterio
 import torch
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.warp import transform_bounds
 from small_network import drown_in_int8
 
 from lcmap.model_file import read_model
@@ -55,6 +56,36 @@ def tiles(tmp_path: Path, lcmap: Callable[..., object]) -> Path:
 
 
 SMALL = ("--width", 8, "--depth", 1, "--batch-size", 2, "--epochs", 1)
+
+
+def test_a_model_of_two_ground_sampling_distances_takes_images_of_both(
+    lcmap: Callable[..., object], tmp_path: Path
+) -> None:
+    stacks = {}
+    for gsd in (0.8, 1.6):
+        grid = dataclasses.replace(GRID, transform=Affine(gsd, 0, 7e5, 0, -gsd, 66e5 + 1e3 * gsd))
+        values = np.random.default_rng(0).integers(0, 2, (12, 12)).repeat(8, 0).repeat(8, 1)
+        for name, written in (("image", 60 + 120 * values), ("labels", 1 + values)):
+            nodata = 0 if name == "labels" else None
+            format_of = RasterFormat(count=1, dtype="uint8", nodata=nodata)
+            path = tmp_path / f"{name}{gsd}.tif"
+            with atomic_raster(path, grid, format_of, overwrite=False) as dataset:
+                dataset.write(written[None].astype(np.uint8))
+        stacks[gsd] = tmp_path / f"stack{gsd}.tif"
+        result = lcmap(
+            "prepare", tmp_path / f"image{gsd}.tif", "--labels", tmp_path / f"labels{gsd}.tif",
+            "--nomenclature", "flair7", "--tiles", tmp_path / f"{gsd}.geojson", "--tile-size", 16,
+            "--gap", 0, "--band-names", "panchromatic", "-o", stacks[gsd],
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+    model = tmp_path / "model.onnx"
+    result = lcmap("train", tmp_path / "0.8.geojson", tmp_path / "1.6.geojson", "-o", model, *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert read_model(model).inputs[0].gsd_range == pytest.approx((0.8, 1.6), rel=0.01)
+    for stack in stacks.values():
+        result = lcmap("predict", stack, "-m", model, "-o", stack.with_suffix(".map.tif"))
+        assert result.exit_code == 0, result.stderr
+        assert "m pixels" not in result.stderr
 
 
 def test_a_label_map_and_a_second_image_go_in_beside_the_image(
@@ -166,6 +197,11 @@ def test_train_writes_a_verified_model_that_predicts(
     assert read_model(model).nomenclature.name == "flair7"
     made = {path.name for path in tmp_path.iterdir() if path.name.startswith("model.")}
     assert made == {"model.onnx", "model.curves.csv", "model.curves.png", "model.stac.json"}
+    west, south, east, north = json.loads((tmp_path / "model.stac.json").read_text())["bbox"]
+    with rasterio.open(tmp_path / "stack.tif") as stack:
+        outer = transform_bounds(stack.crs, "EPSG:4326", *stack.bounds)
+    assert outer[0] - 1e-6 <= west < east <= outer[2] + 1e-6
+    assert outer[1] - 1e-6 <= south < north <= outer[3] + 1e-6
 
     result = lcmap("predict", tmp_path / "stack.tif", "-m", model, "-o", tmp_path / "map.tif")
     assert result.exit_code == 0, result.stderr

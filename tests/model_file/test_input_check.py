@@ -116,6 +116,27 @@ def test_another_gsd_needs_force(
     assert caplog.messages[0].startswith("standard input: has ")
 
 
+@pytest.mark.parametrize("gsd", [0.73, 0.8, 1.2, 1.6, 1.75])
+def test_every_gsd_between_those_of_training_passes(
+    model_input: ModelInput, image: MakeImage, gsd: float
+) -> None:
+    several = dataclasses.replace(model_input, gsd=1.2, gsd_range=(0.8, 1.6))
+    with image(gsd=gsd) as dataset:
+        check_image(several, dataset)
+
+
+@pytest.mark.parametrize("gsd", [0.71, 1.77])
+def test_a_gsd_outside_those_of_training_needs_force(
+    model_input: ModelInput, image: MakeImage, gsd: float
+) -> None:
+    several = dataclasses.replace(model_input, gsd=1.2, gsd_range=(0.8, 1.6))
+    with (
+        image(gsd=gsd) as dataset,
+        pytest.raises(GsdMismatchError, match=r"was trained on 0\.8 to 1\.6 m; `force`"),
+    ):
+        check_image(several, dataset)
+
+
 def test_without_a_crs_the_gsd_is_not_checked_and_that_is_said(
     model_input: ModelInput, image: MakeImage, caplog: pytest.LogCaptureFixture
 ) -> None:
