@@ -155,16 +155,16 @@ def computing(
         typer.Option(
             help="int8 converts a float32 model to 8-bit integers with a sample of the image, for "
             "processors with instructions for them; lcmap train --quantize makes such a model and "
-            "reports what it costs in accuracy. float16 computes in 16-bit floats, for CUDA "
-            "devices [default: the model's].",
+            "reports what it costs in accuracy. bfloat16 is for processors that have it (AMX, "
+            "AVX512-BF16) and OpenVINO, float16 for CUDA devices [default: the model's].",
             show_default=False,
         ),
     ] = None,
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
-            "computes on the CPU."
+            help="What runs the network; auto takes OpenVINO on the CPU where it is installed, as "
+            "by pip install 'lcmap[openvino]', else onnxruntime."
         ),
     ] = defaults.ENGINE,
     provider: Annotated[

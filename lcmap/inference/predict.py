@@ -38,7 +38,7 @@ from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.inference.verify import Verification, other_tiles, verify_tiles
+from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -101,7 +101,12 @@ def predict(
     compute, options = compute or Compute(), options or ModelInputOptions()
     metadata = read_model(model)
     precision = choose_precision(compute.precision, metadata, model, verify=verify)
-    tags = {"LCMAP_MODEL": Path(model).name}
+    engine = choose_engine(compute, precision, model)
+    tags = {
+        "LCMAP_MODEL": Path(model).name,
+        "LCMAP_ENGINE": engine.title,
+        "LCMAP_PRECISION": precision,
+    }
     files = output_files(outputs, metadata.nomenclature, inputs, tags)
     check_before_work(files)
     with ExitStack() as stack:
@@ -111,7 +116,6 @@ def predict(
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
-        engine = choose_engine(compute, precision, model)
         network = load_network(model, metadata, precision, opened)
         make_predictor = partial(
             TilePredictor, network, metadata,
@@ -135,7 +139,8 @@ def predict(
         verification = None
         if verify:
             padded = make_predictor(("probabilities",), padded=True)
-            verification = _verify(work, padded, size, source, model, progress)
+            verification = _verify(work, padded, size, source, progress)
+            _check(verification, LIMITS[precision], work, model)
         computed_by = f"{engine.title} in {precision}"
         report = _report(work, source, computed_by, verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
@@ -198,18 +203,22 @@ def _verify(
     predictor: TilePredictor,
     size: int,
     source: TileSource,
-    model: PathLike,
     progress: Progress,
 ) -> Verification:
-    """Compare with a second prediction, made with other tiles than those of this size.
-
-    Raises:
-        VerificationError: they disagree.
-    """
+    """Compare with a second prediction, made with other tiles than those of this size."""
     tiles = other_tiles(predictor, *source.shape, size)
     verification = verify_tiles(work, predictor, tiles, source, progress)
     logger.info("verified: %s", verification)
-    if not verification.passed:
+    return verification
+
+
+def _check(verification: Verification, limits: Limits, work: ResumableMap, model: PathLike) -> None:
+    """Check that a map does not depend on its tiles, and discard it where it does.
+
+    Raises:
+        VerificationError: two predictions are further apart than the limits.
+    """
+    if not verification.is_within(limits):
         work.discard()
         raise VerificationError(
             model,
@@ -217,7 +226,6 @@ def _verify(
             "nothing was written; the model's stride or receptive field is not what its metadata "
             "says, train it again",
         )
-    return verification
 
 
 def _report(

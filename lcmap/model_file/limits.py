@@ -89,8 +89,9 @@ def check_operators(model: onnx.ModelProto, subject: PathLike) -> None:
                     f"a {node.op_type} in its graph has {attribute.name} {list(attribute.ints)}",
                     _REMEDY,
                 )
+    size = max(model.ByteSize(), 1)
     for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > max(model.ByteSize(), 1):
+        if math.prod(tensor.dims) > size:
             raise NotAModelError(
                 subject, f"declares {math.prod(tensor.dims)} values of {tensor.name}", _REMEDY
             )
