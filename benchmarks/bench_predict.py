@@ -2,6 +2,7 @@
 
     python benchmarks/bench_predict.py MODEL.onnx [--size 8192] [--rounds 3] [--verify]
     python benchmarks/bench_predict.py MODEL.onnx --sizes 4096 8192 16384 32768
+    python benchmarks/bench_predict.py MODEL.onnx --engines [--int8 MODEL.int8.onnx] [--size 8192]
     python benchmarks/bench_predict.py MODEL.onnx --tiles 256 512 768 1024 1280 1536
 
 The image is a mosaic of the real zones beside the project (LCMAP_DATA, else ../shared/data),
@@ -20,6 +21,8 @@ repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of
 
 A round takes all of them in turn; printed are the medians of the rounds, and of the ratios in each.
 With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory;
+with --engines only predict, by each engine and in each arithmetic that this machine has, from file
+to file, and for an image of 256 px, which is its start-up;
 with --tiles only the bare session, on interior tiles that keep so many pixels along each axis.
 """
 
@@ -47,6 +50,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap import defaults
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.engines.openvino import check_bfloat16, is_importable
+from lcmap.errors import UnavailableError
 from lcmap.graph.padding import INTERIOR
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
@@ -60,6 +65,7 @@ from lcmap.training.initialisation import load_network
 
 PROJECT = Path(__file__).resolve().parent.parent
 PADDED_TILES = (512, 768, 1024, 1536)
+START_UP_SIDE = 256
 WINDOW, BATCH = 256, 8
 MATRIX, PRODUCTS = 2048, 8
 
@@ -330,6 +336,47 @@ def scale(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{size:6} x {size:6} px: {cost:8.1f} ns/px, peak {peaks[size]:.0f} MiB")
 
 
+def compare_engines(arguments: argparse.Namespace, folder: Path) -> None:
+    image, small, output = (folder / name for name in ("image.tif", "small.tif", "map.tif"))
+    write_mosaic(image, arguments.size)
+    write_mosaic(small, START_UP_SIDE)
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for number in range(arguments.rounds):
+        for name, (model, options) in ways(arguments).items():
+            speed, peak, _ = predict(image, model, output, *options)
+            start_up = START_UP_SIDE**2 / predict(small, model, output, *options)[0]
+            found.setdefault(name, []).append((speed, start_up, peak))
+        shown = [f"{name} {each[-1][0] / 1e6:.3f}" for name, each in found.items()]
+        print(f"round {number + 1}: {', '.join(shown)}", flush=True)
+    first = next(iter(found))
+    print(f"{arguments.size} x {arguments.size} px, {available_threads()} threads: useful Mpx/s, "
+          f"as a multiple of {first}, seconds of start-up, peak memory in MiB")  # fmt: skip
+    for name, each in found.items():
+        ratio = statistics.median(
+            ours[0] / theirs[0] for ours, theirs in zip(each, found[first], strict=True)
+        )
+        speed, start_up, _ = (statistics.median(values) for values in zip(*each, strict=True))
+        peak = max(values[2] for values in each)
+        print(f"{name:24} {speed / 1e6:7.3f} {ratio:6.3f} {start_up:6.2f} {peak:6.0f}")
+
+
+def ways(arguments: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    """Return the engines and arithmetics that this machine has: a model and options for each."""
+    engines = ["onnxruntime", *(["openvino"] if is_importable() else [])]
+    models = {"float32": arguments.model}
+    if arguments.int8:
+        models["int8"] = arguments.int8
+    found = {
+        f"{engine} {arithmetic}": (model, ("--engine", engine))
+        for arithmetic, model in models.items()
+        for engine in engines
+    }
+    with suppress(UnavailableError):
+        check_bfloat16()
+        found["openvino bfloat16"] = (arguments.model, ("--precision", "bfloat16"))
+    return found
+
+
 def compare_tiles(arguments: argparse.Namespace) -> None:
     by_block = {
         block: InteriorTile(arguments.model, arguments.size, OnnxRuntimeSession, block)
@@ -361,6 +408,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--int8", type=Path)
+    parser.add_argument("--engines", action="store_true")
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
@@ -368,7 +416,10 @@ def main() -> None:
         compare_tiles(arguments)
         return
     with tempfile.TemporaryDirectory() as folder:
-        (scale if arguments.sizes else compare)(arguments, Path(folder))
+        if arguments.engines:
+            compare_engines(arguments, Path(folder))
+        else:
+            (scale if arguments.sizes else compare)(arguments, Path(folder))
 
 
 if __name__ == "__main__":

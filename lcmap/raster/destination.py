@@ -124,11 +124,13 @@ def check_place(path: PathLike) -> None:
         CannotWriteError: its folder is missing or may not be written, or it is a stream that may
             not, or a link that leads nowhere.
         UsageError: it is a terminal.
+        UnicodeEncodeError: its name is not in UTF-8, which GDAL needs.
     """
     stream = stream_at(path)
     if stream is not None:
         stream.check()
         return
+    os.fspath(path).encode()
     if os.path.isdir(path):
         raise CannotWriteError(path, "is a folder", "name a file in it")
     file = file_at(path)

@@ -53,7 +53,7 @@ def usable_crs(found: CRS | None, assumed: CRS | None, name: str) -> CRS | None:
         code = epsg_code_of(called)
         raise NoCrsError(
             name,
-            f'its coordinate reference system "{called}" is local and does not place it on earth'
+            f'its coordinate reference system "{called}" is local or geocentric and does not place it on earth'
             if called
             else "its coordinate reference system does not place it on earth",
             f"`assume_crs=EPSG:{code}`" if code else "`assume_crs=EPSG:CODE` with the right one",
