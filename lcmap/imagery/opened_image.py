@@ -25,6 +25,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import check_placed, open_raster
 from lcmap.raster.pipes import display_name
+from lcmap.raster.radiometry import LEVEL_TAG, TOA
 
 SCALE = 10_000
 """What reflectance is multiplied by."""
@@ -113,6 +114,8 @@ def _mosaic(product: Dimap, reflectance: bool) -> str:
         )
         if ids is not None:
             ElementTree.SubElement(band, "Description").text = NAMES.get(ids[i], ids[i])
+        said = ElementTree.SubElement(band, "Metadata")
+        ElementTree.SubElement(said, "MDI", key=LEVEL_TAG).text = TOA if scales else product.level
         nodata = _NODATA if scales else product.nodata
         if nodata is not None:
             ElementTree.SubElement(band, "NoDataValue").text = repr(nodata)

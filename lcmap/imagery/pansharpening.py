@@ -147,6 +147,7 @@ def pansharpen(
         dtype=own_type.name,
         nodata=nodata,
         masked=nodata is None and may_lack,
+        radiometry=parts.radiometry[:-2],
         layers=parts.layers,
         parts=parts,
         tied=tied,
