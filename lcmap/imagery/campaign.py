@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,12 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.quantiles import select_quantiles
+from lcmap.raster.radiometry import (
+    NamedRadiometry,
+    Radiometry,
+    common_radiometry,
+    radiometry_of,
+)
 from lcmap.raster.windows import iter_blocks
 from lcmap.raster.writing import check_output
 
@@ -61,7 +66,7 @@ def measure_campaign(
     Raises:
         UsageError: standard input or output.
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
-        InputMismatchError: an image has other bands or another type.
+        InputMismatchError: an image has other bands, another type, level, scale or offset.
         AllNodataError: no pixel of any image is valid.
         OutputExistsError, CannotWriteError: the output cannot be written.
     """
@@ -72,14 +77,13 @@ def measure_campaign(
     files = [file for item in images for file in raster_files(item)]
     with open_input(files[0], inputs) as first:
         bands, dtype = band_names(first.dataset), first.dataset.dtypes[0]
+    radiometry = _common_radiometry(files, bands, dtype, inputs)
     done = 0
 
     def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
         nonlocal done
         for file in files:
-            with ExitStack() as stack:
-                image = stack.enter_context(open_input(file, inputs, bands=len(bands)))
-                _check_same(image, bands, dtype, files[0])
+            with open_input(file, inputs, bands=len(bands)) as image:
                 yield from _blocks(image)
             done += 1
             progress(min(done, len(files)), len(files), "quantiles")
@@ -89,7 +93,7 @@ def measure_campaign(
         raise AllNodataError(
             files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"
         )
-    quantiles = BandQuantiles(bands, dtype, values)
+    quantiles = BandQuantiles(bands, dtype, values, radiometry)
     write_quantile_file(output, quantiles, len(files), overwrite=overwrite)
     return CampaignReport(os.fspath(output), quantiles, len(files))
 
@@ -98,6 +102,18 @@ def _blocks(image: RasterInput) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_
     for window in iter_blocks(*image.grid.shape, _BLOCK):
         with reading(image.name):
             yield image.dataset.read(window=window.ranges), read_valid(image.dataset, window)
+
+
+def _common_radiometry(
+    files: Sequence[PathLike], bands: tuple[str, ...], dtype: str, inputs: InputOptions
+) -> tuple[Radiometry, ...]:
+    """Return what all images mean by their bands, before any is measured."""
+    found = []
+    for file in files:
+        with open_input(file, inputs, bands=len(bands)) as image:
+            _check_same(image, bands, dtype, files[0])
+            found.append(NamedRadiometry(image.name, radiometry_of(image.dataset, image.name)))
+    return common_radiometry(found)
 
 
 def _check_same(image: RasterInput, bands: tuple[str, ...], dtype: str, first: PathLike) -> None:

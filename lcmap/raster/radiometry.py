@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -60,10 +60,32 @@ class Radiometry:
         """Scale and offset in words."""
         return f"scale {self.scale:g} and offset {self.offset:g}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
 
 def _same(one: float, other: float) -> bool:
-    both_none = math.isnan(one) and math.isnan(other)
-    return both_none or math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-12)
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE**2)
+
+
+def radiometry_from(values: Sequence[Mapping[str, Any]]) -> tuple[Radiometry, ...]:
+    """Return what `Radiometry.to_dict` gave of each band; nothing where a band says nothing.
+
+    Raises:
+        TypeError, ValueError: a value is not what it should be.
+    """
+    if not all("scale" in band and "offset" in band for band in values):
+        return ()
+    found = tuple(
+        Radiometry(float(band["scale"]), float(band["offset"]), str(band.get("level", "")))
+        for band in values
+    )
+    if not all(math.isfinite(band.scale) and math.isfinite(band.offset) for band in found):
+        raise ValueError("a scale or offset is not finite")
+    if any(band.level and band.level not in _MEANINGS for band in found):
+        raise ValueError("an unknown level")
+    return found
 
 
 class NamedRadiometry(NamedTuple):
@@ -81,12 +103,16 @@ def radiometry_of(dataset: Any, name: str, indexes: Sequence[int] = ()) -> tuple
     level = level_in_name(name)
     return tuple(
         Radiometry(
-            dataset.scales[index - 1],
-            dataset.offsets[index - 1],
+            _finite(dataset.scales[index - 1], 1.0),
+            _finite(dataset.offsets[index - 1], 0.0),
             _level_in_tags(dataset, index) or level,
         )
         for index in indexes or dataset.indexes
     )
+
+
+def _finite(number: float, default: float) -> float:
+    return float(number) if math.isfinite(number) else default
 
 
 def _level_in_tags(dataset: Any, index: int) -> str:

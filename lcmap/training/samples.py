@@ -28,6 +28,12 @@ from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
+from lcmap.raster.radiometry import (
+    NamedRadiometry,
+    Radiometry,
+    common_radiometry,
+    radiometry_of,
+)
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.shared_ground import check_shared_ground
@@ -155,21 +161,27 @@ def _inputs(
 
 
 def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileReader) -> ModelInput:
-    """Return the input that all these files agree on; its quantiles are their mean."""
+    """Return the input that all these files agree on; its quantiles are their mean, if it has one.
+
+    The mean of quantiles of values that mean different things would be of neither.
+    """
     first: tuple[Path, tuple[str, ...], str] | None = None
-    gsds, quantiles = [], []
+    gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(paths):
         with open_raster(path) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
+            radiometry = radiometry_of(dataset, os.fspath(path))
         dtype = str(np.result_type(*dtypes))
         first = first or (path, bands, dtype)
         _check_bands(path, bands, dtype, *first)
         if side.kind == "image":
             quantiles.append(reader.quantiles(path))
+            meant.append(NamedRadiometry(os.fspath(path), radiometry))
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
-    means = np.mean(quantiles, axis=0) if quantiles else ()
+    common = _common_radiometry(meant)
+    means = np.mean(quantiles, axis=0) if common else ()
     return ModelInput(
         name=name,
         kind=side.kind,
@@ -179,7 +191,23 @@ def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileRe
         quantiles=tuple((float(low), float(high)) for low, high in means),
         nomenclature=side.nomenclature,
         gsd_range=(min(known), max(known)) if known else None,
+        radiometry=common,
     )
+
+
+def _common_radiometry(images: Sequence[NamedRadiometry]) -> tuple[Radiometry, ...]:
+    """Return what all images mean by their bands, () where they differ, which a warning says."""
+    if not images:
+        return ()
+    try:
+        return common_radiometry(images)
+    except InputMismatchError as error:
+        logger.warning(
+            "%s: %s; each image is scaled by its own quantiles, and the model carries none",
+            error.subject,
+            error.problem,
+        )
+        return ()
 
 
 def _check_bands(
