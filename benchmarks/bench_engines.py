@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.graph.outputs import of_size, with_results
 from lcmap.graph.padding import INTERIOR, find_halo, graph_for
-from lcmap.model_file import read_model
+from lcmap.model_file import load_graph, read_model
 
 
 def interior_tile(model: Path, side: int) -> tuple[bytes, dict[str, np.ndarray]]:
     """Return a model's graph for an interior tile of at least SIDE² px, map only, and noise."""
     metadata = read_model(model)
-    loaded = onnx.load(model)
+    loaded = load_graph(model)
     halo = find_halo(loaded, metadata.stride)
     side += (halo.after.residue - halo.before.residue - side) % metadata.stride
     inner = graph_for(loaded, metadata.stride, INTERIOR, halo)

@@ -39,7 +39,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import rasterio
 import torch
@@ -52,7 +51,7 @@ from lcmap.graph.padding import INTERIOR
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.model_file import ModelMetadata, read_model
+from lcmap.model_file import ModelMetadata, load_graph, read_model
 from lcmap.raster.quantile_tags import write_quantiles
 from lcmap.raster.quantiles import band_quantiles
 from lcmap.raster.threads import available_threads
@@ -165,7 +164,7 @@ class InteriorTile:
         )
 
     def _predictor(self) -> TilePredictor:
-        return TilePredictor(onnx.load(self._model), self._metadata, ("winner",), self._load)
+        return TilePredictor(load_graph(self._model), self._metadata, ("winner",), self._load)
 
     def measure(self, tiles: int = 4) -> float:
         """Return the useful pixels per second."""
@@ -184,7 +183,8 @@ def padded(model: Path, block: int) -> float:
     halo = -(-metadata.receptive_field // metadata.stride) * metadata.stride
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    graph = load_graph(model).SerializeToString()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     pixels = random_pixels(metadata, block + 2 * halo, block + 2 * halo)
     feed = {i.name: x[None] for i, x in zip(metadata.inputs, pixels, strict=True)}
     tiles = max(2, 1024**2 // block**2)

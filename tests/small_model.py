@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from lcmap.model_file import ModelInput, ModelMetadata, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, load_graph, write_model
 from lcmap.nomenclature import load_nomenclature
 
 BANDS = ("red", "green", "blue", "nir")
@@ -40,7 +40,7 @@ def whole_image(model: Path, scaled: np.ndarray, stride: int) -> np.ndarray:
     _, height, width = scaled.shape
     below, right = (max(-(-n // stride) * stride, 2 * stride) - n for n in (height, width))
     padded = np.pad(scaled, ((0, 0), (0, below), (0, right)), mode="reflect")
-    session = onnxruntime.InferenceSession(model)
+    session = onnxruntime.InferenceSession(load_graph(model).SerializeToString())
     return session.run(None, {"image": padded[None]})[0][0, :, :height, :width]
 
 

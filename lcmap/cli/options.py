@@ -103,11 +103,13 @@ def map_outputs(
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,
     qml: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--qml", help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map."
+            "--qml/--no-qml",
+            help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map, or do not. "
+            "Without either: where the map is a file.",
         ),
-    ] = False,
+    ] = None,
     overwrite: Overwrite = False,
 ) -> MapOutputs:
     """Return the files of a map."""

@@ -12,12 +12,17 @@ import typer
 from lcmap import defaults
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import Overwrite, Seed
+from lcmap.cli.options import AllowVrt, Overwrite, Seed
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
     from lcmap.paths import PathLike
-    from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+    from lcmap.training.options import (
+        NetworkSize,
+        TileInputOptions,
+        TrainOptions,
+        TrainOutputs,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,24 @@ def training_options(
     )
 
 
+def tile_inputs(
+    allow_vrt: AllowVrt = False,
+    quantiles: Annotated[
+        str,
+        typer.Option(
+            metavar="image|model|FILE",
+            help="What images are scaled by: each by its own 2 % and 98 % quantiles or those that "
+            "it carries, all by those of the model of --init-from or --quantize-only, or by those "
+            "in a file of lcmap prepare --quantiles-of or of any prepared raster.",
+        ),
+    ] = defaults.QUANTILES,
+) -> TileInputOptions:
+    """Return how the images of tile indexes are read."""
+    from lcmap.training.options import TileInputOptions
+
+    return TileInputOptions(allow_vrt, quantiles)
+
+
 def training_outputs(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The model to write.")
@@ -181,7 +204,13 @@ _OF_TRAINING = [
 ]
 
 
-@grouped(outputs=training_outputs, options=training_options, int8=int8_choice, called=invocation)
+@grouped(
+    outputs=training_outputs,
+    options=training_options,
+    inputs=tile_inputs,
+    int8=int8_choice,
+    called=invocation,
+)
 def command(
     tiles: Annotated[
         list[Path],
@@ -194,6 +223,7 @@ def command(
     *,
     outputs: TrainOutputs,
     options: TrainOptions,
+    inputs: TileInputOptions,
     int8: Int8Choice,
     called: Invocation,
 ) -> None:
@@ -218,7 +248,7 @@ def command(
     def quantise(model: PathLike, output: PathLike, *, overwrite: bool) -> None:
         limits = Int8Options(int8.max_loss, options.seed, outputs.stac, overwrite)
         with reporter.progress("quantize") as progress:
-            report = quantise_model(tiles, model, output, limits, progress=progress)
+            report = quantise_model(tiles, model, output, limits, inputs, progress=progress)
         reporter.result(report.text)
 
     with called.reporting() as reporter:
@@ -233,7 +263,7 @@ def command(
         else:
             check_output(int8_path(outputs.model), overwrite=outputs.replaces)
         with reporter.progress("train") as progress:
-            report = train(tiles, outputs, options, progress=progress)
+            report = train(tiles, outputs, options, inputs, progress=progress)
         reporter.result(report.text)
         if int8.wanted:
             quantise(outputs.model, int8_path(outputs.model), overwrite=outputs.replaces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from lcmap.dataset.input_reader import InputReader
-from lcmap.dataset.inputs import open_input
+from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import RASTER_DRIVERS, open_raster, read_valid, reading
+from lcmap.raster.opening import RASTER_DRIVERS, VIRTUAL_DRIVERS, open_raster, read_valid, reading
 from lcmap.raster.windows import Window
 
 IGNORE = NO_INDEX
@@ -47,13 +48,23 @@ class TileReader:
     Use it as a context manager, or call `close` when no thread reads any more.
     """
 
-    def __init__(self, nomenclature: Nomenclature | None) -> None:
-        """Read labels in the codes of this nomenclature."""
+    def __init__(
+        self,
+        nomenclature: Nomenclature | None,
+        *,
+        allow_vrt: bool = False,
+        quantiles: Mapping[Path, NDArray[np.float64]] | None = None,
+    ) -> None:
+        """Read labels in the codes of this nomenclature.
+
+        `quantiles`, float64 [C, 2], are those of the images for which others than their own count.
+        """
         self._table = nomenclature.code_to_index if nomenclature else None
         self._local = threading.local()
         self._opened: list[DatasetReader] = []
         self._lock = threading.Lock()
-        self._quantiles: dict[Path, NDArray[np.float64]] = {}
+        self._options = InputOptions(allow_vrt)
+        self._quantiles = dict(quantiles or {})
 
     def __enter__(self) -> TileReader:
         """Return the reader itself."""
@@ -136,10 +147,10 @@ class TileReader:
         return inputs[path, image].read(window)
 
     def quantiles(self, path: Path) -> NDArray[np.float64]:
-        """Return an image's 2 % and 98 % quantiles, float64 [C, 2], as `RasterInput.quantiles`."""
+        """Return the 2 % and 98 % quantiles that count for an image, float64 [C, 2]."""
         with self._lock:
             if path not in self._quantiles:
-                with open_input(path) as image:
+                with open_input(path, self._options) as image:
                     self._quantiles[path] = image.quantiles()
             return self._quantiles[path]
 
@@ -148,9 +159,11 @@ class TileReader:
         if handles is None:
             handles = self._local.handles = {}
         if path not in handles:
-            with open_raster(path):  # checks it; its environment belongs to one thread
+            virtual = self._options.allow_vrt
+            with open_raster(path, allow_vrt=virtual):  # checks it; its environment is one thread's
                 pass
-            handles[path] = DatasetReader(os.fspath(path), driver=list(RASTER_DRIVERS))
+            drivers = VIRTUAL_DRIVERS if virtual else RASTER_DRIVERS
+            handles[path] = DatasetReader(os.fspath(path), driver=list(drivers))
             with self._lock:
                 self._opened.append(handles[path])
         return handles[path]

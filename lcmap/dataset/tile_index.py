@@ -231,7 +231,11 @@ def _tile(properties: Mapping[str, Any], folder: Path) -> IndexedTile:
 
 
 def _check(index: TileIndex) -> None:
-    """Check every raster once, and that every window is inside its image."""
+    """Check every raster once, and that every window is inside its image.
+
+    Side inputs are opened where they are used, by whoever may open a VRT.
+    """
+    present: set[Path] = set()
     shapes: dict[Path, tuple[int, int]] = {}
     codes = set(index.nomenclature.codes) if index.nomenclature else set()
     for tile in index.tiles:
@@ -243,9 +247,9 @@ def _check(index: TileIndex) -> None:
                 f"has a tile of {len(tile.sides)} side inputs, not {len(index.sides)}",
                 "make it again with lcmap prepare",
             )
-        for side in tile.sides:
-            if side not in shapes:
-                shapes[side] = _shape(side, index.path)
+        for side in set(tile.sides) - present:
+            _check_present(side, index.path)
+            present.add(side)
         if tile.labels and tile.labels not in shapes:
             shapes[tile.labels] = _shape(tile.labels, index.path)
         if tile.labels and shapes[tile.labels] != shapes[tile.image]:
@@ -271,14 +275,18 @@ def _check(index: TileIndex) -> None:
 
 
 def _shape(raster: Path, index: Path) -> tuple[int, int]:
+    _check_present(raster, index)
+    with open_raster(raster) as dataset:
+        return Grid.of(dataset).shape
+
+
+def _check_present(raster: Path, index: Path) -> None:
     if not raster.exists():
         raise InputMissingError(
             raster,
             f"no such file, but {index} names it",
             "keep the index where it is relative to its rasters, or make it again",
         )
-    with open_raster(raster) as dataset:
-        return Grid.of(dataset).shape
 
 
 def _relative(raster: Path, folder: str) -> str:

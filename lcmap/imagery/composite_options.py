@@ -16,7 +16,7 @@ from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import STANDARD_STREAM
-from lcmap.raster.writing import check_output
+from lcmap.raster.writing import check_raster_output
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CompositeOptions:
                 raise UsageError("`clear_dates`", "goes to a file", "name one")
             if file_at(self.clear_dates) == file_at(outputs.output):
                 raise UsageError("`clear_dates`", "is the output itself", "name another file")
-            check_output(self.clear_dates, overwrite=outputs.overwrite)
+            check_raster_output(self.clear_dates, overwrite=outputs.overwrite)
 
     def _check_without_period(self) -> None:
         for name, value in (

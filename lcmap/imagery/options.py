@@ -15,7 +15,7 @@ from lcmap.errors import UsageError
 from lcmap.imagery.tiles import Tiling
 from lcmap.paths import PathLike
 from lcmap.raster.destination import stream_at
-from lcmap.raster.writing import check_output
+from lcmap.raster.writing import check_output, check_raster_output
 
 ResamplingName = Literal["cubic", "bilinear", "average", "nearest"]
 
@@ -145,7 +145,7 @@ class PrepareOutputs:
                 f"belong to a stack that is a file, and it goes to {stream.name}",
                 "`output=FILE`",
             )
-        check_output(self.output, overwrite=self.overwrite)
+        check_raster_output(self.output, overwrite=self.overwrite)
         if tiles is not None:
             tiles.check(overwrite=self.overwrite)
         if labels is None:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from lcmap.errors import NoLabelledPixelError
@@ -49,8 +48,6 @@ def write_stack(
     """
     selection = QuantileSelection(len(image.names), image.dtype)
     with ExitStack() as open_files:
-        # a mask inside the file goes where the file goes
-        open_files.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
         image_file = open_files.enter_context(
             atomic_raster(
                 outputs.output,
@@ -60,6 +57,8 @@ def write_stack(
                     dtype=image.dtype,
                     nodata=image.nodata,
                     band_names=image.names,
+                    overviews=True,
+                    masked=image.masked,
                 ),
                 overwrite=outputs.overwrite,
                 within=files,
@@ -77,6 +76,8 @@ def write_stack(
                         nodata=0,
                         band_names=("class",),
                         classes=labels.nomenclature.class_table(),
+                        overviews=True,
+                        sidecars=True,
                     ),
                     overwrite=outputs.overwrite,
                     within=files,

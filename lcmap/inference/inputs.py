@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
@@ -55,6 +57,20 @@ def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
             "%s: was not trained to go without an input, or does not say so: the map is poor where "
             "`allow_missing` lets it",
             model,
+        )
+
+
+def warn_of_common_quantiles(
+    metadata: ModelMetadata, model: PathLike, options: ModelInputOptions
+) -> None:
+    """Warn where images are scaled each by its own quantiles, and those of training were not."""
+    common = metadata.training.get("quantiles")
+    if common is not None and os.fspath(options.quantiles) == defaults.QUANTILES:
+        logger.warning(
+            "%s: was trained on images that were all scaled by the quantiles in %s: scale this one "
+            "alike with `quantiles=model`",
+            model,
+            common,
         )
 
 

@@ -40,7 +40,8 @@ class MapOutputs:
     confidence: the probability of the mapped class in %, uint8, 0 without data; None for none.
     probabilities: a float32 band per class, NaN without data; None for none.
     cog: write cloud-optimised GeoTIFFs.
-    qml: write a QGIS style and GDAL's class names beside the map.
+    qml: write a QGIS style and GDAL's class names beside the map; None for where it is a file, and
+        its style that of no other layer.
     overwrite: replace files that exist.
     """
 
@@ -48,5 +49,5 @@ class MapOutputs:
     confidence: PathLike | None = None
     probabilities: PathLike | None = None
     cog: bool = False
-    qml: bool = False
+    qml: bool | None = None
     overwrite: bool = False

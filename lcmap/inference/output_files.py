@@ -16,10 +16,10 @@ from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
-from lcmap.raster.classes import sidecar_texts
+from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import stream_at
 from lcmap.raster.pipes import STANDARD_STREAM
-from lcmap.raster.writing import RasterFormat, check_output
+from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,15 @@ class MapRaster:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A text file beside a map: its path, and what it is called until it is given its name."""
+    """A text file beside a map: its path, and what it is called until it is given its name.
+
+    One that was `asked` for is refused where it exists; another, only where someone made it.
+    """
 
     path: str
     waiting: str
     text: str
+    asked: bool
 
 
 OutputFile = MapRaster | Sidecar
@@ -118,7 +122,13 @@ class OutputFiles:
                     file.path, "is named for two outputs", "give each a file of its own"
                 )
             seen.add(name)
-            check_output(file.path, overwrite=self.overwrite or file.waiting in own)
+            replaces = self.overwrite or file.waiting in own
+            if isinstance(file, MapRaster):
+                check_raster_output(file.path, overwrite=replaces)
+            elif file.asked or replaces:
+                check_output(file.path, overwrite=replaces)
+            else:
+                check_sidecar_output(file.path)
 
 
 def output_files(
@@ -156,12 +166,13 @@ def output_files(
         for path, name, form in wanted
         if path is not None
     ]
-    sidecars = [
+    asked = bool(outputs.qml)
+    texts = {}
+    if outputs.qml is not False:
+        texts = sidecar_texts(outputs.codes, table, asked=asked)
+    sidecars = []
+    for path, text in texts.items():
         # in the place where GDAL may have made one for the waiting map, which this replaces
-        Sidecar(path, f"{rasters[0].waiting}{suffix}", text)
-        for suffix, (path, text) in zip(
-            (".qml", ".aux.xml"), sidecar_texts(outputs.codes, table).items(), strict=True
-        )
-        if outputs.qml
-    ]
+        ending = ".qml" if path.endswith(".qml") else ".aux.xml"
+        sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
     return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite)

@@ -12,7 +12,7 @@ from lcmap.engines.compute import Arithmetic
 from lcmap.errors import UsageError
 from lcmap.inference.inputs import OpenedInputs
 from lcmap.inference.source import calibration_samples
-from lcmap.model_file import ModelMetadata
+from lcmap.model_file import ModelMetadata, load_graph
 from lcmap.paths import PathLike
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def load_network(
         DataError: the network's values for the inputs are not finite.
         NotARasterError, UnknownLabelError: as `calibration_samples`.
     """
-    network = onnx.load(model)
+    network = load_graph(model)
     if precision != "int8" or metadata.precision == "int8":
         return network
     samples = calibration_samples(opened.readers, opened.grid.shape, metadata.stride)

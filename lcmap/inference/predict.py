@@ -20,7 +20,13 @@ from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
-from lcmap.inference.inputs import CACHE_MEGABYTES, OpenedInputs, open_inputs, warn_without_dropout
+from lcmap.inference.inputs import (
+    CACHE_MEGABYTES,
+    OpenedInputs,
+    open_inputs,
+    warn_of_common_quantiles,
+    warn_without_dropout,
+)
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
@@ -100,6 +106,7 @@ def predict(
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
         if options.allow_missing:
             warn_without_dropout(metadata, model)
+        warn_of_common_quantiles(metadata, model, options)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
         engine = choose_engine(compute, precision, model)
         network = load_network(model, metadata, precision, opened)

@@ -16,23 +16,35 @@ _FLATTENING = 1e12
 """A standard deviation that turns a band without contrast into 0, as lcmap does."""
 
 
+def tile_side(metadata: ModelMetadata) -> int | None:
+    """Return the side of the plugin's tiles in pixels; None for a model of several inputs.
+
+    The plugin asks the model for it, and takes none whose height and width are free. Half of the
+    overlap hides what a tile's border does to the pixels near it.
+    """
+    if len(metadata.inputs) != 1 or metadata.inputs[0].kind != "image":
+        return None
+    side = _TILE_SIZE
+    while side * _OVERLAP_PERCENT < 2 * metadata.receptive_field * 100:
+        side *= 2
+    return side
+
+
 def deepness_keys(metadata: ModelMetadata) -> dict[str, str]:
     """Return the plugin's keys and JSON values; none for a model of several inputs.
 
     The plugin knows no quantiles, so an image is scaled by those of the training images.
     """
-    if len(metadata.inputs) != 1 or metadata.inputs[0].kind != "image":
+    side = tile_side(metadata)
+    if side is None:
         return {}
     model_input = metadata.inputs[0]
-    tile_size = _TILE_SIZE
-    while tile_size * _OVERLAP_PERCENT < 2 * metadata.receptive_field * 100:
-        tile_size *= 2
     names = [land_cover.name for land_cover in metadata.nomenclature.classes]
     values: dict[str, object] = {
         "model_type": "Segmentor",
         "class_names": {str(index): name for index, name in enumerate(names)},
-        "tiles_size": tile_size,
-        "tile_size": tile_size,
+        "tiles_size": side,
+        "tile_size": side,
         "tiles_overlap": _OVERLAP_PERCENT,
         "seg_thresh": 0,
         "seg_small_segment": 0,

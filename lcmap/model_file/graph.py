@@ -12,6 +12,8 @@ from lcmap.paths import PathLike
 
 OUTPUT = "probabilities"
 
+_SIDES = ("height", "width")
+
 
 def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLike) -> None:
     """Check that a graph takes the metadata's inputs and gives its classes' probabilities.
@@ -44,6 +46,22 @@ def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLi
             f"its metadata says {metadata.precision}, its graph is not in it",
             "export again",
         )
+
+
+def set_side(model: onnx.ModelProto, side: int | None) -> None:
+    """Declare the height and width of a graph's inputs and outputs; None leaves them free.
+
+    The declaration alone changes: the network takes any multiples of its stride.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    images = [value for value in model.graph.input if value.name not in weights]
+    for value in (*images, *model.graph.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim[2:], _SIDES, strict=False):
+            if side is None:
+                dimension.dim_param = f"{value.name}_{name}"
+            else:
+                dimension.dim_value = side
+    del model.graph.value_info[:]
 
 
 def _check_value(value: onnx.ValueInfoProto, channels: int, subject: PathLike) -> None:

@@ -11,11 +11,14 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 from lcmap.raster.radiometry import Radiometry, radiometry_from
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 Precision = Literal["float32", "int8"]
 NORMALISATION = "quantiles-2-98"
+
+BOUNDS_KEY = "bounds"
+"""In `training`: west, south, east and north of the training tiles in degrees, or None."""
 
 
 @dataclass(frozen=True)

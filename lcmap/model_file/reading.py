@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lcmap.errors import NewerModelError, NotAModelError
 from lcmap.json_text import parse_json
-from lcmap.model_file.graph import check_graph
+from lcmap.model_file.graph import check_graph, set_side
 from lcmap.model_file.limits import check_file, check_operators, check_sizes
 from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from lcmap.paths import PathLike
@@ -47,6 +47,16 @@ def read_model(path: PathLike) -> ModelMetadata:
     check_operators(model, path)
     check_sizes(model, metadata.stride, path)
     return metadata
+
+
+def load_graph(path: PathLike) -> onnx.ModelProto:
+    """Return the ONNX model in a model file, for images of any size.
+
+    The file of a model of one image declares the size that Deepness takes, see `tile_side`.
+    """
+    model = onnx.load(path, load_external_data=False)
+    set_side(model, None)
+    return model
 
 
 def _parse(text: str, path: PathLike) -> ModelMetadata:

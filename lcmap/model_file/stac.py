@@ -9,9 +9,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from lcmap.model_file.deepness import tile_side
 from lcmap.model_file.graph import OUTPUT
-from lcmap.model_file.metadata import ModelInput, ModelMetadata
+from lcmap.model_file.metadata import BOUNDS_KEY, ModelInput, ModelMetadata
 from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 
@@ -30,6 +32,7 @@ def stac_item(
 ) -> dict[str, Any]:
     """Return the STAC item (JSON values) of a model file; it refers to the file beside it."""
     path = Path(model)
+    side = tile_side(metadata) or -1  # -1 is free
     properties: dict[str, Any] = {
         "datetime": (created or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "description": f"Land-cover model of lcmap {metadata.lcmap_version}, "
@@ -38,8 +41,8 @@ def stac_item(
         "mlm:architecture": str(metadata.architecture.get("name", "U-Net")),
         "mlm:tasks": [_TASK],
         "mlm:framework": "ONNX",
-        "mlm:input": [_input(model_input) for model_input in metadata.inputs],
-        "mlm:output": [_output(metadata)],
+        "mlm:input": [_input(model_input, side) for model_input in metadata.inputs],
+        "mlm:output": [_output(metadata, side)],
         "bands": [
             {"name": band, "data_type": model_input.dtype}
             | ({} if model_input.gsd is None else {"gsd": model_input.gsd})
@@ -48,7 +51,9 @@ def stac_item(
         ],
     }
     hyperparameters = {
-        re.sub(r"[^0-9a-zA-Z_.-]", "_", key): value for key, value in metadata.training.items()
+        re.sub(r"[^0-9a-zA-Z_.-]", "_", key): value
+        for key, value in metadata.training.items()
+        if key != BOUNDS_KEY
     }
     if hyperparameters:
         properties["mlm:hyperparameters"] = hyperparameters
@@ -57,12 +62,12 @@ def stac_item(
         "stac_version": "1.1.0",
         "stac_extensions": [MLM_SCHEMA],
         "id": path.stem,
-        "geometry": None,
+        **_place(metadata.training.get(BOUNDS_KEY)),
         "properties": properties,
         "links": [],
         "assets": {
             "model": {
-                "href": f"./{path.name}",
+                "href": f"./{quote(path.name)}",
                 "title": "ONNX model",
                 "type": "application/octet-stream; framework=onnx",
                 "roles": ["mlm:model"],
@@ -73,12 +78,24 @@ def stac_item(
     }
 
 
-def _input(model_input: ModelInput) -> dict[str, Any]:
+def _place(bounds: object) -> dict[str, Any]:
+    """Return where the training tiles are: a geometry and its bbox, or neither."""
+    match bounds:
+        case [float(west), float(south), float(east), float(north)]:
+            ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+            return {
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "bbox": [west, south, east, north],
+            }
+    return {"geometry": None}
+
+
+def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
     value: dict[str, Any] = {
         "name": model_input.name,
         "bands": list(model_input.bands),
         "input": {
-            "shape": [-1, model_input.channels, -1, -1],
+            "shape": [-1, model_input.channels, side, side],
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },
@@ -92,13 +109,13 @@ def _input(model_input: ModelInput) -> dict[str, Any]:
     return value
 
 
-def _output(metadata: ModelMetadata) -> dict[str, Any]:
+def _output(metadata: ModelMetadata, side: int) -> dict[str, Any]:
     classes = metadata.nomenclature.classes
     return {
         "name": OUTPUT,
         "tasks": [_TASK],
         "result": {
-            "shape": [-1, len(classes), -1, -1],
+            "shape": [-1, len(classes), side, side],
             "dim_order": ["batch", "class", "height", "width"],
             "data_type": "float32",
         },

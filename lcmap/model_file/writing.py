@@ -11,14 +11,17 @@ from typing import Any
 import onnx
 
 from lcmap.errors import UsageError
-from lcmap.model_file.deepness import deepness_keys
-from lcmap.model_file.graph import check_graph
+from lcmap.model_file.deepness import deepness_keys, tile_side
+from lcmap.model_file.graph import check_graph, set_side
 from lcmap.model_file.metadata import ModelMetadata
 from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.writing import atomic_path, check_output
+
+_IR_VERSION = 9
+"""Of ONNX 1.15, with operators up to set 20."""
 
 
 def write_model(
@@ -31,7 +34,9 @@ def write_model(
 ) -> None:
     """Write an exported ONNX model (bytes or a file) with its metadata to `destination`.
 
-    Metadata that the graph carried before is replaced. With `stac` a STAC item is written beside
+    Metadata that the graph carried before is replaced. The file is one that Deepness loads: its
+    version is one that onnxruntime 1.17 reads, and a model of one image declares the plugin's size
+    of tiles; `load_graph` leaves the size free. With `stac` a STAC item is written beside
     it, see `stac_item_path`.
 
     Raises:
@@ -48,6 +53,10 @@ def write_model(
     del model.metadata_props[:]
     for key, value in (keys | deepness_keys(metadata)).items():
         model.metadata_props.add(key=key, value=value)
+    side = tile_side(metadata)
+    if side is not None:
+        set_side(model, side)
+    model.ir_version = min(model.ir_version, _IR_VERSION)
     model.producer_name = "lcmap"
     model.producer_version = metadata.lcmap_version
 

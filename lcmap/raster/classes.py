@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 from lcmap.json_text import parse_json
-from lcmap.paths import PathLike
 
 CLASSES_TAG = "LCMAP_CLASSES"
 NOMENCLATURE_TAG = "LCMAP_NOMENCLATURE"
@@ -19,6 +17,14 @@ Color = tuple[int, int, int]
 
 InputKind = Literal["image", "labels", "probabilities"]
 """What the bands of a raster are to a network."""
+
+_INTEGER, _TEXT = 0, 2
+_ATTRIBUTES = (
+    ("Value", _INTEGER, 5),
+    ("Class", _TEXT, 2),
+    *(("Red", _INTEGER, 6), ("Green", _INTEGER, 7), ("Blue", _INTEGER, 8)),
+)
+"""The columns of a raster attribute table: name, GDALRATFieldType, GDALRATFieldUsage."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +89,43 @@ def qml_style(table: ClassTable) -> str:
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{document}\n"
 
 
+def is_class_style(text: str) -> bool:
+    """Return whether a .qml is, to the letter, what `qml_style` makes of some classes."""
+    try:
+        entries = list(ElementTree.fromstring(text).iter("paletteEntry"))
+        names = {int(entry.attrib["value"]): entry.attrib["label"] for entry in entries}
+        colors = {
+            int(entry.attrib["value"]): _rgb(entry.attrib["color"].removeprefix("#"))
+            for entry in entries
+        }
+    except (ElementTree.ParseError, KeyError, ValueError):
+        return False
+    return text == qml_style(ClassTable("", names, colors))
+
+
+def _rgb(digits: str) -> Color:
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
+
+
 def aux_xml(table: ClassTable) -> str:
-    """Return GDAL's sidecar (.aux.xml) with the category names, one for every code from 0 up."""
+    """Return GDAL's sidecar (.aux.xml): a name for every code from 0 up, a row for every class.
+
+    The rows are a raster attribute table, from which QGIS makes its legend where there is no .qml.
+    """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
     categories = ElementTree.SubElement(band, "CategoryNames")
     for code in range(max(table.codes, default=0) + 1):
         ElementTree.SubElement(categories, "Category").text = table.names.get(code, "")
+    attributes = ElementTree.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for index, (name, kind, usage) in enumerate(_ATTRIBUTES):
+        field = ElementTree.SubElement(attributes, "FieldDefn", index=str(index))
+        for key, value in (("Name", name), ("Type", str(kind)), ("Usage", str(usage))):
+            ElementTree.SubElement(field, key).text = value
+    for index, code in enumerate(table.codes):
+        row = ElementTree.SubElement(attributes, "Row", index=str(index))
+        for cell in (code, table.names[code], *table.colors[code]):
+            ElementTree.SubElement(row, "F").text = str(cell)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def sidecar_texts(raster: PathLike, table: ClassTable) -> dict[str, str]:
-    """Return what belongs beside a raster, text by path: its .qml style, its .aux.xml names."""
-    path = os.fspath(raster)
-    return {
-        os.path.splitext(path)[0] + ".qml": qml_style(table),
-        path + ".aux.xml": aux_xml(table),
-    }

@@ -53,10 +53,27 @@ def old_sidecars(raster: Path) -> list[Path]:
     beside = os.listdir(raster.parent)
     own = {f"{raster.name}{ending}".casefold() for ending in _OF_THE_NAME}
     found = {entry for entry in beside if entry.casefold() in own}
-    style = f"{raster.stem}{_STYLE}"
-    if style in beside and not _is_shared(raster, beside):
-        found.add(style)
+    style = style_of(raster)
+    if style is not None and style.name in beside:
+        found.add(style.name)
     return [raster.with_name(entry) for entry in sorted(found)]
+
+
+def style_of(raster: Path) -> Path | None:
+    """Return where QGIS finds the style of a raster; None where another file has the same."""
+    with suppress(OSError):
+        if _is_shared(raster, os.listdir(raster.parent)):
+            return None
+    return raster.with_suffix(_STYLE)
+
+
+def new_sidecars(new: Path, name: Path) -> list[tuple[Path, Path]]:
+    """Return the sidecars of a finished raster in its folder, each with the name that it gets."""
+    pairs = [
+        (Path(f"{new}.aux.xml"), Path(f"{name}.aux.xml")),
+        (new.with_suffix(_STYLE), name.with_suffix(_STYLE)),
+    ]
+    return [pair for pair in pairs if pair[0].exists() and pair[0] != new]
 
 
 def _is_shared(raster: Path, beside: Collection[str]) -> bool:

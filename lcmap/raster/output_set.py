@@ -25,7 +25,7 @@ from typing import Literal
 from lcmap.errors import LcmapError
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_place, file_at, stream_at
-from lcmap.raster.old_sidecars import remove_old_sidecars
+from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
 
@@ -156,9 +156,7 @@ class OutputSet:
                 if stream is not None:
                     stream.copy(temporary)
                     continue
-                side = Path(f"{temporary}.aux.xml")
-                if side.exists():
-                    moves.append((side, Path(f"{file_at(path)}.aux.xml")))
+                moves += new_sidecars(temporary, file_at(path))
                 moves.append((temporary, file_at(path)))
             publish(moves)
         except LcmapError:
@@ -253,7 +251,7 @@ def _read_manifest(manifest: Path) -> Moves:
         if (
             not made
             or source.name != name.name
-            or source.name not in (made, f"{made}.aux.xml")
+            or source.name not in (made, f"{made}.aux.xml", f"{Path(made).stem}.qml")
             or source.parent.parent != name.parent
         ):
             return []

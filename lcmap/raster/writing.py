@@ -23,8 +23,11 @@ from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
+from lcmap.raster.band_colors import color_interpretation
+from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.destination import check_place, file_at, stream_at
+from lcmap.raster.file_names import check_raster_name
 from lcmap.raster.grid import Grid
 from lcmap.raster.old_sidecars import remove_old_sidecars
 from lcmap.raster.output_set import OutputSet
@@ -48,6 +51,17 @@ def check_output(path: PathLike, *, overwrite: bool) -> None:
             check_place(path)
         raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
     check_place(path)
+
+
+def check_raster_output(path: PathLike, *, overwrite: bool) -> None:
+    """Check, before hours of work, that a raster can be written in the end.
+
+    Raises:
+        UsageError: its name promises another format than GeoTIFF.
+        OutputExistsError, CannotWriteError, UsageError: as `check_output`.
+    """
+    check_raster_name(path)
+    check_output(path, overwrite=overwrite)
 
 
 @contextmanager
@@ -139,8 +153,11 @@ def sync_folder(folder: Path) -> None:
 class RasterFormat:
     """What a raster holds, apart from its grid, and how its file is laid out.
 
+    A raster of several bands that is not of `classes` says which bands its `band_names` mean, for
+    programs to make a picture of. One that is `masked` gets a mask inside the file.
     `overviews` asks for reduced images, by mode where the raster is of `classes`, else by average;
-    `cog` for a cloud-optimised GeoTIFF, which has them too.
+    `cog` for a cloud-optimised GeoTIFF, which has them too. `sidecars` asks for the style and the
+    names of the classes beside the file.
     """
 
     count: int
@@ -151,6 +168,8 @@ class RasterFormat:
     classes: ClassTable | None = None
     overviews: bool = False
     cog: bool = False
+    sidecars: bool = False
+    masked: bool = False
 
     def profile(self, grid: Grid) -> dict[str, Any]:
         """Return the profile of rasterio for a GeoTIFF in deflated tiles of 512 × 512."""
@@ -172,9 +191,12 @@ class RasterFormat:
             "bigtiff": "IF_SAFER",
             "interleave": "band",
         }
-        if self.count > 1 and self.dtype == "uint8":
+        if self.count > 1:
             # bands must not turn into a picture with alpha
             profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
+        if self.masked:
+            # GDAL's threads would read the image's tags while those of the mask take their place
+            profile["num_threads"] = 1
         return profile
 
     @property
@@ -198,9 +220,19 @@ def atomic_raster(
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
     """
+    check_raster_name(path)
+    replaces = overwrite or (within is not None and within.overwrite)
+    sidecars = _sidecars(path, made, overwrite=replaces)
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
-            with rasterio.open(temporary, "w", **made.profile(grid)) as dataset:
+            with (
+                # a mask inside the file goes where the file goes
+                rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+                rasterio.open(temporary, "w", **made.profile(grid)) as dataset,
+            ):
+                colors = color_interpretation(made.band_names) if made.count > 1 else None
+                if colors:
+                    dataset.colorinterp = colors
                 for i, name in enumerate(made.band_names, start=1):
                     dataset.set_band_description(i, name)
                 if made.tags:
@@ -213,9 +245,26 @@ def atomic_raster(
             if made.cog:
                 _rewrite_as_cog(temporary, made.resampling)
             elif made.overviews:
-                _build_overviews(temporary, grid, made.resampling)
+                _build_overviews(temporary, grid, made)
+            for name, text in sidecars.items():
+                temporary.with_name(name).write_text(text, encoding="utf-8")
         except RasterioError as error:
             raise write_error(path, temporary, error) from error
+
+
+def _sidecars(path: PathLike, made: RasterFormat, *, overwrite: bool) -> dict[str, str]:
+    """Return the texts that the format wants beside a raster, by file name.
+
+    Raises:
+        OutputExistsError: a style is there that someone made, and `overwrite` is not set.
+    """
+    if made.classes is None or not made.sidecars or stream_at(path) is not None:
+        return {}
+    texts = sidecar_texts(file_at(path), made.classes, asked=False)
+    for sidecar in texts:
+        if not overwrite:
+            check_sidecar_output(sidecar)
+    return {Path(sidecar).name: text for sidecar, text in texts.items()}
 
 
 def write_error(path: PathLike, temporary: Path, error: RasterioError) -> CannotWriteError:
@@ -243,15 +292,17 @@ def _check_complete(temporary: Path, grid: Grid, count: int) -> None:
         raise CannotWriteError(temporary.name, "was not written whole", "is the disk full?")
 
 
-def _build_overviews(temporary: Path, grid: Grid, resampling: Resampling) -> None:
+def _build_overviews(temporary: Path, grid: Grid, made: RasterFormat) -> None:
     factors = []
     factor = 2
     while max(grid.shape) / factor > _SMALLEST_OVERVIEW:
         factors.append(factor)
         factor *= 2
+    # of a mask: as when it was written
+    threads = {"GDAL_NUM_THREADS": "1"} if made.masked else {}
     if factors:
-        with rasterio.open(temporary, "r+") as dataset:
-            dataset.build_overviews(factors, resampling)
+        with rasterio.Env(**threads), rasterio.open(temporary, "r+") as dataset:
+            dataset.build_overviews(factors, made.resampling)
 
 
 def _rewrite_as_cog(temporary: Path, resampling: Resampling) -> None:

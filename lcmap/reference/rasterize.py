@@ -21,7 +21,7 @@ from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
-from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
+from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_raster_output
 from lcmap.reference.binding import bind_rules, with_index
 from lcmap.reference.burning import iter_strips
 from lcmap.reference.label_burner import LabelBurner
@@ -58,9 +58,9 @@ class RasterizeOutputs:
             UsageError: they are the same file.
             OutputExistsError, CannotWriteError: one cannot be written.
         """
-        check_output(self.output, overwrite=self.overwrite)
+        check_raster_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
-            check_output(self.conflicts, overwrite=self.overwrite)
+            check_raster_output(self.conflicts, overwrite=self.overwrite)
             stream = stream_at(self.output)
             if file_at(self.conflicts) == file_at(self.output) and not (
                 stream and stream.takes_several
@@ -220,6 +220,8 @@ def _create(
                 nodata=0,
                 tags={"LCMAP_RULES": rule_set.name},
                 classes=rule_set.nomenclature.class_table(),
+                overviews=True,
+                sidecars=True,
             ),
             overwrite=outputs.overwrite,
             within=within,

@@ -14,13 +14,13 @@ import onnx
 
 import lcmap
 from lcmap.accuracy.measures import Scores
-from lcmap.dataset.reading import TileReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
 from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
 from lcmap.model_file import (
     FORMAT_VERSION,
     check_model_path,
+    load_graph,
     write_model,
 )
 from lcmap.paths import PathLike
@@ -28,7 +28,7 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
-from lcmap.training.options import Int8Options
+from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.validation import padded_image, validate_model, validation_values
 
@@ -65,6 +65,7 @@ def quantise_model(
     model: PathLike,
     output: PathLike,
     options: Int8Options | None = None,
+    inputs: TileInputOptions | None = None,
     *,
     progress: Progress = silent,
 ) -> QuantisationReport:
@@ -86,7 +87,7 @@ def quantise_model(
     options = options or Int8Options()
     check_model_path(output)
     check_output(output, overwrite=options.overwrite)
-    data = read_training_set(tile_indexes)
+    data = read_training_set(tile_indexes, inputs, model=model)
     metadata = read_initial_model(model, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
@@ -94,14 +95,14 @@ def quantise_model(
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
         )
-    graph = Path(model).read_bytes()
+    graph = load_graph(model).SerializeToString()
     samples = min(SAMPLES, len(data.train))
     done = itertools.count(1)
 
     def step(note: str) -> None:
         progress(next(done), samples + 2 * len(data.validation), note)
 
-    with TileReader(data.nomenclature) as reader:
+    with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         integers = quantise(
             graph, _samples(source, data, metadata.stride, samples, options.seed, step)

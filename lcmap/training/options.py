@@ -82,6 +82,19 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
+class TileInputOptions:
+    """How the images of tile indexes are read.
+
+    allow_vrt: open VRT files too, which read other files and addresses.
+    quantiles: what images are scaled by: "image", each by its own or those that it carries;
+        "model", all by those of the model that training starts from; or a file of quantiles.
+    """
+
+    allow_vrt: bool = False
+    quantiles: PathLike = defaults.QUANTILES
+
+
+@dataclass(frozen=True)
 class TrainOutputs:
     """The files of a training run.
 

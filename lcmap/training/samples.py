@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +28,11 @@ from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
-from lcmap.raster.radiometry import (
-    NamedRadiometry,
-    Radiometry,
-    common_radiometry,
-    radiometry_of,
-)
+from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
+from lcmap.training.options import TileInputOptions
+from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.shared_ground import check_shared_ground
 
 logger = logging.getLogger(__name__)
@@ -50,7 +47,8 @@ _Key = tuple[Path, Window]
 class TrainingSet:
     """The labelled tiles of all indexes, and what they have in common.
 
-    `shares` are the classes' shares of the labelled training pixels, float64 [K].
+    `shares` are the classes' shares of the labelled training pixels, float64 [K]; `quantiles`,
+    float64 [C, 2], are what each image is scaled by.
     """
 
     nomenclature: Nomenclature
@@ -60,6 +58,12 @@ class TrainingSet:
     validation: tuple[IndexedTile, ...]
     shares: NDArray[np.float64]
     tile_size: int
+    quantiles: Mapping[Path, NDArray[np.float64]]
+    allow_vrt: bool = False
+
+    def reader(self) -> TileReader:
+        """Return a reader of the tiles, which the caller closes."""
+        return TileReader(self.nomenclature, allow_vrt=self.allow_vrt, quantiles=self.quantiles)
 
     @property
     def labelled_pixels(self) -> int:
@@ -72,11 +76,17 @@ class TrainingSet:
         return sum(tile.window.height * tile.window.width for tile in self.train)
 
 
-def read_training_set(paths: Sequence[PathLike], *, allow_overlap: bool = True) -> TrainingSet:
+def read_training_set(
+    paths: Sequence[PathLike],
+    options: TileInputOptions | None = None,
+    *,
+    model: PathLike | None = None,
+    allow_overlap: bool = True,
+) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. A class that no training tile has is said in a
-    warning.
+    warning. `model` is the one whose quantiles may be asked for.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
@@ -84,8 +94,11 @@ def read_training_set(paths: Sequence[PathLike], *, allow_overlap: bool = True) 
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
         InputMismatchError: the indexes do not have side inputs of the same kinds; the images do not
-            have the same bands.
+            have the same bands, or not those of the quantiles.
+        InputMissingError, DataError: the file of quantiles cannot be used.
+        UsageError: the quantiles are to be a model's, and there is none.
     """
+    options = options or TileInputOptions()
     indexes = [read_tile_index(path) for path in paths]
     nomenclature = _common_nomenclature(indexes)
     sides = _common_sides(indexes)
@@ -107,10 +120,14 @@ def read_training_set(paths: Sequence[PathLike], *, allow_overlap: bool = True) 
     absent = [c.name for c, p in zip(nomenclature.classes, shares, strict=True) if p == 0]
     if absent:
         logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
-    with TileReader(nomenclature) as reader:
-        inputs = _inputs(sides, train + validation, reader)
+    with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
+        scaling = ScalingChoice(options, reader, model)
+        inputs = _inputs(sides, train + validation, scaling)
     size = max(index.tile_size for index in indexes)
-    return TrainingSet(nomenclature, sides, inputs, train, validation, shares, size)
+    return TrainingSet(
+        nomenclature, sides, inputs, train, validation, shares, size,
+        scaling.chosen, options.allow_vrt,
+    )  # fmt: skip
 
 
 def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
@@ -149,18 +166,20 @@ def _titles(sides: Sequence[RasterContent]) -> str:
 
 
 def _inputs(
-    sides: Sequence[RasterContent], tiles: Sequence[IndexedTile], reader: TileReader
+    sides: Sequence[RasterContent], tiles: Sequence[IndexedTile], scaling: ScalingChoice
 ) -> tuple[ModelInput, ...]:
     """Return what the network takes: the tiles' image, then their side inputs."""
-    image = _entry(IMAGE_ENTRY, RasterContent("image"), [tile.image for tile in tiles], reader)
+    image = _entry(0, RasterContent("image"), [tile.image for tile in tiles], scaling)
     others = (
-        _entry(f"side{place + 1}", side, [tile.sides[place] for tile in tiles], reader)
+        _entry(place + 1, side, [tile.sides[place] for tile in tiles], scaling)
         for place, side in enumerate(sides)
     )
     return (image, *others)
 
 
-def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileReader) -> ModelInput:
+def _entry(
+    number: int, side: RasterContent, paths: Sequence[Path], scaling: ScalingChoice
+) -> ModelInput:
     """Return the input that all these files agree on; its quantiles are their mean, if it has one.
 
     The mean of quantiles of values that mean different things would be of neither.
@@ -168,7 +187,7 @@ def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileRe
     first: tuple[Path, tuple[str, ...], str] | None = None
     gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(paths):
-        with open_raster(path) as dataset:
+        with open_raster(path, allow_vrt=scaling.allow_vrt) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
             radiometry = radiometry_of(dataset, os.fspath(path))
@@ -176,14 +195,14 @@ def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileRe
         first = first or (path, bands, dtype)
         _check_bands(path, bands, dtype, *first)
         if side.kind == "image":
-            quantiles.append(reader.quantiles(path))
             meant.append(NamedRadiometry(os.fspath(path), radiometry))
+            quantiles.append(scaling.quantiles(meant[-1], bands, number))
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
-    common = _common_radiometry(meant)
+    common = scaling.common_radiometry(meant, number)
     means = np.mean(quantiles, axis=0) if common else ()
     return ModelInput(
-        name=name,
+        name=f"side{number}" if number else IMAGE_ENTRY,
         kind=side.kind,
         bands=first[1],
         dtype=first[2],
@@ -193,21 +212,6 @@ def _entry(name: str, side: RasterContent, paths: Sequence[Path], reader: TileRe
         gsd_range=(min(known), max(known)) if known else None,
         radiometry=common,
     )
-
-
-def _common_radiometry(images: Sequence[NamedRadiometry]) -> tuple[Radiometry, ...]:
-    """Return what all images mean by their bands, () where they differ, which a warning says."""
-    if not images:
-        return ()
-    try:
-        return common_radiometry(images)
-    except InputMismatchError as error:
-        logger.warning(
-            "%s: %s; each image is scaled by its own quantiles, and the model carries none",
-            error.subject,
-            error.problem,
-        )
-        return ()
 
 
 def _check_bands(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import lcmap
+from lcmap import defaults
 from lcmap.accuracy.measures import PER_CLASS, Scores
-from lcmap.dataset.reading import TileReader
 from lcmap.errors import InputMismatchError
-from lcmap.model_file import ModelMetadata, write_model
+from lcmap.model_file import BOUNDS_KEY, ModelMetadata, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -24,8 +24,9 @@ from lcmap.progress import Progress, silent
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
+from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
-from lcmap.training.options import TrainOptions, TrainOutputs
+from lcmap.training.options import TileInputOptions, TrainOptions, TrainOutputs
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
@@ -72,6 +73,7 @@ def train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,
     options: TrainOptions | None = None,
+    inputs: TileInputOptions | None = None,
     *,
     progress: Progress = silent,
 ) -> TrainReport:
@@ -94,14 +96,18 @@ def train(
         OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
-    options = options or TrainOptions()
+    options, inputs = options or TrainOptions(), inputs or TileInputOptions()
     options.check()
     outputs.check()
-    data = read_training_set(tile_indexes, allow_overlap=options.allow_overlap)
+    data = read_training_set(
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
+    )
     recipe = options.chosen_recipe()
     network, architecture = _network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
-    with TileReader(data.nomenclature) as reader:
+    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
+        settings["quantiles"] = os.fspath(inputs.quantiles)
+    with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         trainer = Trainer(data, source, network, recipe, options, progress)
         with _told_how_to_go_on(trainer, outputs):
@@ -123,7 +129,8 @@ def train(
         receptive_field=receptive_field(network.depth),
         architecture={"name": "U-Net with unpooling", **architecture},
         training=settings
-        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)},
+        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
         scores={"validation": validation_values(scores, data.nomenclature)},
         lcmap_version=lcmap.__version__,
     )

@@ -208,7 +208,7 @@ def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
 def test_a_pipe_is_spooled_in_the_temporary_folder_alone(folder: Path, large: Path) -> None:
     before = sorted(folder.iterdir())
     done = shell(
-        "cat image.tif | lcmap predict - -m model.onnx -o map.tif --tmpdir spool"
+        "cat image.tif | lcmap predict - -m model.onnx -o map.tif --no-qml --tmpdir spool"
         " && rm map.tif && lcmap predict image.tif -m model.onnx --tmpdir spool > map.tif"
         " && rm map.tif",
         folder,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -265,6 +266,24 @@ def test_qml_and_class_names_beside_the_map(
     run = lcmap("predict", image, "-m", model, "-o", output, "--qml")
     assert run.exit_code == 73 and "map.qml: exists already" in run.stderr
     assert not output.exists() and before
+
+
+def test_the_style_is_there_unless_someone_made_one(
+    lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
+) -> None:
+    output, style = tmp_path / "map.tif", tmp_path / "map.qml"
+    command = ("predict", image, "-m", model, "-o", output)
+    for _ in range(2):
+        assert lcmap(*command).exit_code == 0
+        entries = list(ElementTree.parse(style).iter("paletteEntry"))
+        assert [entry.get("value") for entry in entries] == [str(c) for c in NOMENCLATURE.codes]
+        assert output.with_name("map.tif.aux.xml").exists()
+        output.unlink()  # what stays is lcmap's own, and may be replaced
+    style.write_text("<qgis>mine</qgis>")
+    run = lcmap(*command)
+    assert run.exit_code == 73 and "map.qml: exists already" in run.stderr
+    assert lcmap(*command, "--no-qml").exit_code == 0
+    assert style.read_text() == "<qgis>mine</qgis>"
 
 
 def test_verify_reports_and_passes(lcmap: Lcmap, image: Path, model: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from lcmap.dataset.class_shares import class_counts
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_crosswalk
-from lcmap.raster.classes import read_class_table
+from lcmap.raster.classes import qml_style, read_class_table
 from lcmap.raster.opening import open_raster, read_valid
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.windows import Window
@@ -126,6 +126,46 @@ def test_another_crs_is_reprojected_to_the_right_place(lcmap: Lcmap, tmp_path: P
     np.testing.assert_allclose(found.reshape(2, -1), expected, atol=2e-3)
 
 
+def test_bands_that_make_a_picture_and_overviews(lcmap: Lcmap, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1, 255, (4, 600, 700), "uint8")
+    image = write_raster(tmp_path / "image.tif", pixels, names=["red", "green", "blue", "nir"])
+    labels = write_raster(tmp_path / "codes.tif", np.kron(codes()[:, :30, :35], np.ones((20, 20))
+        ).astype("uint8"))  # fmt: skip
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", image, "--labels", labels, "--nomenclature", "flair19", "-o", out)
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset:
+        assert [color.name for color in dataset.colorinterp] == ["red", "green", "blue", "nir"]
+        assert dataset.overviews(1) == [2]
+        np.testing.assert_array_equal(dataset.read(), pixels)
+    with rasterio.open(out, overview_level=0) as reduced:
+        averages = pixels.reshape(4, 300, 2, 350, 2).mean(axis=(2, 4))
+        np.testing.assert_allclose(reduced.read(), averages, atol=0.5)
+    with rasterio.open(out.with_name("out.labels.tif"), overview_level=0) as reduced:
+        assert np.array_equal(reduced.read(), read(labels)[:, ::2, ::2])
+    run = lcmap("prepare", image, "--band-names", "u,v,w,alpha", "-o", out, "--overwrite")
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset:
+        assert [color.name for color in dataset.colorinterp] == ["gray"] + ["undefined"] * 3
+
+
+def test_gdal_says_nothing_of_a_stack_with_a_mask(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1, 255, (4, 1100, 1300), "uint8")
+    seen = np.arange(1100 * 1300).reshape(1100, 1300) > 50_000
+    image = write_raster(tmp_path / "image.tif", pixels, mask=seen)
+    out = tmp_path / "out.tif"
+    command = [sys.executable, "-m", "lcmap", "prepare", image, "-o", out, "--overwrite", "-q"]
+    for _ in range(3):  # threads raced in two runs of three
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert run.stderr == ""
+    with rasterio.open(out) as dataset:
+        np.testing.assert_array_equal(dataset.dataset_mask() > 0, seen)
+        np.testing.assert_array_equal(dataset.read()[:, seen], pixels[:, seen])
+    with rasterio.open(out, overview_level=0) as reduced:
+        shown = seen.reshape(550, 2, 650, 2).any(axis=(1, 3))
+        np.testing.assert_array_equal(reduced.dataset_mask() > 0, shown)
+
+
 def test_labels_and_tiles(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Path) -> None:
     out, index_path = tmp_path / "made" / "stack.tif", tmp_path / "tiles" / "x.tiles.geojson"
     out.parent.mkdir()
@@ -142,6 +182,8 @@ def test_labels_and_tiles(lcmap: Lcmap, image: Path, labels: Path, tmp_path: Pat
         assert dataset.nodata == 0
         table = read_class_table(dataset)
     assert table == crosswalk.target.class_table()
+    assert out.with_name("stack.labels.qml").read_text("utf-8") == qml_style(table)
+    assert out.with_name("stack.labels.tif.aux.xml").exists()
     index = read_tile_index(index_path)
     assert (index.tile_size, index.gap, index.seed, index.split_method) == (32, 8, 5, "blocks")
     assert index.nomenclature == crosswalk.target

@@ -17,7 +17,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from lcmap.raster.classes import read_class_table
+from lcmap.raster.classes import qml_style, read_class_table
 
 BDTOPO = Path(__file__).parent.parent / "data" / "bdtopo"
 RULES = '[[rules]]\nlayer = "roof"\nclass = 6\n'
@@ -74,6 +74,8 @@ def test_bd_topo_becomes_labels(lcmap: Lcmap, image: Path, tmp_path: Path) -> No
         assert table is not None and table.nomenclature == "topo18"
         assert labels.colormap(1)[17][:3] == table.colors[17]
         pixels = labels.read(1)
+    assert output.with_suffix(".qml").read_text("utf-8") == qml_style(table)
+    assert output.with_name("ref.tif.aux.xml").exists()
     assert {1, 5, 10, 12, 17} <= set(np.unique(pixels).tolist())
     with rasterio.open(conflicts) as claims:
         counts = claims.read(1)

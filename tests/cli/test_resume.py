@@ -82,9 +82,9 @@ def test_predict_is_continued_from_any_step(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", ["", " --verify", " --cog", " --qml --verify"])
+@pytest.mark.parametrize("option", ["", " --verify", " --cog", " --no-qml --verify"])
 def test_predict_is_continued_from_every_step(folder: Path, option: str) -> None:
-    outputs = "map.tif,c.tif,p.tif" + ",map.qml,map.tif.aux.xml" * ("--qml" in option)
+    outputs = "map.tif,c.tif,p.tif" + ",map.qml,map.tif.aux.xml" * ("--no-qml" not in option)
     assert kill_at_steps(folder, 1, 1, outputs, PREDICT + option) > 50
 
 
@@ -99,8 +99,9 @@ def test_fuse_and_reclassify_are_continued_from_every_step(tmp_path: Path) -> No
         "reclassify-oso image.tif oso.tif --oso oso23 -m oso.onnx -o map.tif --confidence c.tif"
         " --tile 40 --verify",
     ):
-        assert kill_at_steps(tmp_path, 1, 1, "map.tif,c.tif", command) > 40
-        for name in ("map.tif", "c.tif"):
+        outputs = "map.tif,c.tif,map.qml,map.tif.aux.xml"
+        assert kill_at_steps(tmp_path, 1, 1, outputs, command) > 40
+        for name in outputs.split(","):
             (tmp_path / name).unlink()
 
 
@@ -109,7 +110,7 @@ def test_fuse_is_continued_from_any_step(tmp_path: Path) -> None:
     write_sides(tmp_path)
     write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
     command = "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --tile 40"
-    assert kill_at_steps(tmp_path, 13, 5, "map.tif,c.tif", command) > 1
+    assert kill_at_steps(tmp_path, 13, 5, "map.tif,c.tif,map.qml,map.tif.aux.xml", command) > 1
 
 
 def write_probabilities(folder: Path, *names: str) -> None:

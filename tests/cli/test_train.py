@@ -20,6 +20,7 @@ import rasterio
 import torch
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.warp import transform_bounds
 from small_network import drown_in_int8
 
 from lcmap.model_file import read_model
@@ -196,6 +197,11 @@ def test_train_writes_a_verified_model_that_predicts(
     assert read_model(model).nomenclature.name == "flair7"
     made = {path.name for path in tmp_path.iterdir() if path.name.startswith("model.")}
     assert made == {"model.onnx", "model.curves.csv", "model.curves.png", "model.stac.json"}
+    west, south, east, north = json.loads((tmp_path / "model.stac.json").read_text())["bbox"]
+    with rasterio.open(tmp_path / "stack.tif") as stack:
+        outer = transform_bounds(stack.crs, "EPSG:4326", *stack.bounds)
+    assert outer[0] - 1e-6 <= west < east <= outer[2] + 1e-6
+    assert outer[1] - 1e-6 <= south < north <= outer[3] + 1e-6
 
     result = lcmap("predict", tmp_path / "stack.tif", "-m", model, "-o", tmp_path / "map.tif")
     assert result.exit_code == 0, result.stderr

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from lcmap.graph.outputs import Result
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.model_file import ModelInput, ModelMetadata, read_model, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, load_graph, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import mirror
 
@@ -55,7 +54,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def predictor(model: Path, **options: bool) -> TilePredictor:
     load = partial(OnnxRuntimeSession, threads=1)
-    return TilePredictor(onnx.load(model), read_model(model), ("probabilities",), load, **options)
+    return TilePredictor(load_graph(model), read_model(model), ("probabilities",), load, **options)
 
 
 def put_together(
@@ -106,7 +105,7 @@ def test_the_comparison_sees_a_halo_that_is_too_small(model: Path) -> None:
     whole = whole_image(model, scaled, metadata.stride)
     blind = replace(metadata, receptive_field=0)
     load = partial(OnnxRuntimeSession, threads=1)
-    without_halo = TilePredictor(onnx.load(model), blind, ("probabilities",), load, padded=True)
+    without_halo = TilePredictor(load_graph(model), blind, ("probabilities",), load, padded=True)
     tiled = put_together(without_halo, [scaled], 48, 0)
     assert np.abs(tiled - whole).max() > 1e-3
 
@@ -114,7 +113,7 @@ def test_the_comparison_sees_a_halo_that_is_too_small(model: Path) -> None:
 def test_a_graph_that_cannot_be_followed_is_padded_all_around(
     model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    graph = onnx.load(model)
+    graph = load_graph(model)
     pad = next(node for node in graph.graph.node if node.op_type == "Pad")
     pad.attribute[0].s = b"edge"
     metadata = read_model(model)
@@ -153,7 +152,7 @@ def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
     def load(graph: bytes) -> NoReturn:
         raise AssertionError("a graph was loaded")
 
-    unasked = TilePredictor(onnx.load(model), read_model(model), results, load)
+    unasked = TilePredictor(load_graph(model), read_model(model), results, load)
     (tile,) = unasked.tiles(8, 9, 64)
     prediction = unasked.predict(tile, TilePixels(None, np.zeros((8, 9), bool)))
     shapes = {name: values.shape for name, values in prediction.results.items()}

@@ -46,6 +46,7 @@ def metadata() -> ModelMetadata:
                 bands=("red", "green", "blue", "nir"),
                 dtype="uint8",
                 gsd=0.8,
+                gsd_range=(0.8, 0.8),
                 quantiles=((30.0, 200.0), (35.0, 210.0), (38.0, 190.0), (21.0, 21.0)),
             ),
         ),

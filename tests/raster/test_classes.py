@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import rasterio
 
+from lcmap.raster.class_sidecars import sidecar_texts
 from lcmap.raster.classes import (
     ClassTable,
     read_class_table,
-    sidecar_texts,
     write_class_table,
 )
 
@@ -41,7 +41,7 @@ def test_raster_without_classes_has_no_table(tmp_path: Path) -> None:
 
 
 def test_sidecars_name_every_class() -> None:
-    texts = sidecar_texts("maps.2018/map.tif", TABLE)
+    texts = sidecar_texts("maps.2018/map.tif", TABLE, asked=True)
     assert list(texts) == ["maps.2018/map.qml", "maps.2018/map.tif.aux.xml"]
     qml, aux = texts.values()
     entries = ElementTree.fromstring(qml).iter("paletteEntry")

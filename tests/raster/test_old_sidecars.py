@@ -65,7 +65,7 @@ def test_a_style_that_may_be_of_another_layer_stays(
     assert (tmp_path / "stack.qml").exists() and not (tmp_path / "stack.tif.aux.xml").exists()
 
 
-@pytest.mark.parametrize("qml", [[], ["--qml"]])
+@pytest.mark.parametrize("qml", [[], ["--qml"], ["--no-qml"]])
 def test_a_map_has_its_own_sidecars_only(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path, qml: list[str]
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_map_has_its_own_sidecars_only(
     run = lcmap("predict", stack, "-m", model, "-o", output, "--overwrite", "--tile", 256, *qml)
     assert run.exit_code == 0, run.stderr
     beside = {name for name in os.listdir(tmp_path) if name.startswith("map.")} - {"map.tif"}
-    assert beside == ({"map.qml", "map.tif.aux.xml"} if qml else set())
-    if qml:
+    assert beside == (set() if "--no-qml" in qml else {"map.qml", "map.tif.aux.xml"})
+    if beside:
         assert "paletted" in (tmp_path / "map.qml").read_text()
         assert "CategoryNames" in (tmp_path / "map.tif.aux.xml").read_text()

@@ -68,7 +68,9 @@ def test_bytes_do_not_depend_on_tiles_or_threads(
                 work.store(number, {n: a[:, *window.slices] for n, a in arrays.items()})
             work.publish({}, threads=threads)
         written.append([Path(raster.path).read_bytes() for raster in files.rasters])
-        assert sorted(path.name for path in folder.iterdir()) == ["c.tif", "map.tif", "p.tif"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "c.tif", "map.qml", "map.tif", "map.tif.aux.xml", "p.tif",
+        ]  # fmt: skip
     assert all(again == written[0] for again in written)
     for raster in files.rasters:
         with rasterio.open(raster.path) as dataset:
@@ -137,7 +139,7 @@ def test_names_of_another_run_are_not_its_own(
 ) -> None:
     files, folder = waiting
     others = [
-        files_in(tmp_path),
+        files_in(tmp_path, qml=False),
         files_in(tmp_path, qml=True, cog=True),
         files_in(Path("/elsewhere"), qml=True),
         output_files(MapOutputs(tmp_path / "map.tif", qml=True), FLAIR7, (), {}),

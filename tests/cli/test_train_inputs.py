@@ -1,0 +1,129 @@
+"""How lcmap train reads the images of its tile indexes: by which quantiles, and from VRTs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import rasterio
+from affine import Affine
+from onnx import numpy_helper
+from rasterio.shutil import copy as copy_raster
+from support import Run
+
+from lcmap.model_file import read_model
+
+Lcmap = Callable[..., Run]
+SMALL = ("--width", 8, "--depth", 1, "--batch-size", 2, "--epochs", 1)
+
+
+def write(path: Path, values: np.ndarray, names: tuple[str, ...] = ()) -> Path:
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype=values.dtype, count=len(values), height=96, width=96,
+        crs="EPSG:2154", transform=Affine(1.5, 0, 7e5, 0, -1.5, 66e5),
+    ) as dataset:  # fmt: skip
+        dataset.write(values)
+        for band, name in enumerate(names, 1):
+            dataset.set_band_description(band, name)
+    return path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    light = random.integers(0, 2, (12, 12)).repeat(8, axis=0).repeat(8, axis=1)
+    write(tmp_path / "labels.tif", 1 + light[None].astype(np.uint8))
+    values = 60 + 120 * light + random.integers(-20, 21, (2, 96, 96))
+    return write(tmp_path / "image.tif", values.astype(np.uint8), ("red", "nir"))
+
+
+def ok(done: Run) -> Run:
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def prepared(lcmap: Lcmap, image: Path, name: str, *options: object) -> Path:
+    """Return the tile index of an image."""
+    index = image.with_name(f"{name}.geojson")
+    ok(lcmap(
+        "prepare", image, "--labels", image.with_name("labels.tif"), "--nomenclature", "flair7",
+        "--tiles", index, "--tile-size", 16, "--gap", 0, "-o", image.with_name(f"{name}.tif"),
+        *options,
+    ))  # fmt: skip
+    return index
+
+
+def weights(model: Path) -> dict[str, np.ndarray]:
+    return {t.name: numpy_helper.to_array(t) for t in onnx.load(model).graph.initializer}
+
+
+def test_images_are_scaled_by_the_quantiles_of_a_campaign(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    brighter = write(tmp_path / "brighter.tif", np.full((2, 96, 96), 250, np.uint8), ("red", "nir"))
+    campaign, model = tmp_path / "campaign.json", tmp_path / "model.onnx"
+    ok(lcmap("prepare", "--quantiles-of", image, brighter, "-o", campaign))
+    index = prepared(lcmap, image, "own")
+    ok(lcmap("train", index, "-o", model, "--quantiles", campaign, *SMALL))
+    metadata = read_model(model)
+    bands = json.loads(campaign.read_text())["bands"]
+    assert metadata.inputs[0].quantiles == tuple((b["q02"], b["q98"]) for b in bands)
+    assert metadata.inputs[0].quantiles[0][1] == 250
+    # as from a stack that carries them
+    carrying = prepared(lcmap, image, "carrying", "--quantiles", campaign)
+    ok(lcmap("train", carrying, "-o", tmp_path / "same.onnx", *SMALL))
+    one, other = weights(model), weights(tmp_path / "same.onnx")
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+    command = ("predict", tmp_path / "own.tif", "-m", model, "-o", tmp_path / "map.tif")
+    assert "scale this one alike with --quantiles model" in ok(lcmap(*command)).stderr
+    done = ok(lcmap(*command, "--quantiles", "model", "--overwrite"))
+    assert "scale this one" not in done.stderr
+
+
+def test_fine_tuning_keeps_the_quantiles_of_the_model(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    index, first = prepared(lcmap, image, "own"), tmp_path / "first.onnx"
+    ok(lcmap("train", index, "-o", first, *SMALL))
+    with rasterio.open(image) as dataset:
+        darker = write(tmp_path / "darker.tif", dataset.read() // 2, ("red", "nir"))
+    other, second = prepared(lcmap, darker, "dark"), tmp_path / "second.onnx"
+    tuning = ("train", other, "-o", second, "--init-from", first, "--epochs", 1)
+    ok(lcmap(*tuning, "--quantiles", "model"))
+    assert read_model(second).inputs[0].quantiles == read_model(first).inputs[0].quantiles
+    ok(lcmap(*tuning, "--overwrite"))
+    assert read_model(second).inputs[0].quantiles != read_model(first).inputs[0].quantiles
+
+
+def test_quantiles_that_cannot_be_are_refused(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    index, model = prepared(lcmap, image, "own"), tmp_path / "model.onnx"
+    command = ("train", index, "-o", model, *SMALL, "--quantiles")
+    done = lcmap(*command, "model")
+    assert (
+        done.exit_code == 2 and "there is no model to start from; give --init-from" in done.stderr
+    )
+    other = write(tmp_path / "other.tif", np.full((1, 96, 96), 9, np.uint8), ("swir",))
+    campaign = tmp_path / "campaign.json"
+    ok(lcmap("prepare", "--quantiles-of", other, "-o", campaign))
+    done = lcmap(*command, campaign)
+    assert done.exit_code == 65 and "holds quantiles of swir, " in done.stderr
+    assert not model.exists()
+
+
+def test_a_side_input_that_is_a_vrt_takes_allow_vrt(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    side = tmp_path / "side.vrt"
+    copy_raster(image, side, driver="VRT")
+    index = prepared(lcmap, image, "own", "--side", side, "--allow-vrt")
+    command = ("train", index, "-o", tmp_path / "model.onnx", *SMALL)
+    done = lcmap(*command)
+    assert done.exit_code == 65 and "side.vrt" in done.stderr and "--allow-vrt" in done.stderr
+    ok(lcmap(*command, "--allow-vrt"))
+    assert [item.kind for item in read_model(tmp_path / "model.onnx").inputs] == ["image"] * 2

@@ -1,0 +1,134 @@
+"""Names and a style beside a label raster, as GDAL and an XML parser read them."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import rasterio
+
+from lcmap.errors import OutputExistsError
+from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
+from lcmap.raster.classes import ClassTable, is_class_style, qml_style
+from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.writing import RasterFormat, atomic_raster
+
+TABLE = ClassTable("example", {1: "bâti & cour", 3: "eau"}, {1: (255, 0, 10), 3: (0, 0, 255)})
+GRID = Grid(rasterio.CRS.from_epsg(2154), rasterio.Affine(2, 0, 0, 0, -2, 8), 4, 4)
+LABELS = RasterFormat(1, "uint8", 0, classes=TABLE, overviews=True, sidecars=True)
+
+
+@pytest.fixture
+def gdal() -> Iterator[Any]:
+    """GDAL's own library, which rasterio's wheel carries: rasterio reads no attribute tables."""
+    folder = Path(rasterio.__file__).parent.parent / "rasterio.libs"
+    libraries = list(folder.glob("libgdal*"))
+    if not libraries:
+        pytest.skip("rasterio uses a GDAL of the system")
+    library = ctypes.CDLL(str(libraries[0]))
+    for name in ("GDALOpen", "GDALGetRasterBand", "GDALGetRasterCategoryNames", "GDALGetDefaultRAT",
+                 "GDALRATGetValueAsString"):  # fmt: skip
+        getattr(library, name).restype = ctypes.c_void_p
+    library.GDALAllRegister()
+    yield library
+
+
+def rows_of(gdal: Any, path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the category names and the attribute table that GDAL reads."""
+    dataset = ctypes.c_void_p(gdal.GDALOpen(str(path).encode(), 0))
+    band = ctypes.c_void_p(gdal.GDALGetRasterBand(dataset, 1))
+    # first the table: a GeoTIFF's sidecar is not yet read when names alone are asked for
+    table = ctypes.c_void_p(gdal.GDALGetDefaultRAT(band))
+    names = ctypes.cast(gdal.GDALGetRasterCategoryNames(band), ctypes.POINTER(ctypes.c_char_p))
+    categories = []
+    while names[len(categories)] is not None:
+        categories.append(names[len(categories)].decode())
+    rows = [
+        [
+            ctypes.string_at(gdal.GDALRATGetValueAsString(table, row, col)).decode()
+            for col in range(gdal.GDALRATGetColumnCount(table))
+        ]
+        for row in range(gdal.GDALRATGetRowCount(table))
+    ]
+    gdal.GDALClose(dataset)
+    return categories, rows
+
+
+def write(path: Path, *, overwrite: bool = False) -> None:
+    with atomic_raster(path, GRID, LABELS, overwrite=overwrite) as raster:
+        raster.write(np.ones((1, 4, 4), "uint8"))
+
+
+def test_gdal_and_qgis_find_the_classes_alone(tmp_path: Path, gdal: Any) -> None:
+    write(tmp_path / "ref.v1.tif")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "ref.v1.qml", "ref.v1.tif", "ref.v1.tif.aux.xml",
+    ]  # fmt: skip
+    categories, rows = rows_of(gdal, tmp_path / "ref.v1.tif")
+    assert categories == ["", "bâti & cour", "", "eau"]
+    assert rows == [["1", "bâti & cour", "255", "0", "10"], ["3", "eau", "0", "0", "255"]]
+    entries = ElementTree.parse(tmp_path / "ref.v1.qml").iter("paletteEntry")
+    assert [(e.get("value"), e.get("label")) for e in entries] == [
+        ("1", "bâti & cour"), ("3", "eau"),
+    ]  # fmt: skip
+
+
+def test_a_style_of_someone_is_neither_replaced_nor_shared(tmp_path: Path) -> None:
+    raster, style = tmp_path / "ref.tif", tmp_path / "ref.qml"
+    style.write_text("<qgis>mine</qgis>")
+    with pytest.raises(OutputExistsError, match=r"ref\.qml: exists already"):
+        write(raster)
+    assert [path.name for path in tmp_path.iterdir()] == ["ref.qml"]
+    (tmp_path / "ref.gpkg").touch()
+    write(raster)
+    assert style.read_text() == "<qgis>mine</qgis>"
+    assert (tmp_path / "ref.tif.aux.xml").exists()
+    (tmp_path / "ref.gpkg").unlink()
+    write(raster, overwrite=True)
+    assert style.read_text() == qml_style(TABLE)
+
+
+def test_what_a_removed_raster_left_may_go(tmp_path: Path) -> None:
+    other = ClassTable("other", {9: "<bois>"}, {9: (1, 2, 3)})
+    (tmp_path / "ref.qml").write_text(qml_style(other), encoding="utf-8")
+    (tmp_path / "ref.tif.aux.xml").write_text("<PAMDataset/>")
+    write(tmp_path / "ref.tif")
+    assert (tmp_path / "ref.qml").read_text("utf-8") == qml_style(TABLE)
+    assert "eau" in (tmp_path / "ref.tif.aux.xml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["", "<qgis>", "<qgis/>", '<a><paletteEntry value="x"/></a>'])
+def test_other_styles_are_someones(tmp_path: Path, text: str) -> None:
+    assert is_class_style(qml_style(TABLE)) and not is_class_style(text)
+    (tmp_path / "a.qml").write_bytes(text.encode() or b"\xff\xfe")
+    with pytest.raises(OutputExistsError):
+        check_sidecar_output(tmp_path / "a.qml")
+
+
+def test_a_stream_has_nothing_beside_it() -> None:
+    assert sidecar_texts("-", TABLE, asked=False) == {}
+    assert sidecar_texts("/dev/null", TABLE, asked=False) == {}
+
+
+def test_a_killed_run_names_the_style_too(tmp_path: Path) -> None:
+    write(tmp_path / "whole.tif")
+    folder = tmp_path / ".ref.tif.lcmap-abcdefgh"
+    folder.mkdir()
+    endings = (".tif.aux.xml", ".qml", ".tif")
+    for ending in endings:
+        (tmp_path / f"whole{ending}").rename(folder / f"ref{ending}")
+    moves = [[f"{folder.name}/ref{ending}", f"ref{ending}"] for ending in endings]
+    (tmp_path / ".ref.tif.aux.xml.lcmap-set").write_text(json.dumps(moves))
+    (folder / "belongs-to").write_text("../.ref.tif.aux.xml.lcmap-set")
+    with OutputSet([tmp_path / "ref.tif"], overwrite=False) as files:
+        assert files.overwrite
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "ref.qml", "ref.tif", "ref.tif.aux.xml",
+    ]  # fmt: skip
