@@ -1,7 +1,8 @@
 # make example   install into .venv and run the main job on the data in examples/data
 # make examples  the paper's experiments, small, on the same data
 # make test      lint, types, layer contract and tests
-# make test-all  the same with the slow tests and those on the real data beside the project
+# make test-all  the same with the slow tests, the fuzzer among them, and those on the real data
+#                beside the project
 # make format    mend what ruff can mend, and format
 # make docs      man pages, completions and the generated parts of docs/
 

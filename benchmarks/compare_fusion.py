@@ -63,10 +63,13 @@ def maps_of_a_seed(
     indexes = {name: folder / f"{name}.tiles.geojson" for name in ("fine", "coarse", "both")}
     tiling = ["--labels", labels, "--nomenclature", nomenclature, "--tile-size", TILE]
     tiling += ["--block-tiles", 1, "--gap", 8, "--seed", seed]
+    # as the fusion sees it: resampled bilinearly, scaled by the quantiles of its own pixels
+    quantiles = made(folder / "coarse.json", "prepare", "--quantiles-of", coarse)
+    alone = ["--like", fine, "--resampling", "bilinear", "--quantiles", quantiles]
     stacks = {}
     for name, image, more in (
         ("fine", fine, []),
-        ("coarse", coarse, ["--like", fine]),
+        ("coarse", coarse, alone),
         ("both", fine, ["--side", coarse]),
     ):
         stacks[name] = made(

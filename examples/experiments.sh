@@ -137,7 +137,9 @@ split_tiles() {
 }
 
 # stacks NAME NOMENCLATURE IMAGES [SIDES [MEANING]]: stack the images on the grid of SPOT with
-# their labels, quantiles and tiles, as NAME.ZONE.*; side inputs stay on their own grid.
+# their labels, quantiles and tiles, as NAME.ZONE.*; side inputs stay on their own grid. They are
+# resampled bilinearly and scaled by the quantiles of their own pixels: so is an image that is
+# brought onto the grid here, that a sensor alone is the sensor that fusion sees.
 stacks() {
     local zone image grid side
     for zone in $(zones); do
@@ -147,8 +149,11 @@ stacks() {
         reference "$zone" "$2"
         side=()
         [ -z "${4:-}" ] || side=(--side "$(of_zone "$zone" "$4")${5:-}")
+        [ -e "$1.$zone.quantiles.json" ] ||
+            lcmap prepare --quantiles-of "$image" -o "$1.$zone.quantiles.json"
         [ -e "$1.$zone.tiles.geojson" ] ||
             lcmap prepare "$image" --like "$grid" ${side[@]+"${side[@]}"} \
+                --resampling bilinear --quantiles "$1.$zone.quantiles.json" \
                 --labels "$shared/reference.$2.$zone.tif" \
                 --tiles "$1.$zone.tiles.geojson" --tiles-like "$shared/split.$zone.tiles.geojson" \
                 -o "$1.$zone.stack.tif" --overwrite

@@ -1,6 +1,17 @@
-"""`python -m lcmap` is `lcmap`."""
+"""The entry point: `lcmap` and `python -m lcmap`."""
 
-from lcmap.cli import main
+from __future__ import annotations
+
+from lcmap.interruption import handle_signals
+
+
+def main() -> None:
+    """Run the command line, which takes a while to import: signals end it with their code."""
+    handle_signals()
+    from lcmap.cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-ENGINE: Final = "onnxruntime"
+ENGINE: Final = "auto"
 """What runs a network."""
 
 PROVIDER: Final = "auto"

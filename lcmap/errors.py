@@ -61,6 +61,14 @@ class NotARasterError(DataError):
     """A file is not a raster that lcmap opens, or is truncated."""
 
 
+class InputChangedError(DataError):
+    """A file was overwritten, replaced or removed while it was read."""
+
+
+class InputGoneError(InputChangedError):
+    """A file cannot be found any more: it was removed, or its disk is away."""
+
+
 class ProductError(DataError):
     """A folder is not a Sentinel-2 product, or not a whole one."""
 

@@ -15,6 +15,7 @@ from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.nomenclature import (
     Crosswalk,
+    LandCoverClass,
     Nomenclature,
     load_crosswalk,
     load_nomenclature,
@@ -188,7 +189,8 @@ def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...]
     for text in (part.strip() for item in chosen for part in item.split(",") if part.strip()):
         first, dash, last = text.partition("-")
         if dash and first.strip().isdecimal() and last.strip().isdecimal():
-            found = [code for code in target.codes if int(first) <= code <= int(last)]
+            # as floats: an integer may not have thousands of digits
+            found = [code for code in target.codes if float(first) <= code <= float(last)]
         else:
             item = target.find(text)
             found = [item.code] if item else []
@@ -196,10 +198,15 @@ def chosen_codes(chosen: Sequence[str], target: Nomenclature) -> tuple[int, ...]
             raise UsageError(
                 text,
                 f"is not a class of {target.name}",
-                "its classes are " + ", ".join(f"{c.code} {c.short}" for c in target.classes),
+                "its classes are " + ", ".join(map(_shown, target.classes)),
             )
         codes += found
     return tuple(code for code in target.codes if code in codes) if codes else None
+
+
+def _shown(item: LandCoverClass) -> str:
+    acronym = "" if item.short == item.name else f" ({item.short})"
+    return f"{item.code} {item.name}{acronym}"
 
 
 def _load(name_or_path: PathLike) -> Crosswalk | None:

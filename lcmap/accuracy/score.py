@@ -27,6 +27,7 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def score(
         NomenclatureMismatchError: a raster says that it is in another nomenclature.
         UnknownLabelError: a raster holds codes that its nomenclature lacks.
         NoLabelledPixelError: there is no pixel to score.
+        InputChangedError: a file changed while it was read.
         OutputExistsError, CannotWriteError: of an output.
         LockedError: another run is making one of the outputs.
     """
@@ -72,7 +74,10 @@ def score(
     inputs = inputs or InputOptions()
     if split.split and not split.tiles:
         raise UsageError("`split`", "there is no tile index", "name it with `tiles`")
-    with OutputSet(outputs.files, overwrite=outputs.overwrite) as files:
+    with (
+        OutputSet(outputs.files, overwrite=outputs.overwrite) as files,
+        unchanged_inputs(),
+    ):
         for output in outputs.files:
             check_report_path(output, overwrite=files.overwrite)
         report = _measured(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
+from lcmap.cli.completion_scripts import use_own_scripts
+from lcmap.cli.console import not_installed
+from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
+from lcmap.interruption import handle_signals, ignore_signals
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -22,8 +27,32 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.command,
 }
 
+
+class _WithHelpCommand(TyperGroup):
+    """Subcommands, with `lcmap help NAME` for `lcmap NAME --help`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            # while the shell completes, the words of a subcommand follow
+            args = args[1:2] if ctx.resilient_parsing else [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; what it needs and is not installed is said in a line."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            missing = not_installed(error)
+            if missing is None:
+                raise
+            typer.echo(f"lcmap: {missing[0]}", err=True)
+            raise typer.Exit(missing[1]) from error
+
+
+use_own_scripts()
 app = typer.Typer(
     name="lcmap",
+    cls=_WithHelpCommand,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -60,9 +89,13 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; the entry point of the package."""
+    """Run the command line in a process of its own; `lcmap.__main__` handles signals before."""
+    in_utf_8_mode()
+    handle_signals()
     occupy_closed_streams()
+    print_what_the_encoding_lacks()
     try:
         app(prog_name="lcmap")
     finally:
+        ignore_signals()
         flush_or_discard()

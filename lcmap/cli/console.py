@@ -5,29 +5,42 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lcmap.cli.encodings import PLAIN
+from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
-from lcmap.errors import CannotWriteError, DataError, InputMissingError, LcmapError
+from lcmap.errors import (
+    CannotWriteError,
+    DataError,
+    InputMissingError,
+    LcmapError,
+    UnavailableError,
+)
+from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-INTERRUPTED = 130
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
+
+_OF_TRAINING = {
+    "torch": "torch",
+    "matplotlib": "matplotlib",
+    "onnxscript": "onnxscript",
+    "onnx_ir": "onnx-ir",
+}
+"""Packages that an installation for mapping may lack, by the name that is imported."""
 
 
 class Reporter:
@@ -51,20 +64,29 @@ class Reporter:
 
     @contextmanager
     def _bar(self, title: str) -> Iterator[Progress]:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
         from rich.progress import Progress as Bar
+        from rich.text import Text
+
+        pace = Pace()
+
+        class TimeLeft(ProgressColumn):
+            # rich's own is of all steps together, and 0 from the end of the first
+            def render(self, task: Any) -> Text:
+                return Text(pace.shown())
 
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TimeLeft(),
             TextColumn("{task.fields[note]}"),
         )
         with Bar(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task(title, total=None, note="")
 
             def update(done: int, total: int, note: str = "") -> None:
+                pace.update(done, total)
                 bar.update(task, completed=done, total=total, note=note)
 
             yield update
@@ -93,33 +115,22 @@ class Reporter:
             ) from error
 
 
-def duration(seconds: float) -> str:
-    """Return a time in the two units that matter, as in 40 s, 3 min 20 s or 4 h 4 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 class _ProgressLines:
     """Progress as log lines with the time left, at most one in half a minute."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._start = self._last = time.monotonic()
+        self._pace = Pace()
+        self._last = self._pace.now
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        now = time.monotonic()
+        left = self._pace.update(done, total)
+        now = self._pace.now
         if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:
             return
         self._last = now
-        left = (now - self._start) / done * (total - done)
-        logging.getLogger("lcmap").info(
-            "%s: %d of %d, %s left%s",
-            self._title, done, total, duration(left), f", {note}" * bool(note),
-        )  # fmt: skip
+        told = [f"{done} of {total}", "" if left is None else f"{duration(left)} left", note]
+        logging.getLogger("lcmap").info("%s: %s", self._title, ", ".join(filter(None, told)))
 
 
 class _ConsoleHandler(logging.Handler):
@@ -138,7 +149,7 @@ class _ConsoleHandler(logging.Handler):
 def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
     """Yield a reporter; turn an error into one line on standard error and an exit code.
 
-    Ctrl-C and SIGTERM end the run with code 130, after unfinished outputs have been removed.
+    A signal ends the run with its code, after unfinished outputs have been removed.
     """
     from rich.console import Console
 
@@ -147,9 +158,9 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
     handler = _ConsoleHandler(console)
     logger.addHandler(handler)
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield Reporter(console, quiet=quiet)
+        with working():
+            yield Reporter(console, quiet=quiet)
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
@@ -159,25 +170,40 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
         _print_line(console, f"lcmap: {line}")
         raise typer.Exit(code) from error
     finally:
-        signal.signal(signal.SIGTERM, previous)
         logger.removeHandler(handler)
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
+    if isinstance(error, KeyboardInterrupt) or was_interrupted():
+        # a library may have made another error of it
+        said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+        return as_options(said) or "interrupted", INTERRUPTED
     if isinstance(error, LcmapError):
         return as_options(str(error)), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return as_options(str(error)) or "interrupted", INTERRUPTED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         name = os.fsencode(error.object).decode(errors="replace")
         return f"{name}: its name is not in UTF-8, which GDAL needs; rename it", DataError.exit_code
+    if isinstance(error, ModuleNotFoundError) and (found := not_installed(error)):
+        return found
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working folder was deleted; change to one that exists", _NO_INPUT
     hint = "" if verbose else "; please report it with the output of -v"
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"a bug: {text}{hint}", _BUG
+
+
+def not_installed(error: ModuleNotFoundError) -> tuple[str, int] | None:
+    """Return a line and an exit code for a package that an installation for mapping lacks."""
+    package = _OF_TRAINING.get(error.name or "")
+    if package is None:
+        return None
+    line = (
+        f"{package}: is not installed, and this command needs it; pip install {package}, for "
+        "torch without CUDA with --index-url https://download.pytorch.org/whl/cpu"
+    )
+    return line, UnavailableError.exit_code
 
 
 def _has_working_folder() -> bool:
@@ -194,14 +220,10 @@ def _print_line(console: Console, line: str) -> None:
         console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _write_all(text: str) -> None:
     """Write all of a text to standard output, which unbuffered Python may do in part only."""
     sys.stdout.flush()
-    rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+    rest = memoryview(text.encode(sys.stdout.encoding or "utf-8", errors=PLAIN))
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.flush()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
+from lcmap.cli.map_summary import MapSummary
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
@@ -77,6 +79,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="IMAGE INPUT...",
+            autocompletion=builtin_names.meanings,
             help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
             "input. With --late: files of class probabilities.",
@@ -109,13 +112,14 @@ def command(
 
     With --late the maps of several models, each made by itself, are joined instead.
     """
+    summary = MapSummary(outputs)
     with called.reporting() as reporter, reporter.progress("fuse") as progress:
         fusion = rule.fusion()
         if fusion is not None:
             called.refuse(_OF_A_MODEL, "does not apply to late fusion, which takes no model")
             from lcmap.inference.late_fusion import late_fusion
 
-            late_fusion(inputs, outputs, fusion, options, progress=progress)
+            summary.say(late_fusion(inputs, outputs, fusion, options, progress=progress))
             return
         called.refuse(["weights"], "applies to late fusion only")
         if model is None:
@@ -124,4 +128,5 @@ def command(
             )
         from lcmap.inference.predict import predict
 
-        predict(inputs, model, outputs, compute, options, verify=verify, progress=progress)
+        report = predict(inputs, model, outputs, compute, options, verify=verify, progress=progress)
+        summary.say(report)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,15 +20,22 @@ class Invocation:
     context: what was given on the command line.
     quiet: print errors only.
     verbose: print details, and tracebacks of errors.
+    strict_crs: refuse a datum shift whose grid is missing.
     """
 
     context: typer.Context
     quiet: bool
     verbose: bool
+    strict_crs: bool
 
-    def reporting(self) -> AbstractContextManager[console.Reporter]:
-        """Return what the command reports with, as `console.reporting`."""
-        return console.reporting(quiet=self.quiet, verbose=self.verbose)
+    @contextmanager
+    def reporting(self) -> Iterator[console.Reporter]:
+        """Yield what the command reports with, as `console.reporting`."""
+        with console.reporting(quiet=self.quiet, verbose=self.verbose) as reporter:
+            from lcmap.raster.datum_shift import datum_shifts
+
+            with datum_shifts(strict=self.strict_crs):
+                yield reporter
 
     def refuse(self, names: Iterable[str], because: str, remedy: str = "leave it out") -> None:
         """Refuse options that were given, and not left at their defaults, where they do not apply.
@@ -44,10 +51,18 @@ class Invocation:
 
 def invocation(
     context: typer.Context,
+    strict_crs: Annotated[
+        bool,
+        typer.Option(
+            "--strict-crs",
+            help="Refuse to bring coordinates into another system where the grid of the datum "
+            "shift is not installed [default: warn]; places may be off by metres without it.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
     ] = False,
 ) -> Invocation:
     """Return how the command was called."""
-    return Invocation(context, quiet, verbose)
+    return Invocation(context, quiet, verbose, strict_crs)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
@@ -62,13 +63,22 @@ def parse_bytes(text: str) -> int:
     """Return a number of bytes written as in 2G, 1.5GB, 800M or 1073741824.
 
     Raises:
-        ValueError: it is not such a number.
+        typer.BadParameter: it is not such a number.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if found is None:
-        raise ValueError(text)
+        raise typer.BadParameter(
+            f"{text!r} is not a size; write a number and K, M, G or T, as in 800M, 4G or 1.5GB, "
+            "or bytes alone"
+        )
     number, unit = found.groups()
     return int(float(number) * 1024 ** " KMGT".index(unit or " "))
+
+
+def bytes_in_units(size: int) -> str:
+    """Return a number of bytes to read, as in 640 KiB."""
+    power = min(max(size.bit_length() - 1, 0) // 10, 4)
+    return f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
 
 
 def bytes_as_text(size: int) -> str:
@@ -145,16 +155,16 @@ def computing(
         typer.Option(
             help="int8 converts a float32 model to 8-bit integers with a sample of the image, for "
             "processors with instructions for them; lcmap train --quantize makes such a model and "
-            "reports what it costs in accuracy. float16 computes in 16-bit floats, for CUDA "
-            "devices [default: the model's].",
+            "reports what it costs in accuracy. bfloat16 is for processors that have it (AMX, "
+            "AVX512-BF16) and OpenVINO, float16 for CUDA devices [default: the model's].",
             show_default=False,
         ),
     ] = None,
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="What runs the network; openvino comes with pip install 'lcmap[openvino]' and "
-            "computes on the CPU."
+            help="What runs the network; auto takes OpenVINO on the CPU where it is installed, as "
+            "by pip install 'lcmap[openvino]', else onnxruntime."
         ),
     ] = defaults.ENGINE,
     provider: Annotated[
@@ -184,6 +194,7 @@ Quantiles = Annotated[
     str,
     typer.Option(
         metavar="image|model|FILE",
+        autocompletion=builtin_names.quantiles,
         help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
         "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
         "prepared raster. Parts of one image need a file, so that they become parts of one map.",

@@ -8,6 +8,7 @@ import typer
 
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
+from lcmap.cli.map_summary import MapSummary
 from lcmap.cli.options import Model, Verify, computing, map_outputs, model_inputs
 
 if TYPE_CHECKING:
@@ -42,5 +43,9 @@ def command(
     """
     from lcmap.inference.predict import predict
 
+    summary = MapSummary(outputs)
     with called.reporting() as reporter, reporter.progress("predict") as progress:
-        predict([image], model, outputs, compute, options, verify=verify, progress=progress)
+        report = predict(
+            [image], model, outputs, compute, options, verify=verify, progress=progress
+        )
+        summary.say(report)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped
 from lcmap.cli.options import Output, Overwrite, Seed
 
@@ -53,6 +54,7 @@ def stack_options(
         str,
         typer.Option(
             metavar="image|FILE",
+            autocompletion=builtin_names.stack_quantiles,
             help="The quantiles that the stack carries: its own, or those in a file of "
             "--quantiles-of or of any prepared raster.",
         ),
@@ -130,6 +132,7 @@ def label_options(
         str | None,
         typer.Option(
             metavar="NAME|FILE.toml",
+            autocompletion=builtin_names.nomenclatures,
             help="The classes of --labels [default: what the labels carry].",
         ),
     ] = None,
@@ -137,6 +140,7 @@ def label_options(
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
+            autocompletion=builtin_names.crosswalks,
             help="Bring --labels into other classes, as flair19:flair7.",
         ),
     ] = None,
@@ -205,6 +209,7 @@ def tile_index_options(
         list[str] | None,
         typer.Option(
             metavar="FILE[:MEANING]",
+            autocompletion=builtin_names.meanings,
             help="A side input for the tile index, on any grid; may be given several times. A "
             "label map names its nomenclature (oso.tif:oso23) unless it carries class names; "
             "class probabilities are FILE:probabilities, all else is an image.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Output, Overwrite, label_input_options
@@ -115,6 +116,7 @@ def command(
         typer.Option(
             "--rules",
             metavar="NAME|FILE.toml",
+            autocompletion=builtin_names.rules,
             help="bdtopo-topo6, bdtopo-topo18, bdtopo-oso-reclass, or rules of your own.",
         ),
     ],

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
+from lcmap.cli.map_summary import MapSummary
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
 from lcmap.errors import UsageError
 
@@ -53,6 +55,7 @@ def reclassification(
         typer.Option(
             "--oso",
             metavar="oso23|oso17|FILE.toml",
+            autocompletion=builtin_names.label_map_nomenclatures,
             help="The classes of the label map [default: those that it names itself]; codes alone "
             "do not tell, since 11 and 12 mean other things in each.",
         ),
@@ -77,6 +80,7 @@ def reclassification(
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
+            autocompletion=builtin_names.crosswalks,
             help="The crosswalk of --crosswalk-only [default: to oso-reclass].",
         ),
     ] = None,
@@ -117,6 +121,7 @@ def command(
     as with lcmap predict. With --crosswalk-only the map alone is brought into other classes: what
     the crosswalk leads to is kept, the rest becomes 0 (discarded), and new classes stay empty.
     """
+    summary = MapSummary(outputs)
     with called.reporting() as reporter:
         with reporter.progress("reclassify-oso") as progress:
             if not by.crosswalk_only:
@@ -125,10 +130,11 @@ def command(
                     raise UsageError("`model`", "is missing", "name one, or --crosswalk-only")
                 from lcmap.inference.reclassify import reclassify_oso
 
-                reclassify_oso(
+                made = reclassify_oso(
                     (image, oso), by.model, outputs, compute, options,
                     oso_classes=by.oso_classes, verify=by.verify, progress=progress,
                 )  # fmt: skip
+                summary.say(made)
                 return
             called.refuse(_OF_A_MODEL, "does not apply with --crosswalk-only")
             from lcmap.inference.crosswalk_map import crosswalk_map
@@ -137,5 +143,6 @@ def command(
                 (image, oso), outputs, options,
                 oso_classes=by.oso_classes, crosswalk=by.crosswalk, progress=progress,
             )  # fmt: skip
+        summary.say(report)
         if os.fspath(outputs.codes) != "-" and not called.quiet:
-            reporter.result(report.text)
+            reporter.result(report.classes)

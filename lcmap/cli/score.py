@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
@@ -96,6 +97,7 @@ def scored_classes(
         str | None,
         typer.Option(
             metavar="NAME|FILE.toml",
+            autocompletion=builtin_names.nomenclatures,
             help="The classes to score in [default: those the crosswalks lead to, else those "
             "that the rasters name].",
         ),
@@ -104,6 +106,7 @@ def scored_classes(
         list[str] | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
+            autocompletion=builtin_names.crosswalks_or_none,
             help="Convert the maps to other classes first, for example topo18:topo6. Give it once "
             "for all maps, or once for each map in order, with none for a map that needs none.",
         ),
@@ -112,6 +115,7 @@ def scored_classes(
         str | None,
         typer.Option(
             metavar="FROM:TO|FILE.toml",
+            autocompletion=builtin_names.crosswalks,
             help="Convert the reference to other classes first, for example flair19:flair7.",
         ),
     ] = None,

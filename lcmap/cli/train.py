@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lcmap import defaults
+from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import AllowVrt, Overwrite, Seed
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
-    from lcmap.paths import PathLike
     from lcmap.training.options import (
         NetworkSize,
         TileInputOptions,
@@ -158,6 +158,7 @@ def tile_inputs(
         str,
         typer.Option(
             metavar="image|model|FILE",
+            autocompletion=builtin_names.quantiles,
             help="What images are scaled by: each by its own 2 % and 98 % quantiles or those that "
             "it carries, all by those of the model of --init-from or --quantize-only, or by those "
             "in a file of lcmap prepare --quantiles-of or of any prepared raster.",
@@ -232,38 +233,39 @@ def command(
     The model with the best mIoU on the validation tiles is kept and written as ONNX. Where
     onnxruntime and PyTorch differ on training tiles, a warning says by how much. The scores that it
     carries are its own, as onnxruntime computes it in float32; the curves are those of training, in
-    bfloat16 where the device has it. Beside the model are the curves (.curves.csv, .curves.png)
-    and, until the run has ended, its checkpoint (.checkpoint.pt), from which --resume goes on and
+    bfloat16 where the device has it. With the model come the curves (.curves.csv, .curves.png).
+    Until the run has ended, its checkpoint (.checkpoint.pt) and the curves so far
+    (.checkpoint.curves.csv, .checkpoint.curves.png) are there: --resume goes on from it, and
     --export-best writes the best model so far, both with the options that the run was begun with.
 
     With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
     tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses
     more than --max-loss is not written, and the command fails.
     """
-    from lcmap.raster.writing import check_output
-    from lcmap.training.int8_model import int8_path, quantise_model
+    from lcmap.training.int8_model import quantise_model
     from lcmap.training.options import Int8Options
     from lcmap.training.train import train
 
-    def quantise(model: PathLike, output: PathLike, *, overwrite: bool) -> None:
-        limits = Int8Options(int8.max_loss, options.seed, outputs.stac, overwrite)
-        with reporter.progress("quantize") as progress:
-            report = quantise_model(tiles, model, output, limits, inputs, progress=progress)
-        reporter.result(report.text)
-
+    limits = Int8Options(int8.max_loss, options.seed, outputs.stac, outputs.overwrite)
     with called.reporting() as reporter:
         if int8.only_of is not None:
             called.refuse(_OF_TRAINING, "is about training", "leave it out with `quantize_only`")
-            quantise(int8.only_of, outputs.model, overwrite=outputs.overwrite)
+            with reporter.progress("quantize") as progress:
+                made = quantise_model(
+                    tiles, int8.only_of, outputs.model, limits, inputs, progress=progress
+                )
+            reporter.result(made.text)
             return
         if not int8.wanted:
             called.refuse(
                 ["max_loss"], "is about an int8 model", "give `quantize`, or leave it out"
             )
-        else:
-            check_output(int8_path(outputs.model), overwrite=outputs.replaces)
         with reporter.progress("train") as progress:
-            report = train(tiles, outputs, options, inputs, progress=progress)
+            report = train(
+                tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress
+            )
         reporter.result(report.text)
-        if int8.wanted:
-            quantise(outputs.model, int8_path(outputs.model), overwrite=outputs.replaces)
+        if isinstance(report.int8, Exception):
+            raise report.int8
+        if report.int8 is not None:
+            reporter.result(report.int8.text)

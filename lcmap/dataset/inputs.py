@@ -19,8 +19,8 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import alpha_band, check_placed, no_crs, open_raster
-from lcmap.raster.pipes import display_name, input_path
+from lcmap.raster.opening import alpha_band, check_placed, files_of, no_crs, open_raster
+from lcmap.raster.pipes import display_name, input_path, is_copy
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
 from lcmap.raster.undeclared_border import warn_of_border
@@ -75,8 +75,8 @@ class RasterInput:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All that is read of it: the raster itself and what is beside it."""
-        return tuple(self.dataset.files)
+        """All that is read of it: the raster itself, what is beside it, what a VRT names."""
+        return files_of(self.dataset)
 
     def require_crs(self) -> None:
         """Check that it says where on earth it is.
@@ -120,12 +120,14 @@ def open_input(
     *,
     meaning: str | None = None,
     bands: int | None = None,
+    own: bool = False,
 ) -> Iterator[RasterInput]:
     """Open a raster that a user named; "-" is standard input, as with `input_path`.
 
     `meaning` is what the user said of its content; `parse_input` parts it from the path. Where
     `bands` are wanted and the file has as many, one that is marked as transparency is data: GDAL
-    marks the fourth of four bands so unless it is told otherwise.
+    marks the fourth of four bands so unless it is told otherwise. A temporary file of lcmap's `own`
+    is not watched.
 
     Raises:
         NoCrsError: its coordinate reference system does not place it on earth, or it is not
@@ -139,7 +141,9 @@ def open_input(
     name = display_name(given)
     with (
         input_path(given, tmpdir=options.tmpdir) as path,
-        open_raster(path, allow_vrt=options.allow_vrt, name=name) as dataset,
+        open_raster(
+            path, allow_vrt=options.allow_vrt, name=name, own=own or is_copy(given, path)
+        ) as dataset,
         viewed(dataset, _view(dataset, options, meaning, bands, name)) as seen,
     ):
         yield RasterInput(seen, path, name, Grid.of(seen), meaning)

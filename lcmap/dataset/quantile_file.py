@@ -17,6 +17,7 @@ from lcmap.errors import DataError, InputMismatchError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.radiometry import (
     NamedRadiometry,
@@ -26,10 +27,12 @@ from lcmap.raster.radiometry import (
     radiometry_of,
 )
 from lcmap.raster.writing import atomic_path
+from lcmap.user_file import check_regular, read_small
 
 FORMAT_VERSION = 1
 
 _KEY = "lcmap_quantiles"
+_LARGEST = 1 << 22
 _REMEDY = "make one with lcmap prepare --quantiles-of IMAGES... -o campaign.json"
 
 
@@ -75,7 +78,12 @@ class BandQuantiles:
 
 
 def write_quantile_file(
-    path: PathLike, quantiles: BandQuantiles, images: int, *, overwrite: bool
+    path: PathLike,
+    quantiles: BandQuantiles,
+    images: int,
+    *,
+    overwrite: bool,
+    within: OutputSet | None = None,
 ) -> None:
     """Write quantiles of so many images as JSON.
 
@@ -93,7 +101,7 @@ def write_quantile_file(
             )
         ],
     }
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, within=within) as temporary:
         temporary.write_text(
             json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -104,14 +112,14 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
 
     Raises:
         InputMissingError: no such file.
-        DataError: it holds no quantiles.
+        DataError: it holds no quantiles, or as `read_small`.
     """
     check_readable(path)
+    check_regular(path)
     with open(path, "rb") as file:
         if not file.read(256).lstrip().startswith(b"{"):
             return _of_raster(path)
-    with open(path, "rb") as file:
-        content = file.read()
+    content = read_small(path, _LARGEST)
     try:
         values = parse_json(content)
         if values[_KEY] > FORMAT_VERSION:
@@ -122,7 +130,7 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
             np.array([[float(b["q02"]), float(b["q98"])] for b in values["bands"]]).reshape(-1, 2),
             radiometry_from(values["bands"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(path, "is not a file of quantiles", _REMEDY) from error
     if not len(found.bands) or not np.isfinite(found.values).all():
         raise DataError(path, "holds quantiles that are not numbers", _REMEDY)

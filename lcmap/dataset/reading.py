@@ -22,6 +22,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import RASTER_DRIVERS, VIRTUAL_DRIVERS, open_raster, read_valid, reading
+from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.windows import Window
 
 IGNORE = NO_INDEX
@@ -63,7 +64,7 @@ class TileReader:
         self._local = threading.local()
         self._opened: list[DatasetReader] = []
         self._lock = threading.Lock()
-        self._options = InputOptions(allow_vrt)
+        self._allow_vrt = allow_vrt
         self._quantiles = dict(quantiles or {})
 
     def __enter__(self) -> TileReader:
@@ -150,16 +151,20 @@ class TileReader:
         """Return the 2 % and 98 % quantiles that count for an image, float64 [C, 2]."""
         with self._lock:
             if path not in self._quantiles:
-                with open_input(path, self._options) as image:
+                options = InputOptions(self._may_be_virtual(path))
+                with open_input(path, options) as image:
                     self._quantiles[path] = image.quantiles()
             return self._quantiles[path]
+
+    def _may_be_virtual(self, path: Path) -> bool:
+        return self._allow_vrt or is_plain_mosaic(path)
 
     def _dataset(self, path: Path) -> Any:
         handles: dict[Path, Any] | None = getattr(self._local, "handles", None)
         if handles is None:
             handles = self._local.handles = {}
         if path not in handles:
-            virtual = self._options.allow_vrt
+            virtual = self._may_be_virtual(path)
             with open_raster(path, allow_vrt=virtual):  # checks it; its environment is one thread's
                 pass
             drivers = VIRTUAL_DRIVERS if virtual else RASTER_DRIVERS

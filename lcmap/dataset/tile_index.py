@@ -27,10 +27,12 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import note_input
 from lcmap.raster.opening import no_crs, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
+from lcmap.user_file import read_small
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -38,6 +40,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 FORMAT_VERSION = 2
 
 _WGS84 = "EPSG:4326"
+_LARGEST = 1 << 27
 _DECIMALS = 7  # of a degree: about a centimetre
 
 
@@ -151,7 +154,8 @@ def read_tile_index(path: PathLike) -> TileIndex:
     """Read a tile index and check it against the rasters that it names.
 
     Raises:
-        InputMissingError: the index, or a raster it names, does not exist.
+        InputMissingError, DataError: the index, or a raster it names, does not exist; as
+            `read_small`.
         TileIndexError: not GeoJSON, not lcmap's, made by a newer lcmap, incomplete, or with a
             window outside its image.
         NotARasterError: a raster it names cannot be opened.
@@ -188,7 +192,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
         raise
     except KeyError as error:
         raise TileIndexError(path, f"lacks {error}", "make it again with lcmap prepare") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise TileIndexError(
             path, f"is damaged: {error}", "make it again with lcmap prepare"
         ) from error
@@ -203,11 +207,10 @@ def read_tile_index(path: PathLike) -> TileIndex:
 
 
 def _load_json(path: PathLike) -> Any:
+    note_input(path)
+    content = read_small(path, _LARGEST)
     try:
-        with open(path, encoding="utf-8") as file:
-            return parse_json(file.read())
-    except OSError as error:
-        raise InputMissingError(path, (error.strerror or "").lower(), "check the path") from error
+        return parse_json(content)
     except ValueError as error:
         raise TileIndexError(
             path, "is not JSON", "name a tile index made by lcmap prepare --tiles"

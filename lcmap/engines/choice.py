@@ -1,4 +1,7 @@
-"""What loads and runs the graphs of a model: onnxruntime on CPU or CUDA, OpenVINO on CPU."""
+"""What loads and runs the graphs of a model: onnxruntime on CPU or CUDA, OpenVINO on CPU.
+
+OpenVINO is faster on processors, and is taken there where it is installed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,13 @@ import numpy.typing as npt
 import onnxruntime
 
 from lcmap.engines.compute import Arithmetic, Compute
-from lcmap.engines.onnxruntime import TILES_AT_ONCE, OnnxRuntimeSession, choose_provider
+from lcmap.engines.onnxruntime import (
+    TILES_AT_ONCE,
+    ChosenProvider,
+    OnnxRuntimeSession,
+    choose_provider,
+)
+from lcmap.engines.openvino import OpenVinoSession, check_bfloat16, is_importable, openvino_version
 from lcmap.errors import UsageError
 from lcmap.graph.float16 import in_half_precision
 from lcmap.paths import PathLike
@@ -39,16 +48,19 @@ class Engine(NamedTuple):
 def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
     """Return the engine that a user chose, computing in `arithmetic`.
 
-    `subject` names the model in errors. A graph in int8 is int8 as it is; for float16 the engine
-    converts a float32 graph.
+    `subject` names the model in errors. A graph in int8 is int8 as it is; for 16-bit floats the
+    engine converts a float32 graph.
 
     Raises:
-        UnavailableError: OpenVINO is chosen and is not installed; CUDA is chosen and is not there.
-        UsageError: OpenVINO is chosen on CUDA, or for float16.
+        UnavailableError: OpenVINO is needed and is not installed; CUDA is chosen and is not there;
+            the processor has no bfloat16.
+        UsageError: the engine does not compute in that, or on that device.
     """
-    if compute.engine == "openvino":
+    if compute.engine == "openvino" and compute.provider == "cuda":
+        raise UsageError("`engine=openvino`", "computes on CPU only", "leave out `provider=cuda`")
+    device = "cpu" if compute.engine == "openvino" else choose_provider(compute.provider)
+    if _is_for_openvino(compute, arithmetic, device):
         return _openvino(compute, arithmetic, subject)
-    device = choose_provider(compute.provider)
     load: Callable[[bytes], LoadedGraph]
     load = partial(OnnxRuntimeSession, provider=device, threads=compute.threads, subject=subject)
     if arithmetic == "float16":
@@ -57,17 +69,38 @@ def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -
     return Engine(title, load, TILES_AT_ONCE[device])
 
 
+def _is_for_openvino(compute: Compute, arithmetic: Arithmetic, device: ChosenProvider) -> bool:
+    """Tell which engine computes; onnxruntime has no bfloat16 on processors, OpenVINO no float16.
+
+    Raises:
+        UsageError: the engine that was named has no bfloat16.
+    """
+    if compute.engine == "openvino":
+        return True
+    if arithmetic == "bfloat16":
+        if device == "cuda":
+            raise UsageError(
+                "`precision=bfloat16`", "is for processors", "`provider=cpu` or `precision=float16`"
+            )
+        if compute.engine == "onnxruntime":
+            raise UsageError(
+                "`precision=bfloat16`", "needs OpenVINO", "leave out `engine=onnxruntime`"
+            )
+        return True
+    automatic = compute.engine == "auto" and device == "cpu" and arithmetic != "float16"
+    return automatic and is_importable()
+
+
 def _openvino(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
-    if compute.provider == "cuda":
-        raise UsageError("`engine=openvino`", "computes on CPU only", "leave out `provider=cuda`")
     if arithmetic == "float16":
         raise UsageError(
             "`engine=openvino`", "has no float16 on CPU", "leave out `precision=float16`"
         )
-    from lcmap.engines.openvino import OpenVinoSession, openvino_version
-
+    if arithmetic == "bfloat16":
+        check_bfloat16()
     title = f"openvino {openvino_version()} on cpu"
-    return Engine(title, partial(OpenVinoSession, threads=compute.threads, subject=subject))
+    load = partial(OpenVinoSession, arithmetic=arithmetic, threads=compute.threads, subject=subject)
+    return Engine(title, load)
 
 
 def _load_in_half_precision(load: Callable[[bytes], LoadedGraph], graph: bytes) -> LoadedGraph:

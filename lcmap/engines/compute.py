@@ -10,10 +10,10 @@ from typing import Literal
 
 from lcmap import defaults
 
-EngineName = Literal["onnxruntime", "openvino"]
+EngineName = Literal["auto", "onnxruntime", "openvino"]
 Provider = Literal["auto", "cpu", "cuda"]
-Arithmetic = Literal["float32", "float16", "int8"]
-"""What a network may be computed in; float16 is made from a float32 graph when it is loaded."""
+Arithmetic = Literal["float32", "bfloat16", "float16", "int8"]
+"""What a network may be computed in; 16-bit floats are made of float32 when a graph is loaded."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Compute:
     memory: bytes that a run may use.
     threads: processor cores; None is all that the process may use.
     precision: what the network is computed in; None is the model's own.
-    engine: what runs the network.
+    engine: what runs the network; "auto" takes OpenVINO where it is installed and a processor
+        computes.
     provider: the device; "auto" takes CUDA where it is there.
     """
 

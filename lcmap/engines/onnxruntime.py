@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +25,8 @@ TILES_AT_ONCE: dict[ChosenProvider, int] = {"cpu": 1, "cuda": 2}
 a processor two would share the same cores and take twice the memory."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_ONLY_ERRORS = 3
+_ONLY_FATAL = 4
+"""What onnxruntime raises is said in one line; it would log it before."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,21 +56,16 @@ class OnnxRuntimeSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_threads()
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ONLY_ERRORS
+        options.log_severity_level = _ONLY_FATAL
         # planning all tensors in one block saves no time and takes twice the memory
         options.enable_mem_pattern = False
         # threads that wait for work leave the cores to reading and writing
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
+        self._subject = subject
+        with _refusing(subject, "load"):
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=_providers(provider)
             )
-        except Exception as error:  # onnxruntime has an exception class for each status
-            if not type(error).__module__.startswith("onnxruntime"):
-                raise
-            raise NotAModelError(
-                subject, f"onnxruntime cannot load it ({error})", "export it again"
-            ) from error
         used = self._session.get_providers()[0]
         if provider == "cuda" and used != _CUDA:
             raise _no_cuda()
@@ -75,14 +73,32 @@ class OnnxRuntimeSession:
         self._own = threading.local()
 
     def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
-        if self._on_device:
-            if not hasattr(self._own, "bound"):
-                self._own.bound = BoundRun(self._session, "cuda")
-            bound: BoundRun = self._own.bound
-            return bound.run(inputs)
-        results: list[npt.NDArray[Any]] = self._session.run(None, inputs)
-        return results
+        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W].
+
+        Raises:
+            NotAModelError: onnxruntime cannot run the graph.
+        """
+        with _refusing(self._subject, "run"):
+            if self._on_device:
+                if not hasattr(self._own, "bound"):
+                    self._own.bound = BoundRun(self._session, "cuda")
+                bound: BoundRun = self._own.bound
+                return bound.run(inputs)
+            results: list[npt.NDArray[Any]] = self._session.run(None, inputs)
+            return results
+
+
+@contextmanager
+def _refusing(subject: PathLike, what: str) -> Iterator[None]:
+    """Turn what onnxruntime raises of a graph into one error that names the file."""
+    try:
+        yield
+    except Exception as error:  # onnxruntime has an exception class for each status
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise NotAModelError(
+            subject, f"onnxruntime cannot {what} it ({error})", "export it again"
+        ) from error
 
 
 class BoundRun:

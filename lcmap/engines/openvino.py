@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lcmap.engines.compute import Arithmetic
 from lcmap.errors import NotAModelError, UnavailableError
 from lcmap.paths import PathLike
 from lcmap.raster.threads import available_threads
@@ -28,14 +29,15 @@ different sides: see `lcmap.training.export.Agreement`.
 """
 
 _SETTINGS = {
-    # on other processors OpenVINO would take bfloat16 or float16 without a word
-    "INFERENCE_PRECISION_HINT": "f32",
     "NUM_STREAMS": 1,
     # threads bound to a core wait for it where reading or writing has it
     "ENABLE_CPU_PINNING": False,
 }
 
 _REPORTER = "openvino_telemetry"
+
+# without a hint OpenVINO takes bfloat16 or float16, where a processor has them, without a word
+_HINTS: dict[Arithmetic, str] = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
 
 logger = logging.getLogger(__name__)
 
@@ -47,20 +49,24 @@ class OpenVinoSession:
         self,
         graph: bytes,
         *,
+        arithmetic: Arithmetic = "float32",
         threads: int | None = None,
         subject: PathLike = "the model",
     ) -> None:
         """Load a graph on `threads` cores (default: all it may use).
 
-        It computes in float32, or in int8 where the graph is quantised. `subject` names the model
-        in errors.
+        It computes in float32, or in int8 where the graph is quantised; in bfloat16 products are
+        of 16 bits and sums of 32. `subject` names the model in errors.
 
         Raises:
             UnavailableError: OpenVINO is not installed.
             NotAModelError: OpenVINO cannot load the graph.
         """
         openvino = _openvino()
-        settings = _SETTINGS | {"INFERENCE_NUM_THREADS": threads or available_threads()}
+        settings = _SETTINGS | {
+            "INFERENCE_PRECISION_HINT": _HINTS[arithmetic],
+            "INFERENCE_NUM_THREADS": threads or available_threads(),
+        }
         core = openvino.Core()
         try:
             compiled = core.compile_model(core.read_model(graph), "CPU", settings)
@@ -68,11 +74,11 @@ class OpenVinoSession:
             raise NotAModelError(
                 subject,
                 f"OpenVINO {openvino.__version__} cannot load its graph ({error})",
-                "leave out `engine=openvino`",
+                "choose `engine=onnxruntime`",
             ) from error
         self._request = compiled.create_infer_request()
         self._results = len(compiled.outputs)
-        logger.debug("inference by OpenVINO %s", openvino.__version__)
+        logger.debug("inference by OpenVINO %s in %s", openvino.__version__, arithmetic)
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
         """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
@@ -80,13 +86,39 @@ class OpenVinoSession:
         return [results[number] for number in range(self._results)]
 
 
+def is_importable() -> bool:
+    """Tell whether OpenVINO is installed and can be imported."""
+    try:
+        _openvino()
+    except UnavailableError as error:
+        logger.debug("%s", error)
+        return False
+    return True
+
+
+def check_bfloat16() -> None:
+    """Check that OpenVINO is there, and that the processor multiplies bfloat16 by itself.
+
+    OpenVINO would imitate it on other processors with AVX-512, which takes longer than float32.
+
+    Raises:
+        UnavailableError: it is not installed, or the processor has no such instructions.
+    """
+    if "BF16" not in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UnavailableError(
+            "`precision=bfloat16`",
+            "this processor has no instructions for it (avx512_bf16 or amx_bf16)",
+            "leave it out, or `precision=int8`",
+        )
+
+
 def openvino_version() -> str:
-    """Return the version of OpenVINO that is installed.
+    """Return the version of OpenVINO that is installed, with its build, as in 2026.4.1-22982.
 
     Raises:
         UnavailableError: OpenVINO is not installed.
     """
-    return str(_openvino().__version__)
+    return "-".join(str(_openvino().__version__).split("-")[:2])
 
 
 def _openvino() -> ModuleType:

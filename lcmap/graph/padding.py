@@ -11,7 +11,6 @@ tensor covers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,11 +82,13 @@ def find_halo(model: onnx.ModelProto, stride: int) -> Halo:
     Raises:
         UnknownGraphError: the graph cannot be followed.
     """
-    for before, after in product(range(stride), repeat=2):
+    before = after = 0
+    while before < stride and after < stride:
         tile = _Extent(0, before, _FAR * stride + after)
         try:
             rows, columns = _Derivation(model, INTERIOR, tile, tile).covered
-        except _OffTheGridError:
+        except _OffTheGridError as error:  # each side depends on its own end of the tile alone
+            before, after = before + error.starts, after + (not error.starts)
             continue
         if rows != columns or rows.scale != 0:
             raise UnknownGraphError("its result is not on the grid of its input")
@@ -122,7 +123,11 @@ length."""
 
 
 class _OffTheGridError(Exception):
-    """A tile whose side cuts a pooling cell."""
+    """A tile whose side cuts a pooling cell: the one where it `starts`, or the other."""
+
+    def __init__(self, *, starts: bool) -> None:
+        super().__init__()
+        self.starts = starts
 
 
 class _Extent(NamedTuple):
@@ -137,7 +142,7 @@ class _Extent(NamedTuple):
 
     def pooled(self) -> _Extent:
         if self.start % 2 or self.stop % 2:
-            raise _OffTheGridError
+            raise _OffTheGridError(starts=self.start % 2 == 1)
         return _Extent(self.scale + 1, self.start // 2, self.stop // 2)
 
     def unpooled(self) -> _Extent:
@@ -269,7 +274,8 @@ class _Derivation:
     def _constant(self, name: str) -> npt.NDArray[Any]:
         if name not in self._constants:
             raise UnknownGraphError("a size in it is computed")
-        return self._constants[name]
+        value = self._constants[name]
+        return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
     def _add(self, values: list[int]) -> str:
         name = f"halo.{len(self._added)}"
@@ -294,14 +300,15 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return found
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
-    """Return the values that a graph holds, by name."""
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto | npt.NDArray[Any]]:
+    """Return the values that a graph holds, by name; tensors as they are, for few are looked at."""
+    found: dict[str, onnx.TensorProto | npt.NDArray[Any]]
+    found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
             value = helper.get_attribute_value(node.attribute[0])
             is_tensor = isinstance(value, onnx.TensorProto)
-            found[node.output[0]] = numpy_helper.to_array(value) if is_tensor else np.array(value)
+            found[node.output[0]] = value if is_tensor else np.array(value)
     return found
 
 

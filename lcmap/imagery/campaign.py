@@ -16,7 +16,9 @@ from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
 from lcmap.errors import AllNodataError, InputMismatchError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.quantiles import select_quantiles
 from lcmap.raster.radiometry import (
@@ -68,16 +70,28 @@ def measure_campaign(
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
         InputMismatchError: an image has other bands, another type, level, scale or offset.
         AllNodataError: no pixel of any image is valid.
+        InputChangedError: an image changed while it was read.
         OutputExistsError, CannotWriteError: the output cannot be written.
+        LockedError: another run is making it.
     """
     inputs = inputs or InputOptions()
     if STANDARD_STREAM in [os.fspath(path) for path in (*images, output)]:
         raise UsageError("`quantiles_of`", "takes images and an output in files", "name them")
-    check_output(output, overwrite=overwrite)
+    with OutputSet([output], overwrite=overwrite) as made:
+        check_output(output, overwrite=made.overwrite)
+        return _measure(images, output, inputs, made, progress)
+
+
+def _measure(
+    images: Sequence[PathLike],
+    output: PathLike,
+    inputs: InputOptions,
+    made: OutputSet,
+    progress: Progress,
+) -> CampaignReport:
     files = [file for item in images for file in raster_files(item)]
     with open_input(files[0], inputs) as first:
         bands, dtype = band_names(first.dataset), first.dataset.dtypes[0]
-    radiometry = _common_radiometry(files, bands, dtype, inputs)
     done = 0
 
     def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
@@ -88,13 +102,15 @@ def measure_campaign(
             done += 1
             progress(min(done, len(files)), len(files), "quantiles")
 
-    values = select_quantiles(blocks, len(bands), dtype)
+    with unchanged_inputs():
+        radiometry = _common_radiometry(files, bands, dtype, inputs)
+        values = select_quantiles(blocks, len(bands), dtype)
     if np.isnan(values).any():
         raise AllNodataError(
             files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"
         )
     quantiles = BandQuantiles(bands, dtype, values, radiometry)
-    write_quantile_file(output, quantiles, len(files), overwrite=overwrite)
+    write_quantile_file(output, quantiles, len(files), overwrite=made.overwrite, within=made)
     return CampaignReport(os.fspath(output), quantiles, len(files))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -31,6 +30,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
+from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 _REFERENCE_BAND = LAND_BANDS[0]
@@ -100,12 +100,10 @@ class DatedImages:
         _check_days([scene.day for scene in scenes], self.composite)
         # before they are masked, which takes long
         common_radiometry([NamedRadiometry(s.name, (Radiometry(level=s.level),)) for s in scenes])
-        folder = self.resources.enter_context(
-            tempfile.TemporaryDirectory(prefix="lcmap-", dir=self.inputs.tmpdir)
-        )
+        folder = self.resources.enter_context(temporary_folder(self.inputs.tmpdir))
         dated = []
         for i, scene in enumerate(scenes, start=1):
-            sources = write_masked_scene(scene, wanted, grid, Path(folder), i)
+            sources = write_masked_scene(scene, wanted, grid, folder, i)
             dated.append(_Dated(scene.day, choose_bands(sources, wanted)))
             progress(i, len(scenes), "masking")
         return dated, grid

@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from lcmap.errors import ProductError
+from lcmap.imagery.product_files import inside
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.paths import PathLike
 from lcmap.raster.radiometry import DN
@@ -74,12 +75,12 @@ def find_dimap(path: Path, *, pan: bool) -> Path:
     Of a folder with both, the multispectral one is taken, or with `pan` the panchromatic one.
 
     Raises:
-        ProductError: there is none, or there are several.
+        ProductError: there is none, or there are several, or one is a link out of the folder.
     """
     if not path.is_dir() and _is_document(path.name):
         return path
     folder = path if path.is_dir() else path.parent
-    found = list(_documents(folder))
+    found = [inside(document, folder) for document in _documents(folder)]
     wanted = [document for document in found if _is_panchromatic(document) == pan]
     if not wanted and not pan:
         wanted = found
@@ -173,7 +174,7 @@ def _listed_tiles(path: Path, root: Element) -> dict[tuple[int, int], Path]:
                     f"tile {_called(place)}, {hrefs[0]}, is missing",
                     "copy the product whole",
                 )
-            tiles[place] = _inside(path, image)
+            tiles[place] = inside(image, path.parent).resolve()
     return tiles
 
 
@@ -192,22 +193,10 @@ def _tiles_by_name(path: Path) -> dict[tuple[int, int], Path]:
         for image in sorted(path.parent.glob(pattern)):
             match = _TILE.search(image.name)
             if match and image.name[: match.start()].casefold() == f"img{stem}":
-                tiles.setdefault((int(match[1]), int(match[2])), _inside(path, image))
+                tiles.setdefault(
+                    (int(match[1]), int(match[2])), inside(image, path.parent).resolve()
+                )
     return tiles
-
-
-def _inside(path: Path, image: Path) -> Path:
-    """Return where an image file really is.
-
-    Raises:
-        ProductError: outside the product's folder.
-    """
-    real = image.resolve()
-    if not real.is_relative_to(path.parent.resolve()):
-        raise ProductError(
-            path, f"its image {image.name} is outside the product's folder", "copy it into it"
-        )
-    return real
 
 
 def _check_whole(path: Path, root: Element, tiles: Mapping[tuple[int, int], Path]) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.errors import UsageError
@@ -22,6 +20,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.temporary_folder import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +104,8 @@ def _sharpened(
     inputs: InputOptions,
     progress: Progress,
 ) -> PansharpenedStack:
-    folder = resources.enter_context(
-        tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir)
-    )
-    return pansharpen(
-        pan, available, chosen, Path(folder), resampling=stacking.method, progress=progress
-    )
+    folder = resources.enter_context(temporary_folder(inputs.tmpdir))
+    return pansharpen(pan, available, chosen, folder, resampling=stacking.method, progress=progress)
 
 
 def _bands(images: Sequence[RasterInput], stacking: StackOptions) -> list[RasterBands]:

@@ -30,6 +30,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once, display_name
@@ -90,6 +91,7 @@ def prepare(
         OverlapError, UsageError, LabelBandError: as `check_side_inputs`.
         UnknownLabelError, NoLabelledPixelError: labels have unknown codes, or none at all.
         AllNodataError: no pixel is valid in every band.
+        InputChangedError: a file changed while it was read.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making one of the outputs.
     """
@@ -98,11 +100,14 @@ def prepare(
     rasters = [stacking.like, stacking.pan, labels.path if labels else None]
     check_standard_input_once([*images, *(raster for raster in rasters if raster is not None)])
     stacking.check()
-    with OutputSet(
-        _output_paths(outputs, composite, labels, tiles),
-        overwrite=outputs.overwrite,
-        tmpdir=inputs.tmpdir,
-    ) as files:
+    with (
+        OutputSet(
+            _output_paths(outputs, composite, labels, tiles),
+            overwrite=outputs.overwrite,
+            tmpdir=inputs.tmpdir,
+        ) as files,
+        unchanged_inputs(),
+    ):
         outputs = replace(outputs, overwrite=files.overwrite)
         composite.check(images, outputs)
         outputs.check(labels, tiles)

@@ -118,8 +118,12 @@ def _valid(image: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return valid
 
 
-def stack(sources: Sequence[RasterBands], grid: Grid, resampling: Resampling) -> Stack:
+def stack(
+    sources: Sequence[RasterBands], grid: Grid, resampling: Resampling, spread: float = 1.0
+) -> Stack:
     """Stack the bands of sources on a grid, lazily.
+
+    `spread` widens the resampling's kernel where it reduces a source; 1 is GDAL's own width.
 
     Data keep their dtype (the smallest that holds all where they differ). The nodata value is the
     sources' if all have the same; else it is NaN for floats, and integers, of which every value
@@ -150,17 +154,21 @@ def stack(sources: Sequence[RasterBands], grid: Grid, resampling: Resampling) ->
         masked=nodata is None and may_lack,
         radiometry=tuple(band for source in sources for band in source.radiometry),
         layers=tuple(
-            _layer(source, grid, resampling, whole)
+            _layer(source, grid, resampling, whole, spread)
             for source, whole in zip(sources, inside, strict=True)
         ),
     )
 
 
-def _layer(source: RasterBands, grid: Grid, resampling: Resampling, whole: bool) -> GridBands:
+def _layer(
+    source: RasterBands, grid: Grid, resampling: Resampling, whole: bool, spread: float
+) -> GridBands:
     coverage = None
     if source.masked or (source.nodata is None and not whole):
         coverage = lazily_aligned(coverage_vrt(source), source.grid, grid, resampling, nodata=0.0)
-    data = lazily_aligned(data_vrt(source), source.grid, grid, resampling, nodata=source.nodata)
+    data = lazily_aligned(
+        data_vrt(source), source.grid, grid, resampling, nodata=source.nodata, spread=spread
+    )
     return GridBands(source.name, data, coverage, source.nodata)
 
 

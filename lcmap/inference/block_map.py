@@ -29,11 +29,12 @@ def write_block_map(
     *,
     tmpdir: Path | None,
     progress: Progress,
-) -> Counts:
-    """Write a map whose blocks are computed one by one, and return the sums of their counts.
+) -> tuple[Counts, bool]:
+    """Write a map whose blocks are computed one by one; return the sums of their counts.
 
     `compute` returns what the files hold of a window, each [bands, h, w], and counts of pixels.
-    `facts` are all that it depends on. A killed run is continued, as with `ResumableMap`.
+    `facts` are all that it depends on. A killed run is continued, as with `ResumableMap`; whether
+    it was, is returned too.
 
     Raises:
         LockedError: another run is making this map.
@@ -43,7 +44,7 @@ def write_block_map(
     plan = {"lcmap": __version__, "outputs": files.groups} | facts | tiling_facts(BLOCK, windows)
     with ResumableMap(files, grid, plan, windows, tmpdir=tmpdir) as work:
         if work.published is not None:
-            return work.published
+            return work.published, True
         pending = work.pending(windows)
         for done, (number, window) in enumerate(pending, start=1):
             arrays, counts = compute(window)
@@ -54,4 +55,4 @@ def write_block_map(
             for name in record.keys() - {"tile"}:
                 totals[name] = totals.get(name, 0) + record[name]
         work.publish(totals, progress=progress)
-    return totals
+    return totals, work.continued

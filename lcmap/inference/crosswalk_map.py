@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import rasterio
@@ -24,11 +25,13 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
-from lcmap.inference.resume.plan import Plan, file_identities
+from lcmap.inference.report import MapReport
+from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.label_resampling import LabelsOnGrid
 from lcmap.raster.opening import require_label_band
 from lcmap.raster.pipes import check_standard_input_once
@@ -42,16 +45,21 @@ NAME_CLASSES = (
 
 
 @dataclass(frozen=True)
-class CrosswalkReport:
-    """What a crosswalk did to a map: pixels of the grid, kept ones and discarded ones."""
+class CrosswalkReport(MapReport):
+    """What a crosswalk did to a map: kept pixels are mapped, and some are discarded."""
+
+    unmapped: ClassVar[str] = "without a class"
 
     crosswalk: Crosswalk
-    pixels: int
-    kept: int
     discarded: int
 
     @property
-    def text(self) -> str:
+    def kept(self) -> int:
+        """The pixels that the crosswalk leads to a class."""
+        return self.mapped
+
+    @property
+    def classes(self) -> str:
         """What became of the classes and of the pixels, in lines."""
         source, target = self.crosswalk.source, self.crosswalk.target
         gone = [item.name for item in source.classes if self.crosswalk.table[item.code] == 0]
@@ -68,6 +76,7 @@ class CrosswalkReport:
         )
 
 
+@watched_inputs()
 def crosswalk_map(
     inputs: tuple[PathLike, PathLike],
     outputs: MapOutputs,
@@ -95,6 +104,7 @@ def crosswalk_map(
         InputMissingError, NotARasterError: an input cannot be read.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
+        InputChangedError: an input changed while it was read.
     """
     options = options or AlignedInputOptions()
     for name in ("confidence", "probabilities"):
@@ -126,14 +136,17 @@ def crosswalk_map(
             }
 
         facts: Plan = {
-            "inputs": file_identities([*image.files, *labels.files]),
+            "inputs": input_identities([*image.files, *labels.files]),
             "crosswalk": [chosen.source.to_dict(), chosen.target.to_dict(), chosen.table.tolist()],
         }
-        counts = write_block_map(
+        counts, continued = write_block_map(
             files, image.grid, facts, compute, tmpdir=options.tmpdir, progress=progress
         )
     pixels = math.prod(image.grid.shape)
-    return CrosswalkReport(chosen, pixels, counts["kept"], counts["discarded"])
+    computed_by = f"crosswalk {chosen.name}"
+    return CrosswalkReport(
+        pixels, counts["kept"], computed_by, continued, chosen, counts["discarded"]
+    )
 
 
 def _crosswalk(labels: RasterInput, wanted: str | None) -> Crosswalk:

@@ -25,12 +25,14 @@ from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_MEGABYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
-from lcmap.inference.resume.plan import Plan, file_identities
+from lcmap.inference.report import MapReport
+from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.resampling import AlignedRaster
 from lcmap.raster.windows import Window
@@ -64,14 +66,6 @@ class LateFusion:
 
     method: FusionMethod = "product"
     weights: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
-class LateFusionReport:
-    """What was fused: pixels of the grid, and those that got a class."""
-
-    pixels: int
-    mapped: int
 
 
 def product_rule(
@@ -112,6 +106,7 @@ def mean_rule(
 _RULES = {"product": product_rule, "mean": mean_rule}
 
 
+@watched_inputs()
 def late_fusion(
     inputs: Sequence[PathLike],
     outputs: MapOutputs,
@@ -119,7 +114,7 @@ def late_fusion(
     options: AlignedInputOptions | None = None,
     *,
     progress: Progress = silent,
-) -> LateFusionReport:
+) -> MapReport:
     """Write the map of the most probable classes by several files' class probabilities.
 
     The files are those that `predict` writes, in one nomenclature. The map is like that of
@@ -136,6 +131,7 @@ def late_fusion(
             cover any part of it.
         OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
+        InputChangedError: an input changed while it was read.
     """
     fusion, options = fusion or LateFusion(), options or AlignedInputOptions()
     weights = _weights(fusion.weights, len(inputs))
@@ -168,17 +164,18 @@ def late_fusion(
             return arrays, {"mapped": int(np.count_nonzero(known))}
 
         facts: Plan = {
-            "inputs": file_identities(name for source in sources for name in source.files),
+            "inputs": input_identities(name for source in sources for name in source.files),
             "method": fusion.method,
             "weights": weights,
             "allow-missing": options.allow_missing,
         }
-        counts = write_block_map(
+        counts, continued = write_block_map(
             files, first.grid, facts, compute, tmpdir=options.tmpdir, progress=progress
         )
     if counts["mapped"] == 0:
         logger.warning("%s: no pixel has data in all files, so the map is all 0", first.name)
-    return LateFusionReport(math.prod(first.grid.shape), counts["mapped"])
+    computed_by = f"late fusion by {fusion.method}"
+    return MapReport(math.prod(first.grid.shape), counts["mapped"], computed_by, continued)
 
 
 def _weights(weights: Sequence[float] | None, files: int) -> tuple[float, ...]:

@@ -31,26 +31,26 @@ from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
+from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.plan import Plan, content_identity, file_identities, tiling_facts
+from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.inference.verify import Verification, other_tiles, verify_tiles
+from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import input_identities, watched_inputs
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PredictReport:
-    """What was predicted: pixels of the image, pixels that got a class, the verification if any."""
+class PredictReport(MapReport):
+    """What was predicted, and the verification if any."""
 
-    pixels: int
-    mapped: int
     verification: Verification | None
 
     @classmethod
@@ -58,9 +58,11 @@ class PredictReport:
         """Return the report whose fields are in a record of JSON."""
         verification = record["verification"]
         compared = None if verification is None else Verification(**verification)
-        return cls(record["pixels"], record["mapped"], compared)
+        computed_by = record.get("computed_by", "an earlier run")
+        return cls(record["pixels"], record["mapped"], computed_by, True, compared)
 
 
+@watched_inputs()
 def predict(
     inputs: Sequence[PathLike],
     model: PathLike,
@@ -94,11 +96,17 @@ def predict(
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
         VerificationError: the map depends on the tiles.
+        InputChangedError: an input or the model changed while it was read.
     """
     compute, options = compute or Compute(), options or ModelInputOptions()
     metadata = read_model(model)
     precision = choose_precision(compute.precision, metadata, model, verify=verify)
-    tags = {"LCMAP_MODEL": Path(model).name}
+    engine = choose_engine(compute, precision, model)
+    tags = {
+        "LCMAP_MODEL": Path(model).name,
+        "LCMAP_ENGINE": engine.title,
+        "LCMAP_PRECISION": precision,
+    }
     files = output_files(outputs, metadata.nomenclature, inputs, tags)
     check_before_work(files)
     with ExitStack() as stack:
@@ -108,7 +116,6 @@ def predict(
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
-        engine = choose_engine(compute, precision, model)
         network = load_network(model, metadata, precision, opened)
         make_predictor = partial(
             TilePredictor, network, metadata,
@@ -132,8 +139,10 @@ def predict(
         verification = None
         if verify:
             padded = make_predictor(("probabilities",), padded=True)
-            verification = _verify(work, padded, size, source, model, progress)
-        report = _report(work, source, verification)
+            verification = _verify(work, padded, size, source, progress)
+            _check(verification, LIMITS[precision], work, model)
+        computed_by = f"{engine.title} in {precision}"
+        report = _report(work, source, computed_by, verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
     if report.mapped == 0:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
@@ -153,7 +162,7 @@ def _facts(
         "engine": engine.title,
         "precision": precision,
         "model": content_identity(model),
-        "inputs": file_identities(opened.files),
+        "inputs": input_identities(opened.files),
         "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
         "nodata": options.nodata,
         "assumed-crs": options.assume_crs,
@@ -194,18 +203,22 @@ def _verify(
     predictor: TilePredictor,
     size: int,
     source: TileSource,
-    model: PathLike,
     progress: Progress,
 ) -> Verification:
-    """Compare with a second prediction, made with other tiles than those of this size.
-
-    Raises:
-        VerificationError: they disagree.
-    """
+    """Compare with a second prediction, made with other tiles than those of this size."""
     tiles = other_tiles(predictor, *source.shape, size)
     verification = verify_tiles(work, predictor, tiles, source, progress)
     logger.info("verified: %s", verification)
-    if not verification.passed:
+    return verification
+
+
+def _check(verification: Verification, limits: Limits, work: ResumableMap, model: PathLike) -> None:
+    """Check that a map does not depend on its tiles, and discard it where it does.
+
+    Raises:
+        VerificationError: two predictions are further apart than the limits.
+    """
+    if not verification.is_within(limits):
         work.discard()
         raise VerificationError(
             model,
@@ -213,11 +226,11 @@ def _verify(
             "nothing was written; the model's stride or receptive field is not what its metadata "
             "says, train it again",
         )
-    return verification
 
 
 def _report(
-    work: ResumableMap, source: TileSource, verification: Verification | None
+    work: ResumableMap, source: TileSource, computed_by: str, verification: Verification | None
 ) -> PredictReport:
     mapped = sum(record["mapped"] for record in work.records("tile"))
-    return PredictReport(math.prod(source.shape), mapped, verification)
+    pixels = math.prod(source.shape)
+    return PredictReport(pixels, mapped, computed_by, work.continued, verification)

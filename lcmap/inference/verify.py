@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lcmap.engines.compute import Arithmetic
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.source import TilePixels, TileSource
@@ -17,7 +18,28 @@ from lcmap.inference.tiling import Tile
 from lcmap.progress import Progress
 
 TOLERANCE = 1e-5
-"""How far two runs' probabilities may be apart, and when two classes are said to tie."""
+"""When two classes are said to tie: where their probabilities are no further apart."""
+
+
+class Limits(NamedTuple):
+    """What two predictions with different tiles may be apart.
+
+    difference: the probability of a mapped class.
+    differing: the share of pixels that get another class, ties not counted.
+    """
+
+    difference: float
+    differing: float
+
+
+LIMITS: dict[Arithmetic, Limits] = {
+    "float32": Limits(TOLERANCE, 0.0),
+    "int8": Limits(TOLERANCE, 0.0),
+    "bfloat16": Limits(0.2, 0.01),
+}
+"""In bfloat16 a sum of another order now and then rounds to the next number, 1/256 apart, and a
+maximum may move to another pixel of its cell: up to 0.6 % of the pixels and 0.13 were measured, see
+`benchmarks/compare_bfloat16.py`."""
 
 
 @dataclass
@@ -33,10 +55,13 @@ class Verification:
     ties: int = 0
     largest_difference: float = 0.0
 
-    @property
-    def passed(self) -> bool:
-        """Whether probabilities agree to `TOLERANCE` and classes do wherever they do not tie."""
-        return self.largest_difference < TOLERANCE and self.differing == self.ties
+    def is_within(self, limits: Limits) -> bool:
+        """Tell whether the two predictions are no further apart than that."""
+        beyond_ties = self.differing - self.ties
+        return (
+            self.largest_difference < limits.difference
+            and beyond_ties <= limits.differing * self.pixels
+        )
 
     @classmethod
     def of(
@@ -70,8 +95,9 @@ class Verification:
 
     def __str__(self) -> str:
         """Return the figures in one line."""
+        share = 100 * self.differing / max(self.pixels, 1)
         return (
-            f"{self.pixels} pixels compared, {self.differing} differ, "
+            f"{self.pixels} pixels compared, {self.differing} differ ({share:.3g} %), "
             f"{self.ties} of these are ties within {TOLERANCE:g}, "
             f"largest difference in probability {self.largest_difference:.2g}"
         )

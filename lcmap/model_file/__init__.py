@@ -10,7 +10,7 @@ from lcmap.model_file.metadata import (
 )
 from lcmap.model_file.reading import load_graph, read_model
 from lcmap.model_file.stac import stac_item
-from lcmap.model_file.writing import check_model_path, stac_item_path, write_model
+from lcmap.model_file.writing import check_model_path, model_paths, stac_item_path, write_model
 
 __all__ = [
     "BOUNDS_KEY",
@@ -21,6 +21,7 @@ __all__ = [
     "check_image",
     "check_model_path",
     "load_graph",
+    "model_paths",
     "read_model",
     "stac_item",
     "stac_item_path",

@@ -11,7 +11,7 @@ import os
 import stat
 
 import onnx
-from onnx import shape_inference
+from onnx import numpy_helper, shape_inference
 
 from lcmap.errors import NotAModelError
 from lcmap.paths import PathLike
@@ -89,11 +89,18 @@ def check_operators(model: onnx.ModelProto, subject: PathLike) -> None:
                     f"a {node.op_type} in its graph has {attribute.name} {list(attribute.ints)}",
                     _REMEDY,
                 )
+    size = max(model.ByteSize(), 1)
     for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > max(model.ByteSize(), 1):
+        if math.prod(tensor.dims) > size:
             raise NotAModelError(
                 subject, f"declares {math.prod(tensor.dims)} values of {tensor.name}", _REMEDY
             )
+        try:
+            numpy_helper.to_array(tensor)
+        except (ValueError, TypeError) as error:
+            raise NotAModelError(
+                subject, f"does not hold the values of {tensor.name}", _REMEDY
+            ) from error
 
 
 def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:

@@ -11,6 +11,7 @@ from lcmap.model_file.graph import check_graph, set_side
 from lcmap.model_file.limits import check_file, check_operators, check_sizes
 from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import note_input
 from lcmap.raster.opening import check_readable
 
 METADATA_KEY = "lcmap"
@@ -26,6 +27,7 @@ def read_model(path: PathLike) -> ModelMetadata:
         NewerModelError: written in a format that this lcmap does not know.
     """
     check_readable(path)
+    note_input(path)
     check_file(path)
     try:
         model = onnx.load(path, load_external_data=False)
@@ -73,7 +75,7 @@ def _parse(text: str, path: PathLike) -> ModelMetadata:
         return ModelMetadata.from_dict(values)
     except NewerModelError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotAModelError(
             path, f"its metadata is damaged ({type(error).__name__}: {error})", "export it again"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path, check_output
 
 _IR_VERSION = 9
@@ -31,17 +33,18 @@ def write_model(
     *,
     overwrite: bool = False,
     stac: bool = False,
+    within: OutputSet | None = None,
 ) -> None:
     """Write an exported ONNX model (bytes or a file) with its metadata to `destination`.
 
     Metadata that the graph carried before is replaced. The file is one that Deepness loads: its
     version is one that onnxruntime 1.17 reads, and a model of one image declares the plugin's size
-    of tiles; `load_graph` leaves the size free. With `stac` a STAC item is written beside
-    it, see `stac_item_path`.
+    of tiles; `load_graph` leaves the size free. With `stac` a STAC item is written beside it, see
+    `model_paths`; both appear together, and with the rest of a set `within` that they are.
 
     Raises:
         NotAModelError: the graph is not what the metadata says.
-        OutputExistsError, CannotWriteError: as `raster.writing.atomic_path`.
+        OutputExistsError, CannotWriteError, LockedError: as `raster.writing.atomic_path`.
     """
     if isinstance(graph, bytes):
         model, subject = onnx.load_model_from_string(graph), os.fspath(destination)
@@ -60,16 +63,23 @@ def write_model(
     model.producer_name = "lcmap"
     model.producer_version = metadata.lcmap_version
 
-    item_path = stac_item_path(destination)
-    if stac:
-        check_output(item_path, overwrite=overwrite)
-    with atomic_path(destination, overwrite=overwrite) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    if stac:
-        item = _without_nan(stac_item(metadata, destination))
-        text = json.dumps(item, indent=2, ensure_ascii=False)
-        with atomic_path(item_path, overwrite=overwrite) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    paths = model_paths(destination, stac=stac)
+    alone = OutputSet(paths, overwrite=overwrite, part_of_another=True)
+    with nullcontext(within) if within else alone as files:
+        for path in paths:
+            check_output(path, overwrite=overwrite or files.overwrite)
+        with atomic_path(destination, overwrite=overwrite, within=files) as temporary:
+            temporary.write_bytes(model.SerializeToString())
+        if stac:
+            item = _without_nan(stac_item(metadata, destination))
+            text = json.dumps(item, indent=2, ensure_ascii=False)
+            with atomic_path(paths[1], overwrite=overwrite, within=files) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def model_paths(model: PathLike, *, stac: bool) -> list[PathLike]:
+    """Return the files that a model is written to: with a STAC item, that one beside it."""
+    return [model, stac_item_path(model)] if stac else [model]
 
 
 def check_model_path(path: PathLike) -> None:

@@ -123,6 +123,7 @@ class Nomenclature:
             self.name,
             {item.code: item.name for item in self.classes},
             {item.code: _rgb(item.color) for item in self.classes},
+            {item.code: item.short for item in self.classes},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,11 +165,13 @@ class Nomenclature:
 
 
 def from_class_table(table: ClassTable) -> Nomenclature:
-    """Return the nomenclature that a raster carries; it has no acronyms, so names stand for them.
+    """Return the nomenclature that a raster carries; names stand for acronyms where it has none.
 
     Raises:
         NomenclatureError: the raster's classes contradict each other.
     """
+    whole = set(table.acronyms) == set(table.codes)
+    acronyms = table.acronyms if whole else table.names
     return Nomenclature.from_dict(
         {
             "name": table.nomenclature or "classes",
@@ -176,7 +179,7 @@ def from_class_table(table: ClassTable) -> Nomenclature:
                 {
                     "code": code,
                     "name": table.names[code],
-                    "short": table.names[code],
+                    "short": acronyms[code],
                     "color": "#{:02x}{:02x}{:02x}".format(*table.colors[code]),
                 }
                 for code in table.codes

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lcmap.errors import InputMissingError, NomenclatureError, UsageError
+from lcmap.errors import LcmapError, NomenclatureError, UsageError
 from lcmap.nomenclature.classes import Nomenclature, from_class_table
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
+from lcmap.toml_text import LARGEST, parse_toml
+from lcmap.user_file import read_small
 
 _BUILTIN = Path(__file__).parent / "builtin"
 
@@ -27,7 +28,7 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
 
     Raises:
         UsageError: neither a built-in name nor a .toml file.
-        InputMissingError: the file does not exist or cannot be read.
+        InputMissingError, DataError: the file does not exist or cannot be read, as `read_small`.
         NomenclatureError: the file is malformed or contradicts itself.
     """
     text = os.fspath(name_or_path)
@@ -45,7 +46,7 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
 def nomenclature_of(table: ClassTable) -> Nomenclature:
     """Return the nomenclature that a raster carries: the built-in one where names agree.
 
-    One of the user's own is made from the names alone, which then stand for acronyms too.
+    One of the user's own is made from names and acronyms; names stand for missing acronyms.
 
     Raises:
         NomenclatureError: the raster's classes contradict each other.
@@ -71,14 +72,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file.
 
     Raises:
-        InputMissingError: the file does not exist or cannot be read.
+        InputMissingError, DataError: the file does not exist or cannot be read, as `read_small`.
         NomenclatureError: it is not TOML; the message says the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise NomenclatureError(path, "is not UTF-8 text") from None
-    except OSError as error:
-        raise InputMissingError(path, error.strerror or str(error)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise NomenclatureError(path, f"is not valid TOML: {error}") from None
+        return parse_toml(read_small(path, LARGEST))
+    except LcmapError:
+        raise
+    except ValueError as error:
+        raise NomenclatureError(path, str(error)) from None

@@ -9,6 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.warp import transform as transform_coordinates
 
+from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
 
@@ -36,6 +37,7 @@ def to_pixels(
     """Return where points in pixels of the target are, in pixels of the source; inf if nowhere."""
     xs, ys = _apply(target.transform, cols, rows)
     if not same_crs(source.crs, target.crs):
+        check_datum_shift(source.crs, target.crs, target.bounds)
         converted = transform_coordinates(target.crs, source.crs, xs, ys)
         xs, ys = np.array(converted[0]), np.array(converted[1])
     return _apply(~source.transform, xs, ys)

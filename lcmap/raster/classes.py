@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.etree import ElementTree
 
@@ -12,6 +12,7 @@ from lcmap.json_text import parse_json
 
 CLASSES_TAG = "LCMAP_CLASSES"
 NOMENCLATURE_TAG = "LCMAP_NOMENCLATURE"
+ACRONYMS_TAG = "LCMAP_ACRONYMS"
 
 Color = tuple[int, int, int]
 
@@ -29,11 +30,15 @@ _ATTRIBUTES = (
 
 @dataclass(frozen=True)
 class ClassTable:
-    """A nomenclature's name, and for each code (1–254) the class's name and its colour."""
+    """A nomenclature's name, and for each code (1–254) the class's name and its colour.
+
+    acronyms: those of the classes; none in rasters of other programs and of earlier versions.
+    """
 
     nomenclature: str
     names: Mapping[int, str]
     colors: Mapping[int, Color]
+    acronyms: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -46,25 +51,40 @@ def write_class_table(dataset: Any, table: ClassTable) -> None:
     colormap = dict.fromkeys(range(256), (0, 0, 0, 0))
     colormap.update({code: (*color, 255) for code, color in table.colors.items()})
     dataset.write_colormap(1, colormap)
-    names = {str(code): table.names[code] for code in table.codes}
-    dataset.update_tags(
-        **{
-            NOMENCLATURE_TAG: table.nomenclature,
-            CLASSES_TAG: json.dumps(names, ensure_ascii=False),
-        }
-    )
+    tags = {NOMENCLATURE_TAG: table.nomenclature, CLASSES_TAG: _by_code(table.names)}
+    if table.acronyms:
+        tags[ACRONYMS_TAG] = _by_code(table.acronyms)
+    dataset.update_tags(**tags)
 
 
 def read_class_table(dataset: Any) -> ClassTable | None:
     """Return the class table that an open raster carries, None where it carries none."""
     tags = dataset.tags()
     try:
-        names = {int(code): str(name) for code, name in parse_json(tags[CLASSES_TAG]).items()}
+        names, acronyms = (_codes_of(tags.get(tag)) for tag in (CLASSES_TAG, ACRONYMS_TAG))
         colormap = dataset.colormap(1)
-    except (KeyError, ValueError):
+        if not names:
+            return None
+        colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
+    except (KeyError, ValueError, AttributeError):
         return None
-    colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
-    return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, colors)
+    return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, colors, acronyms)
+
+
+def _by_code(texts: Mapping[int, str]) -> str:
+    return json.dumps({str(code): texts[code] for code in sorted(texts)}, ensure_ascii=False)
+
+
+def _codes_of(text: str | None) -> dict[int, str]:
+    """Return the text of each code that a tag holds, nothing where there is no tag.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    values = parse_json(text) if text else {}
+    if not isinstance(values, dict):
+        raise ValueError(text)
+    return {int(code): str(value) for code, value in values.items()}
 
 
 def qml_style(table: ClassTable) -> str:

@@ -40,12 +40,20 @@ def remove_old_sidecars(new: Path, name: Path, keep: Collection[Path] = ()) -> N
     Raises:
         OSError: one may not be removed.
     """
+    for sidecar in replaced_sidecars(new, name, keep):
+        with suppress(FileNotFoundError):
+            sidecar.unlink()
+
+
+def replaced_sidecars(new: Path, name: Path, keep: Collection[Path] = ()) -> list[Path]:
+    """Return those that `remove_old_sidecars` removes.
+
+    Raises:
+        OSError: `new` may not be read, or the folder.
+    """
     if not name.is_file() or not _is_tiff(new):
-        return
-    for sidecar in old_sidecars(name):
-        if sidecar not in keep:
-            with suppress(FileNotFoundError):
-                sidecar.unlink()
+        return []
+    return [sidecar for sidecar in old_sidecars(name) if sidecar not in keep]
 
 
 def old_sidecars(raster: Path) -> list[Path]:

@@ -21,15 +21,32 @@ from rasterio.io import DatasetReader
 from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, NotARasterError
 from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
-from lcmap.raster.sidecars import check_sidecars
+from lcmap.raster.drivers import check_raster_drivers, hiding_variables
+from lcmap.raster.input_watch import note_input
+from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
+from lcmap.user_file import check_regular
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
 
 _ADDRESS = re.compile(r"/vsi\w+/|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_LARGEST_BLOCK = 1 << 29
-_LARGEST_SIDE = 1 << 24
+_LARGEST_BLOCK = 1 << 27
+"""Bytes: each window is read from whole blocks, so that large ones are decoded again and again."""
+
+_LARGEST_STRIP = 1 << 26
+"""Bytes of a compressed image of one strip: GDAL reads it by rows, again from its first each time
+that it goes back."""
+
+_IN_TILES = "write it again in tiles, as with gdal_translate -co TILED=YES"
+
+_FURTHEST = 1e10
+"""Units of any coordinate reference system; the earth is 4e7 m around."""
+
+_SMALLEST = 1e-14
+"""A pixel's side relative to coordinates: double precision tells no smaller ones apart."""
+
+LARGEST_SIDE = 1 << 24
 _MOST_BANDS = 1 << 12
 _LARGEST_UNCHECKED = 1 << 34
 _LARGEST_COMPRESSION = 5000
@@ -42,26 +59,37 @@ _NUMBERED = re.compile(
 
 VIRTUAL_DRIVERS = (*RASTER_DRIVERS, "VRT")
 
+_SELF_CONTAINED = (".tif", ".tiff", ".jp2", ".ovr", ".msk", ".aux.xml")
+"""Endings of files that read no others but their sidecars."""
+
 
 @contextmanager
-def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> Iterator[Any]:
+def open_raster(
+    path: PathLike, *, allow_vrt: bool = False, name: str = "", own: bool = False
+) -> Iterator[Any]:
     """Open a raster for reading; yield a rasterio dataset.
 
     A VRT names other files and URLs, so it is opened only with `allow_vrt`. Messages call the
-    raster by its `name`, else by its path.
+    raster by its `name`, else by its path. The files that are read are watched (see `input_watch`),
+    but for lcmap's `own`, which are temporary.
 
     Raises:
         InputMissingError: no such file, or it may not be read.
+        DataError: a device or a pipe.
         NotARasterError: not a raster of a driver in `RASTER_DRIVERS`, or truncated, or as
             `check_sidecars`.
-        UsageError: as `check_crs_database`.
+        UsageError: as `check_crs_database` and `check_raster_drivers`.
     """
     subject = name or os.fspath(path)
     check_readable(path, name=subject)
+    check_regular(path, name=subject)
     check_crs_database()
+    check_raster_drivers()
     if not allow_vrt:
         check_sidecars(path, subject)
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
+    if not own:
+        note_input(path, name=subject)
     with rasterio.Env():
         try:
             with warnings.catch_warnings():
@@ -79,12 +107,42 @@ def open_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> I
             else:
                 problem = "cannot be opened as a raster"
                 remedy = "give a GeoTIFF, JPEG 2000 or another raster file that is whole"
+                if hidden := hiding_variables():
+                    remedy = f"unset {hidden}, which may hide its GDAL driver, or {remedy}"
             raise NotARasterError(subject, problem, remedy) from error
         with dataset:
             _check_size(path, dataset, subject)
             _check_not_truncated(path, dataset, subject)
+            if not own:
+                note_input(*files_of(dataset))
             with reading(subject):
                 yield dataset
+
+
+def files_of(dataset: Any) -> tuple[str, ...]:
+    """Return all files that are read of an open raster: itself, those beside it, those it names.
+
+    GDAL lists the files that a VRT names, but not what these name, nor what is beside them.
+    """
+    found = dict.fromkeys(dataset.files)
+    waiting = list(found) if dataset.driver == "VRT" else []
+    while waiting:
+        new = [name for name in _files_at(waiting.pop()) if name not in found]
+        found |= dict.fromkeys(new)
+        waiting += new
+    return tuple(found)
+
+
+def _files_at(path: str) -> list[str]:
+    """Return the files that are read of a raster; none where it is not one."""
+    if path.casefold().endswith(_SELF_CONTAINED):
+        # opened each, thousands of tiles of a mosaic would take minutes
+        return [beside for beside in sidecar_paths(path) if os.path.exists(beside)]
+    try:
+        with DatasetReader(path, driver=list(VIRTUAL_DRIVERS)) as dataset:
+            return list(dataset.files)
+    except RasterioError:
+        return []
 
 
 @contextmanager
@@ -131,26 +189,26 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
 
     A TIFF of 2 MB may declare 300 GB of pixels, or one block of that size.
     """
-    if dataset.count > _MOST_BANDS or max(dataset.shape) > _LARGEST_SIDE:
+    if dataset.count > _MOST_BANDS or max(dataset.shape) > LARGEST_SIDE:
         raise NotARasterError(
             subject,
             f"declares {dataset.count} bands of {dataset.height} × {dataset.width} px",
-            f"give at most {_MOST_BANDS} bands and {_LARGEST_SIDE} px along a side",
+            f"give at most {_MOST_BANDS} bands and {LARGEST_SIDE} px along a side",
         )
-    determinant = dataset.transform.determinant
-    if not math.isfinite(determinant) or determinant == 0:
-        raise NotARasterError(
-            subject, "has pixels without an area on the ground", "write its georeference again"
-        )
+    _check_georeference(dataset, subject)
     pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     block = max(rows * cols for rows, cols in dataset.block_shapes) * pixel
     if block > _LARGEST_BLOCK:
         raise NotARasterError(
             subject,
             f"is stored in blocks of {block / 1e9:.1f} GB, which fit no memory",
-            "write it again in tiles, as with gdal_translate -co TILED=YES",
+            _IN_TILES,
         )
     declared = dataset.height * dataset.width * pixel
+    if declared > _LARGEST_STRIP and _is_one_strip(dataset):
+        raise NotARasterError(
+            subject, f"is stored in one strip of {declared / 1e9:.1f} GB", _IN_TILES
+        )
     stored = os.path.getsize(path) if os.path.isfile(path) else declared
     if declared > _LARGEST_UNCHECKED and declared > _LARGEST_COMPRESSION * stored:
         raise NotARasterError(
@@ -158,6 +216,30 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
             f"declares {declared / 1e9:.0f} GB of pixels in a file of {stored / 1e6:.1f} MB",
             "it is damaged, or nearly all of it was never written: crop it to what it holds",
         )
+
+
+def _is_one_strip(dataset: Any) -> bool:
+    """Tell whether a TIFF is compressed in one strip, which GDAL shows as one of each row."""
+    if dataset.driver != "GTiff" or dataset.compression is None or dataset.block_shapes[0][0] != 1:
+        return False
+    first, *others = (
+        dataset.get_tag_item(f"BLOCK_OFFSET_0_{row}", dm="TIFF", bidx=1)
+        for row in (0, 1, dataset.height - 1)
+    )
+    return first is not None and not any(others)
+
+
+def _check_georeference(dataset: Any, subject: str) -> None:
+    """Refuse a raster whose pixels have no area, or whose place is not one on earth."""
+    remedy = "write its georeference again"
+    t = dataset.transform
+    corners = [t @ (col, row) for col in (0, dataset.width) for row in (0, dataset.height)]
+    furthest = max(abs(value) for corner in corners for value in corner)
+    if not all(map(math.isfinite, t)) or not furthest <= _FURTHEST:
+        raise NotARasterError(subject, "lies nowhere on earth", remedy)
+    side = min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
+    if t.determinant == 0 or side <= _SMALLEST * furthest:
+        raise NotARasterError(subject, "has pixels without an area on the ground", remedy)
 
 
 def _check_not_truncated(path: PathLike, dataset: Any, subject: str) -> None:

@@ -16,6 +16,8 @@ from threading import Lock
 from types import TracebackType
 
 from lcmap.errors import LockedError
+from lcmap.interruption import uninterrupted
+from lcmap.paths import PathLike
 from lcmap.raster.pipes import cannot_write
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -72,7 +74,8 @@ class OutputLocks:
                 raise _locked(file)
             _held.add(file)
         try:
-            self._open[file] = _lock(file)
+            with uninterrupted():
+                self._open[file] = lock_file(lock_path(file), file)
         except OSError as error:
             with _held_guard:
                 _held.discard(file)
@@ -100,10 +103,18 @@ class OutputLocks:
         self.release()
 
 
-def _lock(file: Path) -> int:
-    path = lock_path(file)
+def lock_file(path: Path, output: PathLike) -> int:
+    """Return the open lock that a file is, which is made if it is missing; closing it unlocks.
+
+    Where the file system has no locks, nothing is locked. `output` names what is made meanwhile in
+    errors.
+
+    Raises:
+        LockedError: another process holds it.
+        OSError: it cannot be made; FileNotFoundError: its folder is missing.
+    """
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(lock), os.stat(path)):
@@ -112,7 +123,7 @@ def _lock(file: Path) -> int:
             pass  # locked, and removed by the run that had it
         except BlockingIOError as error:
             os.close(lock)
-            raise _locked(file) from error
+            raise _locked(output) from error
         except OSError as error:
             if error.errno in _WITHOUT_LOCKS:
                 return lock
@@ -121,7 +132,7 @@ def _lock(file: Path) -> int:
         os.close(lock)
 
 
-def _locked(file: Path) -> LockedError:
+def _locked(output: PathLike) -> LockedError:
     return LockedError(
-        file, "another run is making it", "wait until it ends, or name another output"
+        output, "another run is making it", "wait until it ends, or name another output"
     )

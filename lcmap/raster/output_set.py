@@ -23,11 +23,13 @@ from types import TracebackType
 from typing import Literal
 
 from lcmap.errors import LcmapError
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_place, file_at, stream_at
-from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars
+from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.temporary_folder import temporary_folder
 
 _POINTER = "belongs-to"
 """The file in an output's folder that names the manifest of its set."""
@@ -53,19 +55,23 @@ class OutputSet:
         overwrite: bool,
         tmpdir: Path | None = None,
         part_of_another: bool = False,
+        obsolete: Sequence[Path] = (),
     ) -> None:
         """Lock these outputs, streams among them, once it is entered; None is no output.
 
         What goes into a stream lies in `tmpdir` until all is whole. With `part_of_another`, what
-        this process has locked already may be written.
+        this process has locked already may be written. What is `obsolete` is removed once all
+        have their names.
         """
         self._paths = [path for path in paths if path is not None]
         self._overwrite = overwrite
         self._tmpdir = tmpdir
         self._part_of_another = part_of_another
+        self._obsolete = obsolete
         self._temporaries: dict[PathLike, Path] = {}
         self._folders: list[Path] = []
         self._finished: set[Path] = set()
+        self._moves: list[tuple[Path, Path]] = []
 
     def __enter__(self) -> OutputSet:
         """Lock the outputs, finish what a killed run was naming, remove what else it left.
@@ -107,14 +113,14 @@ class OutputSet:
         stream, file = stream_at(path), file_at(path)
         name = "stdout.tif" if stream else file.name
         try:
-            folder = Path(
-                tempfile.mkdtemp(
-                    prefix=f".{name}.lcmap-", dir=self._tmpdir if stream else file.parent
-                )
-            )
+            if stream is not None:
+                folder = self._leaving.enter_context(temporary_folder(self._tmpdir))
+            else:
+                with uninterrupted():
+                    folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
+                    self._folders.append(folder)
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._folders.append(folder)
         self._temporaries[path] = folder / name
         return folder / name
 
@@ -138,17 +144,19 @@ class OutputSet:
         Raises:
             CannotWriteError: no space left, or a stream was closed.
         """
-        with self._leaving:
-            try:
-                if error is None:
-                    self._publish()
-            finally:
-                for folder in self._folders:
-                    shutil.rmtree(folder, ignore_errors=True)
+        try:
+            if error is None:
+                self._publish()
+        finally:
+            with uninterrupted(), self._leaving:
+                # where some have their names and others not, the rest is the next run's to finish
+                if not (self._moves and _manifest_path(self._moves).exists()):
+                    for folder in self._folders:
+                        shutil.rmtree(folder, ignore_errors=True)
         return False
 
     def _publish(self) -> None:
-        moves: list[tuple[Path, Path]] = []
+        moves = self._moves
         path: PathLike = ""
         try:
             for path, temporary in self._temporaries.items():
@@ -158,35 +166,54 @@ class OutputSet:
                     continue
                 moves += new_sidecars(temporary, file_at(path))
                 moves.append((temporary, file_at(path)))
-            publish(moves)
+            publish(moves, self._obsolete)
         except LcmapError:
             raise
         except OSError as error:
             raise _named(error, path) from error
 
 
-def publish(moves: Moves) -> None:
+def publish(moves: Moves, obsolete: Sequence[Path] = ()) -> None:
     """Give finished files their names together, durably; each lies in a folder beside its name.
 
+    Then remove what is `obsolete`.
+
     Raises:
-        OSError: the system refuses.
+        OSError: the system refuses. If some have their names by then, the manifest stays.
     """
     if not moves:
         return
     for source, _ in moves:
         _sync(source)
-    manifest = None
-    if len(moves) > 1:
-        manifest = _write_manifest(moves)
-    _rename(moves)
-    if manifest:
-        manifest.unlink()
-        _sync(manifest.parent)
+    with uninterrupted():
+        manifest = None
+        if _takes_several_steps(moves):
+            manifest = _write_manifest(moves)
+        try:
+            _rename(moves)
+        except OSError:
+            if manifest and all(source.exists() for source, _ in moves):
+                manifest.unlink()
+            raise
+        for path in obsolete:
+            path.unlink(missing_ok=True)
+        if manifest:
+            manifest.unlink()
+            _sync(manifest.parent)
+
+
+def _takes_several_steps(moves: Moves) -> bool:
+    names = [name for _, name in moves]
+    return len(moves) > 1 or bool(replaced_sidecars(*moves[0], keep=names))
+
+
+def _manifest_path(moves: Moves) -> Path:
+    first = moves[0][1]
+    return first.with_name(f".{first.name}.lcmap-set")
 
 
 def _write_manifest(moves: Moves) -> Path:
-    first = moves[0][1]
-    manifest = first.with_name(f".{first.name}.lcmap-set")
+    manifest = _manifest_path(moves)
     for folder in dict.fromkeys(source.parent for source, _ in moves):
         (folder / _POINTER).write_text(
             os.path.relpath(manifest, folder), "utf-8", "surrogateescape"

@@ -10,16 +10,17 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lcmap.errors import CannotWriteError, InputMissingError, UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.temporary_folder import temporary_folder
 
 STANDARD_STREAM = "-"
 _CHUNK = 1 << 20
+_STANDARD_INPUT = Path("/dev/stdin")
 
 
 def display_name(path: PathLike) -> str:
@@ -53,24 +54,31 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
         yield Path(path)
         return
     if _is_regular_file(0):
-        yield Path("/dev/stdin")
+        yield _STANDARD_INPUT
         return
     if os.isatty(0):
         raise UsageError("standard input", "is a terminal", "pipe a raster in or name a file")
-    with tempfile.TemporaryDirectory(prefix="lcmap-", dir=tmpdir) as folder:
-        copy = Path(folder) / "stdin.tif"
+    try:
+        os.fstat(0)
+    except OSError:
+        raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
+    with temporary_folder(tmpdir) as folder:
+        copy = folder / "stdin.tif"
         try:
             with open(copy, "wb") as file, os.fdopen(os.dup(0), "rb") as source:
                 shutil.copyfileobj(source, file, _CHUNK)
         except OSError as error:
-            if error.errno == errno.EBADF:
-                raise InputMissingError("standard input", "is closed", "pipe a raster in") from None
             raise cannot_write(folder, error) from error
         if copy.stat().st_size == 0:
             raise InputMissingError(
                 "standard input", "is empty", "the command before it in the pipe wrote nothing"
             )
         yield copy
+
+
+def is_copy(given: PathLike, path: Path) -> bool:
+    """Tell whether what `input_path` yielded for an input is a temporary copy of it."""
+    return os.fspath(given) == STANDARD_STREAM and path != _STANDARD_INPUT
 
 
 def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:

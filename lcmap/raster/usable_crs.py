@@ -22,7 +22,7 @@ def parse_crs(text: str) -> CRS:
     """
     try:
         crs = CRS.from_user_input(text)
-    except CRSError as error:
+    except (CRSError, ValueError) as error:
         raise UsageError(
             f"`assume_crs={text}`", "is not a coordinate reference system", "as in EPSG:2154"
         ) from error

@@ -29,12 +29,14 @@ def lazily_aligned(
     resampling: Resampling,
     *,
     nodata: float | None,
+    spread: float = 1.0,
     chunk: int = CHUNK,
 ) -> xr.DataArray:
     """Return the raster of a VRT document on the target grid, [bands, rows, columns], lazily.
 
     A block is read, reprojected and resampled by GDAL when it is computed; its pixels do not
     depend on which block it is. Pixels without a source are `nodata`, or 0 where it is None.
+    `spread` widens the kernel where the image is reduced; 1 is GDAL's own width.
     """
     if source.matches(target):
         return _open_lazily(vrt, chunk)
@@ -50,7 +52,7 @@ def lazily_aligned(
             src_nodata=None,
             nodata=nodata,
             tolerance=_EXACT,
-            **_kernel_scale(source, target),
+            **_kernel_scale(source, target, spread),
         ) as warped,
     ):
         return _open_lazily(warped, chunk)
@@ -64,10 +66,10 @@ def _open_lazily(raster: str | WarpedVRT, chunk: int) -> xr.DataArray:
     return array
 
 
-def _kernel_scale(source: Grid, target: Grid) -> dict[str, str]:
+def _kernel_scale(source: Grid, target: Grid, spread: float) -> dict[str, str]:
     """Return how far GDAL widens its kernels when it reduces an image, for the whole of it.
 
     Left alone, GDAL derives it from each block's extent, and pixels depend on the block.
     """
     x, y = pixel_size(source, target)
-    return {"XSCALE": repr(1.0 / x), "YSCALE": repr(1.0 / y)}
+    return {"XSCALE": repr(1.0 / (x * spread)), "YSCALE": repr(1.0 / (y * spread))}

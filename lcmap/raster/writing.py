@@ -131,7 +131,10 @@ def _move_across_disks(finished: Path, file: Path, keep: Collection[PathLike]) -
         with folder as beside:
             for source in (Path(f"{finished}.aux.xml"), finished):
                 if source.exists():
-                    shutil.copyfile(source, Path(beside) / source.name)
+                    copy = Path(beside) / source.name
+                    shutil.copyfile(source, copy)
+                    times = source.stat()
+                    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
             move_into_place(Path(beside) / finished.name, file, keep)
         finished.unlink()
     except LcmapError:

@@ -19,6 +19,11 @@ from lcmap.raster.windows import Window
 _POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
 _LINEAR = (1, 2, 5)  # LineString, LinearRing, MultiLineString
 _QUARTER_CIRCLE_SEGMENTS = 8
+_LARGE = 10_000
+"""Vertices; what has more is grown in pieces."""
+
+_PIECE = 1000
+_VERTICES_AT_ONCE = 1 << 18
 
 Geometries = NDArray[Any]
 Shapes = Sequence[tuple[Geometries, int]]
@@ -55,9 +60,37 @@ def widen_lines(geometries: Geometries, widths: NDArray[np.float64]) -> Geometri
 
 def grow(geometries: Geometries, distance: float | NDArray[np.float64]) -> Geometries:
     """Return geometries [N] with all ground nearer than a distance, corners and ends round."""
+    grown = np.empty(len(geometries), dtype=object)
+    large = shapely.get_num_coordinates(geometries) > _LARGE
+    distances = np.broadcast_to(distance, len(geometries))
+    grown[~large] = _buffer(geometries[~large], distances[~large])
+    for i in np.flatnonzero(large):
+        grown[i] = _grow_in_pieces(geometries[i], distances[i])
+    return grown
+
+
+def _buffer(geometries: Geometries, distance: Any) -> Geometries:
     return np.asarray(
         shapely.buffer(geometries, distance, quad_segs=_QUARTER_CIRCLE_SEGMENTS), dtype=object
     )
+
+
+def _grow_in_pieces(geometry: Any, distance: float) -> Any:
+    """Return a geometry grown, as polygons that overlap: time and memory grow with its length.
+
+    What is near a line is near one of its pieces, what is near a polygon near a piece of its rings.
+    """
+    parts = shapely.get_parts(shapely.get_parts(np.array([geometry], dtype=object)))
+    polygonal = shapely.get_type_id(parts) == _POLYGONAL[0]
+    rings = shapely.get_rings(parts[polygonal])
+    pieces = [
+        shapely.linestrings(points[start : start + _PIECE + 1])
+        for line in (*parts[~polygonal], *rings)
+        for points in (shapely.get_coordinates(line),)
+        for start in range(0, max(len(points) - 1, 1), _PIECE)
+    ]
+    around = shapely.get_parts(_buffer(np.array(pieces, dtype=object), distance))
+    return shapely.multipolygons(np.concatenate([parts[polygonal], around]))
 
 
 @dataclass(frozen=True)
@@ -108,28 +141,31 @@ class PixelFrame:
         out = np.zeros((strip.height, strip.width), np.uint16)
         signs = np.array([1, self.orientation])
         offset = np.array([0, strip.row])
-        moved = (
-            (mapping, code)
-            for geometries, code in shapes
-            for mapping in _mappings(
-                shapely.transform(geometries, lambda points: (points - offset) * signs)
-            )
-        )
-        rasterize(
-            moved,
-            out=out,
-            transform=Affine(1, 0, 0, 0, self.orientation, 0),
-            all_touched=all_touched,
-        )
+        transform = Affine(1, 0, 0, 0, self.orientation, 0)
+        for geometries, code in shapes:
+            for some in _in_groups(geometries):
+                moved = shapely.transform(some, lambda points: (points - offset) * signs)
+                rasterize(
+                    ((mapping, code) for mapping in _mappings(moved)),
+                    out=out,
+                    transform=transform,
+                    all_touched=all_touched,
+                )
         return out
 
 
-def _mappings(geometries: Geometries) -> Iterator[Any]:
-    """Yield the simple parts of geometries [N] as GeoJSON mappings, which rasterio takes.
+def _in_groups(geometries: Geometries) -> Iterator[Geometries]:
+    """Yield the simple parts of geometries [N] in groups: mappings take ten times their memory."""
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    groups = np.cumsum(shapely.get_num_coordinates(parts)) // _VERTICES_AT_ONCE
+    yield from np.split(parts, np.flatnonzero(np.diff(groups)) + 1) if len(parts) else ()
+
+
+def _mappings(parts: Geometries) -> Iterator[Any]:
+    """Yield simple parts [N] as GeoJSON mappings, which rasterio takes.
 
     Polygons are taken apart all at once: shapely's own mapping of each takes most of the time.
     """
-    parts = shapely.get_parts(shapely.get_parts(geometries))
     polygonal = shapely.get_type_id(parts) == _POLYGONAL[0]
     if polygonal.any():
         _, points, (ring_starts, starts) = shapely.to_ragged_array(parts[polygonal])

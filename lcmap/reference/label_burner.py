@@ -120,7 +120,9 @@ class LabelBurner:
         by_rule: dict[int, list[Geometries]] = {rule.number: [] for rule in self._rule_set.rules}
         bounds = self._grid.subgrid(strip).bounds
         for item in self._layers:
-            features = read_features(item.layer, item.fields, expanded(bounds, item.reach))
+            features = read_features(
+                item.layer, item.fields, expanded(bounds, item.reach), item.reach
+            )
             chosen = {bound.rule.number: bound.choose(features) for bound in item.rules}
             new = starting(features, self._frame, self._grid, strip)
             self.tally.add_features(item, features, chosen, new)

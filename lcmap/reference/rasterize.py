@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,9 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
+from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_raster_output
 from lcmap.reference.binding import bind_rules, with_index
@@ -28,7 +28,7 @@ from lcmap.reference.label_burner import LabelBurner
 from lcmap.reference.rules import RuleSet
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.sources import find_layers
-from lcmap.reference.tally import report, values_absent
+from lcmap.reference.tally import left_out, report, values_absent
 from lcmap.reference.target import TargetGrid
 
 _PIXELS_PER_STRIP = 1 << 25
@@ -111,12 +111,16 @@ def rasterize_reference(
         GridMismatchError: the rules speak of metres, and the grid is in degrees or distorts them.
         RulesError: no rule is about any layer of the sources.
         OverlapError: no feature that the rules take falls on the grid.
+        InputChangedError: a file changed while it was read.
     """
     inputs = inputs or InputOptions()
     rule_set = load_rules(rules)
-    with OutputSet(
-        [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
-    ) as written:
+    with (
+        OutputSet(
+            [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+        ) as written,
+        unchanged_inputs(),
+    ):
         outputs = replace(outputs, overwrite=written.overwrite)
         outputs.check()
         grid, name = _target_grid(like, inputs)
@@ -124,10 +128,10 @@ def rasterize_reference(
         found = find_layers(sources)
         matched = bind_rules(rule_set, found, grid, unit)
         with (
-            tempfile.TemporaryDirectory(prefix="lcmap-", dir=inputs.tmpdir) as folder,
+            temporary_folder(inputs.tmpdir) as folder,
             ExitStack() as files,
         ):
-            layers = [with_index(item, grid, Path(folder)) for item in matched]
+            layers = [with_index(item, grid, folder) for item in matched]
             burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
             labels, claims = _create(outputs, rule_set, grid, files, written)
             histogram, disputed = _burn(
@@ -141,7 +145,13 @@ def rasterize_reference(
                     "no feature that the rules take falls on its grid",
                     "check that the sources cover the same ground and hold what the rules ask for: "
                     + ", ".join(str(item.layer) for item in matched)
-                    + "".join(f"; {line}" for line in values_absent(burner.tally, matched)),
+                    + "".join(
+                        f"; {line}"
+                        for line in (
+                            *values_absent(burner.tally, matched),
+                            *left_out(burner.tally),
+                        )
+                    ),
                 )
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
     summary = ReferenceSummary(

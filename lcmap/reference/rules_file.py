@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lcmap.errors import InputMissingError, RulesError, UsageError
+from lcmap.errors import LcmapError, RulesError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.paths import PathLike
 from lcmap.reference.names import fold_value
 from lcmap.reference.rules import Condition, Near, Ring, Rule, RuleSet, Width
+from lcmap.toml_text import LARGEST, parse_toml
+from lcmap.user_file import read_small
 
 _BUILTIN = Path(__file__).parent / "rules"
 
@@ -49,7 +50,7 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
 
     Raises:
         UsageError: neither a built-in name nor a .toml file.
-        InputMissingError: the file does not exist or cannot be read.
+        InputMissingError, DataError: the file does not exist or cannot be read, as `read_small`.
         RulesError: it is not TOML, or a key is missing, unknown or of the wrong kind; a rule names
             a class that the nomenclature does not have.
         NomenclatureError, UsageError: its nomenclature cannot be loaded.
@@ -69,13 +70,11 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise RulesError(path, "is not UTF-8 text") from None
-    except OSError as error:
-        raise InputMissingError(path, (error.strerror or str(error)).lower()) from None
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(path, f"is not valid TOML: {error}") from None
+        return parse_toml(read_small(path, LARGEST))
+    except LcmapError:
+        raise
+    except ValueError as error:
+        raise RulesError(path, str(error)) from None
 
 
 class _RulesFile:

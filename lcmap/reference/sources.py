@@ -26,16 +26,27 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
+from lcmap.raster.datum_shift import check_datum_shift
+from lcmap.raster.drivers import check_drivers
+from lcmap.raster.input_watch import note_input
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
+from lcmap.reference.soundness import excess, read_wkb
+from lcmap.reference.views import check_views
+from lcmap.user_file import check_regular
 
 VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""
 
 SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
 
+_BESIDE_SHAPES = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
+_OF_COPIES = ("FlatGeobuf", "OGR_VRT")
+"""The drivers by which layers get a spatial index and another CRS."""
+
 _START = 1024
-_MAGIC = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")
+_SQLITE = b"SQLite format 3\0"
+_MAGIC = (_SQLITE, b"\0\0\x27\x0a", b"fgb\x03")
 """How GeoPackages, shapefiles and FlatGeobufs begin; GeoJSON begins with a brace."""
 
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
@@ -77,10 +88,14 @@ class VectorLayer:
 
 @dataclass(frozen=True)
 class Features:
-    """Features that were read: geometries [N], and a column [N] of any dtype per field."""
+    """Features that were read: geometries [N], and a column [N] of any dtype per field.
+
+    `broken` says that others beside them have no geometry that can be meant.
+    """
 
     geometries: NDArray[Any]
     columns: Mapping[str, NDArray[Any]]
+    broken: bool = False
 
     def __len__(self) -> int:
         """Return the number of features, N."""
@@ -89,7 +104,9 @@ class Features:
     def only(self, chosen: NDArray[np.bool_]) -> Features:
         """Return the features where `chosen`, bool [N], is true."""
         return Features(
-            self.geometries[chosen], {name: column[chosen] for name, column in self.columns.items()}
+            self.geometries[chosen],
+            {name: column[chosen] for name, column in self.columns.items()},
+            self.broken,
         )
 
 
@@ -102,6 +119,7 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
         InputMissingError: no such file, or a folder without vector files.
         NotAVectorError: a file that cannot be opened, or of another kind than `SUFFIXES`.
         DataError: a file does not have the layer named.
+        UsageError: as `check_drivers`.
     """
     layers: list[VectorLayer] = []
     for source in sources:
@@ -142,12 +160,24 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
+    check_regular(path)
+    note_input(*_files_of(path))
     _check_kind(path)
+    own = [d for s, d in zip(SUFFIXES, VECTOR_DRIVERS, strict=True) if s == path.suffix.lower()]
+    check_drivers([*own, *(d for d in _OF_COPIES if d not in own)], pyogrio.list_drivers())
     with _refusing(path):
         names = [
             name for name, geometry_type in pyogrio.list_layers(_Literal(path)) if geometry_type
         ]
         return [_layer(path, name) for name in names]
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files that may be read of a vector file: itself, and what is beside it."""
+    if path.suffix.lower() == ".shp":
+        suffixes = (*_BESIDE_SHAPES, *map(str.upper, _BESIDE_SHAPES))
+        return [path, *(path.with_suffix(suffix) for suffix in suffixes)]
+    return [path, path.with_name(f"{path.name}-wal")]  # what was last written into a GeoPackage
 
 
 def _check_kind(path: Path) -> None:
@@ -157,6 +187,8 @@ def _check_kind(path: Path) -> None:
     """
     with open(path, "rb") as file:
         start = file.read(_START)
+    if start.startswith(_SQLITE):
+        check_views(path)
     if not any(start.startswith(magic) for magic in _MAGIC):
         text = start.removeprefix(codecs.BOM_UTF8).lstrip()
         if not text.startswith(b"{"):
@@ -213,23 +245,33 @@ def _refusing(path: Path) -> Iterator[None]:
             logger.debug("%s: %s", path, warning.message)
 
 
-def read_features(layer: VectorLayer, fields: Sequence[str], bounds: Bounds) -> Features:
+def read_features(
+    layer: VectorLayer, fields: Sequence[str], bounds: Bounds, reach: float = 0.0
+) -> Features:
     """Return a layer's features that may meet bounds (in the layer's CRS), without null geometries.
 
-    Only the fields named are read; geometries come in two dimensions.
+    Labels depend on what is nearer than `reach` to them. Only the fields named are read; geometries
+    come in two dimensions, without those that `read_wkb` says are none.
 
     Raises:
-        NotAVectorError: the layer cannot be read.
+        NotAVectorError: the layer cannot be read, or a feature has an `excess`.
     """
     with _refusing(layer.path):
         meta, _, geometries, data = pyogrio.raw.read(
             _Literal(layer.path), layer=layer.name, columns=list(fields), bbox=bounds, force_2d=True
         )
         columns = dict(zip(meta["fields"].tolist(), data, strict=True))
-        features = Features(shapely.from_wkb(geometries), columns)
-    usable = ~(shapely.is_missing(features.geometries) | shapely.is_empty(features.geometries))
-    usable &= np.isfinite(shapely.bounds(features.geometries)).all(axis=1)
-    return features if usable.all() else features.only(usable)
+        shapes, broken = read_wkb(geometries)
+    features = Features(shapes, columns, bool(broken.any()))
+    usable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    if not usable.all():
+        features = features.only(usable)
+    too_much = excess(features.geometries, reach)
+    if too_much:
+        raise NotAVectorError(
+            str(layer), f"a feature has {too_much}", "simplify it, or cut it in parts"
+        )
+    return features
 
 
 def largest_number(layer: VectorLayer, field: str) -> float:
@@ -257,6 +299,7 @@ def indexed_copy(
     Raises:
         NotAVectorError: the layer cannot be read.
         NoCrsError: it does not say its CRS.
+        DataError: as `check_datum_shift`.
     """
     if layer.crs is None:
         raise NoCrsError(
@@ -266,6 +309,8 @@ def indexed_copy(
         )
     if layer.indexed and layer.crs == crs:
         return layer
+    if layer.crs != crs:
+        check_datum_shift(layer.crs, crs, bounds)
     handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
     os.close(handle)
     copy, view = Path(name), Path(name).with_suffix(".vrt")

@@ -34,6 +34,7 @@ class Tally:
     untaken: by layer, how many features with which values of the fields asked for no rule took.
     seen: by layer and field, the values of the features.
     disputed: by two codes, how many pixels both classes claim.
+    broken: the layers with features that have no geometry that can be meant.
     """
 
     features: Counter[int] = field(default_factory=Counter)
@@ -41,6 +42,7 @@ class Tally:
     untaken: dict[str, Counter[Values]] = field(default_factory=dict)
     seen: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     disputed: Counter[tuple[int, int]] = field(default_factory=Counter)
+    broken: set[str] = field(default_factory=set)
 
     def add_features(
         self,
@@ -50,6 +52,8 @@ class Tally:
         new: NDArray[np.bool_],
     ) -> None:
         """Count the features of a layer that are `new`, bool [N]; `chosen` is by rule number."""
+        if features.broken:
+            self.broken.add(str(item.layer))
         taken = np.zeros(len(features), bool)
         for number, mask in chosen.items():
             self.features[number] += int(np.count_nonzero(mask & new))
@@ -99,6 +103,7 @@ def report(
         lines.append(f"no rule takes anything from the layers {', '.join(unused)}")
     lines += _untaken(tally)
     lines += values_absent(tally, layers)
+    lines += left_out(tally)
     for (one, other), pixels in tally.disputed.most_common():
         names = [rule_set.nomenclature[code].name for code in (one, other)]
         lines.append(f"{names[0]} and {names[1]} both claim {pixels} px")
@@ -134,6 +139,15 @@ def _untaken(tally: Tally) -> Iterator[str]:
             tail = f"; and {more} more kinds" if more else ""
             total = sum(counts.values())
             yield f"{layer}: no rule takes {total} features: {'; '.join(listed)}{tail}"
+
+
+def left_out(tally: Tally) -> Iterator[str]:
+    """Yield the layers with features that were left out because they are no geometries."""
+    for layer in sorted(tally.broken):
+        yield (
+            f"{layer}: features are left out that are no geometries: they lack points, or their "
+            "coordinates are no numbers or not on earth"
+        )
 
 
 def values_absent(tally: Tally, layers: Sequence[BoundLayer]) -> Iterator[str]:

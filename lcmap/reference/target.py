@@ -11,6 +11,7 @@ from rasterio.errors import CRSError
 
 from lcmap.errors import UsageError
 from lcmap.raster.grid import Grid
+from lcmap.raster.opening import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,15 @@ class TargetGrid:
             raise UsageError("`resolution`", "is not a length", "give the side of a pixel")
         try:
             crs = CRS.from_user_input(self.crs)
-        except CRSError:
+        except (CRSError, ValueError):
             raise UsageError("`crs`", f"{self.crs} is unknown", "give EPSG:CODE") from None
         size = self.resolution
-        width = math.ceil((east - west) / size - 1e-6)
-        height = math.ceil((north - south) / size - 1e-6)
+        columns, rows = (east - west) / size, (north - south) / size
+        if not max(columns, rows) <= LARGEST_SIDE:
+            raise UsageError(
+                f"`resolution={size:g}`",
+                f"makes a grid of {columns:.0f} × {rows:.0f} px",
+                f"give at most {LARGEST_SIDE} px along a side",
+            )
+        width, height = math.ceil(columns - 1e-6), math.ceil(rows - 1e-6)
         return Grid(crs, Affine(size, 0, west, 0, -size, north), width, height)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from lcmap.errors import CheckpointError
 from lcmap.paths import PathLike
 from lcmap.raster.writing import atomic_path
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def checkpoint_path(model: PathLike) -> Path:
@@ -38,8 +37,10 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        version, begun_with, state = content["version"], content["settings"], content["state"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
+        version = content["version"]
+        begun_with, state = dict(content["settings"]), dict(content["state"])
+    # of a damaged file, torch's reader raises whatever it comes across
+    except Exception as error:
         raise CheckpointError(
             path, "is not a checkpoint of lcmap, or is damaged", "remove it to start again"
         ) from error
@@ -54,5 +55,4 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
                 f"its run was begun with {name} {begun_with.get(name)}, this one has {value}",
                 "use the same options, or `overwrite` without `resume` to start again",
             )
-    assert isinstance(state, dict)
     return state

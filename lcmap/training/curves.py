@@ -9,28 +9,39 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lcmap.paths import PathLike
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
 
 Row = dict[str, Any]
 """One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class."""
 
 
-def curves_paths(model: PathLike) -> tuple[Path, Path]:
-    """Return where a model's curves are: model.onnx -> model.curves.csv, model.curves.png."""
-    return Path(model).with_suffix(".curves.csv"), Path(model).with_suffix(".curves.png")
+_FEW = 10
+"""Epochs up to which each is marked well."""
 
 
-def write_curves(model: PathLike, rows: Sequence[Row]) -> None:
-    """Write the curves so far beside a model.
+def curves_paths(of: PathLike) -> tuple[Path, Path]:
+    """Return where the curves of a model are: model.onnx -> model.curves.csv, model.curves.png.
+
+    Those of a checkpoint: model.checkpoint.pt -> model.checkpoint.curves.csv, and so on.
+    """
+    return Path(of).with_suffix(".curves.csv"), Path(of).with_suffix(".curves.png")
+
+
+def write_curves(
+    of: PathLike, rows: Sequence[Row], *, overwrite: bool = True, within: OutputSet | None = None
+) -> None:
+    """Write the curves so far beside a model or checkpoint, alone or `within` a set.
 
     Raises:
-        CannotWriteError: as `atomic_path`.
+        OutputExistsError, CannotWriteError: as `atomic_path`.
     """
-    table, picture = curves_paths(model)
+    table, picture = curves_paths(of)
     with (
-        atomic_path(table, overwrite=True) as temporary,
+        atomic_path(table, overwrite=overwrite, within=within) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -38,7 +49,7 @@ def write_curves(model: PathLike, rows: Sequence[Row]) -> None:
         writer.writerows(
             {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
         )
-    with atomic_path(picture, overwrite=True) as temporary:
+    with atomic_path(picture, overwrite=overwrite, within=within) as temporary:
         _figure(rows).savefig(temporary, format="png", dpi=100)
 
 
@@ -47,13 +58,31 @@ def _figure(rows: Sequence[Row]) -> Figure:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
-    left.plot(epochs, [row["loss"] for row in rows], marker=".")
+    # a single point has no line that shows it
+    marker = "o" if len(rows) <= _FEW else "."
+    left.plot(epochs, [row["loss"] for row in rows], marker=marker)
     left.set(xlabel="epoch", ylabel="training loss")
     rate = left.twinx()
-    rate.plot(epochs, [row["learning_rate"] for row in rows], color="0.7", linewidth=1)
+    rate.plot(
+        epochs,
+        [row["learning_rate"] for row in rows],
+        color="0.7",
+        linewidth=1,
+        marker="s" if len(rows) <= _FEW else "",
+        markersize=9,
+        fillstyle="none",
+    )
+    left.set_zorder(rate.get_zorder() + 1)
+    left.patch.set_visible(False)
     rate.set_ylabel("learning rate", color="0.5")
-    right.plot(epochs, [row["miou"] for row in rows], marker=".", label="mIoU")
-    right.plot(epochs, [row["oa"] for row in rows], marker=".", label="OA")
+    rate.ticklabel_format(axis="y", scilimits=(-2, 3))
+    right.plot(epochs, [row["miou"] for row in rows], marker=marker, label="mIoU")
+    right.plot(epochs, [row["oa"] for row in rows], marker=marker, label="OA")
     right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1))
-    right.legend(loc="lower right")
+    right.legend(loc="best")
+    for axis in (left, rate):
+        axis.set_ylim(bottom=0)
+    for axis in (left, right):
+        axis.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
     return figure

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,13 @@ from lcmap.model_file import (
     FORMAT_VERSION,
     check_model_path,
     load_graph,
+    model_paths,
     write_model,
 )
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import check_output
 from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
@@ -55,11 +59,7 @@ class QuantisationReport:
         )
 
 
-def int8_path(model: PathLike) -> Path:
-    """Return the path of a model's int8 form beside it: model.onnx -> model.int8.onnx."""
-    return Path(model).with_suffix(".int8.onnx")
-
-
+@watched_inputs()
 def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,
@@ -67,13 +67,15 @@ def quantise_model(
     options: Int8Options | None = None,
     inputs: TileInputOptions | None = None,
     *,
+    within: OutputSet | None = None,
     progress: Progress = silent,
 ) -> QuantisationReport:
     """Write a float32 model as an int8 model, unless that costs too much accuracy.
 
     It is calibrated on windows of training tiles that the seed draws. Both models are then run on
     the validation tiles; where the int8 model loses more than `max_loss` points of mIoU or of OA,
-    it is not written.
+    it is not written. Made `within` a set, which may hold the float32 model too, it gets its name
+    with the rest.
 
     Raises:
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
@@ -82,28 +84,49 @@ def quantise_model(
             also where the tiles have more inputs than the model.
         DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
+        InputChangedError: a file changed while it was read.
         OutputExistsError, CannotWriteError: as `check_output`.
+        LockedError: another run is making it.
     """
     options = options or Int8Options()
     check_model_path(output)
-    check_output(output, overwrite=options.overwrite)
-    data = read_training_set(tile_indexes, inputs, model=model)
-    metadata = read_initial_model(model, data)
+    paths = model_paths(output, stac=options.stac)
+    alone = OutputSet(paths, overwrite=options.overwrite)
+    with nullcontext(within) if within else alone as files:
+        options = dataclasses.replace(options, overwrite=options.overwrite or files.overwrite)
+        for path in paths:
+            check_output(path, overwrite=options.overwrite)
+        return _quantise(tile_indexes, model, output, options, inputs, files, progress)
+
+
+def _quantise(
+    tile_indexes: Sequence[PathLike],
+    model: PathLike,
+    output: PathLike,
+    options: Int8Options,
+    inputs: TileInputOptions | None,
+    files: OutputSet,
+    progress: Progress,
+) -> QuantisationReport:
+    written = files.written(model)
+    data = read_training_set(tile_indexes, inputs, model=written)
+    metadata = read_initial_model(written, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
             model,
             f"takes {len(metadata.inputs)} inputs, the tiles have {len(data.inputs)}",
             "give tiles with the same inputs",
         )
-    graph = load_graph(model).SerializeToString()
+    graph = load_graph(written).SerializeToString()
     samples = min(SAMPLES, len(data.train))
-    done = itertools.count(1)
+    done = itertools.count()
 
     def step(note: str) -> None:
         progress(next(done), samples + 2 * len(data.validation), note)
 
     with data.reader() as reader:
         source = SampleSource(reader, data.sides)
+        step("calibrating")
         integers = quantise(
             graph, _samples(source, data, metadata.stride, samples, options.seed, step)
         )
@@ -113,6 +136,7 @@ def quantise_model(
             )
             for one in (graph, integers)
         )
+    current_watch().check()
     loss = 100.0 * float((before.overall - after.overall)[:2].max())
     if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
@@ -133,7 +157,9 @@ def quantise_model(
         lcmap_version=lcmap.__version__,
         format_version=FORMAT_VERSION,
     )
-    write_model(integers, changed, output, overwrite=options.overwrite, stac=options.stac)
+    write_model(
+        integers, changed, output, overwrite=options.overwrite, stac=options.stac, within=files
+    )
     return QuantisationReport(
         Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after
     )

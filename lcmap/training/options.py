@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lcmap import defaults
 from lcmap.errors import InputMissingError, OutputExistsError, UsageError
-from lcmap.model_file import check_model_path
+from lcmap.model_file import model_paths
 from lcmap.network import Skip
 from lcmap.paths import PathLike
 from lcmap.raster.writing import check_output
@@ -85,7 +85,8 @@ class TrainOptions:
 class TileInputOptions:
     """How the images of tile indexes are read.
 
-    allow_vrt: open VRT files too, which read other files and addresses.
+    allow_vrt: open VRT files too, which read other files and addresses; mosaics of local files are
+        opened without.
     quantiles: what images are scaled by: "image", each by its own or those that it carries;
         "model", all by those of the model that training starts from; or a file of quantiles.
     """
@@ -98,7 +99,7 @@ class TileInputOptions:
 class TrainOutputs:
     """The files of a training run.
 
-    model: the model; curves and, until the run has ended, its checkpoint are beside it.
+    model: the model; its curves and, until the run has ended, its checkpoint are beside it.
     stac: write a STAC item beside the model.
     resume: continue a run that was interrupted, if there is one.
     overwrite: replace files that exist.
@@ -118,19 +119,28 @@ class TrainOutputs:
         return checkpoint_path(self.model)
 
     @property
+    def in_work(self) -> list[Path]:
+        """What is there until the run has ended: its checkpoint, and that one's curves."""
+        return [self.checkpoint, *curves_paths(self.checkpoint)]
+
+    def finished(self, *, int8: bool) -> list[PathLike]:
+        """Return the files that appear together when the run has ended."""
+        models = [self.model, int8_path(self.model)] if int8 else [self.model]
+        paths = [path for model in models for path in model_paths(model, stac=self.stac)]
+        return [*paths, *curves_paths(self.model)]
+
+    @property
     def replaces(self) -> bool:
         """Whether files of the run may exist: they are replaced, or they are its own."""
         return self.overwrite or self.resume or self.export_best
 
-    def check(self) -> None:
+    def check(self, *, int8: bool) -> None:
         """Check, before any work, that the files can be written.
 
         Raises:
-            UsageError: the model's name is not that of a model.
             OutputExistsError, CannotWriteError: as `check_output`.
             InputMissingError: there is no run to export the best model of.
         """
-        check_model_path(self.model)
         check_output(self.model, overwrite=self.overwrite)
         if self.export_best and not self.checkpoint.exists():
             raise InputMissingError(
@@ -145,8 +155,13 @@ class TrainOutputs:
                 "`resume` to continue it, `export_best` to write its best model, `overwrite` to "
                 "start again",
             )
-        for path in curves_paths(self.model):
+        for path in self.finished(int8=int8):
             check_output(path, overwrite=self.replaces)
+
+
+def int8_path(model: PathLike) -> Path:
+    """Return the path of a model's int8 form beside it: model.onnx -> model.int8.onnx."""
+    return Path(model).with_suffix(".int8.onnx")
 
 
 @dataclass(frozen=True)

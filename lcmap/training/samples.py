@@ -28,6 +28,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
+from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
@@ -187,7 +188,7 @@ def _entry(
     first: tuple[Path, tuple[str, ...], str] | None = None
     gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(paths):
-        with open_raster(path, allow_vrt=scaling.allow_vrt) as dataset:
+        with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
             radiometry = radiometry_of(dataset, os.fspath(path))

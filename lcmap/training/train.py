@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,29 @@ from typing import Any
 import lcmap
 from lcmap import defaults
 from lcmap.accuracy.measures import PER_CLASS, Scores
-from lcmap.errors import InputMismatchError
-from lcmap.model_file import BOUNDS_KEY, ModelMetadata, write_model
+from lcmap.errors import DataError, InputMismatchError
+from lcmap.model_file import BOUNDS_KEY, ModelMetadata, check_model_path, write_model
 from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.destination import check_place, file_at
+from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.raster.output_lock import OutputLocks
+from lcmap.raster.output_set import OutputSet
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
-from lcmap.training.options import TileInputOptions, TrainOptions, TrainOutputs
+from lcmap.training.int8_model import QuantisationReport, quantise_model
+from lcmap.training.options import (
+    Int8Options,
+    TileInputOptions,
+    TrainOptions,
+    TrainOutputs,
+    int8_path,
+)
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
@@ -40,7 +51,8 @@ class TrainReport:
     """What a finished run came to.
 
     The scores are those of the exported model on the validation tiles, run by onnxruntime in
-    float32; `agreement` is that of onnxruntime and PyTorch.
+    float32; `agreement` is that of onnxruntime and PyTorch. `int8` is what became of it in int8,
+    where that was asked for, or why there is no such model.
     """
 
     model: Path
@@ -51,6 +63,7 @@ class TrainReport:
     seconds: float
     scores: Scores
     agreement: Agreement
+    int8: QuantisationReport | DataError | None = None
 
     @property
     def text(self) -> str:
@@ -69,22 +82,25 @@ class TrainReport:
         )
 
 
+@watched_inputs()
 def train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,
     options: TrainOptions | None = None,
     inputs: TileInputOptions | None = None,
+    int8: Int8Options | None = None,
     *,
     progress: Progress = silent,
 ) -> TrainReport:
     """Train a network on the training tiles of indexes and write the best model as ONNX.
 
-    The model with the best mIoU on the validation tiles is kept. After every epoch a checkpoint and
-    the curves so far are beside the output; with `resume` a run that was interrupted goes on from
-    there to the same result, on the same machine; with `export_best` the best model so far is
-    written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training tiles, and a
-    difference is said in a warning; the scores that a model carries are its own, as onnxruntime
-    computes it.
+    The model with the best mIoU on the validation tiles is kept. It appears together with its
+    curves and, with `int8`, its int8 form; where that is refused, without it. After every epoch a
+    checkpoint and the curves so far are beside the output; with `resume` a run that was interrupted
+    goes on from there to the same result, on the same machine; with `export_best` the best model so
+    far is written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training
+    tiles, and a difference is said in a warning; the scores that a model carries are its own, as
+    onnxruntime computes it.
 
     Raises:
         UsageError: options that contradict each other.
@@ -93,12 +109,36 @@ def train(
         InputMismatchError: the initial model has other inputs, classes or another architecture.
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
+        UsageError: the model's name is not that of a model.
         OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
+        InputChangedError: a file changed while it was read.
+        LockedError: another run is making one of the outputs, or has the checkpoint.
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
     options, inputs = options or TrainOptions(), inputs or TileInputOptions()
     options.check()
-    outputs.check()
+    check_model_path(outputs.model)
+    check_place(outputs.model)
+    paths = outputs.finished(int8=int8 is not None)
+    obsolete = () if outputs.export_best else outputs.in_work
+    with (
+        OutputLocks(map(file_at, outputs.in_work)),
+        OutputSet(paths, overwrite=outputs.overwrite, obsolete=obsolete) as files,
+    ):
+        outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
+        outputs.check(int8=int8 is not None)
+        return _train(tile_indexes, outputs, options, inputs, int8, files, progress)
+
+
+def _train(
+    tile_indexes: Sequence[PathLike],
+    outputs: TrainOutputs,
+    options: TrainOptions,
+    inputs: TileInputOptions,
+    int8: Int8Options | None,
+    files: OutputSet,
+    progress: Progress,
+) -> TrainReport:
     data = read_training_set(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
     )
@@ -107,37 +147,27 @@ def train(
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
+    begun_with = settings | {"content of the inputs": current_watch().digest()}
     with data.reader() as reader:
         source = SampleSource(reader, data.sides)
         trainer = Trainer(data, source, network, recipe, options, progress)
         with _told_how_to_go_on(trainer, outputs):
-            _run(trainer, outputs, settings)
+            _run(trainer, outputs, begun_with)
             network.load_state_dict(trainer.best)
             graph = to_onnx(network, [model_input.name for model_input in data.inputs])
             agreement = verify(graph, network, trainer.samples_to_verify())
             scores = validate_model(graph, source, data, stride=network.stride)
-    if not agreement.close:
-        logger.warning(
-            "%s: %s of training tiles; the scores are those of the model as it is written",
-            outputs.model, agreement.text,
-        )  # fmt: skip
-    best = trainer.rows[trainer.best_epoch - 1]
-    metadata = ModelMetadata(
-        nomenclature=data.nomenclature,
-        inputs=data.inputs,
-        stride=stride(network.depth),
-        receptive_field=receptive_field(network.depth),
-        architecture={"name": "U-Net with unpooling", **architecture},
-        training=settings
-        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
-        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
-        scores={"validation": validation_values(scores, data.nomenclature)},
-        lcmap_version=lcmap.__version__,
-    )
-    write_model(graph, metadata, outputs.model, overwrite=outputs.replaces, stac=outputs.stac)
-    if not outputs.export_best:
-        with suppress(FileNotFoundError):
-            outputs.checkpoint.unlink()
+            current_watch().check()
+            if not agreement.close:
+                logger.warning(
+                    "%s: %s of training tiles; the scores are those of the model as it is written",
+                    outputs.model, agreement.text,
+                )  # fmt: skip
+            metadata = _metadata(data, settings, trainer, network.depth, scores)
+            _write(graph, metadata, trainer, outputs, files)
+            integers = None
+            if int8 is not None:
+                integers = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
     return TrainReport(
         model=Path(outputs.model),
         nomenclature=data.nomenclature,
@@ -147,7 +177,63 @@ def train(
         seconds=trainer.rows[-1]["seconds"],
         scores=scores,
         agreement=agreement,
+        int8=integers,
     )
+
+
+def _metadata(
+    data: TrainingSet, settings: dict[str, Any], trainer: Trainer, depth: int, scores: Scores
+) -> ModelMetadata:
+    best = trainer.rows[trainer.best_epoch - 1]
+    return ModelMetadata(
+        nomenclature=data.nomenclature,
+        inputs=data.inputs,
+        stride=stride(depth),
+        receptive_field=receptive_field(depth),
+        architecture={"name": "U-Net with unpooling", **settings["architecture"]},
+        training=settings
+        | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
+        scores={"validation": validation_values(scores, data.nomenclature)},
+        lcmap_version=lcmap.__version__,
+    )
+
+
+def _write(
+    graph: bytes,
+    metadata: ModelMetadata,
+    trainer: Trainer,
+    outputs: TrainOutputs,
+    files: OutputSet,
+) -> None:
+    write_curves(outputs.model, trainer.rows, overwrite=outputs.replaces, within=files)
+    write_model(
+        graph,
+        metadata,
+        outputs.model,
+        overwrite=outputs.replaces,
+        stac=outputs.stac,
+        within=files,
+    )
+
+
+def _in_int8(
+    tile_indexes: Sequence[PathLike],
+    inputs: TileInputOptions,
+    outputs: TrainOutputs,
+    options: Int8Options,
+    files: OutputSet,
+    progress: Progress,
+) -> QuantisationReport | DataError:
+    """Write the int8 form as well, or return why there is none: the model is not lost by it."""
+    options = dataclasses.replace(options, stac=outputs.stac, overwrite=outputs.replaces)
+    path = int8_path(outputs.model)
+    try:
+        return quantise_model(
+            tile_indexes, outputs.model, path, options, inputs, within=files, progress=progress
+        )
+    except DataError as error:
+        return error
 
 
 def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> None:
@@ -158,8 +244,9 @@ def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> N
         logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
     while not (trainer.ended or outputs.export_best):
         trainer.epoch()
+        current_watch().check()
         write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
-        write_curves(outputs.model, trainer.rows)
+        write_curves(outputs.checkpoint, trainer.rows)
 
 
 @contextmanager

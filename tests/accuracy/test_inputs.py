@@ -100,6 +100,7 @@ def test_chosen_classes_are_codes_ranges_names_or_acronyms() -> None:
     assert chosen_codes((), TOPO6) is None
     assert chosen_codes(("2,5-9", "Roads", " wat"), TOPO6) == (2, 4, 5, 6)
     assert chosen_codes(("6", "1"), TOPO6) == (1, 6), "in the nomenclature's order"
+    assert chosen_codes(("5-" + "9" * 5000,), TOPO6) == (5, 6)
     for wrong in ("7", "8-12", "Snow"):
         with pytest.raises(UsageError, match=f"{wrong}: is not a class of topo6; .* 6 Bui"):
             chosen_codes((wrong,), TOPO6)

@@ -82,5 +82,11 @@ def test_bytes_are_written_as_they_are_read(text: str) -> None:
     assert bytes_as_text(parse_bytes(text)) == text
 
 
+@pytest.mark.parametrize("text", ["", "-1", "1X", "1" * 400, "inf", "nan", "1e9"])
+def test_what_is_not_a_number_of_bytes(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_bytes(text)
+
+
 def test_the_default_memory_is_shown_as_a_user_writes_it() -> None:
     assert parse_bytes(bytes_as_text(defaults.MEMORY)) == defaults.MEMORY

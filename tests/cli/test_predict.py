@@ -125,6 +125,31 @@ def test_openvino_gives_the_same_map(
     assert_is_map_of(read(output)[0], probabilities)
 
 
+def test_bfloat16_gives_nearly_the_same_map_whatever_the_tiles(
+    lcmap: Lcmap, image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    # imitated by OpenVINO where the processor has no such instructions
+    monkeypatch.setattr("lcmap.engines.choice.check_bfloat16", lambda: None)
+    output, p = tmp_path / "map.tif", tmp_path / "p.tif"
+    run = lcmap("predict", image, "-m", model, "-o", output, "--probabilities", p,
+                "--precision", "bfloat16", "--tile", 40, "--verify")  # fmt: skip
+    assert run.exit_code == 0
+    assert "pixels compared" in run.stderr and "differ (" in run.stderr
+    probabilities = expected(model, image)
+    difference = np.abs(read(p) - probabilities)
+    # 8 bits are kept, and a maximum may move to another pixel of its cell
+    assert np.median(difference) < 2e-2
+    *_, second, first = np.sort(probabilities, axis=0)
+    sure = first - second > 0.1
+    assert sure.mean() > 0.1
+    found = NOMENCLATURE.index_to_code[probabilities.argmax(axis=0)]
+    assert np.mean(read(output)[0][sure] == found[sure]) > 0.99
+    with rasterio.open(output) as land_cover:
+        tags = land_cover.tags()
+    assert tags["LCMAP_PRECISION"] == "bfloat16" and tags["LCMAP_ENGINE"].startswith("openvino 20")
+
+
 def test_openvino_refuses_what_it_cannot_do(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,8 +98,10 @@ def test_old_names_and_granules_are_one_image(lcmap: Lcmap, tmp_path: Path) -> N
         epsg=EPSG, corner=CORNER, pixel=10.0,
     )  # fmt: skip
     out = tmp_path / "out.tif"
+    before = sorted(product.rglob("*"))
     run = lcmap("prepare", product, "--like", like, *NEAREST, "--bands", "B02,B8A", "-o", out)
     assert run.exit_code == 0, run.stderr
+    assert sorted(product.rglob("*")) == before  # GDAL would write .gfs files beside the masks
     day = "2016-09-05"
     one = np.stack([at_ten_metres(reflectance(band, day)) for band in ("B2", "B8A")])
     assert np.array_equal(read(out), np.concatenate([one, one], axis=2))
@@ -454,3 +456,41 @@ def test_grid_beside_the_product(lcmap: Lcmap, tmp_path: Path, products: dict[st
     like = write_raster(tmp_path / "like.tif", np.ones((1, 9, 9), "uint8"))
     run = lcmap("prepare", products["l2a"], "--like", like, "-o", tmp_path / "out.tif")
     refused(run, 65, "covers ground")
+
+
+BAND, MASK, FOLDER, METADATA = "*_B03*", "a mask", "a folder", "metadata"
+FILES = {
+    write_l2a: {BAND: "GRANULE/*/IMG_DATA/R10m/*_B03_10m.jp2",
+                MASK: "GRANULE/*/IMG_DATA/R20m/*_SCL_20m.jp2",
+                FOLDER: "GRANULE/*/IMG_DATA", METADATA: "MTD_MSIL2A.xml"},
+    write_l1c: {BAND: "GRANULE/*/IMG_DATA/*_B03.jp2", MASK: "GRANULE/*/QI_DATA/*CLASSI_B00.jp2",
+                FOLDER: "GRANULE/*", METADATA: "MTD_MSIL1C.xml"},
+    write_theia: {BAND: "*_FRE_B3.tif", MASK: "MASKS/*_CLM_R1.tif", FOLDER: "MASKS",
+                  METADATA: "*_MTD_ALL.xml"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [BAND, MASK, FOLDER, METADATA])
+@pytest.mark.parametrize("write_product", FILES, ids=["L2A", "L1C", "THEIA"])
+def test_nothing_outside_the_product_is_read(
+    lcmap: Lcmap, tmp_path: Path, write_product: Callable[..., Path], what: str
+) -> None:
+    more = {"baseline": "05.00"} if write_product is write_l1c else {}
+    product, out = write_product(tmp_path, **more), tmp_path / "out.tif"
+    (path,) = product.glob(FILES[write_product][what])
+    outside = tmp_path / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    run = lcmap("prepare", product, *NEAREST, "-o", out)
+    assert run.exit_code == 65 and run.stderr.count("\n") == 1
+    assert f"{path}" in run.stderr and "is outside the product's folder" in run.stderr
+    assert not out.exists()
+    # a link within the product, and one to the whole product, lead to what was named
+    inside = product / "inside"
+    outside.rename(inside)
+    path.unlink()
+    path.symlink_to(inside)
+    link = tmp_path / "link"
+    link.symlink_to(product)
+    assert lcmap("prepare", link, *NEAREST, "-o", out).exit_code == 0
+    assert np.array_equal(read(out), ten_bands())

@@ -239,6 +239,47 @@ def test_bounds_and_resolution_in_place_of_an_image(lcmap: Lcmap, tmp_path: Path
         (("--bounds", "1,2,3", *given[2:]), "--bounds"),
         ((*given[:3], -1, *given[4:]), "--resolution"),
         ((*given[:5], "EPSG:1"), "--crs"),
+        ((*given[:5], "EPSG:NaN"), "--crs"),
+        ((*given[:3], 1e-9, *given[4:]), "--resolution"),
+        (("--bounds", "0,0,1e300,1e300", *given[2:]), "--resolution"),
     ):
         run = lcmap(*call, *wrong, "-o", tmp_path / "no.tif")
         assert (run.exit_code, what in run.stderr) == (2, True), run.stderr
+
+
+GML = """<?xml version="1.0"?><ogr:FeatureCollection xmlns:ogr="http://ogr.maptools.org/"
+ xmlns:gml="http://www.opengis.net/gml"><gml:featureMember><ogr:roof><ogr:geometryProperty>
+<gml:Point srsName="EPSG:2154"><gml:coordinates>664760,6360000</gml:coordinates></gml:Point>
+</ogr:geometryProperty><ogr:kind>a</ogr:kind></ogr:roof></gml:featureMember></ogr:FeatureCollection>
+"""
+
+
+@pytest.mark.parametrize("name", ["roof.gml", "roof.xml", "roof.gpkg", "roof.geojson", "roof.shp"])
+def test_nothing_is_written_beside_a_gml(
+    lcmap: Lcmap, image: Path, tmp_path: Path, name: str
+) -> None:
+    """GDAL would write what it found out of its schema into a .gfs file."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / name).write_text(GML)
+    rules = write_rules(tmp_path / "rules.toml")
+    for source in (sources / name, sources):
+        run = lcmap("rasterize-ref", source, "--rules", rules, "--like", image,
+                    "-o", tmp_path / "ref.tif")  # fmt: skip
+        assert run.exit_code in (65, 66), run.stderr
+        assert [path.name for path in sources.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "geojson", "fgb"])
+def test_nothing_is_written_beside_a_source(
+    lcmap: Lcmap, image: Path, tmp_path: Path, suffix: str
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    write_roof(sources / f"roof.{suffix}")
+    before = {path.name: path.read_bytes() for path in sources.iterdir()}
+    rules = write_rules(tmp_path / "rules.toml")
+    run = lcmap("rasterize-ref", sources, "--rules", rules, "--like", image,
+                "-o", tmp_path / "ref.tif")  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    assert {path.name: path.read_bytes() for path in sources.iterdir()} == before

@@ -234,6 +234,15 @@ def test_an_interrupted_run_says_how_to_continue_and_does(
     assert output.read_bytes() == other.read_bytes()
 
 
+def change_keeping_its_time(path: Path) -> None:
+    """Flip a bit of a file's last byte; its size and time stay."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 @pytest.mark.parametrize("change", ["model", "image", "tile", "outputs"])
 def test_another_result_is_started_afresh(
     lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
@@ -244,7 +253,7 @@ def test_another_result_is_started_afresh(
     if change == "model":
         command[3] = write_small_model(folder / "model2.onnx", depth=1)
     elif change == "image":
-        os.utime(image, ns=(5, 5))
+        change_keeping_its_time(image)
     elif change == "tile":
         command[-1] = 24
     else:
@@ -255,6 +264,97 @@ def test_another_result_is_started_afresh(
     assert f"{output}: starting afresh, since these changed: {said}" in run.stderr
     assert "continuing" not in run.stderr
     assert not work_folder_path(output).exists()
+
+
+def test_a_copy_of_the_image_is_continued(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a folder is restored: other inodes and times, the same bytes."""
+    output, image = folder / "map.tif", folder / "image.tif"
+    command = ("predict", image, "-m", folder / "model.onnx", "-o", output, "--tile", 16)
+    interrupted(lcmap, monkeypatch, 3, *command)
+    content = image.read_bytes()
+    image.unlink()
+    image.write_bytes(content)
+    run = lcmap(*command)
+    assert run.exit_code == 0 and "continuing: 3 of 20 tiles are done" in run.stderr
+
+
+@pytest.mark.parametrize("change", ["image", "inner", "sidecar"])
+def test_a_file_that_a_vrt_of_a_vrt_reads_counts(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    image, output = folder / "image.tif", folder / "map.tif"
+    rasterio.shutil.copy(image, folder / "inner.vrt", driver="VRT")
+    inner = (folder / "inner.vrt").read_text()
+    (folder / "outer.vrt").write_text(inner.replace("image.tif", "inner.vrt"))
+    valid = np.full((1, 60, 75), 255, np.uint8)
+    write_raster(folder / "image.tif.msk", valid)
+    command = ("predict", folder / "outer.vrt", "--allow-vrt", "-m", folder / "model.onnx",
+               "-o", output, "--tile", 16)  # fmt: skip
+    interrupted(lcmap, monkeypatch, 3, *command)
+    if change == "inner":
+        (folder / "inner.vrt").write_text(inner + " ")
+    else:
+        change_keeping_its_time(image if change == "image" else folder / "image.tif.msk")
+    run = lcmap(*command)
+    assert run.exit_code == 0, run.stderr
+    assert f"{output}: starting afresh, since these changed: inputs" in run.stderr
+
+
+def test_a_side_input_counts(lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "image.tif")
+    write_sides(tmp_path)
+    write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
+    command = ("fuse", tmp_path / "image.tif", tmp_path / "s2.tif", "-m", tmp_path / "two.onnx",
+               "-o", tmp_path / "map.tif", "--tile", 40)  # fmt: skip
+    interrupted(lcmap, monkeypatch, 1, *command)
+    change_keeping_its_time(tmp_path / "s2.tif")
+    run = lcmap(*command)
+    assert run.exit_code == 0 and "since these changed: inputs" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["codes.raw", "confidence.raw", "journal", "plan.json"])
+def test_bits_that_flipped_in_the_work_folder_are_in_no_map(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def command(output: Path) -> tuple[object, ...]:
+        return ("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output,
+                "--confidence", output.with_suffix(".c.tif"), "--tile", 16)  # fmt: skip
+
+    assert lcmap(*command(folder / "whole.tif")).exit_code == 0
+    output = folder / "map.tif"
+    for place in random.Random(3).sample(range(1000), 3):
+        interrupted(lcmap, monkeypatch, 12, *command(output))
+        damaged = work_folder_path(output) / name
+        content = bytearray(damaged.read_bytes())
+        content[place % len(content)] ^= 1 << place % 8
+        damaged.write_bytes(content)
+        run = lcmap(*command(output), "-v")
+        assert run.exit_code == 0, run.stderr
+        if name.endswith(".raw"):
+            assert run.stderr.count("is damaged and made again") == 1
+            assert "continuing: 11 of 20 tiles are done" in run.stderr
+        for path in (output, output.with_suffix(".c.tif")):
+            whole = folder / path.name.replace("map", "whole")
+            assert path.read_bytes() == whole.read_bytes()
+            path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link elsewhere"])
+def test_what_cannot_be_a_work_folder_is_said_in_one_line(
+    lcmap: Lcmap, folder: Path, kind: str
+) -> None:
+    output = folder / "map.tif"
+    path = work_folder_path(output)
+    if kind == "file":
+        path.write_bytes(b"precious")
+    else:
+        path.symlink_to(folder if kind == "link elsewhere" else folder / "missing")
+    run = lcmap("predict", folder / "image.tif", "-m", folder / "model.onnx", "-o", output)
+    assert run.exit_code == 73 and run.stderr.count("\n") == 1
+    assert f"{output}: its work folder {path} is " in run.stderr and "; remove it" in run.stderr
+    assert not output.exists()
 
 
 def test_what_was_there_stays_until_the_new_map_replaces_it(

@@ -294,3 +294,33 @@ def test_bad_input_is_one_line_and_its_code(
     assert done.stderr.startswith(f"lcmap: {line}"), done.stderr
     assert done.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before, "nothing is left behind"
+
+
+def test_acronyms_of_a_nomenclature_of_the_users_own(
+    lcmap: Callable[..., Run], write_labels: WriteLabels, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\n'
+        + "".join(
+            f'[[classes]]\ncode = {code}\nname = "{name}"\nshort = "{short}"\n'
+            f'color = "#00000{code}"\n'
+            for code, name, short in [(1, "Roof", "Roo"), (2, "Road", "Rod"), (3, "Water", "Wat")]
+        ),
+        encoding="utf-8",
+    )
+    own = load_nomenclature(tmp_path / "own.toml")
+    write_labels("ref.tif", codes(0, 1, 3), classes=own)
+    write_labels("map.tif", codes(1, 1, 3), classes=own)
+    by_name, by_acronym = (
+        lcmap("score", "map.tif", "--reference", "ref.tif", "--classes", chosen, "--json",
+              "--bootstrap", 0)
+        for chosen in ("Roof,Water", "Roo,wat")
+    )  # fmt: skip
+    assert by_acronym.exit_code == 0, by_acronym.stderr
+    assert json.loads(by_acronym.stdout) == json.loads(by_name.stdout)
+    assert json.loads(by_name.stdout)["only_classes"] == [1, 3]
+    refused = lcmap("score", "map.tif", "--reference", "ref.tif", "--classes", "Rof")
+    assert refused.exit_code == 2
+    assert (
+        "Rof: is not a class of own; its classes are 1 Roof (Roo), 2 Road (Rod)" in refused.stderr
+    )

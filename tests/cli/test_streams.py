@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import write_raster
 
-from lcmap.cli.console import duration
+from lcmap.cli.pace import duration
 
 LCMAP = f"{shlex.quote(sys.executable)} -m lcmap"
 

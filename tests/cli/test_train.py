@@ -23,6 +23,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 from small_network import drown_in_int8
 
+from lcmap.errors import QuantisationLossError
 from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
@@ -269,6 +270,22 @@ def test_an_int8_model_that_loses_too_much_is_refused(
     assert read_model(int8).precision == "int8"
 
 
+def test_the_model_is_kept_where_its_int8_form_is_refused(
+    lcmap: Callable[..., object], tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(tiles: object, model: Path, output: Path, *_: object, **given: Any) -> None:
+        assert not model.exists() and given["within"].written(model).exists()
+        raise QuantisationLossError(output, "int8 costs more than 0.5 points")
+
+    monkeypatch.setattr("lcmap.training.train.quantise_model", refuse)
+    result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", *SMALL, "--quantize")
+    assert result.exit_code == 65
+    assert result.stdout.startswith(f"{tmp_path / 'm.onnx'}: epoch 1 of 1")
+    assert f"{tmp_path / 'm.int8.onnx'}: int8 costs more" in result.stderr.splitlines()[-1]
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith((".", "m."))}
+    assert made == {"m.onnx", "m.curves.csv", "m.curves.png"}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -326,20 +343,20 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_best_model_can_be_had(
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not (tmp_path / "m.curves.png").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "m.checkpoint.curves.png").exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in stderr and "Traceback" not in stderr
-    assert not (tmp_path / "m.onnx").exists()
-    assert (tmp_path / "m.checkpoint.pt").exists()
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith("m.")}
+    assert made == {f"m.checkpoint{end}" for end in (".pt", ".curves.csv", ".curves.png")}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert "--resume goes on" in stderr and "--export-best it writes the best model" in stderr
 
     checkpoint = (tmp_path / "m.checkpoint.pt").read_bytes()
-    curves = list(csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines()))
+    curves = list(csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()))
     result = lcmap(*arguments, "--export-best")
     assert result.exit_code == 0, result.stderr
     best = max(curves, key=lambda row: float(row["miou"]))

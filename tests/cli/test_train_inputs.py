@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,11 +117,27 @@ def test_quantiles_that_cannot_be_are_refused(lcmap: Lcmap, image: Path, tmp_pat
     assert not model.exists()
 
 
-def test_a_side_input_that_is_a_vrt_takes_allow_vrt(
+def test_a_mosaic_that_an_index_names_is_trained_on(
     lcmap: Lcmap, image: Path, tmp_path: Path
 ) -> None:
     side = tmp_path / "side.vrt"
     copy_raster(image, side, driver="VRT")
+    index = prepared(lcmap, image, "own", "--side", side, "--allow-vrt")
+    ok(lcmap("train", index, "-o", tmp_path / "model.onnx", *SMALL))
+    assert [item.kind for item in read_model(tmp_path / "model.onnx").inputs] == ["image"] * 2
+
+
+def test_a_vrt_that_computes_takes_allow_vrt(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    side = tmp_path / "side.vrt"
+    copy_raster(image, side, driver="VRT")
+    band = re.compile("<VRTRasterBand ([^>]*)>")
+    computed = (
+        r'<VRTRasterBand subClass="VRTDerivedRasterBand" \1>'
+        "<PixelFunctionType>sum</PixelFunctionType>"
+    )
+    text = side.read_text()
+    assert band.search(text)
+    side.write_text(band.sub(computed, text))
     index = prepared(lcmap, image, "own", "--side", side, "--allow-vrt")
     command = ("train", index, "-o", tmp_path / "model.onnx", *SMALL)
     done = lcmap(*command)

@@ -28,7 +28,6 @@ NOT_RUN = {
     r"python benchmarks/": "reads data that are not part of the project, for minutes or hours",
     r"lcmap predict zones\.tif ": "maps those data",
     r'SPOT="a\.tif b\.tif"': "tests/examples runs the scripts of the experiments",
-    r"lcmap .* --engine openvino": "takes OpenVINO, which is optional; tests/engines runs it",
 }
 """What does not run here, as a pattern of the command's beginning, and why."""
 

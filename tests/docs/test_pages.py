@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 FOLDERS = ("lcmap", "tests", "docs", "examples", "benchmarks", "man", "completions")
 MADE_BY_USERS = {"examples/output"}
-OF_OTHER_PROGRAMS = {"--index-url"}
+OF_OTHER_PROGRAMS = {"--index-url", "--extra-index-url"}
 
 
 def default_of(command: str, parameter: str) -> object:
@@ -155,3 +156,11 @@ def test_the_worked_example_of_tiling_is_what_the_code_does() -> None:
         assert f"{kind} {' '.join(cells)}" in " ".join((spans.__doc__ or "").split())
     assert f"reaches {receptive_field(3)} pixels" in text
     assert f"at depth 4 {receptive_field(4)} pixels" in " ".join(text.split())
+
+
+def test_an_installation_for_mapping_has_all_but_what_trains() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (PROJECT / "docs" / "installing.md").read_text(encoding="utf-8")
+    named = re.findall(r"^    '([^']+)'", page, re.MULTILINE)
+    needed = [item for item in project["dependencies"] if not re.match("torch|matplotlib", item)]
+    assert named == needed

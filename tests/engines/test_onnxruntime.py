@@ -94,3 +94,19 @@ def test_cuda_is_asked_for_and_not_there() -> None:
 def test_what_is_no_graph_is_refused() -> None:
     with pytest.raises(NotAModelError, match=r"land\.onnx: onnxruntime cannot load it"):
         OnnxRuntimeSession(b"no graph", subject="land.onnx")
+
+
+def test_a_graph_that_fails_when_it_runs_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    image = helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 2, "height", "width"])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node("Constant", [], ["place"], value_int=10**9),
+        helper.make_node("Gather", ["a", "place"], ["out"], axis=1),
+    ]
+    made = helper.make_graph(nodes, "outside", [image], [out])
+    opset = helper.make_opsetid("", 20)
+    model = helper.make_model(made, opset_imports=[opset], ir_version=10).SerializeToString()
+    session = OnnxRuntimeSession(model, subject="m.onnx")
+    with pytest.raises(NotAModelError, match=r"m\.onnx: onnxruntime cannot run it"):
+        session.run({"a": np.zeros((1, 2, 4, 4), np.float32)})
+    assert capfd.readouterr().err == ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -21,13 +24,17 @@ from support import write_raster
 
 from lcmap.errors import InputMismatchError, OverlapError
 from lcmap.imagery.pan_response import Response
-from lcmap.imagery.pansharpening import PansharpenedStack, as_dtype, inject, pansharpen
+from lcmap.imagery.pansharpening import PansharpenedStack, as_dtype, pansharpen
+from lcmap.imagery.reduced_pan import local_gains, reduce_pan
 from lcmap.imagery.stack import stack
+from lcmap.progress import silent
+from lcmap.raster.pixel_sample import sample_windows
 from lcmap.raster.windows import Window, iter_blocks
 
 CORNER = (721_104.0, 6_249_288.0)
 NAMES = ("red", "green", "blue", "nir")
 WEIGHTS = (0.4, 0.3, 0.2, 0.1)
+VARIANCE = 9000.0
 
 
 def light(image: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -60,39 +67,112 @@ def whole(result: PansharpenedStack) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return result.read(Window(0, 0, *result.grid.shape))
 
 
-def slow_injection(
-    bands: list[float], reduced: float, pan: float, weight: float, offset: float
-) -> list[float]:
-    """One pixel, as the sources write it: the mean of high-pass filtering and modulation."""
-    pan, reduced = (pan - offset) / weight, (reduced - offset) / weight
-    result = []
-    for band in bands:
-        high_pass = band + (pan - reduced)
-        if reduced <= 0:
-            result.append(high_pass)
-            continue
-        modulated = band + min(max(band / reduced, 0), 4) * (pan - reduced)
-        result.append((high_pass + modulated) / 2)
-    return result
+def test_window_with_a_rim_of_one_pixel_is_enough_for_gains() -> None:
+    image, valid, tied = some_bands(np.random.default_rng(3))
+    whole = local_gains(image[:-1], image[-1], valid, tied, VARIANCE)
+    height, width = valid.shape
+    for window in iter_blocks(height, width, 5):
+        around = window.expanded(1).clipped(height, width)
+        part = image[:, *around.slices]
+        found = local_gains(part[:-1], part[-1], valid[around.slices], tied, VARIANCE)
+        inside = window.shifted(-around.row, -around.col).slices
+        np.testing.assert_array_equal(found[:, *inside], whole[:, *window.slices])
 
 
-level = st.floats(0, 1000, width=32)
+def some_bands(
+    random: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], Response]:
+    """Two bands and a reduced panchromatic image, a fifth of their pixels missing."""
+    image = random.uniform(0, 1000, (3, 12, 9))
+    tied = Response((random.uniform(0.1, 4), random.uniform(0.1, 4)), random.uniform(-9, 300), 1.0)
+    return image, random.random((12, 9)) > 0.2, tied
 
 
-@settings(deadline=None)
-@given(st.lists(level, min_size=1, max_size=4), level, level, st.floats(0.1, 9), st.floats(-9, 300))
-def test_injection_is_the_mean_of_two_methods(
-    bands: list[float], reduced: float, pan: float, weight: float, offset: float
+def slow_gain(band: list[float], intensity: list[float], at: tuple[float, float]) -> float:
+    """What a band takes of detail, by its definition: of the pixels around, and of the one `at`."""
+    mean_band, mean = (sum(v) / len(v) for v in (band, intensity))
+    both = zip(band, intensity, strict=True)
+    covariance = sum((b - mean_band) * (i - mean) for b, i in both) / len(band)
+    variance = sum((i - mean) ** 2 for i in intensity) / len(band)
+    ratio = min(max(at[0] / at[1], 0), 4) if at[1] > 0 else 1
+    trust = variance / (variance + VARIANCE / 4)
+    slope = covariance / variance if variance else 0
+    return trust * slope + (1 - trust) * (1 + ratio) / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gains_are_slopes_of_the_neighbourhood_shrunk_to_the_mean_of_two_methods(
+    seed: int,
 ) -> None:
-    weight, offset = float(np.float32(weight)), float(np.float32(offset))
-    found = inject(
-        np.array(bands)[:, None, None],
-        np.array([[reduced]]),
-        np.array([[pan]]),
-        Response((weight / 2, weight / 2), offset, 1.0),
-    )
-    expected = slow_injection(bands, reduced, pan, weight, offset)
-    np.testing.assert_allclose(found[:, 0, 0], expected, rtol=1e-9, atol=1e-6)
+    image, valid, tied = some_bands(np.random.default_rng(seed))
+    found = local_gains(image[:-1], image[-1], valid, tied, VARIANCE)
+    assert np.isnan(found[:, ~valid]).all()
+    intensity = (image[-1] - tied.offset) / sum(tied.weights)
+    for row, col in np.argwhere(valid):
+        near = slice(max(row - 1, 0), row + 2), slice(max(col - 1, 0), col + 2)
+        shown = valid[near]
+        for band, gain in zip(image[:-1], found[:, row, col], strict=True):
+            expected = slow_gain(
+                band[near][shown].tolist(),
+                intensity[near][shown].tolist(),
+                (band[row, col], intensity[row, col]),
+            )
+            assert gain * sum(tied.weights) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def seen_through_optics(image: NDArray[np.float64], nyquist: float) -> NDArray[np.float64]:
+    """Pixels of four times the size, whose Gaussian transfer function is `nyquist` there."""
+    sigma = 4 * math.sqrt(-2 * math.log(nyquist)) / math.pi
+    weights = []
+    for length in image.shape[1:]:
+        centres = np.arange(2.0, length, 4)[:, None] - (np.arange(length) + 0.5)
+        kernel = np.exp(-0.5 * (centres / sigma) ** 2)
+        weights.append(kernel / kernel.sum(axis=1, keepdims=True))
+    seen: NDArray[np.float64] = np.einsum("ry,byx,cx->brc", weights[0], image, weights[1])
+    return seen
+
+
+@pytest.mark.parametrize("nyquist", [0.2, 0.3, 0.45])
+def test_blur_of_the_sensor_is_found_and_undone(tmp_path: Path, nyquist: float) -> None:
+    true = scene()
+    pan = write_raster(tmp_path / "pan.tif", light(true), pixel=1.5)
+    seen = seen_through_optics(true, nyquist)
+    ms = write_raster(tmp_path / "ms.tif", np.rint(seen).astype("uint8"), pixel=6.0)
+    reduced = reduce_pan(
+        replace(bands_in(pan), dtype="float32"), [bands_in(ms)], "float32", tmp_path / "low.tif",
+        silent,
+    )  # fmt: skip
+    expected = seen_through_optics(light(true).astype(float), nyquist)[0, 2:-2, 2:-2]
+    means = averaged(light(true))[0, 2:-2, 2:-2]
+    with rasterio.open(reduced.bands.path) as dataset:
+        found = dataset.read(1)[2:-2, 2:-2]
+    assert np.std(found - expected) < 0.25 * np.std(means - expected)
+    with sharpened(pan, ms) as result:
+        image, _ = whole(result)
+    plain = stack([bands_in(ms)], bands_in(pan).grid, Resampling.cubic)
+    interpolated, _ = plain.read(Window(0, 0, *plain.grid.shape))
+    plain.close()
+    for band in range(4):
+        left, before = (np.std(true[band] - found[band]) for found in (image, interpolated))
+        assert left < (0.6 if NAMES[band] == "nir" else 0.2) * before
+
+
+def test_common_ground_outside_of_the_sample_is_sharpened(tmp_path: Path) -> None:
+    """The blur is estimated on a sample; here its pixels are all missing."""
+    image = np.tile(scene(), (1, 6, 7))
+    ms = np.rint(averaged(image)).astype("uint8")
+    _, height, width = ms.shape
+    shown = np.zeros((height, width), bool)
+    shown[36:44, 36:44] = True
+    for window in sample_windows(height, width):
+        assert not shown[window.slices].any()
+    pan = write_raster(tmp_path / "pan.tif", light(image), pixel=1.5)
+    with sharpened(pan, write_raster(tmp_path / "ms.tif", ms, pixel=6.0, mask=shown)) as result:
+        found, valid = result.read(Window(4 * 36, 4 * 36, 32, 32))
+    assert valid.all()
+    true = image[:3, 144:176, 144:176]
+    coarse = ms[:3, 36:44, 36:44].repeat(4, axis=1).repeat(4, axis=2)
+    assert np.std(true - found[:3]) < 0.4 * np.std(true - coarse)
 
 
 @settings(deadline=None)

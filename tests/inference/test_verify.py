@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lcmap.graph.padding import padded_halo
 from lcmap.inference.tiling import Tile, tiles_of
-from lcmap.inference.verify import Verification, other_tiles
+from lcmap.inference.verify import LIMITS, Verification, other_tiles
 
 
 def compared(first: list[list[float]], second: list[list[float]]) -> Verification:
@@ -21,38 +21,38 @@ def compared(first: list[list[float]], second: list[list[float]]) -> Verificatio
 def test_equal_predictions_pass() -> None:
     p = [[0.7, 0.3], [0.2, 0.8]]
     assert compared(p, p) == Verification(2, 0, 0, 0.0)
-    assert compared(p, p).passed
+    assert compared(p, p).is_within(LIMITS["float32"])
 
 
 def test_a_pixel_that_differs_at_a_tie_passes() -> None:
     found = compared([[0.5, 0.499999], [0.1, 0.9]], [[0.499998, 0.5], [0.1, 0.9]])
     assert (found.pixels, found.differing, found.ties) == (2, 1, 1)
     assert found.largest_difference == pytest.approx(2e-6, rel=0.1)
-    assert found.passed
+    assert found.is_within(LIMITS["float32"])
 
 
 def test_a_pixel_that_differs_without_a_tie_fails() -> None:
     found = compared([[0.50001, 0.49999]], [[0.49998, 0.50002]])
     assert (found.differing, found.ties) == (1, 0)
-    assert not found.passed
+    assert not found.is_within(LIMITS["float32"])
 
 
 def test_probabilities_that_are_apart_fail() -> None:
     found = compared([[0.9, 0.1]], [[0.8999, 0.1001]])
     assert found.differing == 0
     assert found.largest_difference == pytest.approx(1e-4, rel=0.01)
-    assert not found.passed
+    assert not found.is_within(LIMITS["float32"])
 
 
 def test_a_nan_fails() -> None:
     verification = Verification()
     nan = np.array([np.nan], np.float32)
     verification.merge(Verification.of(np.array([0]), nan, np.array([[0.5], [0.5]], np.float32)))
-    assert not verification.passed
+    assert not verification.is_within(LIMITS["float32"])
     verification.merge(
         Verification.of(np.array([0]), np.array([0.5], np.float32), np.array([[0.5], [0.5]]))
     )
-    assert not verification.passed
+    assert not verification.is_within(LIMITS["float32"])
 
 
 def test_blocks_add_up() -> None:
@@ -61,7 +61,7 @@ def test_blocks_add_up() -> None:
     verification.merge(Verification.of(np.array([1]), np.array([0.5]), np.array([[0.5], [0.5]])))
     verification.merge(Verification.of(np.zeros(0, int), np.zeros(0), np.zeros((2, 0))))
     assert verification == Verification(2, 2, 1, 0.25)
-    assert "2 pixels compared, 2 differ, 1 of these are ties" in str(verification)
+    assert "2 pixels compared, 2 differ (100 %), 1 of these are ties" in str(verification)
 
 
 @settings(deadline=None)
@@ -82,3 +82,12 @@ def test_the_second_tiling_has_other_seams_and_other_tiles(
         assert len(seams[0] & seams[1]) < len(seams[0])
     if max(height, width) > 4 * tile:
         assert {t.output_window for t in first} != {t.output_window for t in second}
+
+
+@pytest.mark.parametrize(
+    ("differing", "largest", "within"), [(10, 0.19, True), (11, 0.19, False), (10, 0.21, False)]
+)
+def test_bfloat16_has_limits_of_its_own(differing: int, largest: float, within: bool) -> None:
+    found = Verification(1000, differing, 0, largest)
+    assert found.is_within(LIMITS["bfloat16"]) == within
+    assert not found.is_within(LIMITS["float32"])

@@ -108,6 +108,15 @@ def hollow_weights(loaded: onnx.ModelProto) -> None:
     loaded.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[1 << 20, 1 << 20]))
 
 
+def short_weights(loaded: onnx.ModelProto) -> None:
+    loaded.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[200]))
+
+
+def large_resize(loaded: onnx.ModelProto) -> None:
+    scales = constant(loaded, "scales", np.array([1, 1, 1e4, 1e4], np.float32))
+    insert(loaded, helper.make_node("Resize", ["image", "", scales], ["x"], mode="nearest"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -118,6 +127,8 @@ def hollow_weights(loaded: onnx.ModelProto) -> None:
         (large_pad, "a Pad in its graph makes"),
         (large_stride, r"a Conv in its graph has pads \[1073741824"),
         (hollow_weights, "declares 1099511627776 values of w"),
+        (short_weights, "does not hold the values of w"),
+        (large_resize, "a Resize in its graph makes"),
     ],
 )
 def test_a_graph_that_no_export_gives(model: Path, change: Change, message: str) -> None:

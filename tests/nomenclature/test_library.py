@@ -67,7 +67,7 @@ def test_an_unknown_name_lists_the_built_in_ones() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputMissingError, match=r"none\.toml: No such file") as caught:
+    with pytest.raises(InputMissingError, match=r"none\.toml: no such file") as caught:
         load_nomenclature(tmp_path / "none.toml")
     assert caught.value.exit_code == 66
 

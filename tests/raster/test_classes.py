@@ -36,8 +36,9 @@ def test_table_survives_the_file(tmp_path: Path) -> None:
 def test_raster_without_classes_has_no_table(tmp_path: Path) -> None:
     make_map(tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif", "r+") as dataset:
-        dataset.update_tags(LCMAP_CLASSES="not json")
-        assert read_class_table(dataset) is None
+        for text in ("not json", "null", "[]", '{"": "eau"}', '{"999": "eau"}'):
+            dataset.update_tags(LCMAP_CLASSES=text)
+            assert read_class_table(dataset) is None
 
 
 def test_sidecars_name_every_class() -> None:

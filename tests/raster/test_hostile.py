@@ -43,6 +43,60 @@ def test_sizes_that_cannot_be_meant(tmp_path: Path, profile: dict[str, object]) 
         pass
 
 
+def test_one_strip_as_high_as_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    write_raster(path, np.zeros((4, 5000, 5000), np.uint8), compress="deflate", blockysize=5000,
+                 interleave="pixel")  # fmt: skip
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(NotARasterError, match=r"in one strip of 0\.1 GB"), open_raster(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("transform", "problem"),
+    [
+        ((1, 0, 7e5, 0, -1, 1e300), "lies nowhere on earth"),
+        ((1, 0, 1e18, 0, -1, 66e5), "lies nowhere on earth"),
+        ((1e300, 0, 7e5, 0, -1e300, 66e5), "lies nowhere on earth"),
+        ((1, 0, np.inf, 0, -1, 66e5), "lies nowhere on earth"),
+        ((1, 0, 7e5, 0, np.nan, 66e5), "lies nowhere on earth"),
+        ((0, 0, 7e5, 0, 0, 66e5), "pixels without an area"),
+        ((1, 1, 7e5, 1, 1, 66e5), "pixels without an area"),
+        ((1e-12, 0, 7e5, 0, -1e-12, 66e5), "pixels without an area"),
+        ((1, 0, 7e5, 0, -1e-9, 66e5), "pixels without an area"),
+    ],
+)
+def test_georeferences_that_cannot_be_meant(
+    tmp_path: Path, transform: tuple[float, ...], problem: str
+) -> None:
+    path = tmp_path / "image.tif"
+    with rasterio.open(path, "w", driver="GTiff", dtype="uint8", count=1, width=8, height=8,
+                       crs="EPSG:2154", transform=rasterio.Affine(*transform)):  # fmt: skip
+        pass
+    with pytest.raises(NotARasterError, match=problem), open_raster(path):
+        pass
+
+
+def test_a_rotated_grid_is_none_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    with rasterio.open(path, "w", driver="GTiff", dtype="uint8", count=1, width=8, height=8,
+                       crs="EPSG:2154", transform=rasterio.Affine(0.7, 0.7, 7e5, 0.7, -0.7, 66e5)
+                       ):  # fmt: skip
+        pass
+    with open_raster(path) as dataset:
+        assert dataset.shape == (8, 8)
+
+
+def test_metadata_beside_it_out_of_proportion(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "image.tif", np.ones((1, 8, 8), np.uint8))
+    items = "".join(f'<MDI key="k{i}">v</MDI>' for i in range(200_000))
+    (tmp_path / "image.tif.aux.xml").write_text(
+        f"<PAMDataset><Metadata>{items}</Metadata></PAMDataset>"
+    )
+    with pytest.raises(NotARasterError, match="is out of proportion"), open_raster(path):
+        pass
+
+
 def test_pixels_without_an_area(tmp_path: Path) -> None:
     path = tmp_path / "image.vrt"
     path.write_text(

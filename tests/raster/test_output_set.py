@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lcmap.errors import LockedError
+from lcmap.errors import CannotWriteError, LockedError
+from lcmap.interruption import working
 from lcmap.raster.output_lock import lock_path
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
@@ -138,6 +140,77 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
             assert files.written(path).read_text() == "new"
         raise ZeroDivisionError
     assert os.listdir(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("at", range(1, 5))
+def test_what_stops_the_renaming_leaves_a_set_that_the_next_run_settles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], at: int
+) -> None:
+    replace, replaced = os.replace, 0
+
+    def stopping(*given: Any) -> None:
+        nonlocal replaced
+        replaced += 1
+        if replaced == at:
+            raise error
+        replace(*given)
+
+    for name in NAMES:
+        (tmp_path / name).write_text("old")
+    paths = [tmp_path / name for name in NAMES]
+    monkeypatch.setattr(os, "replace", stopping)
+    with (
+        pytest.raises((KeyboardInterrupt, CannotWriteError)),
+        OutputSet(paths, overwrite=True) as files,
+    ):
+        for path in paths:
+            files.temporary(path).write_text("new")
+    monkeypatch.undo()
+    # the first gives the manifest its name; where nothing else has its own, all stays as it was
+    assert bool(list(tmp_path.glob(".*"))) == (at > 2 or (at == 2 and error is KeyboardInterrupt))
+    with pytest.raises(ZeroDivisionError), OutputSet(paths[2:], overwrite=True):
+        raise ZeroDivisionError
+    assert len(set(texts(tmp_path))) == 1
+    with OutputSet(paths, overwrite=True):
+        pass
+    assert sorted(os.listdir(tmp_path)) == sorted(NAMES)
+
+
+def test_a_signal_waits_until_all_have_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def signalled(*given: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        replace(*given)
+
+    monkeypatch.setattr(os, "replace", signalled)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        working(),
+        OutputSet([tmp_path / name for name in NAMES], overwrite=True) as files,
+    ):
+        for name in NAMES:
+            files.temporary(tmp_path / name).write_text("new")
+    assert texts(tmp_path) == ["new"] * 3 and sorted(os.listdir(tmp_path)) == sorted(NAMES)
+
+
+def test_the_sidecars_of_the_old_raster_go_in_one_step_with_it(tmp_path: Path) -> None:
+    """Killed when the old sidecar is gone and the old raster is not: the new one comes then."""
+    raster, sidecar = tmp_path / "a.tif", tmp_path / "a.tif.ovr"
+    kills = 0
+    while True:
+        raster.write_bytes(b"II*\0old")
+        sidecar.touch()
+        if write(tmp_path, kills + 1, True, "II*\0new", "a.tif") == 0:
+            break
+        kills += 1
+        with pytest.raises(ZeroDivisionError), OutputSet([raster], overwrite=True):
+            raise ZeroDivisionError
+        assert (raster.read_bytes() == b"II*\0old") == sidecar.exists(), kills
+    assert kills > 5 and os.listdir(tmp_path) == ["a.tif"]
 
 
 def test_a_manifest_from_elsewhere_moves_nothing(tmp_path: Path) -> None:

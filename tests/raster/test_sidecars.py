@@ -51,3 +51,28 @@ def test_true_overviews_masks_and_statistics_are_read(raster: Path) -> None:
     with open_raster(raster) as dataset:
         assert dataset.overviews(1) == [2]
         assert dataset.read_masks(1).tolist() == [[255, 0, 255, 255]] * 4
+
+
+@pytest.mark.parametrize("ending", [".ovr", ".msk", ".aux.xml"])
+def test_a_sidecar_that_is_a_link_to_elsewhere(raster: Path, ending: str) -> None:
+    elsewhere = raster.parent / "elsewhere"
+    elsewhere.mkdir()
+    if ending == ".aux.xml":
+        (elsewhere / "a").write_text("<PAMDataset/>")
+    else:
+        write_raster(elsewhere / "a", np.ones((1, 4, 4), np.uint8))
+    beside = raster.with_name(f"{raster.name}{ending}")
+    beside.symlink_to(elsewhere / "a")
+    message = rf"image\.tif: image\.tif\{ending} beside it is a link to elsewhere; remove it"
+    with pytest.raises(NotARasterError, match=message), open_raster(raster):
+        pass
+    # a raster that is linked to with what is beside it, and a folder that is a link
+    beside.unlink()
+    (elsewhere / "a").rename(raster.with_name(f"real{ending}"))
+    beside.symlink_to(raster.with_name(f"real{ending}"))
+    for name in ("image.tif", f"image.tif{ending}"):
+        (elsewhere / name).symlink_to(raster.with_name(name))
+    (raster.parent / "link").symlink_to(elsewhere)
+    for path in (raster, elsewhere / "image.tif", raster.parent / "link" / "image.tif"):
+        with open_raster(path) as dataset:
+            assert dataset.count == 1

@@ -49,7 +49,9 @@ def test_names_are_those_of_the_database() -> None:
     assert epsg_code_of("somewhere") is None
 
 
-@pytest.mark.parametrize("text", ["EPSG:4978", "nonsense", "EPSG:999999"])
+@pytest.mark.parametrize(
+    "text", ["EPSG:4978", "nonsense", "EPSG:999999", "EPSG:NaN", "EPSG:", "\0"]
+)
 def test_what_cannot_be_assumed(text: str) -> None:
     with pytest.raises(UsageError, match="`assume_crs="):
         parse_crs(text)

@@ -122,3 +122,22 @@ def test_reduction_by_average_equals_block_means(tmp_path: Path) -> None:
     values = aligned(path, target, Resampling.average, chunk=5)
     means = image.reshape(2, 10, 5, 12, 5).mean(axis=(2, 4))
     np.testing.assert_allclose(values, means, rtol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0.6, 0.8, 1.1])
+def test_spread_kernel_passes_what_a_b_spline_of_that_width_does(
+    tmp_path: Path, spread: float
+) -> None:
+    """Of waves two target pixels long, by the Fourier transform of the B-spline."""
+    target = TARGETS["coarser"]
+    x, _ = pixel_size(SOURCE, target)
+    first = (target.transform.c - SOURCE.transform.c) / SOURCE.transform.a
+    wave = np.cos(np.pi / x * (np.arange(SOURCE.width) + 0.5 - first - x / 2))
+    image = np.broadcast_to(wave, (1, *SOURCE.shape)).astype("float32")
+    source = bands_in(write(tmp_path / "image.tif", image))
+    array = lazily_aligned(
+        data_vrt(source), SOURCE, target, Resampling.cubic_spline, nodata=None, spread=spread
+    )
+    inside = array.values[0, 4:-4, 4:-4]
+    array.close()
+    assert np.abs(inside).max() == pytest.approx(np.sinc(spread / 2) ** 4, abs=0.02)

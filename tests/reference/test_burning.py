@@ -100,6 +100,26 @@ def test_all_touched_in_strips_where_no_edge_meets_a_corner(seed: int, rows: int
     assert np.array_equal(burn_in_strips(grid, shapes, rows, all_touched=True), whole)
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 64])
+def test_groups_of_any_size_equal_one(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    grid = Grid(None, Affine(1, 0, 0, 0, -1, HEIGHT), WIDTH, HEIGHT)
+    places = np.random.default_rng(0).uniform(0, 40, (60, 2))
+    shapes = [
+        (np.array([shapely.Point(x, y).buffer(6, quad_segs=2) for x, y in some]), code)
+        for code, some in enumerate(np.split(places, 6), start=1)
+    ]
+    wanted = rasterize(
+        [(shape, code) for geometries, code in shapes for shape in geometries],
+        out_shape=(HEIGHT, WIDTH),
+        transform=grid.transform,
+    )
+    monkeypatch.setattr("lcmap.reference.burning._VERTICES_AT_ONCE", at_once)
+    frame = PixelFrame.of(grid)
+    (strip,) = iter_strips(grid, HEIGHT)
+    pixels = [(frame.to_pixels(geometries), code) for geometries, code in shapes]
+    np.testing.assert_array_equal(frame.burn(pixels, strip, all_touched=False), wanted)
+
+
 def test_invalid_polygons_are_mended_and_valid_ones_kept() -> None:
     bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
     overlapping = shapely.MultiPolygon([shapely.box(0, 0, 2, 2), shapely.box(1, 0, 3, 2)])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import torch
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
@@ -18,6 +19,9 @@ from lcmap.nomenclature import LandCoverClass, Nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
 from lcmap.raster.writing import RasterFormat, atomic_raster
+
+# handing out the work of networks this small takes longer than doing it
+torch.set_num_threads(1)
 
 GRID = Grid(
     CRS.from_epsg(2154), rasterio.Affine(1.5, 0, 700000, 0, -1.5, 6250000), width=48, height=48

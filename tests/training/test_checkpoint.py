@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,27 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(CheckpointError):
         read_checkpoint(path, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "content", [{"version": 2, "settings": 1, "state": {}}, {"version": 2}, [2], None]
+)
+def test_other_content_is_refused(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "c.pt"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="is not a checkpoint of lcmap, or is damaged"):
+        read_checkpoint(path, SETTINGS)
+
+
+def test_every_byte_of_a_checkpoint_may_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, SETTINGS, {"rows": [{"loss": 0.5}]})
+    content = path.read_bytes()
+    start = content.index(b"data.pkl")
+    for place in range(start, start + 200):
+        path.write_bytes(content[:place] + b"\x80" + content[place + 1 :])
+        with suppress(CheckpointError):
+            read_checkpoint(path, SETTINGS)
 
 
 def test_a_file_with_code_inside_is_refused(tmp_path: Path) -> None:

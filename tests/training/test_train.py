@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ import torch
 
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.reading import TileReader
-from lcmap.dataset.tile_index import IndexedTile
+from lcmap.dataset.tile_index import IndexedTile, read_tile_index
 from lcmap.errors import (
     CheckpointError,
     InputMismatchError,
+    LockedError,
     OutputExistsError,
     UsageError,
 )
@@ -28,6 +30,7 @@ from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import silent
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import Sampler
@@ -156,7 +159,7 @@ def test_patience_ends_a_run_that_does_not_improve(make_index: MakeIndex, tmp_pa
     codes = np.random.default_rng(3).choice([2, 5], (48, 48)).astype(np.uint8)
     with pytest.raises(Interrupted):
         run(make_index(codes=codes), tmp_path / "m.onnx", epochs=12, patience=1)
-    rows = (tmp_path / "m.curves.csv").read_text().splitlines()[1:]
+    rows = (tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()[1:]
     miou = [float(row.split(",")[5]) for row in rows]
     assert 2 <= len(rows) < 12
     assert miou[-1] <= max(miou[:-1])
@@ -217,7 +220,7 @@ def test_minutes_shape_and_end_the_run(make_index: MakeIndex, tmp_path: Path) ->
     with pytest.raises(Interrupted):
         run(make_index(), tmp_path / "m.onnx", epochs=None, minutes=0.05,
             progress=lambda done, total, note="": seen.append((done, total)))  # fmt: skip
-    rows = list(csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()))
     assert all(total == 3 for _, total in seen)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     # the schedule follows the clock down to nothing, whatever the number of steps
@@ -236,7 +239,7 @@ def test_recipes_train_on_nan_pixels_and_unlabelled_ground(
     codes[:, 40:] = 0
     with pytest.raises(Interrupted):
         run(make_index(image=image, codes=codes), tmp_path / "m.onnx", recipe=recipe, epochs=1)
-    (row,) = csv.DictReader((tmp_path / "m.curves.csv").read_text().splitlines())
+    (row,) = csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines())
     assert np.isfinite(float(row["loss"])) and 0 < float(row["miou"]) <= 1
 
 
@@ -253,6 +256,39 @@ def test_a_checkpoint_is_neither_overwritten_nor_continued_by_chance(
         run(index, output, epochs=1, seed=1, resume=True)
     with pytest.raises(Interrupted):
         run(index, output, epochs=1, seed=1, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "held", ["m.onnx", "m.stac.json", "m.curves.png", "m.int8.onnx", "m.checkpoint.pt"]
+)
+def test_one_run_at_a_time_makes_a_model(tmp_path: Path, held: str) -> None:
+    outputs = TrainOutputs(tmp_path / "m.onnx", stac=True, resume=True)
+    with (
+        OutputSet([tmp_path / held], overwrite=True),
+        pytest.raises(LockedError, match=f"{held}: another run is making it"),
+    ):
+        train([tmp_path / "t.geojson"], outputs, int8=Int8Options())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("unexported")
+def test_a_run_is_not_continued_on_an_image_that_was_replaced(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, output = make_index(), tmp_path / "m.onnx"
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1)
+    image = read_tile_index(index).tiles[0].image
+    status, content = image.stat(), bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(CheckpointError, match="begun with content of the inputs"):
+        run(index, output, epochs=1, resume=True)
+    content[-1] ^= 1
+    image.write_bytes(content)
+    with pytest.raises(Interrupted):
+        run(index, output, epochs=1, resume=True)
 
 
 @pytest.mark.usefixtures("unexported")

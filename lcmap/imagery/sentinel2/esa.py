@@ -13,8 +13,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 from lcmap.errors import ProductError, UsageError
+from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.metadata import (
+    day_of,
+    elements,
+    number_of,
+    quantification_of,
+    read_xml,
+    text_of,
+)
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
     Mask,
@@ -54,9 +62,13 @@ class _Radiometry:
 
 
 def find_metadata(folder: Path) -> Path | None:
-    """Return the product metadata of a SAFE folder; None where it is none."""
-    found = [path for pattern in METADATA for path in sorted(folder.glob(pattern))]
-    return found[0] if found else None
+    """Return the product metadata of a SAFE folder; None where it is none.
+
+    Raises:
+        ProductError: it is a link out of the folder.
+    """
+    found = (first_inside(folder, pattern, folder) for pattern in METADATA)
+    return next((path for path in found if path is not None), None)
 
 
 def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
@@ -100,9 +112,13 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
     offsets = {}
     for element in elements(metadata, "BOA_ADD_OFFSET" if level2 else "RADIO_ADD_OFFSET"):
         band_id = element.get("band_id", "")
-        if not band_id.isdecimal() or int(band_id) >= len(BANDS):
-            raise ProductError(path, f"band_id {band_id!r} is unknown", "unpack the product again")
-        offsets[BANDS[int(band_id)]] = number_of(path, element.text or "")
+        # a text of thousands of digits is no integer
+        number = int(number_of(path, band_id))
+        if not 0 <= number < len(BANDS):
+            raise ProductError(
+                path, f"band_id {band_id[:20]!r} is unknown", "unpack the product again"
+            )
+        offsets[BANDS[number]] = number_of(path, element.text or "")
     baseline = number_of(path, text_of(metadata, "PROCESSING_BASELINE") or "0")
     if baseline >= _OFFSET_SINCE and not offsets:
         raise ProductError(
@@ -110,7 +126,7 @@ def _radiometry(path: Path, metadata: ElementTree.Element, level2: bool) -> _Rad
             f"is of processing baseline {baseline:05.2f} and has no radiometric offset",
             "get the product's own metadata",
         )
-    return _Radiometry(number_of(path, quantification), offsets)
+    return _Radiometry(quantification_of(path, quantification), offsets)
 
 
 def _band_file(granule: Path, band: str, radiometry: _Radiometry, level2: bool) -> BandFile:
@@ -130,10 +146,7 @@ def _band_file(granule: Path, band: str, radiometry: _Radiometry, level2: bool) 
 
 
 def _only(granule: Path, pattern: str) -> Path:
-    found = sorted(granule.glob(pattern))
-    if not found:
-        raise ProductError(granule, f"has no {pattern}", "unpack the product whole")
-    return found[0]
+    return only(granule, pattern, granule.parent.parent)
 
 
 def _level2_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, ...]]:
@@ -144,10 +157,10 @@ def _level2_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, 
 def _level1_masks(granule: Path, bands: Sequence[str]) -> dict[str, tuple[Mask, ...]]:
     """Return the masks by band: rasters since baseline 04.00, polygons before."""
     set_bit = values_masked(*range(1, 256))
-    classes = sorted(granule.glob("QI_DATA/*MSK_CLASSI_B00.jp2"))
-    if classes:
+    classes = first_inside(granule, "QI_DATA/*MSK_CLASSI_B00.jp2", granule.parent.parent)
+    if classes is not None:
         clouds: tuple[Mask, ...] = tuple(
-            RasterMask(classes[0], index, set_bit) for index in _CLASSI_MASKED
+            RasterMask(classes, index, set_bit) for index in _CLASSI_MASKED
         )
         return {
             band: clouds

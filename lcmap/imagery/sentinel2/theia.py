@@ -9,9 +9,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcmap.errors import ProductError, UsageError
+from lcmap.errors import UsageError
+from lcmap.imagery.product_files import first_inside, only
 from lcmap.imagery.sentinel2.bands import RESOLUTIONS
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.imagery.sentinel2.metadata import (
+    day_of,
+    elements,
+    number_of,
+    quantification_of,
+    read_xml,
+    text_of,
+)
 from lcmap.imagery.sentinel2.scene import (
     BandFile,
     Mask,
@@ -66,20 +74,20 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
             )
     composite = next(folder.glob(REFLECTANCE), None) is None
     kind = "FRC" if composite else "FRE"
-    metadata = next(iter(sorted(folder.glob("*_MTD_ALL.xml"))), None)
+    metadata = first_inside(folder, "*_MTD_ALL.xml", folder)
     quantification, nodata, time = _QUANTIFICATION, _NODATA, _time_in_name(folder)
     if metadata is not None:
         root = read_xml(metadata)
         text = text_of(root, "REFLECTANCE_QUANTIFICATION_VALUE")
         if text is not None:
-            quantification = number_of(metadata, text)
+            quantification = quantification_of(metadata, text)
         for value in elements(root, "SPECIAL_VALUE"):
             if value.get("name") == "nodata":
                 nodata = int(number_of(metadata, value.text or ""))
         time = text_of(root, "ACQUISITION_DATE") or time
     files = {
         band: BandFile(
-            path=_only(folder, f"*_{kind}_{band}.tif"),
+            path=only(folder, f"*_{kind}_{band}.tif", folder),
             nodata=nodata,
             quantification=quantification,
         )
@@ -103,25 +111,18 @@ def _masks(folder: Path, band: str) -> tuple[Mask, ...]:
     return (
         RasterMask(_mask_file(folder, "CLM", resolution), 1, bits_masked(_CLOUD_BITS)),
         RasterMask(_mask_file(folder, "EDG", resolution), 1, values_masked(*range(1, 256))),
-        RasterMask(_only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif"), 1, saturated),
+        RasterMask(only(folder, f"MASKS/*_SAT_{_SET[resolution]}.tif", folder), 1, saturated),
     )
 
 
 def _flags(folder: Path, band: str) -> tuple[Mask, ...]:
     """Return what hides pixels of a composite: its flags, where they say no data or cloud."""
     resolution = RESOLUTIONS[band]
-    found = sorted(folder.glob(f"MASKS/*_FLG_{_SET[resolution]}.tif"))
-    return tuple(RasterMask(path, 1, values_masked(*_HIDING_FLAGS)) for path in found[:1])
+    flags = first_inside(folder, f"MASKS/*_FLG_{_SET[resolution]}.tif", folder)
+    return () if flags is None else (RasterMask(flags, 1, values_masked(*_HIDING_FLAGS)),)
 
 
 def _mask_file(folder: Path, kind: str, resolution: int) -> Path:
     """Return the mask of this resolution; that of 10 m where there is no other."""
-    found = sorted(folder.glob(f"MASKS/*_{kind}_{_SET[resolution]}.tif"))
-    return found[0] if found else _only(folder, f"MASKS/*_{kind}_R1.tif")
-
-
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise ProductError(folder, f"has no {pattern}", "unpack the product whole")
-    return found[0]
+    found = first_inside(folder, f"MASKS/*_{kind}_{_SET[resolution]}.tif", folder)
+    return found or only(folder, f"MASKS/*_{kind}_R1.tif", folder)

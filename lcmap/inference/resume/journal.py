@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lcmap.json_text import parse_json
+
 COMMIT_SECONDS = 5.0
 """How often finished tiles are brought to the disk: the most that a killed run loses."""
 
@@ -33,7 +35,13 @@ def decode(content: bytes) -> tuple[list[Record], int]:
         checksum, _, text = line.rstrip(b"\n").partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
             break
-        records.append(json.loads(text))
+        try:
+            record = parse_json(text)
+        except ValueError:
+            break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
         length += len(line)
     return records, length
 
@@ -41,7 +49,7 @@ def decode(content: bytes) -> tuple[list[Record], int]:
 def read_records(path: Path) -> list[Record]:
     """Return the records in a journal's file; none where there is no such file."""
     try:
-        return decode(path.read_bytes())[0]
+        return decode(path.read_bytes())[0] if path.is_file() else []
     except OSError:
         return []
 

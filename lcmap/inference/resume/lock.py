@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
-from lcmap.errors import LockedError
+from lcmap.raster.output_lock import lock_file
 
 LOCK = "lock"
 """The name of the lock's file in the folder."""
@@ -22,22 +20,9 @@ def lock_folder(folder: Path, output: str) -> int:
         LockedError: another process holds it.
         OSError: the folder cannot be made.
     """
-    path = folder / LOCK
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            return lock_file(folder / LOCK, output)
         except FileNotFoundError:
             continue  # a run that just ended removed the folder
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(path)):
-                return lock
-        except FileNotFoundError:
-            pass  # locked, and removed by the run that had it
-        except BlockingIOError as error:
-            os.close(lock)
-            raise LockedError(
-                output, "another run is making it", "wait until it ends, or name another output"
-            ) from error
-        os.close(lock)

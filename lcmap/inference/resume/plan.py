@@ -6,32 +6,16 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
 
 Plan = dict[str, Any]
 """Facts by name, as JSON values."""
-
-
-def file_identities(paths: Iterable[PathLike]) -> list[list[Any]]:
-    """Return the real path, size and time of change of each file, which tell whether it changed.
-
-    Of a file that is not on a disk here (a VRT may name one) only the name is known.
-    """
-    found: list[list[Any]] = []
-    for path in paths:
-        real = os.path.realpath(path)
-        try:
-            status = os.stat(real)
-        except OSError:
-            found.append([os.fspath(path)])
-        else:
-            found.append([real, status.st_size, status.st_mtime_ns])
-    return found
 
 
 def content_identity(path: PathLike) -> str:
@@ -60,7 +44,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def read_plan(path: Path) -> Plan | None:
     """Return the plan in a file, None where the file is missing or cannot be read."""
     try:
-        plan = json.loads(path.read_bytes())
+        plan = parse_json(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError):
         return None
     return plan if isinstance(plan, dict) else None

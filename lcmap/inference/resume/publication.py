@@ -2,45 +2,160 @@
 
 Each raster is written block by block in its own order, whatever the tiles were, so that its bytes
 depend on the arrays alone. All files are whole before the first gets its name. A run that is killed
-while it names them goes on with the rest: which names are its own is on record.
+while it names them goes on with the rest, or the next run of other files of the map does: which
+names are its own is on record.
 """
 
 from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterator, Sequence
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError
-from lcmap.inference.output_files import MapRaster, Naming, OutputFile, OutputFiles, Sidecar
+from lcmap.inference.output_files import MapRaster, OutputFile, OutputFiles, Sidecar
+from lcmap.inference.resume.journal import Record, last
 from lcmap.inference.resume.tile_store import TileStore
+from lcmap.interruption import uninterrupted
+from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
 
 _STRIP = 16 * BLOCK
+_PIECE = 1 << 24
+_WAITING = re.compile(r"(codes|confidence|probabilities)\.tif(\.qml|\.aux\.xml)?")
 
 
-def already_named(files: OutputFiles, folder: Path, record: Naming | None) -> set[str]:
-    """Return the waiting names of the files that an earlier run has given their own names.
+def naming_record(files: OutputFiles, folder: Path, report: Record) -> Record:
+    """Return what goes on record before the first file gets its name.
 
-    The `record` is what it wrote down before it named the first. From then on a file that has left
-    the folder, and is found where it belongs, is its own; across disks it leaves a copy behind.
+    That is how each file is told from another of the same name: a name does not change its times.
     """
-    if record != files.naming:
-        return set()
-    found: set[str] = set()
+    identities = {}
     for file in files.in_naming_order:
         waiting = folder / file.waiting
-        if os.path.isfile(file.path) and (
-            not waiting.exists() or filecmp.cmp(waiting, file.path, shallow=False)
-        ):
-            found.add(file.waiting)
+        identities[file.waiting] = _identity(waiting if waiting.exists() else file.path)
+    checksums = {name: _checksum(folder / name) for name in identities}
+    return {
+        "naming": files.naming,
+        "identities": identities,
+        "checksums": checksums,
+        "report": report,
+    }
+
+
+def is_ready(folder: Path, records: Sequence[Record], waiting: str) -> bool:
+    """Tell whether a waiting file is as it was when it went on record."""
+    checksums = last(records, "checksums") or {}
+    return checksums.get(waiting) is not None and _checksum(folder / waiting) == checksums[waiting]
+
+
+def already_named(files: OutputFiles, folder: Path, records: Sequence[Record]) -> set[str]:
+    """Return the waiting names of the files that an earlier run has given their own names.
+
+    From `naming_record` on a file that has left the folder, and is found where it belongs, is its
+    own; across disks it leaves a copy behind.
+    """
+    if last(records, "naming") != files.naming:
+        return set()
+    return _named(folder, records, {file.waiting: file.path for file in files.in_naming_order})
+
+
+def left_by_a_killed_run(files: OutputFiles, folder: Path, records: Sequence[Record]) -> set[str]:
+    """Return the waiting names of the files that may exist, since an earlier run made them.
+
+    Where it was of other files, it must have been killed while it named them.
+    """
+    if last(records, "naming") == files.naming:
+        return already_named(files, folder, records)
+    paths = _recorded_paths(files, folder, records)
+    named = _named(folder, records, paths)
+    return _at(files, [paths[name] for name in named]) if len(named) < len(paths) else set()
+
+
+def finish_naming(files: OutputFiles, folder: Path, records: Sequence[Record]) -> set[str]:
+    """Name the rest of the files of a run that was killed while it named them, if one was.
+
+    Return the waiting names of those of its files that `files` are to replace.
+
+    Raises:
+        LockedError: another run is making one of them.
+        CannotWriteError: no space left.
+    """
+    paths = _recorded_paths(files, folder, records)
+    named = _named(folder, records, paths)
+    left = {name: path for name, path in paths.items() if name not in named}
+    can_be_named = (
+        is_ready(folder, records, name) and os.path.isdir(os.path.dirname(path))
+        for name, path in left.items()
+    )
+    if not (named and left and all(can_be_named)):
+        return set()
+    with OutputSet(paths.values(), overwrite=True, part_of_another=True), uninterrupted():
+        for name, path in left.items():
+            move_into_place(folder / name, path, list(paths.values()))
+    return _at(files, paths.values())
+
+
+def _recorded_paths(
+    files: OutputFiles, folder: Path, records: Sequence[Record]
+) -> dict[str, PathLike]:
+    """Return where the files on record belong, by their waiting names, in naming order.
+
+    None where the record is of another map, or of another user, who might name any file.
+    """
+    naming = last(records, "naming") or {}
+    paths = {name: path for name, path in naming.items() if _WAITING.fullmatch(name)}
+    codes = paths.get(files.rasters[0].waiting)
+    if codes is None or os.path.realpath(codes) != os.path.realpath(files.codes):
+        return {}
+    return paths if os.stat(folder).st_uid == os.geteuid() else {}
+
+
+def _at(files: OutputFiles, paths: Iterable[PathLike]) -> set[str]:
+    real = {os.path.realpath(path) for path in paths}
+    return {file.waiting for file in files.in_naming_order if os.path.realpath(file.path) in real}
+
+
+def _named(folder: Path, records: Sequence[Record], paths: Mapping[str, PathLike]) -> set[str]:
+    identities = last(records, "identities") or {}
+    found: set[str] = set()
+    for name, path in paths.items():
+        waiting = folder / name
+        if not os.path.isfile(path):
+            continue
+        if waiting.exists():
+            own = filecmp.cmp(waiting, path, shallow=False)
+        else:
+            own = _identity(path) == identities.get(name)
+        if own:
+            found.add(name)
     return found
+
+
+def _checksum(path: Path) -> int | None:
+    """Return the checksum of a file, None where there is none."""
+    checksum = 0
+    try:
+        with open(path, "rb") as file:
+            while piece := file.read(_PIECE):
+                checksum = zlib.crc32(piece, checksum)
+    except OSError:
+        return None
+    return checksum
+
+
+def _identity(path: PathLike) -> list[int]:
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns]
 
 
 def make_file(

@@ -8,6 +8,7 @@ neither takes more memory than its own pixels, and the disk reads and writes in 
 from __future__ import annotations
 
 import os
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -19,6 +20,8 @@ import numpy.typing as npt
 
 from lcmap.inference.band_groups import BandGroup
 from lcmap.raster.windows import Window
+
+_PIECE = 1 << 24
 
 
 class TileStore:
@@ -51,22 +54,41 @@ class TileStore:
         taken = sum(os.fstat(file).st_blocks * 512 for file in self._files.values())
         return max(whole - taken, 0)
 
-    def write(self, tile: Window, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write a tile: of each band group an array [bands, rows, columns].
+    def write(self, tile: Window, arrays: Mapping[str, npt.NDArray[Any]]) -> int:
+        """Write a tile, of each band group an array [bands, rows, columns]; return its checksum.
 
         Raises:
             OSError: no space left.
         """
-        pixels = self._starts[tile.row, tile.col]
+        pixels, checksum = self._starts[tile.row, tile.col], 0
         for name, group in self.groups.items():
             values = np.ascontiguousarray(arrays[name], group.dtype)
             if values.shape != (group.bands, tile.height, tile.width):
                 raise ValueError(f"{name}: {values.shape} for a tile of {tile}")
             rest = values.data.cast("B")
+            checksum = zlib.crc32(rest, checksum)
             offset = pixels * group.pixel_bytes
             while rest:
                 written = os.pwrite(self._files[name], rest, offset)
                 rest, offset = rest[written:], offset + written
+        return checksum
+
+    def checksum(self, tile: Window) -> int:
+        """Return the checksum of a tile as it is on the disk.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        checksum = 0
+        for name, group in self.groups.items():
+            offset = self._starts[tile.row, tile.col] * group.pixel_bytes
+            stop = offset + tile.height * tile.width * group.pixel_bytes
+            while offset < stop:
+                read = os.pread(self._files[name], min(stop - offset, _PIECE), offset)
+                if not read:
+                    raise EOFError(f"{name}: the tile store ends at byte {offset}")
+                checksum, offset = zlib.crc32(read, checksum), offset + len(read)
+        return checksum
 
     def read(self, name: str, window: Window, bands: slice = slice(None)) -> npt.NDArray[Any]:
         """Return a window of a band group, [bands, rows, columns], zeros where nothing was written.

@@ -4,7 +4,8 @@ The folder holds
 
     lock         held while a run works in it
     plan.json    what the result depends on
-    journal      which tiles are finished, and that the files are being given their names
+    journal      which tiles are finished, with their checksums, and that the files are being given
+                 their names
     NAME.raw     the arrays of the tiles (see `tile_store`)
     NAME.tif     finished files that wait for their names, sidecars among them
 """
@@ -14,17 +15,19 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.inference.resume.lock import LOCK, lock_folder
+from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.temporary_folder import temporary_folder
 
 _PLAN, _JOURNAL = "plan.json", "journal"
 
@@ -47,6 +50,44 @@ def journal_path(folder: Path) -> Path:
     return folder / _JOURNAL
 
 
+def check_work_folder(path: Path, output: str) -> None:
+    """Check that what has the name of a work folder can be one, where there is anything.
+
+    A link is not followed: all that is in a work folder may be removed.
+
+    Raises:
+        CannotWriteError: it cannot; it names `output`.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        what = "a link" if path.is_symlink() else "not a folder"
+        raise CannotWriteError(output, f"its work folder {path} is {what}", "remove it")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise CannotWriteError(
+            output, f"its work folder {path} may not be written", "change its permissions"
+        )
+    lock = path / LOCK
+    if os.path.lexists(lock) and not is_regular(lock):
+        raise CannotWriteError(output, f"the lock {lock} is not a file", "remove it")
+
+
+def is_regular(path: Path) -> bool:
+    """Tell whether there is a regular file, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class WorkFolder:
     """A work folder: made and locked when it is entered, removed or kept when it is left.
 
@@ -61,6 +102,7 @@ class WorkFolder:
         self.output = os.fspath(output)
         self._resumable = resumable
         self._tmpdir = tmpdir
+        self._temporary = ExitStack()
         self._discarded = False
 
     def __enter__(self) -> WorkFolder:
@@ -73,8 +115,9 @@ class WorkFolder:
         with writing_to(self.output):
             if self._resumable:
                 self.path = work_folder_path(self.output)
+                check_work_folder(self.path, self.output)
             else:
-                self.path = Path(tempfile.mkdtemp(prefix="lcmap-", dir=self._tmpdir))
+                self.path = self._temporary.enter_context(temporary_folder(self._tmpdir))
             self._lock = lock_folder(self.path, self.output)
         return self
 
@@ -87,7 +130,11 @@ class WorkFolder:
         last = [journal_path(self.path), plan_path(self.path)]
         others = [path for path in self.path.iterdir() if path.name != LOCK and path not in last]
         for path in [*others, *last]:
-            _remove(path)
+            remove(path)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing but the lock is there."""
+        return all(path.name == LOCK for path in self.path.iterdir())
 
     def check_space(self, needed: int) -> None:
         """Check that `needed` bytes fit on the disk.
@@ -111,8 +158,12 @@ class WorkFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the folder, or keep it and say how to continue."""
+        with uninterrupted():
+            self._leave(error is not None)
+
+    def _leave(self, failed: bool) -> None:
         try:
-            keep = error is not None and self._resumable and not self._discarded
+            keep = failed and self._resumable and not self._discarded
             if keep and self._has_records():
                 logger.info(
                     "%s: what is done stays in %s; run the same command to continue, or delete it",
@@ -125,6 +176,7 @@ class WorkFolder:
                     self.path.rmdir()
         finally:
             os.close(self._lock)
+            self._temporary.close()
 
     def _has_records(self) -> bool:
         try:
@@ -146,13 +198,6 @@ def writing_to(output: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise cannot_write(output, error) from error
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _free_bytes(folder: Path) -> int:

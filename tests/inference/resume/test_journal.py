@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcmap.inference.resume.journal import Journal, decode, encode
+from lcmap.inference.resume.journal import Journal, decode, encode, read_records
 
 RECORDS = [{"tile": 0, "mapped": 12}, {"tile": 7, "mapped": 0}, {"naming": {"codes": "/é.tif"}}]
 CONTENT = b"".join(map(encode, RECORDS))
@@ -50,3 +52,24 @@ def test_a_journal_goes_on_after_a_torn_end(tmp_path: Path, torn: bytes) -> None
     journal.append([{"tile": 8}])
     journal.close()
     assert decode(path.read_bytes())[0] == [*RECORDS, {"tile": 8}]
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"[1]", b"7", b"{", b'"tile"'])
+def test_what_is_no_record_ends_the_journal(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(CONTENT + b"%08x %s\n" % (zlib.crc32(text), text) + CONTENT)
+    assert read_records(path) == RECORDS
+
+
+def test_what_is_no_file_has_no_records(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    for name in ("fifo", "zeros", ".", "missing"):
+        assert read_records(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"[1]", b"x", b"[" * 100_000, b"{}}"])
+def test_a_line_of_right_checksum_that_is_no_record_ends_the_journal(text: bytes) -> None:
+    line = b"%08x %s\n" % (zlib.crc32(text), text)
+    first = encode({"tile": 1})
+    assert decode(first + line + first) == ([{"tile": 1}], len(first))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -54,3 +56,14 @@ def test_a_lock_that_its_owner_removed_is_made_again(
     monkeypatch.undo()
     assert os.path.samestat(os.fstat(lock), os.stat(folder / LOCK))
     os.close(lock)
+
+
+def test_a_file_system_without_locks_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    for lock in (lock_folder(tmp_path / "work", "map.tif") for _ in range(2)):
+        os.close(lock)

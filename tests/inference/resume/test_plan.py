@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+import pytest
 
 from lcmap.inference.resume.plan import (
     content_identity,
     differences,
-    file_identities,
     read_plan,
     tiling_facts,
     write_plan,
 )
 from lcmap.raster.windows import Window
-
-
-def test_a_file_is_known_by_where_it_is_and_when_it_changed(tmp_path: Path) -> None:
-    path = tmp_path / "image.tif"
-    path.write_bytes(b"abc")
-    (tmp_path / "link.tif").symlink_to(path)
-    before = file_identities([path])
-    assert file_identities([tmp_path / "link.tif"]) == before
-    os.utime(path, ns=(1, 2))
-    assert file_identities([path]) != before
-    assert file_identities(["/vsicurl/http://example.org/a.tif"]) == [
-        ["/vsicurl/http://example.org/a.tif"]
-    ]
 
 
 def test_a_model_is_known_by_its_content(tmp_path: Path) -> None:
@@ -56,5 +43,13 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_plan(path) == {"tile": 8, "layers": [["codes", 1, "uint8"]]}
     path.write_bytes(path.read_bytes()[:10])
     assert read_plan(path) is None
+    path.write_text("[" * 100_000)
+    assert read_plan(path) is None
     path.write_text("[]")
     assert read_plan(path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"[" * 100_000])
+def test_a_damaged_plan_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    assert read_plan(tmp_path / "plan.json") is None

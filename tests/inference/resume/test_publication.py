@@ -16,7 +16,8 @@ from lcmap.graph.padding import padded_halo
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.output_files import OutputFiles, output_files
 from lcmap.inference.resume import publication
-from lcmap.inference.resume.publication import already_named, make_file
+from lcmap.inference.resume.journal import Record
+from lcmap.inference.resume.publication import already_named, make_file, naming_record
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.tiling import tiles_of
@@ -110,39 +111,40 @@ def test_errors_name_the_file_that_was_asked_for(
 
 
 @pytest.fixture
-def waiting(tmp_path: Path) -> tuple[OutputFiles, Path]:
+def waiting(tmp_path: Path) -> tuple[OutputFiles, Path, Record]:
     """Five files of which the style has its name, the others wait for theirs."""
     folder = tmp_path / "work"
     folder.mkdir()
     files = files_in(tmp_path, qml=True)
-    for file in files.in_naming_order[1:]:
+    for file in files.in_naming_order:
         (folder / file.waiting).write_bytes(b"new")
-    (tmp_path / "map.qml").write_bytes(b"new")
-    return files, folder
+    record = naming_record(files, folder, {})
+    (folder / "codes.tif.qml").rename(tmp_path / "map.qml")
+    return files, folder, record
 
 
 def test_a_file_that_left_the_folder_has_its_name(
-    tmp_path: Path, waiting: tuple[OutputFiles, Path]
+    tmp_path: Path, waiting: tuple[OutputFiles, Path, Record]
 ) -> None:
-    files, folder = waiting
-    assert already_named(files, folder, files.naming) == {"codes.tif.qml"}
+    files, folder, record = waiting
+    assert already_named(files, folder, [record]) == {"codes.tif.qml"}
     # across disks a copy stays behind
     (tmp_path / "c.tif").write_bytes(b"new")
     (tmp_path / "map.tif").write_bytes(b"somebody else's")
-    assert already_named(files, folder, files.naming) == {"codes.tif.qml", "confidence.tif"}
-    (tmp_path / "map.qml").unlink()
-    assert already_named(files, folder, files.naming) == {"confidence.tif"}
+    assert already_named(files, folder, [record]) == {"codes.tif.qml", "confidence.tif"}
+    (tmp_path / "map.qml").write_bytes(b"another")
+    assert already_named(files, folder, [record]) == {"confidence.tif"}
 
 
 def test_names_of_another_run_are_not_its_own(
-    tmp_path: Path, waiting: tuple[OutputFiles, Path]
+    tmp_path: Path, waiting: tuple[OutputFiles, Path, Record]
 ) -> None:
-    files, folder = waiting
+    files, folder, record = waiting
     others = [
         files_in(tmp_path, qml=False),
         files_in(tmp_path, qml=True, cog=True),
         files_in(Path("/elsewhere"), qml=True),
         output_files(MapOutputs(tmp_path / "map.tif", qml=True), FLAIR7, (), {}),
     ]
-    for record in (None, *(other.naming for other in others)):
-        assert already_named(files, folder, record) == set()
+    for naming in (None, *(other.naming for other in others)):
+        assert already_named(files, folder, [record | {"naming": naming}]) == set()

@@ -25,6 +25,7 @@ from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import journal_path, work_folder_path
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 
 FLAIR7 = load_nomenclature("flair7")
@@ -72,12 +73,13 @@ def finish(work: ResumableMap) -> None:
 
 
 def kill(work: ResumableMap) -> None:
-    """End a run as SIGKILL does: files are closed and the lock goes, no more."""
+    """End a run as SIGKILL does: files are closed and the locks go, no more."""
     work._leaving.pop_all()
     if work.published is None:
         work._journal.close()
         work._store.close()
     os.close(work._folder._lock)
+    work._outputs._leaving.close()
 
 
 def left(work: ResumableMap) -> list[int]:
@@ -217,6 +219,104 @@ def test_what_is_not_whole_is_not_continued(output: Path, name: str) -> None:
     kill(again)
 
 
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["codes.raw", "confidence.raw"])
+def test_a_tile_whose_bits_flipped_is_made_again(
+    output: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    work = begun(output)
+    for number in range(3):
+        store(work, number)
+    work.commit()
+    kill(work)
+    flip(work_folder_path(output) / name, 2 * 64 + 5)
+    caplog.set_level(logging.DEBUG, logger="lcmap")
+    again = begun(output)
+    assert left(again) == [2, 3]
+    assert [record["tile"] for record in again.records("tile")] == [0, 1]
+    assert "map.tif: tile 2 is damaged and made again" in caplog.text
+    assert "map.tif: continuing: 2 of 4 tiles are done" in caplog.text
+    store(again, 2)
+    assert left(again) == [3] and len(again.records("tile")) == 3
+    again.commit()
+    kill(again)
+    with opened(output) as last:
+        assert left(last) == [3]
+        finish(last)
+    np.testing.assert_array_equal(codes(output), EXPECTED)
+
+
+def spoil(folder: Path, how: str) -> None:
+    plan, journal_file, arrays = folder / "plan.json", folder / "journal", folder / "codes.raw"
+    if how.startswith("plan"):
+        plan.unlink()
+        if how == "plan is a folder":
+            plan.mkdir()
+        else:
+            plan.write_text("[" * 100_000 if how == "plan is deep" else '{"model": ')
+    elif how == "journal is a folder":
+        journal_file.unlink()
+        journal_file.mkdir()
+    elif how == "journal is a link":
+        journal_file.unlink()
+        journal_file.symlink_to(folder.parent / "elsewhere")
+    elif how == "journal is of other tiles":
+        journal_file.write_bytes(journal.encode({"tile": 99, "mapped": 64, "checksum": 0}))
+    elif how == "arrays are a link":
+        content = arrays.read_bytes()
+        arrays.unlink()
+        (folder.parent / "elsewhere").write_bytes(content)
+        arrays.symlink_to(folder.parent / "elsewhere")
+    else:
+        arrays.write_bytes(arrays.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["plan is a folder", "plan is deep", "plan is cut", "journal is a folder",
+     "journal is a link", "journal is of other tiles", "arrays are a link", "arrays are cut"],
+)  # fmt: skip
+def test_what_is_spoilt_is_begun_again_and_said(
+    output: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    work = begun(output)
+    store(work, 0)
+    work.commit()
+    kill(work)
+    spoil(work_folder_path(output), how)
+    elsewhere = output.parent / "elsewhere"
+    before = elsewhere.read_bytes() if elsewhere.exists() else None
+    caplog.set_level(logging.INFO)
+    check_before_work(files_of(output))
+    with opened(output) as again:
+        assert left(again) == [0, 1, 2, 3]
+        finish(again)
+    assert "map.tif: starting afresh, since what an earlier run left " in caplog.text
+    assert (elsewhere.read_bytes() if elsewhere.exists() else None) == before
+    np.testing.assert_array_equal(codes(output), EXPECTED)
+
+
+def test_another_layout_starts_afresh(
+    output: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable_map, "LAYOUT", 1)
+        work = begun(output)
+        store(work, 0)
+        work.commit()
+        kill(work)
+    caplog.set_level(logging.INFO)
+    again = begun(output)
+    assert left(again) == [0, 1, 2, 3]
+    assert "starting afresh, since another version of lcmap left what is there" in caplog.text
+    kill(again)
+
+
 def test_another_plan_starts_afresh_and_says_why(
     output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,6 +445,7 @@ def test_what_goes_to_a_pipe_is_made_in_the_temporary_folder(
 
 FILES = ["map.qml", "map.tif.aux.xml", "c.tif", "map.tif"]
 """In the order in which they get their names."""
+LOCKED = [".map.tif.lcmap-lock", ".map.tif.lcmap-work"]
 
 
 def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -358,6 +459,7 @@ def killed_while_naming(output: Path, monkeypatch: pytest.MonkeyPatch, after: in
                 raise Killed
             move([file], folder, sidecars)
             moved += 1
+        raise Killed
 
     work = begun(output, qml=True)
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -383,10 +485,76 @@ def test_a_run_killed_between_two_names_goes_on_with_the_rest(
         assert (output.parent / name).stat().st_mtime_ns == time
 
 
+@pytest.mark.parametrize("name", ["codes.tif", "confidence.tif", "codes.tif.qml"])
+def test_a_waiting_file_whose_bits_flipped_is_made_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with opened(output, qml=True) as work:
+        finish(work)
+    expected = {path: path.read_bytes() for path in output.parent.iterdir()}
+    for path in expected:
+        path.unlink()
+    killed_while_naming(output, monkeypatch, 0)
+    waiting = work_folder_path(output) / name
+    flip(waiting, waiting.stat().st_size // 2)
+    with opened(output, qml=True) as work:
+        finish(work)
+    assert {path: path.read_bytes() for path in output.parent.iterdir()} == expected
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_the_next_run_of_other_files_finishes_the_set_first(
+    output: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Killed with no name given it is undone; with some, the rest come; with all it was whole."""
+    killed_while_naming(output, monkeypatch, after)
+    alone = output_files(MapOutputs(output, cog=True, qml=False), FLAIR7, (), {})
+    if after == len(FILES):
+        with pytest.raises(OutputExistsError, match="exists already"):
+            check_before_work(alone)
+        return
+    check_before_work(alone)  # what the killed run left is not in its way
+    with ResumableMap(alone, GRID, PLAN | {"outputs": ["codes"]}, WINDOWS) as work:
+        assert names(output.parent) == sorted([*FILES * bool(after), *LOCKED])
+        for number, _ in work.pending(WINDOWS):
+            work.store(number, {"codes": np.full((1, 8, 8), 9, np.uint8)})
+        work.publish(REPORT)
+    left = ["c.tif", "map.tif"] if after else ["map.tif"]
+    assert names(output.parent) == left and (codes(output) == 9).all()
+
+
 def test_another_runs_files_are_in_the_way(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_naming(output, monkeypatch, 2)
-    with pytest.raises(OutputExistsError, match="exists already"):
-        check_before_work(files_of(output, qml=True, cog=True))
+    output.with_name("map.qml").write_text("another's")
+    with pytest.raises(OutputExistsError, match=r"map\.qml: exists already"):
+        check_before_work(files_of(output, qml=True))
+
+
+def test_a_file_that_another_run_replaced_is_made_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the map would be of one run and its confidence of another."""
+    killed_while_naming(output, monkeypatch, 3)
+    confidence = output.with_name("c.tif")
+    own = confidence.read_bytes()
+    confidence.write_bytes(own[::-1])
+    with opened(output, qml=True, overwrite=True) as work:
+        finish(work)
+    assert confidence.read_bytes() == own and names(output.parent) == sorted(FILES)
+
+
+@pytest.mark.parametrize("shared", ["c.tif", "map.tif", "map.qml"])
+def test_each_output_is_locked(output: Path, shared: str) -> None:
+    with opened(output, qml=True), pytest.raises(LockedError, match=f"{shared}: another run"):
+        OutputSet([output.with_name(shared)], overwrite=True).__enter__()
+    other = output_files(MapOutputs(output.with_name("b.tif"), output.with_name(shared)), FLAIR7,
+                         (), {})  # fmt: skip
+    with (
+        OutputSet([output.with_name(shared)], overwrite=True),
+        pytest.raises(LockedError, match=f"{shared}: another run"),
+    ):
+        ResumableMap(other, GRID, PLAN, WINDOWS).__enter__()
+    assert not names(output.parent)
 
 
 def test_a_run_killed_after_the_last_name_is_complete(

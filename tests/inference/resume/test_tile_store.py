@@ -116,3 +116,27 @@ def test_a_write_that_the_system_cuts_short_is_completed(
     with pytest.raises(OSError, match="full"):
         store.write(Window(0, 0, 16, 16), image(16, 16))
     store.close()
+
+
+@given(st.data())
+def test_a_checksum_tells_whether_a_tile_is_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    tiles = [Window(0, 0, 5, 7), Window(0, 7, 5, 3), Window(5, 0, 2, 7), Window(5, 7, 2, 3)]
+    store = TileStore(folder, tiles, GROUPS)
+    arrays = image(7, 10)
+    checksums = [store.write(tile, part(arrays, tile)) for tile in tiles]
+    assert [store.checksum(tile) for tile in tiles] == checksums
+    path = folder / data.draw(st.sampled_from(["codes.raw", "probabilities.raw"]))
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    same = [
+        all(np.array_equal(store.read(name, tile), values[:, *tile.slices])
+            for name, values in arrays.items())
+        for tile in tiles
+    ]  # fmt: skip
+    assert same.count(False) == 1
+    assert [store.checksum(tile) == sum for tile, sum in zip(tiles, checksums, strict=True)] == same
+    store.close()

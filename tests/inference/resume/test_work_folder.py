@@ -87,13 +87,13 @@ def test_what_cannot_be_continued_is_in_the_temporary_folder_and_goes(tmp_path: 
 
 def test_clearing_removes_the_plan_last(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    remove = work_folder._remove
+    remove = work_folder.remove
 
     def watched(path: Path) -> None:
         removed.append(path.name)
         remove(path)
 
-    monkeypatch.setattr(work_folder, "_remove", watched)
+    monkeypatch.setattr(work_folder, "remove", watched)
     with WorkFolder(output, resumable=True) as folder:
         fill(folder)
         folder.clear()
@@ -120,3 +120,44 @@ def test_a_disk_that_is_too_small_is_refused(output: Path, monkeypatch: pytest.M
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(CannotWriteError), WorkFolder(tmp_path / "no" / "a.tif", resumable=True):
         pass
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link elsewhere", "lock"])
+def test_what_cannot_be_a_work_folder_is_refused_and_left_alone(output: Path, kind: str) -> None:
+    path, elsewhere = work_folder_path(output), output.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_bytes(b"precious")
+    said = {"file": "is not a folder", "lock": "is not a file"}.get(kind, "is a link")
+    if kind == "file":
+        path.write_bytes(b"precious")
+    elif kind == "lock":
+        path.mkdir()
+        (path / "lock").symlink_to(elsewhere / "lock")
+    else:
+        path.symlink_to(elsewhere if kind == "link elsewhere" else output.parent / "missing")
+    before = sorted(output.parent.rglob("*"))
+    with pytest.raises(CannotWriteError, match=rf"map\.tif: .*{said}; remove it"):
+        WorkFolder(output, resumable=True).__enter__()
+    assert sorted(output.parent.rglob("*")) == before
+    assert kind != "file" or path.read_bytes() == b"precious"
+
+
+def test_links_in_it_are_removed_and_not_followed(output: Path) -> None:
+    elsewhere = output.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_bytes(b"precious")
+    with WorkFolder(output, resumable=True) as folder:
+        (folder.path / "codes.raw").symlink_to(elsewhere / "precious")
+        (folder.path / "folder").symlink_to(elsewhere)
+        folder.clear()
+        assert folder.is_empty()
+    assert (elsewhere / "precious").read_bytes() == b"precious"
+
+
+def test_a_work_folder_that_may_not_be_written_is_refused(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_folder_path(output).mkdir()
+    monkeypatch.setattr(work_folder.os, "access", lambda *_: False)
+    with pytest.raises(CannotWriteError, match="may not be written; change its permissions"):
+        WorkFolder(output, resumable=True).__enter__()

@@ -1,0 +1,130 @@
+"""What a signal does to a command: SIGINT, SIGTERM and SIGHUP end it, in one line.
+
+While a command works a signal raises KeyboardInterrupt, so that what is unfinished is removed; if
+something swallows that, it is raised again. Before and after there is nothing to remove, and the
+process ends at once. Work that must not be cut in two is done to its end first.
+
+Imports nothing that takes time, so that signals are handled from the beginning.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
+from types import FrameType
+
+INTERRUPTED = 130
+"""The exit code of a run that a signal ended, whichever it was."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_SWALLOW = 0.5
+
+_Handler = Callable[[int, FrameType | None], object] | int | None
+
+
+class _Stage(Enum):
+    STARTING = auto()
+    WORKING = auto()
+    ENDING = auto()
+
+
+class _Run:
+    """The run of this process: only its main thread handles signals."""
+
+    stage = _Stage.STARTING
+    received: signal.Signals | None = None
+    uninterrupted = 0
+    waiting: int | None = None
+
+
+def was_interrupted() -> bool:
+    """Return whether a signal has interrupted the work, whatever error came of that."""
+    return _Run.received is not None
+
+
+def handle_signals() -> dict[int, _Handler]:
+    """Handle the signals that end a command, but for those that the caller ignores (nohup).
+
+    Return the handlers that they had.
+    """
+    previous: dict[int, _Handler] = {}
+    for signum in SIGNALS:
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            previous[signum] = signal.signal(signum, _end)
+    return previous
+
+
+def ignore_signals() -> None:
+    """Ignore them from now on: the run has its result, and the interpreter ends."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Do the work of a command, which a signal ends by KeyboardInterrupt."""
+    hook, sys.unraisablehook = sys.unraisablehook, _say_unless_interrupted
+    previous = handle_signals()
+    _Run.received, _Run.stage = None, _Stage.WORKING
+    try:
+        yield
+    finally:
+        _Run.stage = _Stage.ENDING
+        sys.unraisablehook = hook
+        for signum, handler in previous.items():
+            if handler is not None:  # it was not set from Python
+                signal.signal(signum, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Do what is inside to its end before a signal ends the run."""
+    _Run.uninterrupted += 1
+    try:
+        yield
+    finally:
+        _Run.uninterrupted -= 1
+        signum, _Run.waiting = _Run.waiting, None
+        if signum is not None:
+            signal.raise_signal(signum)
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    if _Run.uninterrupted:
+        _Run.waiting = signum
+    elif _Run.stage is _Stage.STARTING:
+        with suppress(OSError):
+            os.write(2, b"lcmap: interrupted\n")
+        os._exit(INTERRUPTED)
+    elif _Run.stage is _Stage.WORKING and not _is_raised():
+        if _Run.received is None:
+            _Run.received = signal.Signals(signum)
+            _thread.start_new_thread(_raise_again, ())
+        raise KeyboardInterrupt
+
+
+def _is_raised() -> bool:
+    """Return whether KeyboardInterrupt is on its way, as where what is unfinished is removed."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _raise_again() -> None:
+    """Interrupt the work again where a library swallowed KeyboardInterrupt, till it has ended."""
+    while _Run.stage is _Stage.WORKING:
+        time.sleep(_SECONDS_TO_SWALLOW)
+        if _Run.stage is _Stage.WORKING and _Run.received is not None:
+            _thread.interrupt_main(_Run.received)
+
+
+def _say_unless_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)

@@ -1,0 +1,171 @@
+"""Completion: scripts in the shells themselves, built-in names, and `lcmap help`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import GROUP
+from typer.testing import CliRunner
+
+from lcmap.cli import app
+from lcmap.cli.documentation import completions
+
+CROSSWALKS = ("flair19:flair7", "oso17:oso-reclass", "oso17:topo6", "oso23:flair7",
+              "oso23:oso-reclass", "oso23:topo6", "topo18:topo6")  # fmt: skip
+NOMENCLATURES = ("flair19", "flair7", "oso-reclass", "oso17", "oso23", "topo18", "topo6")
+RULES = ("bdtopo-oso-reclass", "bdtopo-topo18", "bdtopo-topo6")
+MEANINGS = tuple(f"oso.tif:{name}" for name in (*NOMENCLATURES, "probabilities"))
+
+# what is typed, and what is offered
+OFFERED = [
+    ("help tra", ("train",)),
+    ("rasterize-ref --rules ", RULES),
+    ("prepare --nomenclature ", NOMENCLATURES),
+    ("prepare --crosswalk flair19:fl", ("flair19:flair7",)),
+    ("prepare --quantiles ", ("image",)),
+    ("prepare a.tif --side oso.tif:", MEANINGS),
+    ("score --crosswalk oso", tuple(n for n in CROSSWALKS if n.startswith("oso"))),
+    ("score --crosswalk no", ("none",)),
+    ("score --reference-crosswalk ", CROSSWALKS),
+    ("score --nomenclature flair", ("flair19", "flair7")),
+    ("reclassify-oso --oso ", ("oso17", "oso23")),
+    ("reclassify-oso --crosswalk topo", ("topo18:topo6",)),
+    ("predict a.tif --quantiles ", ("image", "model")),
+    ("fuse a.tif oso.tif:", MEANINGS),
+    ("fuse --late ", ("product", "mean")),
+    ("train a.geojson --quantiles ", ("image", "model")),
+    ("train --recipe ", ("default", "paper")),
+]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which lcmap is that of this project, by the name that the scripts call."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "lcmap").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lcmap "$@"\n')
+    (folder / "lcmap").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    for name, text in completions().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("line", "names"), OFFERED)
+def test_built_in_names_are_offered(line: str, names: tuple[str, ...]) -> None:
+    asked = {"_LCMAP_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+             "_TYPER_COMPLETE_ARGS": f"lcmap {line}"}  # fmt: skip
+    done = CliRunner().invoke(app, env=asked, prog_name="lcmap")
+    found = [item.split("\t")[0] for item in done.stdout.splitlines()]
+    assert sorted(found) == sorted(names)
+
+
+def test_names_are_offered_without_loading_what_computes() -> None:
+    script = (
+        "import sys; from lcmap.cli import builtin_names as names\n"
+        "names.crosswalks_or_none(), names.rules(), names.meanings('a:')\n"
+        "print([m for m in ('torch', 'onnxruntime', 'rasterio') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_every_option_that_takes_a_built_in_name_offers_some() -> None:
+    taking = [
+        (name, parameter)
+        for name, command in GROUP.commands.items()
+        for parameter in command.params
+        if "NAME|FILE" in str(parameter.metavar) or "FROM:TO" in str(parameter.metavar)
+    ]
+    assert len(taking) >= 7
+    for name, parameter in taking:
+        assert parameter._custom_shell_complete is not None, (name, parameter.opts)
+
+
+BASH_LINES = [
+    ("lcmap pre", "lcmap pre 1", {"predict", "prepare"}),
+    ("lcmap rasterize-ref --rules=bdtopo-o", "lcmap rasterize-ref --rules = bdtopo-o 4",
+     {"bdtopo-oso-reclass"}),
+    ("lcmap score --crosswalk oso23:", "lcmap score --crosswalk oso23 : 4",
+     {"flair7", "oso-reclass", "topo6"}),
+    ("lcmap score --crosswalk oso23:to", "lcmap score --crosswalk oso23 : to 5", {"topo6"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "words", "expected"), BASH_LINES)
+def test_bash_completes_what_it_takes_for_several_words(
+    scripts: Path, path: str, line: str, words: str, expected: set[str]
+) -> None:
+    *parts, index = words.split()
+    script = (
+        f"source {scripts}/lcmap.bash; COMP_WORDS=({' '.join(parts)}); COMP_CWORD={index}; "
+        '_lcmap_completion lcmap; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert set(done.stdout.split()) == expected, (line, done.stderr)
+
+
+ZSHRC = r"""
+fpath=($ZDOTDIR $fpath)
+autoload -Uz compinit; compinit -u -d $ZDOTDIR/dump
+bindkey '^I' complete-word
+shown() { print -r -- "<$BUFFER>shown"; BUFFER=exit; zle accept-line }
+zle -N shown; bindkey '^X' shown
+PS1='ready '
+"""
+ZSH = r"""
+zmodload zsh/zpty
+zpty z zsh -d -i
+zpty -r z text '*ready *'
+zpty -w -n z "$1"$'\t\x18'
+zpty -r z text '*>shown*'
+print -r -- "$text"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("lcmap rast", "<lcmap rasterize-ref >"),
+        ("lcmap rasterize-ref --rules bdtopo-o", "--rules bdtopo-oso-reclass >shown"),
+        ("lcmap score --crosswalk flair", "<lcmap score --crosswalk flair19:flair7 >"),
+        ("lcmap score --crosswalk=flair", "<lcmap score --crosswalk=flair19:flair7 >"),
+        ("lcmap predict only-f", "<lcmap predict only-file.tif >"),
+    ],
+)  # fmt: skip
+def test_zsh_completes_at_the_first_tab(
+    scripts: Path, path: str, typed: str, expected: str
+) -> None:
+    (scripts / "only-file.tif").touch()
+    (scripts / ".zshrc").write_text(ZSHRC, encoding="utf-8")
+    done = subprocess.run(
+        ["zsh", "-f", "-c", ZSH, "zsh", typed],
+        capture_output=True, text=True, timeout=60, cwd=scripts,
+        env=os.environ | {"PATH": path, "TERM": "dumb", "ZDOTDIR": str(scripts)},
+    )  # fmt: skip
+    assert expected in done.stdout, done.stdout + done.stderr
+
+
+def test_show_completion_prints_these_scripts() -> None:
+    script = "from lcmap.cli import app; from typer import completion as c; " \
+        "print(c.get_completion_script(prog_name='lcmap', complete_var='_LCMAP_COMPLETE', " \
+        "shell='zsh'))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == completions()["_lcmap"]
+
+
+def test_help_of_a_command_by_name(lcmap) -> None:
+    assert lcmap("help", "train") == lcmap("train", "--help")
+    assert lcmap("help") == lcmap("--help")
+    assert lcmap("help", "paint").exit_code == 2

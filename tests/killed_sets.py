@@ -1,0 +1,197 @@
+"""Stop a command before each of its steps to the disk, and see what it leaves of its outputs.
+
+    python killed_sets.py SIGNAL EVERY OUTPUT[,OUTPUT...] ARGS...
+    python killed_sets.py twice 1 OUTPUT[,OUTPUT...] ARGS...
+
+`lcmap ARGS... --overwrite` begins where its outputs are others, and is stopped by SIGNAL before its
+step 1, 1 + EVERY, ... Where it can still act (all but KILL), the outputs are then all old or all
+new, it ends with 130 and one line, and leaves nothing but what it goes on from. After the
+same command has run again, all are new, and nothing else is there. Then the same where no output
+was there, without --overwrite. Prints how many stops left a mixed set that the next run settled.
+
+"twice" runs the command while it runs, when it is about to give the first name: that is locked out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STEPS = ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir")
+OLD = b"what was there"
+SAID = Path("../said")
+MODULES = {
+    "rasterize-ref": ["reference.rasterize"],
+    "prepare": ["imagery.prepare", "imagery.campaign"],
+    "train": ["training.train"],
+    "predict": ["inference.predict"],
+    "fuse": ["inference.predict", "inference.late_fusion"],
+    "reclassify-oso": ["inference.crosswalk_map"],
+    "score": ["accuracy.score"],
+}
+"""What a command imports late: once is enough."""
+
+
+AtStep = Callable[[str, int], None]
+
+
+def run(arguments: list[str], at_step: AtStep = lambda name, step: None) -> int:
+    """Return the exit status of a run in a process forked from this one; its stderr is in SAID."""
+    return ended(start(arguments, at_step))
+
+
+def ended(child: int) -> int:
+    """Return the exit status of a process once it has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def start(arguments: list[str], at_step: AtStep) -> int:
+    """Start a run, and return its process."""
+    child = os.fork()
+    if child:
+        return child
+    said = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(said, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    steps = 0
+
+    def counted(name: str, step: Any) -> Any:
+        def count(*given: Any, **named: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            at_step(name, steps)
+            return step(*given, **named)
+
+        return count
+
+    for name in STEPS:
+        setattr(os, name, counted(name, getattr(os, name)))
+    code: Any = 1
+    try:
+        from lcmap.__main__ import main
+
+        sys.argv = ["lcmap", *arguments]
+        main()
+    except SystemExit as error:
+        code = error.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+
+
+class Folder:
+    """The working folder: its inputs, and the outputs of one command."""
+
+    def __init__(self, outputs: list[str], old: bytes | None) -> None:
+        """Begin with these contents of each output, None: without them."""
+        self.outputs, self.old = outputs, old
+        self.inputs = set(os.listdir()) - set(outputs)
+
+    def reset(self) -> None:
+        """Bring it to where a run begins."""
+        for name in set(os.listdir()) - self.inputs:
+            if Path(name).is_dir():
+                for path in sorted(Path(name).rglob("*"), reverse=True):
+                    path.rmdir() if path.is_dir() else path.unlink()
+                Path(name).rmdir()
+            else:
+                Path(name).unlink()
+        if self.old is not None:
+            for name in self.outputs:
+                Path(name).write_bytes(self.old)
+
+    def new(self) -> list[bool]:
+        """Return which outputs are not those of before."""
+        return [Path(name).exists() and Path(name).read_bytes() != OLD for name in self.outputs]
+
+    def others(self) -> set[str]:
+        """Return what is neither input nor output."""
+        return set(os.listdir()) - self.inputs - set(self.outputs)
+
+
+def goes_on_from(name: str) -> bool:
+    """Return whether a stopped run may keep this to go on from."""
+    return name.endswith(".lcmap-work") or ".checkpoint." in name
+
+
+def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str]) -> int:
+    """Return how many stops left a mixed set."""
+    mixed = 0
+    step = 1
+    while True:
+        folder.reset()
+
+        def stop(name: str, at: int, step: int = step) -> None:
+            if at == step:
+                os.kill(os.getpid(), number)
+
+        status = run(arguments, stop)
+        said, new, others = SAID.read_text(), folder.new(), folder.others()
+        where = f"step {step}: {status}, {new}, {others}, {said}"
+        if status == 0:
+            assert all(new) and not others, where
+            return mixed
+        if number == signal.SIGKILL:
+            assert status == -number, where
+        else:
+            assert status == 130 and "Traceback" not in said, where
+            assert said.splitlines()[-1].startswith("lcmap: interrupted"), where
+            assert len(set(new)) == 1, where
+            assert all(map(goes_on_from, others)), where
+        mixed += len(set(new)) > 1
+        again = [*arguments, "--resume"] if any(".checkpoint.pt" in name for name in others) else []
+        status = run(again or arguments)
+        where += f"; then {status}, {folder.new()}, {folder.others()}, {SAID.read_text()}"
+        # what had all its names and nothing left but to clear up was finished
+        finished = status == 73 and all(new) and not any(map(goes_on_from, others))
+        finished = finished and not any(name.endswith(".lcmap-set") for name in others)
+        assert status == 0 or finished, where
+        assert all(folder.new()) and not folder.others(), where
+        step += every
+
+
+def run_twice(folder: Folder, arguments: list[str]) -> None:
+    """Run a command when another run of it is about to give the first file its name."""
+    folder.reset()
+    reached, go_on = Path("../reached"), Path("../go-on")
+
+    def wait(name: str, step: int) -> None:
+        if name == "replace":
+            reached.touch()
+            while not go_on.exists():
+                time.sleep(0.01)
+
+    first = start(arguments, wait)
+    while not reached.exists():
+        time.sleep(0.01)
+    status, said = run(arguments), SAID.read_text()
+    go_on.touch()
+    assert status == 75 and "another run is making it" in said, (status, said)
+    assert ended(first) == 0
+    assert all(folder.new()) and not folder.others(), (folder.new(), folder.others())
+
+
+def main(what: str, every: int, outputs: list[str], arguments: list[str]) -> None:
+    """Do what the module says."""
+    for name in MODULES[arguments[0]]:
+        importlib.import_module(f"lcmap.{name}")
+    overwriting = [*arguments, "--overwrite"]
+    if what == "twice":
+        run_twice(Folder(outputs, OLD), overwriting)
+        return
+    number = signal.Signals[f"SIG{what}"]
+    mixed = stop_everywhere(Folder(outputs, OLD), number, every, overwriting)
+    mixed += stop_everywhere(Folder(outputs, None), number, every, arguments)
+    print(mixed)
+
+
+if __name__ == "__main__":
+    what, every, outputs, *arguments = sys.argv[1:]
+    main(what, int(every), outputs.split(","), arguments)
