@@ -74,9 +74,10 @@ def command(
     internal mask where pixels may be invalid, so that every value stays data; floats get NaN.
 
     Sentinel-2 products become reflectance × 10 000 (int16, nodata -10000): the ten bands of 10 and
-    20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, their shadows,
-    saturation and edges. Products of one day are one image; where several see a pixel, the first
-    given counts. What the grid needs of them is masked into --tmpdir first.
+    20 m on the 10 m grid, unless --bands and --like say otherwise, without clouds, saturation and
+    edges. Cloud shadows are masked at level 2A; at level 1C no mask tells them. Products of one day
+    are one image; where several see a pixel, the first given counts. Products of level 1C do not
+    mix with others. What the grid needs of them is masked into --tmpdir first.
 
     DIMAP products, as SPOT-6/7's, are mosaicked from their tiles, their bands named and ordered by
     meaning: red, green, blue, nir. Of a folder that holds both, the multispectral one is taken.

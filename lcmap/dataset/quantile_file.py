@@ -7,6 +7,7 @@ campaign of images, or the sheets of one image, are scaled by quantiles that bel
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,13 @@ from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.quantile_tags import read_quantiles
+from lcmap.raster.radiometry import (
+    NamedRadiometry,
+    Radiometry,
+    common_radiometry,
+    radiometry_from,
+    radiometry_of,
+)
 from lcmap.raster.writing import atomic_path
 from lcmap.user_file import check_regular, read_small
 
@@ -30,17 +38,27 @@ _REMEDY = "make one with lcmap prepare --quantiles-of IMAGES... -o campaign.json
 
 @dataclass(frozen=True)
 class BandQuantiles:
-    """Quantiles by band: the bands' names, the images' data type, float64 [bands, 2]."""
+    """Quantiles by band: the bands' names, the images' data type, float64 [bands, 2].
+
+    `radiometry` is what the bands mean, () in files that do not say it.
+    """
 
     bands: tuple[str, ...]
     dtype: str
     values: NDArray[np.float64]
+    radiometry: tuple[Radiometry, ...] = ()
 
-    def check_fits(self, bands: tuple[str, ...], file: PathLike, image: str) -> None:
+    def check_fits(
+        self,
+        bands: tuple[str, ...],
+        radiometry: tuple[Radiometry, ...],
+        file: PathLike,
+        image: str,
+    ) -> None:
         """Check that an image's bands are those of the quantiles, which are in `file`.
 
         Raises:
-            InputMismatchError: otherwise.
+            InputMismatchError: they are others, or mean something else.
         """
         named = has_band_names(bands) and has_band_names(self.bands)
         one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
@@ -49,6 +67,13 @@ class BandQuantiles:
                 file,
                 f"holds quantiles of {', '.join(self.bands)}, {image} has {', '.join(bands)}",
                 "give quantiles of images with the same bands",
+            )
+        if self.radiometry:
+            common_radiometry(
+                [
+                    NamedRadiometry(os.fspath(file), self.radiometry),
+                    NamedRadiometry(image, radiometry),
+                ]
             )
 
 
@@ -70,8 +95,10 @@ def write_quantile_file(
         "images": images,
         "dtype": quantiles.dtype,
         "bands": [
-            {"name": name, "q02": low, "q98": high}
-            for name, (low, high) in zip(quantiles.bands, quantiles.values.tolist(), strict=True)
+            {"name": name, "q02": low, "q98": high} | band.to_dict()
+            for name, (low, high), band in zip(
+                quantiles.bands, quantiles.values.tolist(), quantiles.radiometry, strict=True
+            )
         ],
     }
     with atomic_path(path, overwrite=overwrite, within=within) as temporary:
@@ -101,6 +128,7 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
             tuple(str(band["name"]) for band in values["bands"]),
             str(values["dtype"]),
             np.array([[float(b["q02"]), float(b["q98"])] for b in values["bands"]]).reshape(-1, 2),
+            radiometry_from(values["bands"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(path, "is not a file of quantiles", _REMEDY) from error
@@ -116,4 +144,5 @@ def _of_raster(path: PathLike) -> BandQuantiles:
         values = read_quantiles(dataset)
         if values is None:
             raise DataError(path, "carries no quantiles", f"prepare it, or {_REMEDY}")
-        return BandQuantiles(band_names(dataset), dataset.dtypes[0], values)
+        radiometry = radiometry_of(dataset, os.fspath(path))
+        return BandQuantiles(band_names(dataset), dataset.dtypes[0], values, radiometry)

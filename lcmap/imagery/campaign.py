@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,12 @@ from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.quantiles import select_quantiles
+from lcmap.raster.radiometry import (
+    NamedRadiometry,
+    Radiometry,
+    common_radiometry,
+    radiometry_of,
+)
 from lcmap.raster.windows import iter_blocks
 from lcmap.raster.writing import check_output
 
@@ -63,7 +68,7 @@ def measure_campaign(
     Raises:
         UsageError: standard input or output.
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
-        InputMismatchError: an image has other bands or another type.
+        InputMismatchError: an image has other bands, another type, level, scale or offset.
         AllNodataError: no pixel of any image is valid.
         InputChangedError: an image changed while it was read.
         OutputExistsError, CannotWriteError: the output cannot be written.
@@ -92,20 +97,19 @@ def _measure(
     def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
         nonlocal done
         for file in files:
-            with ExitStack() as stack:
-                image = stack.enter_context(open_input(file, inputs, bands=len(bands)))
-                _check_same(image, bands, dtype, files[0])
+            with open_input(file, inputs, bands=len(bands)) as image:
                 yield from _blocks(image)
             done += 1
             progress(min(done, len(files)), len(files), "quantiles")
 
     with unchanged_inputs():
+        radiometry = _common_radiometry(files, bands, dtype, inputs)
         values = select_quantiles(blocks, len(bands), dtype)
     if np.isnan(values).any():
         raise AllNodataError(
             files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"
         )
-    quantiles = BandQuantiles(bands, dtype, values)
+    quantiles = BandQuantiles(bands, dtype, values, radiometry)
     write_quantile_file(output, quantiles, len(files), overwrite=made.overwrite, within=made)
     return CampaignReport(os.fspath(output), quantiles, len(files))
 
@@ -114,6 +118,18 @@ def _blocks(image: RasterInput) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_
     for window in iter_blocks(*image.grid.shape, _BLOCK):
         with reading(image.name):
             yield image.dataset.read(window=window.ranges), read_valid(image.dataset, window)
+
+
+def _common_radiometry(
+    files: Sequence[PathLike], bands: tuple[str, ...], dtype: str, inputs: InputOptions
+) -> tuple[Radiometry, ...]:
+    """Return what all images mean by their bands, before any is measured."""
+    found = []
+    for file in files:
+        with open_input(file, inputs, bands=len(bands)) as image:
+            _check_same(image, bands, dtype, files[0])
+            found.append(NamedRadiometry(image.name, radiometry_of(image.dataset, image.name)))
+    return common_radiometry(found)
 
 
 def _check_same(image: RasterInput, bands: tuple[str, ...], dtype: str, first: PathLike) -> None:

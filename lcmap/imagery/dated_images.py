@@ -29,6 +29,7 @@ from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
@@ -42,6 +43,12 @@ class _Dated:
 
     day: date
     sources: list[RasterBands]
+
+    @property
+    def radiometry(self) -> NamedRadiometry:
+        """What its bands mean."""
+        bands = tuple(band for source in self.sources for band in source.radiometry)
+        return NamedRadiometry(self.sources[0].name, bands)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class DatedImages:
             ProductError, UsageError: a folder is not a whole product, or lacks a band.
             DataError: an image does not say when it was taken.
             OverlapError: no image covers ground of the grid.
+            InputMismatchError: the images are of different levels, scales or offsets.
             UsageError: the dates and the period do not go together.
         """
         if is_product(self.images[0]):
@@ -90,6 +98,8 @@ class DatedImages:
         grid = grid or _reference_grid(folders[0])
         scenes = [scene for scene in scenes if overlaps(_scene_grid(scene), grid)]
         _check_days([scene.day for scene in scenes], self.composite)
+        # before they are masked, which takes long
+        common_radiometry([NamedRadiometry(s.name, (Radiometry(level=s.level),)) for s in scenes])
         folder = self.resources.enter_context(temporary_folder(self.inputs.tmpdir))
         dated = []
         for i, scene in enumerate(scenes, start=1):
@@ -139,7 +149,8 @@ class DatedImages:
         whole = stack([s for one in dated for s in one.sources], grid, self.stacking.method)
         self.resources.callback(whole.close)
         names = tuple(name for source in dated[0].sources for name in source.names)
-        kind = (grid, names, whole.dtype, whole.nodata, whole.masked)
+        radiometry = common_radiometry([one.radiometry for one in dated])
+        kind = (grid, names, whole.dtype, whole.nodata, whole.masked, radiometry)
         parts: dict[date, list[Stack]] = defaultdict(list)
         layers = iter(whole.layers)
         for one in dated:

@@ -19,6 +19,7 @@ from lcmap.errors import ProductError
 from lcmap.imagery.product_files import inside
 from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.paths import PathLike
+from lcmap.raster.radiometry import DN
 
 NAMES = {"B2": "red", "B1": "green", "B0": "blue", "B3": "nir", "P": "panchromatic"}
 """Bands by their id, in the order in which a stack has them."""
@@ -35,7 +36,8 @@ _DEPTH = 6
 class Dimap:
     """A DIMAP product: its tiles by row and column from 1, and the ids of the bands in their files.
 
-    `bands` is None where the metadata does not say it; `nodata` where no value is special.
+    `bands` is None where the metadata does not say it; `nodata` where no value is special. `level`
+    is DN where the numbers are the sensor's, "" where they were processed further.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Dimap:
     bands: tuple[str, ...] | None
     nodata: float | None
     day: date | None
+    level: str
 
     def ids(self, count: int) -> tuple[str, ...] | None:
         """Return the ids of the bands of files with so many, None where they are unknown."""
@@ -129,12 +132,14 @@ def read_dimap(path: Path) -> Dimap:
         for index in elements(root, "Raster_Index")
     }
     imaged = text_of(root, "IMAGING_DATE")
+    processing = text_of(root, "RADIOMETRIC_PROCESSING") or "BASIC"
     return Dimap(
         path=path,
         tiles=tiles,
         bands=tuple(sorted(indexes, key=lambda band: indexes[band])) or None,
         nodata=_nodata(path, root),
         day=None if imaged is None else day_of(path, imaged),
+        level=DN if processing.upper() == "BASIC" else "",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -25,6 +25,14 @@ from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import check_placed, open_raster
 from lcmap.raster.pipes import display_name
+from lcmap.raster.radiometry import (
+    LEVEL_TAG,
+    TOA,
+    NamedRadiometry,
+    Radiometry,
+    common_radiometry,
+    radiometry_of,
+)
 
 SCALE = 10_000
 """What reflectance is multiplied by."""
@@ -78,10 +86,16 @@ class _TileImage:
     grid: Grid
     count: int
     dtype: str
+    radiometry: tuple[Radiometry, ...]
 
 
 def _mosaic(product: Dimap, reflectance: bool) -> str:
-    """Return a VRT document of a product's tiles, its bands by their meaning."""
+    """Return a VRT document of a product's tiles, its bands by their meaning.
+
+    Raises:
+        ProductError, NoCrsError: as `open_image`.
+        InputMismatchError: the tiles' scales or offsets differ.
+    """
     tiles = [_tile(path) for _, path in sorted(product.tiles.items())]
     first = tiles[0]
     for tile in tiles[1:]:
@@ -89,6 +103,7 @@ def _mosaic(product: Dimap, reflectance: bool) -> str:
             raise ProductError(
                 tile.path, f"is not a tile of the same image as {first.path.name}", "copy it again"
             )
+    meant = common_radiometry([NamedRadiometry(str(t.path), t.radiometry) for t in tiles])
     grid, offsets = _arranged(tiles)
     ids = _band_ids(product, first.count)
     scales = None
@@ -113,6 +128,9 @@ def _mosaic(product: Dimap, reflectance: bool) -> str:
         )
         if ids is not None:
             ElementTree.SubElement(band, "Description").text = NAMES.get(ids[i], ids[i])
+        _add_radiometry(
+            band, Radiometry(level=TOA) if scales else replace(meant[i], level=product.level)
+        )
         nodata = _NODATA if scales else product.nodata
         if nodata is not None:
             ElementTree.SubElement(band, "NoDataValue").text = repr(nodata)
@@ -156,7 +174,8 @@ def _tile(path: Path) -> _TileImage:
                 "is placed on no grid, as products of level SENSOR are",
                 "orthorectify the product first, e.g. gdalwarp -rpc DIM_*.XML OUT.tif",
             )
-        return _TileImage(path, grid, dataset.count, str(dataset.dtypes[0]))
+        radiometry = radiometry_of(dataset, str(path))
+        return _TileImage(path, grid, dataset.count, str(dataset.dtypes[0]), radiometry)
 
 
 def _arranged(tiles: list[_TileImage]) -> tuple[Grid, list[tuple[int, int]]]:
@@ -192,6 +211,13 @@ def _arranged(tiles: list[_TileImage]) -> tuple[Grid, list[tuple[int, int]]]:
         height=max(row for _, row in ends) - north,
     )
     return grid, [(col - west, row - north) for col, row in starts]
+
+
+def _add_radiometry(band: ElementTree.Element, meant: Radiometry) -> None:
+    ElementTree.SubElement(band, "Offset").text = repr(meant.offset)
+    ElementTree.SubElement(band, "Scale").text = repr(meant.scale)
+    said = ElementTree.SubElement(band, "Metadata")
+    ElementTree.SubElement(said, "MDI", key=LEVEL_TAG).text = meant.level
 
 
 def _add_tile(

@@ -118,6 +118,7 @@ def pansharpen(
         dtype=own_type.name,
         nodata=nodata,
         masked=nodata is None and may_lack,
+        radiometry=tuple(band for source in chosen for band in source.radiometry),
         layers=parts.layers,
         parts=parts,
     )

@@ -192,7 +192,7 @@ def _given_quantiles(chosen: PathLike, image: GridImage, name: str) -> NDArray[n
     if os.fspath(chosen) == defaults.QUANTILES:
         return None
     found = read_quantile_file(chosen)
-    found.check_fits(image.names, chosen, name)
+    found.check_fits(image.names, image.radiometry, chosen, name)
     return found.values
 
 

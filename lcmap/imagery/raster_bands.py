@@ -16,6 +16,7 @@ from lcmap.dataset.inputs import RasterInput
 from lcmap.errors import DataError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import alpha_band
+from lcmap.raster.radiometry import Radiometry, radiometry_of
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -33,7 +34,7 @@ GDAL_TYPES = {
 
 @dataclass(frozen=True)
 class RasterBands:
-    """Bands of a raster file: their numbers from 1, names, dtype and nodata value.
+    """Bands of a raster file: their numbers from 1, names, dtype, nodata value and radiometry.
 
     `path` is where GDAL finds the file, `name` is what messages call it. `masked` tells that a mask
     or an alpha band, rather than a value, says where the bands are valid; `alpha` is the number of
@@ -48,6 +49,7 @@ class RasterBands:
     dtype: str
     nodata: float | None
     masked: bool
+    radiometry: tuple[Radiometry, ...]
     alpha: int | None = None
 
     def chosen(self, places: Sequence[int]) -> RasterBands:
@@ -56,6 +58,7 @@ class RasterBands:
             self,
             indexes=tuple(self.indexes[i] for i in places),
             names=tuple(self.names[i] for i in places),
+            radiometry=tuple(self.radiometry[i] for i in places),
         )
 
 
@@ -96,6 +99,7 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
         dtype=dtype.name,
         nodata=_usable_nodata(dataset.nodata, dtype),
         masked=masked,
+        radiometry=radiometry_of(dataset, image.name, indexes),
         alpha=hidden,
     )
 

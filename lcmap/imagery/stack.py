@@ -20,6 +20,7 @@ from lcmap.imagery.raster_bands import RasterBands, coverage_vrt, data_vrt
 from lcmap.raster.alignment import covers, overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import reading
+from lcmap.raster.radiometry import Radiometry
 from lcmap.raster.warping import CHUNK, lazily_aligned
 from lcmap.raster.windows import Window, iter_blocks
 
@@ -29,7 +30,7 @@ class GridImage(ABC):
     """An image on a grid, not yet computed.
 
     `nodata` is the value of invalid pixels; where it is None, `masked` tells whether there may be
-    any, for which a mask has to be kept.
+    any, for which a mask has to be kept. `radiometry` is, by band, what the values mean.
     """
 
     grid: Grid
@@ -37,6 +38,7 @@ class GridImage(ABC):
     dtype: str
     nodata: float | None
     masked: bool
+    radiometry: tuple[Radiometry, ...]
 
     def windows(self) -> list[Window]:
         """Return the windows in which it is computed, at little cost in memory each."""
@@ -150,6 +152,7 @@ def stack(
         dtype=dtype.name,
         nodata=nodata,
         masked=nodata is None and may_lack,
+        radiometry=tuple(band for source in sources for band in source.radiometry),
         layers=tuple(
             _layer(source, grid, resampling, whole, spread)
             for source, whole in zip(sources, inside, strict=True)
@@ -214,7 +217,10 @@ def _joined(parts: Sequence[RasterBands]) -> list[RasterBands]:
         last = joined[-1] if joined else None
         if last is not None and last.path == part.path:
             joined[-1] = replace(
-                last, indexes=last.indexes + part.indexes, names=last.names + part.names
+                last,
+                indexes=last.indexes + part.indexes,
+                names=last.names + part.names,
+                radiometry=last.radiometry + part.radiometry,
             )
         else:
             joined.append(part)

@@ -18,6 +18,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_sample import PixelSample
 from lcmap.raster.quantile_tags import write_quantiles
 from lcmap.raster.quantiles import QuantileSelection, no_valid_pixel
+from lcmap.raster.radiometry import write_radiometry
 from lcmap.raster.writing import RasterFormat, atomic_raster
 
 
@@ -94,6 +95,7 @@ def write_stack(
             selection.end_pass()
         quantiles = selection.quantiles() if given is None else given
         write_quantiles(image_file, quantiles, sample)
+        write_radiometry(image_file, image.radiometry)
     return quantiles, valid_pixels / math.prod(image.grid.shape)
 
 

@@ -15,6 +15,7 @@ from lcmap.model_file import ModelInput
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.opening import band_names
+from lcmap.raster.radiometry import NamedRadiometry, common_radiometry, radiometry_of
 
 _FAR_SHIFT = 0.5
 _FAR_STRETCH = 2.5
@@ -33,7 +34,8 @@ def scaling_quantiles(
     quantiles are far from those of the training images.
 
     Raises:
-        InputMissingError, DataError, InputMismatchError: the file cannot be used for the image.
+        InputMissingError, DataError: the file cannot be read.
+        InputMismatchError: the quantiles are of other bands, or of values that mean something else.
         UsageError: the model does not carry the quantiles of its training images.
         NotARasterError: the image's pixels cannot be read.
     """
@@ -48,14 +50,22 @@ def scaling_quantiles(
                 raster.name,
             )
         return own
+    radiometry = radiometry_of(raster.dataset, raster.name)
     if os.fspath(chosen) == "model":
         if len(trained) != len(wanted.bands):
             raise UsageError(
                 "`quantiles=model`", "the model carries none", "use `quantiles=image`, or a file"
             )
+        if wanted.radiometry:
+            common_radiometry(
+                [
+                    NamedRadiometry("the training images", wanted.radiometry),
+                    NamedRadiometry(raster.name, radiometry),
+                ]
+            )
         return trained
     found = read_quantile_file(chosen)
-    found.check_fits(band_names(raster.dataset), chosen, raster.name)
+    found.check_fits(band_names(raster.dataset), radiometry, chosen, raster.name)
     return found.values
 
 

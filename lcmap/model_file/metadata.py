@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 from lcmap.model_file.limits import LARGEST_RECEPTIVE_FIELD, LARGEST_STRIDE
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
+from lcmap.raster.radiometry import Radiometry, radiometry_from
 
 FORMAT_VERSION = 4
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
@@ -29,7 +30,8 @@ class ModelInput:
     did not say), `gsd_range` the smallest and the largest of the training images. `quantiles` are
     the 2 % and 98 % quantiles of each band over the training images; an image is scaled by its own.
     A label map goes in one-hot through its `nomenclature`, probabilities as they are; both have no
-    quantiles.
+    quantiles. `radiometry` is what the values of each band mean that the quantiles are of, () where
+    it is not known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ModelInput:
     normalisation: str = NORMALISATION
     nomenclature: Nomenclature | None = None
     gsd_range: tuple[float, float] | None = None
+    radiometry: tuple[Radiometry, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -50,7 +53,10 @@ class ModelInput:
     def to_dict(self) -> dict[str, Any]:
         """Return the input as JSON values."""
         values = {key: getattr(self, key) for key in _ENTRY_KEYS}
-        return values | {"nomenclature": self.nomenclature and self.nomenclature.to_dict()}
+        return values | {
+            "nomenclature": self.nomenclature and self.nomenclature.to_dict(),
+            "radiometry": [band.to_dict() for band in self.radiometry],
+        }
 
 
 _ENTRY_KEYS = ("name", "kind", "bands", "dtype", "gsd", "gsd_range", "quantiles", "normalisation")
@@ -146,7 +152,15 @@ def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
         normalisation=NORMALISATION,
         nomenclature=Nomenclature.from_dict(classes) if classes else None,
         gsd_range=_gsd_range_from(values),
+        radiometry=_radiometry_from(values),
     )
+
+
+def _radiometry_from(entry: dict[str, Any]) -> tuple[Radiometry, ...]:
+    found = radiometry_from(entry.get("radiometry", []))  # older models have none
+    if len(found) not in (0, len(entry["bands"])):
+        raise ValueError("a radiometry of other bands")
+    return found
 
 
 def _gsd_range_from(entry: dict[str, Any]) -> tuple[float, float] | None:

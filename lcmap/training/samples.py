@@ -29,6 +29,7 @@ from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
 from lcmap.raster.plain_vrt import is_plain_mosaic
+from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
@@ -180,21 +181,27 @@ def _inputs(
 def _entry(
     number: int, side: RasterContent, paths: Sequence[Path], scaling: ScalingChoice
 ) -> ModelInput:
-    """Return the input that all these files agree on; its quantiles are their mean."""
+    """Return the input that all these files agree on; its quantiles are their mean, if it has one.
+
+    The mean of quantiles of values that mean different things would be of neither.
+    """
     first: tuple[Path, tuple[str, ...], str] | None = None
-    gsds, quantiles = [], []
+    gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(paths):
         with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
             bands, dtypes = band_names(dataset), set(dataset.dtypes)
             gsds.append(Grid.of(dataset).gsd_metres)
+            radiometry = radiometry_of(dataset, os.fspath(path))
         dtype = str(np.result_type(*dtypes))
         first = first or (path, bands, dtype)
         _check_bands(path, bands, dtype, *first)
         if side.kind == "image":
-            quantiles.append(scaling.quantiles(path, bands, number))
+            meant.append(NamedRadiometry(os.fspath(path), radiometry))
+            quantiles.append(scaling.quantiles(meant[-1], bands, number))
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
-    means = np.mean(quantiles, axis=0) if quantiles else ()
+    common = scaling.common_radiometry(meant, number)
+    means = np.mean(quantiles, axis=0) if common else ()
     return ModelInput(
         name=f"side{number}" if number else IMAGE_ENTRY,
         kind=side.kind,
@@ -204,6 +211,7 @@ def _entry(
         quantiles=tuple((float(low), float(high)) for low, high in means),
         nomenclature=side.nomenclature,
         gsd_range=(min(known), max(known)) if known else None,
+        radiometry=common,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ from numpy.typing import NDArray
 
 from lcmap.dataset.quantile_file import BandQuantiles, read_quantile_file
 from lcmap.dataset.reading import TileReader
-from lcmap.errors import UsageError
-from lcmap.model_file import read_model
+from lcmap.errors import InputMismatchError, UsageError
+from lcmap.model_file import ModelInput, read_model
 from lcmap.paths import PathLike
+from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.training.options import TileInputOptions
+
+logger = logging.getLogger(__name__)
 
 
 class ScalingChoice:
@@ -25,7 +30,7 @@ class ScalingChoice:
         """Take an image's own quantiles from the reader, those of the model's inputs from `model`.
 
         Raises:
-            UsageError: there is no model.
+            UsageError: there is no model, or it carries no quantiles.
             InputMissingError, NotAModelError, NewerModelError: as `read_model`.
             InputMissingError, DataError: as `read_quantile_file`.
         """
@@ -42,27 +47,69 @@ class ScalingChoice:
                 )
             self._file = model
             self._of_inputs = {
-                number: BandQuantiles(item.bands, item.dtype, np.array(item.quantiles, np.float64))
+                number: _quantiles_of(item, model)
                 for number, item in enumerate(read_model(model).inputs)
+                if item.kind == "image"
             }
         elif os.fspath(options.quantiles) != "image":
             self._file = options.quantiles
             self._of_all = read_quantile_file(options.quantiles)
 
-    def quantiles(self, path: Path, bands: tuple[str, ...], number: int) -> NDArray[np.float64]:
+    def quantiles(
+        self, image: NamedRadiometry, bands: tuple[str, ...], number: int
+    ) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of an image that is this input, float64 [bands, 2].
 
         An input that the model does not have is scaled by its own.
 
         Raises:
-            InputMismatchError: those of the file or the model are of other bands.
+            InputMismatchError: those of the file or the model are of other bands, or of values that
+                mean something else.
             NotARasterError: the image's pixels cannot be read.
         """
-        common = self._of_all or self._of_inputs.get(number)
+        path = Path(image.name)
+        common = self._common(number)
         if common is None:
             found = self._reader.quantiles(path)
         else:
-            common.check_fits(bands, self._file, os.fspath(path))
+            common.check_fits(bands, image.bands, self._file, image.name)
             found = common.values
         self.chosen[path] = found
         return found
+
+    def common_radiometry(
+        self, images: Sequence[NamedRadiometry], number: int
+    ) -> tuple[Radiometry, ...]:
+        """Return what all images of this input mean by their bands.
+
+        () where they differ and each is scaled by its own quantiles, which a warning says.
+
+        Raises:
+            InputMismatchError: they differ, and all are scaled by the same quantiles.
+        """
+        try:
+            return common_radiometry(images) if images else ()
+        except InputMismatchError as error:
+            if self._common(number) is not None:
+                raise
+            logger.warning(
+                "%s: %s; each image is scaled by its own quantiles, and the model carries none",
+                error.subject,
+                error.problem,
+            )
+            return ()
+
+    def _common(self, number: int) -> BandQuantiles | None:
+        """Return the quantiles of all images that are this input, None where each has its own."""
+        return self._of_all or self._of_inputs.get(number)
+
+
+def _quantiles_of(model_input: ModelInput, model: PathLike) -> BandQuantiles:
+    if not model_input.quantiles:
+        raise UsageError("`quantiles=model`", f"{model} carries none", "give a file of quantiles")
+    return BandQuantiles(
+        model_input.bands,
+        model_input.dtype,
+        np.array(model_input.quantiles, np.float64),
+        model_input.radiometry,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,4 +49,6 @@ def test_an_index_and_a_model_are_trained_on(
         "train", index.path, "-o", new, "--init-from", old, "--epochs", "1", "--batch-size", "2"
     )
     assert done.exit_code == 0, done.stderr
-    assert read_model(new).inputs == read_model(old).inputs
+    # models did not say of which scale and offset their quantiles are
+    inputs = tuple(replace(item, radiometry=()) for item in read_model(new).inputs)
+    assert inputs == read_model(old).inputs

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from small_sentinel2 import TEN, at_ten_metres, reflectance, write_l1c, write_l2a, write_theia
+from small_sentinel2 import (
+    TEN,
+    at_ten_metres,
+    reflectance,
+    write_l1c,
+    write_l2a,
+    write_theia,
+    write_theia_composite,
+)
 from support import Run, write_raster
 
 from lcmap.raster.quantile_tags import read_quantiles
@@ -30,19 +38,19 @@ def read(path: Path) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def products(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Products of four days, of each kind; all but the last half under clouds."""
+    """Products of four days, of ESA and THEIA; all but the last half under clouds."""
     folder = tmp_path_factory.mktemp("products")
     scl = np.full((60, 60), 4, "uint8")
     scl[:30] = 9
-    opaque = np.zeros((3, 20, 20), "uint8")
-    opaque[0, :, :10] = 1
+    west = np.full((60, 60), 4, "uint8")
+    west[:, :30] = 8
     clm = np.zeros((120, 120), "uint8")
     clm[60:] = 3
     return [
-        write_l1c(folder, day=DAYS[0], baseline="02.06", classes=opaque),
+        write_l2a(folder, day=DAYS[0], baseline="02.06", scene_classes=west),
         write_l2a(folder, day=DAYS[1], scene_classes=scl),
         write_theia(folder, day=DAYS[2], masks={"CLM_R1": clm, "CLM_R2": clm[::2, ::2]}),
-        write_l1c(folder, day=DAYS[3]),
+        write_l2a(folder, day=DAYS[3]),
     ]
 
 
@@ -219,6 +227,76 @@ def test_many_dates(lcmap: Lcmap, tmp_path: Path) -> None:
     expected = np.median(values[:, 0], axis=0).repeat(2, axis=0).repeat(2, axis=1)
     assert np.abs(read(out)[0] - expected).max() <= 0.5
     assert (read(counts) == 160).all()
+
+
+def write_composite(folder: Path, *, day: str) -> Path:
+    assert day == DAYS[2]
+    return write_theia_composite(folder, None)
+
+
+@pytest.mark.parametrize("options", [(), ("--period", "2018-07")], ids=["day", "period"])
+@pytest.mark.parametrize("write_other", [write_l2a, write_theia, write_composite])
+def test_reflectance_of_two_levels_is_not_combined(
+    lcmap: Lcmap, tmp_path: Path, write_other: Callable[..., Path], options: tuple[str, ...]
+) -> None:
+    """Neither of several days nor of one; which comes first does not matter."""
+    other = write_other(tmp_path, day=DAYS[2])
+    toa = write_l1c(tmp_path, day=DAYS[1] if options else DAYS[2])
+    out = tmp_path / "out.tif"
+    for pair in ((toa, other), (other, toa)):
+        run = lcmap("prepare", *pair, *options, "-o", out)
+        refused(run, 65, toa.name, other.name, "(TOA)", "(BOA)")
+        assert not out.exists()
+
+
+def test_level_1c_of_several_days(lcmap: Lcmap, tmp_path: Path) -> None:
+    """Their median, opaque clouds left out; the stack says of each band what it is."""
+    opaque = np.zeros((3, 20, 20), "uint8")
+    opaque[0, :, :10] = 1
+    products = [
+        write_l1c(tmp_path, day=DAYS[1], baseline="02.06", classes=opaque),
+        write_l1c(tmp_path, day=DAYS[2]),
+    ]
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", *products, "--period", "2018-07", *NEAREST, "-o", out)
+    assert run.exit_code == 0, run.stderr
+    _, july5, july15, _ = images().astype(float)
+    expected = (july5 + july15) / 2
+    expected[:, :, :60] = july15[:, :, :60]
+    assert np.abs(read(out) - expected).max() <= 0.5
+    with rasterio.open(out) as dataset:
+        assert {dataset.tags(i)["LCMAP_RADIOMETRY"] for i in dataset.indexes} == {"TOA"}
+
+
+@pytest.mark.parametrize(
+    ("names", "levels"),
+    [
+        (("a_20180705.tif", "b_20180715.tif"), ("TOA", "BOA")),
+        (("S2A_MSIL1C_20180705T1.tif", "S2A_MSIL2A_20180715T1.tif"), ("", "")),
+        (("S2A_MSIL1C_20180705T1.tif", "b_20180715.tif"), ("", "BOA")),
+        (("LC08_L1TP_20180705.tif", "LC08_L2SP_20180715.tif"), ("", "")),
+        (("L1C/s2_20180705.tif", "L2A/s2_20180715.tif"), ("", "")),
+    ],
+)
+def test_stacks_of_two_levels_are_not_combined(
+    lcmap: Lcmap, tmp_path: Path, names: tuple[str, str], levels: tuple[str, str]
+) -> None:
+    """Tags of lcmap and names tell the level; a third of an unknown one is between them."""
+    paths = []
+    for name, level in zip(names, levels, strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        paths.append(write_stack(tmp_path, name, noise(1)))
+        with rasterio.open(paths[-1], "r+") as dataset:
+            for band in dataset.indexes if level else ():
+                dataset.update_tags(band, LCMAP_RADIOMETRY=level)
+    unknown = write_stack(tmp_path, "s2_20180710.tif", noise(3))
+    out = tmp_path / "out.tif"
+    run = lcmap("prepare", paths[0], unknown, paths[1], "--period", "2018-07", "-o", out)
+    refused(run, 65, names[0], names[1], "(TOA)", "(BOA)")
+    run = lcmap("prepare", paths[0], unknown, "--period", "2018-07", "-o", out)
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(out) as dataset:
+        assert "LCMAP_RADIOMETRY" not in dataset.tags(1)
 
 
 def refused(run: Run, code: int, *says: str) -> None:

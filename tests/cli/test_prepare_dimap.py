@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,26 @@ def test_a_period_of_products_takes_their_dates(lcmap: Lcmap, tmp_path: Path) ->
     second.write_text(second.read_text().replace("2018-07-05", "2018-07-15"))
     image, _, _ = prepared(lcmap, tmp_path / "out.tif", first, second, "--period", "2018-07")
     assert np.array_equal(image, meant())
+
+
+def test_reflectance_and_numbers_are_not_combined(lcmap: Lcmap, tmp_path: Path) -> None:
+    """By the tags of prepared stacks: of a product as it is, and of others."""
+    document = write_dimap(tmp_path / "a")
+    later = write_dimap(tmp_path / "b")
+    later.write_text(later.read_text().replace("2018-07-05", "2018-07-15"))
+    reflectance = tmp_path / "reflectance_20180715.tif"
+    prepared(lcmap, reflectance, later, "--reflectance")
+    out, period = tmp_path / "out.tif", ("--period", "2018-07")
+    refused(lcmap, 65, "(DN)", out, document, reflectance, *period)
+    refused(lcmap, 2, "reflectance_20180715.tif is none", out, document, reflectance, *period,
+            "--reflectance")  # fmt: skip
+    surface = tmp_path / "surface_20180725.tif"
+    shutil.copy(reflectance, surface)
+    with rasterio.open(surface, "r+") as dataset:
+        for band in dataset.indexes:
+            dataset.update_tags(band, LCMAP_RADIOMETRY="BOA")
+    refused(lcmap, 65, "surface_20180725.tif: is surface reflectance (BOA), and", out,
+            reflectance, surface, *period, "--dates", "2018-07-15,2018-07-25")  # fmt: skip
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -25,6 +25,7 @@ from lcmap.imagery.compositing import (
 )
 from lcmap.imagery.stack import GridImage
 from lcmap.raster.grid import Grid
+from lcmap.raster.radiometry import Radiometry
 from lcmap.raster.windows import Window
 
 SHAPE = (5, 7)
@@ -100,7 +101,7 @@ class Array(GridImage):
 
 
 GRID = Grid(None, Affine.identity(), 60, 50)
-KIND = (GRID, ("a", "b"), "int16", -10_000.0, False)
+KIND = (GRID, ("a", "b"), "int16", -10_000.0, False, (Radiometry(),) * 2)
 WHOLE = Window(0, 0, 50, 60)
 
 

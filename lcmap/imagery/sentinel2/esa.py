@@ -31,6 +31,7 @@ from lcmap.imagery.sentinel2.scene import (
     Scene,
     values_masked,
 )
+from lcmap.raster.radiometry import BOA, TOA
 
 METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml", "S2?_OPER_MTD_SAFL1C_*.xml")
 """Names of the metadata file; the last is that of products before December 2016."""
@@ -95,7 +96,7 @@ def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
         files = {band: _band_file(granule, band, radiometry, level2) for band in bands}
         masks = _level2_masks(granule, bands) if level2 else _level1_masks(granule, bands)
         name = folder.name if len(granules) == 1 else f"{folder.name}/{granule.name}"
-        scenes.append(Scene(name, day, files, masks))
+        scenes.append(Scene(name, day, files, masks, BOA if level2 else TOA))
     return scenes
 
 

@@ -25,6 +25,7 @@ from lcmap.imagery.sentinel2.scene import BandFile, Mask, PolygonMask, RasterMas
 from lcmap.raster.alignment import footprint
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster, reading
+from lcmap.raster.radiometry import Radiometry
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import write_error
 
@@ -120,6 +121,7 @@ def write_masked_scene(
                 dtype="int16",
                 nodata=float(NODATA),
                 masked=False,
+                radiometry=(Radiometry(level=scene.level),) * len(names),
             )
         )
     return sources

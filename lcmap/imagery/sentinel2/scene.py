@@ -51,13 +51,14 @@ class Scene:
     """One granule of a product: an area seen on one day.
 
     `bands` has the files of the bands wanted, `masks` by band the masks that hold for it; both are
-    keyed by names such as "B8A". `name` is what messages call it.
+    keyed by names such as "B8A". `name` is what messages call it, `level` is TOA or BOA.
     """
 
     name: str
     day: date
     bands: Mapping[str, BandFile]
     masks: Mapping[str, tuple[Mask, ...]]
+    level: str
 
 
 def values_masked(*values: int) -> NDArray[np.bool_]:

@@ -28,6 +28,7 @@ from lcmap.imagery.sentinel2.scene import (
     bits_masked,
     values_masked,
 )
+from lcmap.raster.radiometry import BOA
 
 REFLECTANCE = "*_FRE_B*.tif"
 """Reflectance corrected for slopes too ("flat")."""
@@ -94,7 +95,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
     }
     masks_of = _flags if composite else _masks
     masks = {band: masks_of(folder, band) for band in bands}
-    return [Scene(folder.name, day_of(metadata or folder, time), files, masks)]
+    return [Scene(folder.name, day_of(metadata or folder, time), files, masks, BOA)]
 
 
 def _time_in_name(folder: Path) -> str | None:
