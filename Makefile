@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# a process for each core, whole files to each; small networks are no faster on several threads
+PARALLEL := --numprocesses auto --dist loadfile
+
 .PHONY: example examples test test-all lint format docs clean
 
 example: $(VENV)/.installed
@@ -23,7 +26,7 @@ examples: $(VENV)/.installed
 	done
 
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(PARALLEL)
 
 # the last run imitates a processor with AVX2 alone
 test-all: lint

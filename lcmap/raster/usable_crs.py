@@ -51,11 +51,12 @@ def usable_crs(found: CRS | None, assumed: CRS | None, name: str) -> CRS | None:
             return assumed
         called = _name_of(found)
         code = epsg_code_of(called)
+        said = "does not place it on earth"
+        if called:
+            said = f'"{called}" is local or geocentric and {said}'
         raise NoCrsError(
             name,
-            f'its coordinate reference system "{called}" is local or geocentric and does not place it on earth'
-            if called
-            else "its coordinate reference system does not place it on earth",
+            f"its coordinate reference system {said}",
             f"`assume_crs=EPSG:{code}`" if code else "`assume_crs=EPSG:CODE` with the right one",
         )
     return found

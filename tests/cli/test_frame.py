@@ -124,18 +124,6 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capfd, monkeypatch) -> N
     assert run_command(capfd, action, quiet=True).stderr == ""
 
 
-def test_the_time_left_is_that_of_the_step_at_hand(capfd, monkeypatch) -> None:
-    clock = iter(range(0, 10_000, 40))
-    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
-
-    def action(reporter: console.Reporter) -> None:
-        with reporter.progress("train") as progress:
-            for done in (*range(1, 9), 1, 2):
-                progress(done, 9 if done > 2 else 3)
-
-    assert "train: 2 of 3, 20 s left" in run_command(capfd, action).stderr.splitlines()
-
-
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
 def test_help_starts_without_a_heavy_import(command: tuple[str, ...]) -> None:
     script = (

@@ -84,7 +84,7 @@ def test_bytes_are_written_as_they_are_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "1X", "1" * 400, "inf", "nan", "1e9"])
 def test_what_is_not_a_number_of_bytes(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(typer.BadParameter, match="is not a size"):
         parse_bytes(text)
 
 

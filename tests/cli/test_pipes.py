@@ -63,9 +63,9 @@ def read(path: Path) -> np.ndarray:
 
 def test_a_pipe_in_and_a_redirection_out(folder: Path) -> None:
     done = shell(
-        "lcmap predict image.tif -m model.onnx -o plain.tif"
-        " && cat image.tif | lcmap predict - -m model.onnx -o piped.tif --tmpdir spool"
-        " && lcmap predict - -m model.onnx --tmpdir spool < image.tif > redirected.tif",
+        "lcmap predict image.tif -m model.onnx -o plain.tif -q"
+        " && cat image.tif | lcmap predict - -m model.onnx -o piped.tif --tmpdir spool -q"
+        " && lcmap predict - -m model.onnx --tmpdir spool -q < image.tif > redirected.tif",
         folder,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"")
@@ -208,8 +208,8 @@ def test_a_run_that_is_killed_leaves_nothing_under_the_final_name(
 def test_a_pipe_is_spooled_in_the_temporary_folder_alone(folder: Path, large: Path) -> None:
     before = sorted(folder.iterdir())
     done = shell(
-        "cat image.tif | lcmap predict - -m model.onnx -o map.tif --no-qml --tmpdir spool"
-        " && rm map.tif && lcmap predict image.tif -m model.onnx --tmpdir spool > map.tif"
+        "cat image.tif | lcmap predict - -m model.onnx -o map.tif --no-qml --tmpdir spool -q"
+        " && rm map.tif && lcmap predict image.tif -m model.onnx --tmpdir spool -q > map.tif"
         " && rm map.tif",
         folder,
     )
