@@ -157,6 +157,7 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
     logger = logging.getLogger("lcmap")
     handler = _ConsoleHandler(console)
     logger.addHandler(handler)
+    level = logger.level
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     try:
         with working():
@@ -171,6 +172,7 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
         raise typer.Exit(code) from error
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:

@@ -201,7 +201,7 @@ def _check_size(path: PathLike, dataset: Any, subject: str) -> None:
     if block > _LARGEST_BLOCK:
         raise NotARasterError(
             subject,
-            f"is stored in blocks of {block / 1e9:.1f} GB, which fit no memory",
+            f"is stored in blocks of {block / 1e6:.0f} MB, which each window would decode again",
             _IN_TILES,
         )
     declared = dataset.height * dataset.width * pixel

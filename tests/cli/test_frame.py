@@ -153,3 +153,11 @@ def test_closed_standard_output_is_73(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout == "73\n"
     assert done.stderr == "lcmap: standard output: closed by its reader\n"
+
+
+def test_a_quiet_run_leaves_the_log_as_it_was(capfd) -> None:
+    logger = logging.getLogger("lcmap")
+    level = logger.level
+    with console.reporting(quiet=True, verbose=False):
+        assert logger.level == logging.ERROR
+    assert logger.level == level
