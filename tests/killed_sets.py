@@ -118,7 +118,8 @@ class Folder:
 
 def goes_on_from(name: str) -> bool:
     """Return whether a stopped run may keep this to go on from."""
-    return name.endswith(".lcmap-work") or ".checkpoint." in name
+    is_work = name.endswith(".lcmap-work") and {"plan.json", "journal"} <= {*os.listdir(name)}
+    return is_work or ".checkpoint." in name
 
 
 def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str]) -> int:
@@ -146,12 +147,12 @@ def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str
             assert len(set(new)) == 1, where
             assert all(map(goes_on_from, others)), where
         mixed += len(set(new)) > 1
+        unfinished = [name for name in others if goes_on_from(name) or name.endswith(".lcmap-set")]
         again = [*arguments, "--resume"] if any(".checkpoint.pt" in name for name in others) else []
         status = run(again or arguments)
         where += f"; then {status}, {folder.new()}, {folder.others()}, {SAID.read_text()}"
         # what had all its names and nothing left but to clear up was finished
-        finished = status == 73 and all(new) and not any(map(goes_on_from, others))
-        finished = finished and not any(name.endswith(".lcmap-set") for name in others)
+        finished = status == 73 and all(new) and not unfinished
         assert status == 0 or finished, where
         assert all(folder.new()) and not folder.others(), where
         step += every

@@ -90,7 +90,8 @@ def _remove_what_is_over(files: OutputFiles) -> None:
     """Remove what a run left that was killed after all its files had their names."""
     with suppress(LcmapError), OutputSet(_paths(files), overwrite=True):
         folder = work_folder_path(files.codes)
-        if folder.is_dir() and not plan_path(folder).exists():
+        needed = plan_path(folder), journal_path(folder)
+        if folder.is_dir() and not all(path.exists() for path in needed):
             with WorkFolder(files.codes, resumable=True):
                 pass
 
