@@ -76,13 +76,25 @@ class OpenVinoSession:
                 f"OpenVINO {openvino.__version__} cannot load its graph ({error})",
                 "choose `engine=onnxruntime`",
             ) from error
+        self._subject = subject
         self._request = compiled.create_infer_request()
         self._results = len(compiled.outputs)
         logger.debug("inference by OpenVINO %s in %s", openvino.__version__, arithmetic)
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
-        results = self._request.infer(dict(inputs), share_inputs=True)
+        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W].
+
+        Raises:
+            NotAModelError: OpenVINO cannot run the graph.
+        """
+        try:
+            results = self._request.infer(dict(inputs), share_inputs=True)
+        except RuntimeError as error:
+            raise NotAModelError(
+                self._subject,
+                f"OpenVINO {openvino_version()} cannot run it ({error})",
+                "choose `engine=onnxruntime`",
+            ) from error
         return [results[number] for number in range(self._results)]
 
 

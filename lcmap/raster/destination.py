@@ -130,7 +130,7 @@ def check_place(path: PathLike) -> None:
     if stream is not None:
         stream.check()
         return
-    os.fspath(path).encode()
+    os.fspath(path).encode()  # else GDAL refuses it at the end, under a temporary name
     if os.path.isdir(path):
         raise CannotWriteError(path, "is a folder", "name a file in it")
     file = file_at(path)

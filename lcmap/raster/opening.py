@@ -23,6 +23,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.crs_database import check_crs_database
 from lcmap.raster.drivers import check_raster_drivers, hiding_variables
 from lcmap.raster.input_watch import note_input
+from lcmap.raster.plain_vrt import looks_like_vrt
 from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
 from lcmap.user_file import check_regular
@@ -98,7 +99,7 @@ def open_raster(
                 # rasterio.open takes one driver, its reader takes the list
                 dataset = DatasetReader(os.fspath(path), driver=list(drivers))
         except RasterioIOError as error:
-            if _looks_like_vrt(path):
+            if looks_like_vrt(path):
                 problem = "is a VRT, which reads other files and addresses"
                 remedy = "`allow_vrt` if you trust it"
             elif os.fspath(path).casefold().endswith(".xml"):
@@ -177,11 +178,6 @@ def check_readable(path: PathLike, *, name: str = "") -> None:
         raise InputMissingError(subject, "is a folder, not a raster file", "name a file in it")
     if not os.access(path, os.R_OK):
         raise InputMissingError(subject, "may not be read", "check its permissions")
-
-
-def _looks_like_vrt(path: PathLike) -> bool:
-    with open(path, "rb") as file:
-        return b"<VRTDataset" in file.read(4096)
 
 
 def _check_size(path: PathLike, dataset: Any, subject: str) -> None:

@@ -162,6 +162,14 @@ def test_what_is_no_graph_is_one_line() -> None:
 
 
 @needs_openvino
+def test_a_graph_that_fails_when_it_runs_is_one_line(network: onnx.ModelProto) -> None:
+    session = OpenVinoSession(fixed(network, ALL_AROUND, (16, 16)), subject="land.onnx")
+    with pytest.raises(NotAModelError, match=r"land\.onnx: OpenVINO .* cannot run it") as caught:
+        session.run(pixels_for(network, (16, 20)))
+    assert "\n" not in str(caught.value)
+
+
+@needs_openvino
 def test_importing_openvino_reports_nothing_to_anyone() -> None:
     script = (
         "import sys\n"

@@ -1,6 +1,6 @@
 """THEIA's products in the MUSCATE format: level 2A, made by MAJA, and 3A, composites of a month.
 
-RasterBands: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
+Sources: CESBIO, "Theia's Sentinel-2 L2A product format" and "MAJA output format".
 """
 
 from __future__ import annotations
