@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+
+from counted_steps import become_lcmap
 
 STEPS = (
     "pwrite",
@@ -36,30 +37,12 @@ def run(arguments: list[str], kill_at: int = 0) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    steps = 0
 
-    def counted(step: Any) -> Any:
-        def count(*given: Any, **named: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return step(*given, **named)
+    def kill(_: str, step: int) -> None:
+        if step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        return count
-
-    for name in STEPS:
-        setattr(os, name, counted(getattr(os, name)))
-    code: Any = 1
-    try:
-        from lcmap.cli import main
-
-        sys.argv = ["lcmap", *arguments]
-        main()
-    except SystemExit as error:
-        code = error.code
-    finally:
-        os._exit(code or 0)
+    become_lcmap(arguments, STEPS, kill)
 
 
 def main(every: int, first: int, outputs: list[Path], arguments: list[str]) -> None:

@@ -19,9 +19,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from counted_steps import AtStep, become_lcmap
 
 STEPS = ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir")
 OLD = b"what was there"
@@ -36,9 +36,6 @@ MODULES = {
     "score": ["accuracy.score"],
 }
 """What a command imports late: once is enough."""
-
-
-AtStep = Callable[[str, int], None]
 
 
 def run(arguments: list[str], at_step: AtStep = lambda name, step: None) -> int:
@@ -59,31 +56,7 @@ def start(arguments: list[str], at_step: AtStep) -> int:
     said = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(said, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    steps = 0
-
-    def counted(name: str, step: Any) -> Any:
-        def count(*given: Any, **named: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            at_step(name, steps)
-            return step(*given, **named)
-
-        return count
-
-    for name in STEPS:
-        setattr(os, name, counted(name, getattr(os, name)))
-    code: Any = 1
-    try:
-        from lcmap.__main__ import main
-
-        sys.argv = ["lcmap", *arguments]
-        main()
-    except SystemExit as error:
-        code = error.code
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
+    become_lcmap(arguments, STEPS, at_step)
 
 
 class Folder:

@@ -53,6 +53,11 @@ def test_a_name_that_is_not_utf_8(folder: Path) -> None:
     done = shell(f"{LCMAP} prepare for*t.tif -o stack.tif", folder)
     assert done.returncode == 65
     assert b"its name is not in UTF-8" in done.stderr and done.stderr.count(b"\n") == 1
+    (folder / os.fsdecode(b"for\xeat.tif")).rename(folder / "image.tif")
+    done = shell(f"{LCMAP} prepare image.tif -o $'n\\xea.tif'", folder)
+    assert done.returncode == 65
+    # as it was given, not under the name that it has until it is whole
+    assert done.stderr.startswith("lcmap: n\ufffd.tif: its name is not in UTF-8".encode())
 
 
 def test_a_working_folder_that_was_deleted(folder: Path) -> None:
