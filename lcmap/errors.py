@@ -141,6 +141,10 @@ class VerificationError(DataError):
     """A map depends on how it was cut into tiles."""
 
 
+class ShardError(DataError):
+    """Shards of a map are missing, not finished, damaged, or of different runs."""
+
+
 class RulesError(DataError):
     """Rules of rasterize-ref are malformed, contradict themselves or fit none of the sources."""
 

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from lcmap import __version__
-from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
+from lcmap.cli import fuse, merge, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.completion_scripts import use_own_scripts
 from lcmap.cli.console import not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
+    "merge": merge.command,
     "score": score.command,
 }
 
@@ -80,7 +81,7 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score).
+    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score).
     """
 
 

@@ -170,9 +170,17 @@ def computing(
     provider: Annotated[
         ProviderName, typer.Option(help="The device; auto takes CUDA where it is there.")
     ] = defaults.PROVIDER,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Make part I of N of the map alone, as for job arrays: the part is kept beside "
+            "the map, and lcmap merge MAP writes the map once all parts are there.",
+        ),
+    ] = None,
 ) -> Compute:
     """Return what computes a map."""
-    return Compute(tile, memory, threads, precision, engine, provider)
+    return Compute(tile, memory, threads, precision, engine, provider, shard)
 
 
 Nodata = Annotated[

@@ -28,6 +28,7 @@ class Compute:
     engine: what runs the network; "auto" takes OpenVINO where it is installed and a processor
         computes.
     provider: the device; "auto" takes CUDA where it is there.
+    shard: the part of the map that this run computes, as "3/20"; None is all of it.
     """
 
     tile: int | None = None
@@ -36,3 +37,4 @@ class Compute:
     precision: Arithmetic | None = None
     engine: EngineName = defaults.ENGINE
     provider: Provider = defaults.PROVIDER
+    shard: str | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import rasterio
 from lcmap import __version__
 from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute
-from lcmap.errors import VerificationError
+from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
 from lcmap.inference.inputs import (
@@ -27,14 +26,17 @@ from lcmap.inference.inputs import (
     warn_of_common_quantiles,
     warn_without_dropout,
 )
+from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
-from lcmap.inference.output_files import output_files
+from lcmap.inference.output_files import OutputFiles, output_files
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
+from lcmap.inference.resume.shard import ResumableShard, Shard
+from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
@@ -85,6 +87,9 @@ def predict(
     `verify` the image is predicted again with other tiles and compared; where the two disagree,
     nothing is written. A float32 model computes in int8 after calibration on windows of the image.
 
+    Where a shard of the map is to be computed, no file of the map is written, and the report is of
+    the shard: it is kept beside the map for `merge`.
+
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
         NotAModelError, NewerModelError: as `read_model`.
@@ -108,6 +113,7 @@ def predict(
         "LCMAP_PRECISION": precision,
     }
     files = output_files(outputs, metadata.nomenclature, inputs, tags)
+    shard = _shard(compute, files, verify=verify)
     check_before_work(files)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
@@ -124,14 +130,21 @@ def predict(
         groups = files.groups + [WINNING_PROBABILITY] * verify
         predictor = make_predictor(results_of(group.name for group in groups))
         facts = _facts(model, engine, precision, opened, options) | {"outputs": groups}
-        size = compute.tile or continued_tile(outputs.codes, facts)
-        size = size or predictor.largest_block(compute.memory)
+        # the shards of a map have tiles of one size, whatever was done of each
+        continued = None if shard else continued_tile(outputs.codes, facts)
+        size = compute.tile or continued or predictor.largest_block(compute.memory)
         tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
-        work = stack.enter_context(
-            ResumableMap(files, opened.grid, plan, windows, groups=groups, tmpdir=options.tmpdir)
-        )
+        work: TileWork
+        if shard:
+            draft = MapDraft(outputs, metadata.nomenclature, tags, opened.grid)
+            work = ResumableShard(draft, shard, plan, windows)
+        else:
+            work = ResumableMap(
+                files, opened.grid, plan, windows, groups=groups, tmpdir=options.tmpdir
+            )
+        stack.enter_context(work)
         if work.published is not None:
             return PredictReport.from_record(work.published)
         source = TileSource(opened.grid.shape, opened.readers, allow_missing=options.allow_missing)
@@ -142,11 +155,27 @@ def predict(
             verification = _verify(work, padded, size, source, progress)
             _check(verification, LIMITS[precision], work, model)
         computed_by = f"{engine.title} in {precision}"
-        report = _report(work, source, computed_by, verification)
+        report = _report(work, computed_by, verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
-    if report.mapped == 0:
+    if report.mapped == 0 and not shard:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
     return report
+
+
+def _shard(compute: Compute, files: OutputFiles, *, verify: bool) -> Shard | None:
+    """Return the shard that is to be made, None for the whole map.
+
+    Raises:
+        UsageError: there is no such shard, or there can be none of this map.
+    """
+    if compute.shard is None:
+        return None
+    shard = Shard.parse(compute.shard)
+    if verify:
+        raise UsageError("`verify`", "needs the whole map", "leave out `shard`")
+    if not files.resumable:
+        raise UsageError("`shard`", "needs an image and a map in files", "name files, and not -")
+    return shard
 
 
 def _facts(
@@ -171,7 +200,7 @@ def _facts(
 
 
 def _predict_tiles(
-    work: ResumableMap,
+    work: TileWork,
     predictor: TilePredictor,
     tiles: Sequence[Tile],
     source: TileSource,
@@ -199,7 +228,7 @@ def _predict_tiles(
 
 
 def _verify(
-    work: ResumableMap,
+    work: TileWork,
     predictor: TilePredictor,
     size: int,
     source: TileSource,
@@ -212,7 +241,7 @@ def _verify(
     return verification
 
 
-def _check(verification: Verification, limits: Limits, work: ResumableMap, model: PathLike) -> None:
+def _check(verification: Verification, limits: Limits, work: TileWork, model: PathLike) -> None:
     """Check that a map does not depend on its tiles, and discard it where it does.
 
     Raises:
@@ -228,9 +257,6 @@ def _check(verification: Verification, limits: Limits, work: ResumableMap, model
         )
 
 
-def _report(
-    work: ResumableMap, source: TileSource, computed_by: str, verification: Verification | None
-) -> PredictReport:
+def _report(work: TileWork, computed_by: str, verification: Verification | None) -> PredictReport:
     mapped = sum(record["mapped"] for record in work.records("tile"))
-    pixels = math.prod(source.shape)
-    return PredictReport(pixels, mapped, computed_by, work.continued, verification)
+    return PredictReport(work.pixels, mapped, computed_by, work.continued, verification)

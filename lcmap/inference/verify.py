@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lcmap.engines.compute import Arithmetic
 from lcmap.inference.overlap import overlapped
-from lcmap.inference.resume.resumable_map import ResumableMap
+from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
@@ -118,7 +118,7 @@ def other_tiles(predictor: TilePredictor, height: int, width: int, tile: int) ->
 
 
 def verify_tiles(
-    work: ResumableMap,
+    work: TileWork,
     predictor: TilePredictor,
     tiles: Sequence[Tile],
     source: TileSource,
