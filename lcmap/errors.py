@@ -44,7 +44,7 @@ class UsageError(LcmapError, ValueError):
 
 
 class UnavailableError(UsageError):
-    """An inference engine or a device that was asked for is not there."""
+    """An inference engine, a device or a cluster that was asked for is not there."""
 
 
 class UnexplainedLabelsError(UsageError):

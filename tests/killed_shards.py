@@ -12,6 +12,7 @@ stays.
 from __future__ import annotations
 
 import importlib
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -54,6 +55,8 @@ def main(count: int, every: int, first: int, outputs: list[Path], arguments: lis
                 assert status == 0 or (finished and status in (CANNOT_WRITE, NO_SHARDS)), (
                     f"step {step} of {command}: then {status}"
                 )
+                for path in Path().glob(".*") if status else ():  # the next run would remove it
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
             else:
                 assert status == 0, f"step {step} of {command}: {status}"
         for output, content in zip(outputs, expected, strict=True):

@@ -170,6 +170,15 @@ def computing(
     provider: Annotated[
         ProviderName, typer.Option(help="The device; auto takes CUDA where it is there.")
     ] = defaults.PROVIDER,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="local|tcp://HOST:PORT|FILE.json",
+            help="Compute on the workers of a Dask scheduler, by its address or the file that it "
+            "writes; they open the same files by the same paths. Needs "
+            "pip install 'lcmap[distributed]'.",
+        ),
+    ] = defaults.SCHEDULER,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -180,7 +189,7 @@ def computing(
     ] = None,
 ) -> Compute:
     """Return what computes a map."""
-    return Compute(tile, memory, threads, precision, engine, provider, shard)
+    return Compute(tile, memory, threads, precision, engine, provider, scheduler, shard)
 
 
 Nodata = Annotated[

@@ -81,11 +81,13 @@ def open_inputs(
     model: PathLike,
     options: ModelInputOptions,
     progress: Progress,
+    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> OpenedInputs:
     """Open the rasters for a model's inputs, in their order; `resources` closes them.
 
     The first gives the grid. The others may name their kind or nomenclature after a colon, and with
-    `allow_missing` cover any part of the image, however small.
+    `allow_missing` cover any part of the image, however small. Where the `quantiles` of all are
+    known already, they are not sought again.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
@@ -113,7 +115,7 @@ def open_inputs(
         check_ground(
             side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
         )
-    scaling = [
+    scaling = quantiles or [
         scaling_quantiles(raster, model_input, options.quantiles, progress)
         if model_input.kind == "image"
         else None

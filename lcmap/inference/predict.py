@@ -7,25 +7,20 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import rasterio
 
-from lcmap import __version__
-from lcmap.engines.choice import Engine, choose_engine
-from lcmap.engines.compute import Arithmetic, Compute
+from lcmap import defaults
+from lcmap.engines.choice import choose_engine
+from lcmap.engines.compute import Compute
 from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
-from lcmap.inference.inputs import (
-    CACHE_BYTES,
-    OpenedInputs,
-    open_inputs,
-    warn_of_common_quantiles,
-    warn_without_dropout,
-)
+from lcmap.inference.cluster import check_scheduler, compute_on_cluster
+from lcmap.inference.cluster_worker import Job
+from lcmap.inference.computation import Computation, gdal_environment
+from lcmap.inference.inputs import open_inputs, warn_of_common_quantiles, warn_without_dropout
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import OutputFiles, output_files
@@ -33,7 +28,7 @@ from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
+from lcmap.inference.resume.plan import tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.resume.shard import ResumableShard, Shard
 from lcmap.inference.resume.tile_work import TileWork
@@ -44,7 +39,7 @@ from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, ve
 from lcmap.model_file import read_model
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.input_watch import input_identities, watched_inputs
+from lcmap.raster.input_watch import watched_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +82,9 @@ def predict(
     `verify` the image is predicted again with other tiles and compared; where the two disagree,
     nothing is written. A float32 model computes in int8 after calibration on windows of the image.
 
-    Where a shard of the map is to be computed, no file of the map is written, and the report is of
-    the shard: it is kept beside the map for `merge`.
+    The tiles may be computed by the workers of a Dask cluster, which read the same files by their
+    paths, to the same bytes. Where a shard of the map is to be computed, no file of the map is
+    written, and the report is of the shard: it is kept beside the map for `merge`.
 
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
@@ -96,7 +92,7 @@ def predict(
         InputMismatchError, NomenclatureMismatchError, GsdMismatchError: the model was not made for
             these inputs.
         NoCrsError, OverlapError: an input is not of the image's area.
-        UnavailableError: as `choose_engine`.
+        UnavailableError: as `choose_engine` and `compute_on_cluster`.
         DataError: the network's values for the image are not finite, so it has no int8 form.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
@@ -113,23 +109,21 @@ def predict(
         "LCMAP_PRECISION": precision,
     }
     files = output_files(outputs, metadata.nomenclature, inputs, tags)
+    if compute.scheduler != defaults.SCHEDULER:
+        check_scheduler(compute.scheduler, inputs)
     shard = _shard(compute, files, verify=verify)
     check_before_work(files)
     with ExitStack() as stack:
-        # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="1"))
+        stack.enter_context(gdal_environment())
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
-        make_predictor = partial(
-            TilePredictor, network, metadata,
-            load=engine.load, tiles_at_once=engine.tiles_at_once,
-        )  # fmt: skip
+        computation = Computation(model, metadata, network, precision, engine, opened, options)
         groups = files.groups + [WINNING_PROBABILITY] * verify
-        predictor = make_predictor(results_of(group.name for group in groups))
-        facts = _facts(model, engine, precision, opened, options) | {"outputs": groups}
+        predictor = computation.predictor(results_of(group.name for group in groups))
+        facts = computation.facts(groups)
         # the shards of a map have tiles of one size, whatever was done of each
         continued = None if shard else continued_tile(outputs.codes, facts)
         size = compute.tile or continued or predictor.largest_block(compute.memory)
@@ -147,11 +141,15 @@ def predict(
         stack.enter_context(work)
         if work.published is not None:
             return PredictReport.from_record(work.published)
-        source = TileSource(opened.grid.shape, opened.readers, allow_missing=options.allow_missing)
-        _predict_tiles(work, predictor, tiles, source, progress)
+        source = computation.source()
+        if compute.scheduler == defaults.SCHEDULER:
+            _predict_tiles(work, predictor, tiles, source, progress)
+        else:
+            job = Job.of(computation, inputs, compute, groups)
+            compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
-            padded = make_predictor(("probabilities",), padded=True)
+            padded = computation.predictor(("probabilities",), padded=True)
             verification = _verify(work, padded, size, source, progress)
             _check(verification, LIMITS[precision], work, model)
         computed_by = f"{engine.title} in {precision}"
@@ -176,27 +174,6 @@ def _shard(compute: Compute, files: OutputFiles, *, verify: bool) -> Shard | Non
     if not files.resumable:
         raise UsageError("`shard`", "needs an image and a map in files", "name files, and not -")
     return shard
-
-
-def _facts(
-    model: PathLike,
-    engine: Engine,
-    precision: Arithmetic,
-    opened: OpenedInputs,
-    options: ModelInputOptions,
-) -> Plan:
-    """Return all that the arrays of the tiles depend on, but the tiles."""
-    return {
-        "lcmap": __version__,
-        "engine": engine.title,
-        "precision": precision,
-        "model": content_identity(model),
-        "inputs": input_identities(opened.files),
-        "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
-        "nodata": options.nodata,
-        "assumed-crs": options.assume_crs,
-        "allow-missing": options.allow_missing,
-    }
 
 
 def _predict_tiles(

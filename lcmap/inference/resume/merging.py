@@ -77,8 +77,9 @@ def lock_shards(stack: ExitStack, output: PathLike) -> list[FoundShard]:
     for shard, path in found_shards(output).items():
         folder = WorkFolder(shard_name(output, shard), resumable=True, place=path)
         stack.enter_context(folder)
-        if not folder.is_empty():  # another run may have removed it just now
-            folder.keep()
+        if folder.is_empty():  # another run was removing it
+            continue
+        folder.keep()
         found = _read(shard, folder)
         if found is None:
             unreadable.append(shard)
