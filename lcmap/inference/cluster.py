@@ -12,14 +12,16 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from lcmap.errors import InputMissingError, UnavailableError, UsageError
+from lcmap.errors import InputMissingError, LcmapError, UnavailableError, UsageError
 from lcmap.inference.cluster_worker import Computed, Job, PackedJob, compute_tile
 from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.tiling import Tile
+from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -30,14 +32,22 @@ _AHEAD = 2
 _LEAST_AHEAD = 16
 """Tiles that are given to it before it is known how many it has."""
 
-_MOST_BYTES = 1 << 28
-"""Of the arrays that are brought here at once."""
+_MOST_BYTES = 1 << 26
+"""Of the arrays that a thread brings here together."""
+
+_AT_ONCE = 4
+"""Threads that bring arrays here."""
+
+_LOOK_AGAIN = 0.02
+"""Seconds after which it is looked whether other tiles are finished while arrays are fetched."""
 
 _MOST_LOST = 4
 """How often Dask may give a tile up, each time because several workers that had it were lost."""
 
 _COUNTED_EVERY = 2.0
 """Seconds between two counts of the cluster's threads."""
+
+Fetched = Future[tuple[list[Any], list[Computed] | None]]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +74,22 @@ def check_scheduler(scheduler: str, inputs: Sequence[PathLike]) -> None:
         )
 
 
+def _address(scheduler: str) -> str:
+    """Return the address of a scheduler that is named by it or by the file that it writes.
+
+    Raises:
+        UnavailableError: the file names none.
+    """
+    if "://" in scheduler:
+        return scheduler
+    try:
+        return str(parse_json(Path(scheduler).read_bytes())["address"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UnavailableError(
+            scheduler, "does not name a scheduler", "dask scheduler --scheduler-file writes it"
+        ) from error
+
+
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
     """Yield the client of a scheduler.
@@ -78,9 +104,9 @@ def _connected(scheduler: str) -> Iterator[Any]:
             "`scheduler`", f"dask.distributed cannot be imported ({error})",
             "pip install 'lcmap[distributed]', or choose local",
         ) from error  # fmt: skip
-    place = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    address = _address(scheduler)
     try:
-        client = Client(**place, set_as_default=False, name="lcmap")
+        client = Client(address, set_as_default=False, name="lcmap")
     except (OSError, ValueError) as error:
         raise UnavailableError(
             f"`scheduler={scheduler}`", f"does not answer ({error})", "start it: dask scheduler"
@@ -128,7 +154,7 @@ class _ClusterRun:
         self._completed = as_completed([], loop=client.loop)
         self._lost: Counter[int] = Counter()
         self._threads = 0
-        self._tile_bytes = _MOST_BYTES
+        self._tile_bytes = 1
         self._counted_at = float("-inf")
 
     def results(self) -> Iterator[tuple[int, Computed]]:
@@ -136,40 +162,58 @@ class _ClusterRun:
         self._submit()
         if not self._threads:
             logger.info("%s: no worker is there yet; waiting", self._scheduler)
-        while self._running:
-            done = list(filter(self._is_done, self._completed.next_batch(block=True)))
-            self._submit()
-            while done:
-                count = max(_MOST_BYTES // self._tile_bytes, 1)
-                futures, done = done[:count], done[count:]
-                yield from self._gathered(futures)
+        fetching: set[Fetched] = set()
+        finished: deque[Any] = deque()
+        pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
+        try:
+            while self._running:
+                idle = not fetching
+                finished += filter(self._is_done, self._completed.next_batch(block=idle))
+                while finished and len(fetching) < _AT_ONCE:
+                    count = min(max(_MOST_BYTES // self._tile_bytes, 1), len(finished))
+                    futures = [finished.popleft() for _ in range(count)]
+                    fetching.add(pool.submit(self._fetch, futures))
+                ready, fetching = wait(fetching, _LOOK_AGAIN, FIRST_COMPLETED)
+                results = [result for fetched in ready for result in self._taken(*fetched.result())]
+                self._submit()  # before these are stored, so that no worker waits for that
+                yield from results
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _gathered(self, futures: Sequence[Any]) -> Sequence[tuple[int, Computed]]:
-        """Return finished tiles, and give the cluster others, so that no worker has to wait."""
+    def _fetch(self, futures: list[Any]) -> tuple[list[Any], list[Computed] | None]:
+        """Return finished tiles with their arrays; None if those were lost again meanwhile.
+
+        That takes long where a worker is lost that had one, while other threads fetch others.
+        """
         from distributed import KilledWorker
 
         try:
-            results = self._client.gather(futures)
-        except KilledWorker:  # the only ones that had a result
+            with self._asking():
+                return futures, self._client.gather(futures)
+        except KilledWorker:
+            return futures, None
+
+    def _taken(
+        self, futures: list[Any], results: list[Computed] | None
+    ) -> list[tuple[int, Computed]]:
+        """Return arrays with the numbers of their tiles; wait for those that were lost again."""
+        if results is None:
             for future in futures:
                 self._completed.add(future)
             return []
-        except CancelledError as error:
-            raise self._gone() from error
         numbers = [self._running.pop(future.key)[0] for future in futures]
         for future, result in zip(futures, results, strict=True):
-            self._tile_bytes = max(
-                self._tile_bytes, sum(values.nbytes for values in result.arrays.values())
-            )
+            size = sum(values.nbytes for values in result.arrays.values())
+            self._tile_bytes = max(self._tile_bytes, size)
             future.release()
-        self._submit()
         return list(zip(numbers, results, strict=True))
 
     def _submit(self) -> None:
         """Give the cluster as many tiles as it has use for."""
         now = time.monotonic()
         if now - self._counted_at >= _COUNTED_EVERY:
-            self._threads = sum(self._client.nthreads().values())
+            with self._asking():
+                self._threads = sum(self._client.nthreads().values())
             self._counted_at = now
         ahead = max(_AHEAD * self._threads, _LEAST_AHEAD)
         while self._waiting and len(self._running) < ahead:
@@ -200,6 +244,16 @@ class _ClusterRun:
             ) from error
         self._waiting.appendleft((number, tile))
         return False
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say that the scheduler went away if it does not answer what is asked inside."""
+        try:
+            yield
+        except LcmapError:
+            raise
+        except (CancelledError, OSError) as error:
+            raise self._gone() from error
 
     def _gone(self) -> UnavailableError:
         return UnavailableError(
