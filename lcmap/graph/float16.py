@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import onnx
 
-_IN_FULL = ("ArgMax", "Div", "Exp", "ReduceMax", "ReduceSum", "Reciprocal", "Softmax", "Sub")
+_IN_FULL = (
+    "ArgMax",
+    "Div",
+    "Exp",
+    "ReduceMax",
+    "ReduceSum",
+    "Reciprocal",
+    "Reshape",
+    "Softmax",
+    "Sub",
+)
 """Operators after the scores, kept in float32: in float16 classes of nearly the same probability
 would tie."""
 
