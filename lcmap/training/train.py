@@ -41,7 +41,7 @@ from lcmap.training.options import (
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
-from lcmap.training.validation import validate_model, validation_values
+from lcmap.training.validation import measured_by, validate_model, validation_values
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +193,7 @@ def _metadata(
         architecture={"name": "U-Net with unpooling", **settings["architecture"]},
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | measured_by("float32")
         | {BOUNDS_KEY: bounds_in_degrees(data.train)},
         scores={"validation": validation_values(scores, data.nomenclature)},
         lcmap_version=lcmap.__version__,
