@@ -52,10 +52,11 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
         graph.node.remove(last)
     size = add("Shape", [scores], "rows and columns", start=2)
     flat = add("Reshape", [scores, constant("one axis of pixels", [0, 0, -1])], "scores of pixels")
-    axis = constant("class axis", [_CLASSES])
     if "winner" in results:
         index = add("ArgMax", [flat], "winner index", axis=_CLASSES, keepdims=0)
         as_image(add("Cast", [index], "winner of pixels", to=TensorProto.UINT8), "winner")
+    if set(results) - {"winner"}:
+        axis = constant("class axis", [_CLASSES])
     if not has_softmax and "winning_probability" in results:
         as_image(add("ReduceMax", [flat, axis], "highest", keepdims=0), "winning_probability")
     if has_softmax and set(results) - {"winner"}:
