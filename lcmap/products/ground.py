@@ -1,0 +1,31 @@
+"""How much ground the pixels of a map cover."""
+
+from __future__ import annotations
+
+import math
+
+from lcmap.errors import GridMismatchError
+from lcmap.paths import PathLike
+from lcmap.raster.grid import Grid
+from lcmap.raster.true_scale import units_per_metre
+
+_SQUARE_METRES = 10_000
+_ROUNDING = 1e-9
+
+
+def hectares_per_pixel(grid: Grid, name: PathLike) -> float:
+    """Return the area of a pixel at a grid's centre, in hectares on the WGS 84 ellipsoid.
+
+    Raises:
+        GridMismatchError: the centre has no place on earth; `name` is the raster.
+    """
+    try:
+        along_columns, along_rows = units_per_metre(grid)
+    except ValueError as error:
+        raise GridMismatchError(name, str(error), "write its georeference again") from error
+    return abs(grid.transform.determinant) / (along_columns * along_rows) / _SQUARE_METRES
+
+
+def least_pixels(hectares: float, pixel: float) -> int:
+    """Return how many pixels, of so many hectares each, are at least so many hectares."""
+    return max(math.ceil(hectares / pixel - _ROUNDING), 1)
