@@ -10,11 +10,16 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.true_scale import units_per_metre
 
 _SQUARE_METRES = 10_000
+_KEPT = 4e-3
+"""By how much areas may be off in a coordinate reference system that keeps metres."""
+
 _ROUNDING = 1e-9
 
 
 def hectares_per_pixel(grid: Grid, name: PathLike) -> float:
     """Return the area of a pixel at a grid's centre, in hectares on the WGS 84 ellipsoid.
+
+    By the units of the CRS where that keeps metres, as those made for their area do.
 
     Raises:
         GridMismatchError: the centre has no place on earth; `name` is the raster.
@@ -23,7 +28,13 @@ def hectares_per_pixel(grid: Grid, name: PathLike) -> float:
         along_columns, along_rows = units_per_metre(grid)
     except ValueError as error:
         raise GridMismatchError(name, str(error), "write its georeference again") from error
-    return abs(grid.transform.determinant) / (along_columns * along_rows) / _SQUARE_METRES
+    in_units = abs(grid.transform.determinant)
+    true = in_units / (along_columns * along_rows)
+    if grid.crs is not None and not grid.crs.is_geographic:
+        nominal = in_units * float(grid.crs.linear_units_factor[1]) ** 2
+        if abs(nominal / true - 1) <= _KEPT:
+            return nominal / _SQUARE_METRES
+    return true / _SQUARE_METRES
 
 
 def least_pixels(hectares: float, pixel: float) -> int:

@@ -102,8 +102,8 @@ def open_update_inputs(
             last.name,
             last.labels.grid,
             new,
-            f"bring it over, e.g. rio warp --resampling nearest --like {new.name} {last.name} "
-            "ON_ITS_GRID.tif",
+            f"rio warp --resampling nearest --like {new.name} {last.name} over.tif brings it over; "
+            f"then give over.tif:{last.nomenclature.name}",
         )
         yield UpdateInputs(last, new, probabilities)
 
