@@ -22,7 +22,7 @@ from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
-from lcmap.inference.inputs import CACHE_MEGABYTES
+from lcmap.inference.inputs import CACHE_BYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
@@ -122,7 +122,7 @@ def late_fusion(
     weights = _weights(fusion.weights, len(inputs))
     check_standard_input_once(inputs)
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
         sources = [
             ClassProbabilities(stack.enter_context(open_input(path, options))) for path in inputs
         ]

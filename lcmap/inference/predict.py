@@ -21,7 +21,7 @@ from lcmap.errors import VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
 from lcmap.inference.inputs import (
-    CACHE_MEGABYTES,
+    CACHE_BYTES,
     OpenedInputs,
     open_inputs,
     warn_of_common_quantiles,
@@ -111,7 +111,7 @@ def predict(
     check_before_work(files)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="1"))
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
