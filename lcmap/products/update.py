@@ -35,7 +35,7 @@ from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster
 
-_CACHE_MEGABYTES = 256
+_CACHE_BYTES = 256 << 20
 _SIDE = 2 * BLOCK
 """Pixels along a side of what is computed at once."""
 
@@ -88,7 +88,7 @@ def update(
         outputs = replace(outputs, overwrite=written.overwrite)
         outputs.check(paths)
         stack.enter_context(
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=str(available_threads()))
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=str(available_threads()))
         )
         opened = stack.enter_context(open_update_inputs(given, rule.crosswalk, inputs))
         weighing = _Weighing(opened, rule.margin)
