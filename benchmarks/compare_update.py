@@ -6,10 +6,12 @@ The first date is three FLAIR zones at 0.8 m. In the second, objects from elsewh
 fields, woods, water: components of the labels, at most 80 px across) stand in known places on
 ground of other classes. Then all of it is altered: displaced by up to 1 px, smoothly varying; a
 gain, a gamma and an offset for each band and light that varies over the image; a little blur;
-noise. Both dates are mapped with the model. A pixel has truly changed where an object was put on
-another class. Everywhere else each change is false. The ground that the model of examples/ was
-trained on is not counted. What a run has made stays in --work and is not made again; update.svg
-there is the plot, zoneN.png shows the maps.
+noise. --strength is a common factor of all that.
+
+Both dates are mapped with the model. A pixel has truly changed where an object was put on another
+class. Everywhere else each change is false. The ground that the model of examples/ was trained on
+is not counted. What a run has made stays in --work and is not made again; update.svg there is the
+plot, zoneN.png shows the maps.
 """
 
 from __future__ import annotations
@@ -134,24 +136,26 @@ def smooth(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     return 2 * (field - field.min()) / (field.max() - field.min()) - 1
 
 
-def altered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def altered(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Return an image as another flight would show it."""
+    few, some = 0.15 * strength, 0.2 * strength
     _, height, width = image.shape
     rows, cols = np.mgrid[:height, :width].astype(float)
-    rows += 0.5 + 0.5 * smooth((height, width), rng)
-    cols -= 0.5 + 0.5 * smooth((height, width), rng)
-    light = 1 + 0.1 * smooth((height, width), rng)
+    rows += strength * (0.5 + 0.5 * smooth((height, width), rng))
+    cols -= strength * (0.5 + 0.5 * smooth((height, width), rng))
+    light = 1 + 0.1 * strength * smooth((height, width), rng)
     result = np.empty_like(image)
     for band, pixels in enumerate(image.astype(float)):
         moved = ndimage.map_coordinates(pixels, (rows, cols), order=3, mode="mirror")
-        moved = ndimage.gaussian_filter(np.clip(moved, 0, 255), 0.4)
-        seen = 255 * (moved / 255) ** rng.uniform(0.85, 1.15) * rng.uniform(0.8, 1.2) * light
-        seen += rng.uniform(-8, 8) + rng.normal(0, 4, seen.shape)
+        moved = ndimage.gaussian_filter(np.clip(moved, 0, 255), 0.4 * strength)
+        seen = 255 * (moved / 255) ** rng.uniform(1 - few, 1 + few)
+        seen *= rng.uniform(1 - some, 1 + some) * light
+        seen += strength * (rng.uniform(-8, 8) + rng.normal(0, 4, seen.shape))
         result[band] = np.clip(np.rint(seen), 0, 255)
     return result
 
 
-def make_zones(data: Path, work: Path) -> list[Zone]:
+def make_zones(data: Path, work: Path, strength: float) -> list[Zone]:
     """Write both dates of each zone; return what is known of them."""
     crosswalk = load_crosswalk("flair19:flair7")
     images = {n: read(data / f"zone{n}_0.8m_rgbn.tif") for n in SEEN}
@@ -161,7 +165,7 @@ def make_zones(data: Path, work: Path) -> list[Zone]:
     zones = []
     for number, image in images.items():
         new, after, numbers = put_objects(image, labels[number], number, objects, rng)
-        new = altered(new, rng)
+        new = altered(new, strength, rng)
         zones.append(Zone(number, labels[number], after, numbers))
         with rasterio.open(data / f"zone{number}_0.8m_rgbn.tif") as source:
             profile, names = source.profile, source.descriptions
@@ -265,12 +269,16 @@ def draw(work: Path, zone: Zone, margin: float, min_change: float) -> None:
 def plot(curves: dict[str, Curve], plain: Tally, path: Path) -> None:
     plt.rcParams["svg.hashsalt"] = "lcmap"
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
-    for name, (steps, tallies) in curves.items():
+    offsets = (5, -8), (-14, 4), (5, -8)
+    for (name, (steps, tallies)), offset in zip(curves.items(), offsets, strict=True):
         false = [100 * tally.false / tally.unchanged for tally in tallies]
         kept = [100 * tally.right / plain.right for tally in tallies]
-        axes.plot(false, kept, "o-", markersize=4, label=name)
+        (line,) = axes.plot(false, kept, "o-", markersize=4, label=name)
         for step, x, y in zip(steps, false, kept, strict=True):
-            axes.annotate(f"{step:g}", (x, y), (4, -10), textcoords="offset points", fontsize=7)
+            axes.annotate(
+                f"{step:g}", (x, y), offset,
+                textcoords="offset points", fontsize=7, color=line.get_color(),
+            )  # fmt: skip
     axes.set(
         xlabel="false changes, % of unchanged ground",
         ylabel="true changes kept, % of those of plain differencing",
@@ -287,11 +295,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--min-change", type=float, default=0.01)
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    zones = make_zones(arguments.data, work)
+    zones = make_zones(arguments.data, work, arguments.strength)
     for zone in zones:
         for date in (1, 2):
             stem = work / f"zone{zone.number}.{date}"
