@@ -34,6 +34,7 @@ MODULES = {
     "fuse": ["inference.predict", "inference.late_fusion"],
     "reclassify-oso": ["inference.crosswalk_map"],
     "score": ["accuracy.score"],
+    "update": ["products.update"],
 }
 """What a command imports late: once is enough."""
 

@@ -9,7 +9,16 @@ import typer
 from typer.core import TyperGroup
 
 from lcmap import __version__
-from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
+from lcmap.cli import (
+    fuse,
+    predict,
+    prepare,
+    rasterize_ref,
+    reclassify_oso,
+    score,
+    train,
+    update,
+)
 from lcmap.cli.completion_scripts import use_own_scripts
 from lcmap.cli.console import not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
@@ -25,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
     "score": score.command,
+    "update": update.command,
 }
 
 
@@ -80,7 +90,8 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score).
+    an existing map (reclassify-oso), to its accuracy (score), and to the map of the next year
+    (update).
     """
 
 

@@ -21,9 +21,8 @@ from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.destination import check_place, file_at
+from lcmap.raster.destination import check_place
 from lcmap.raster.input_watch import current_watch, watched_inputs
-from lcmap.raster.output_lock import OutputLocks
 from lcmap.raster.output_set import OutputSet
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
@@ -122,7 +121,7 @@ def train(
     paths = outputs.finished(int8=int8 is not None)
     obsolete = () if outputs.export_best else outputs.in_work
     with (
-        OutputLocks(map(file_at, outputs.in_work)),
+        OutputSet(outputs.in_work, overwrite=True),
         OutputSet(paths, overwrite=outputs.overwrite, obsolete=obsolete) as files,
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
+from small_years import write_years
 from support import run_lcmap, write_raster
 
 from lcmap.nomenclature import load_nomenclature
@@ -144,6 +145,13 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "reclassify-oso image.tif oso.tif --oso oso23 --crosswalk-only -o map.tif --qml",
         "map.tif,map.qml,map.tif.aux.xml",
         2,
+    ),
+    "update": (
+        write_years,
+        "update last.tif new.tif --probabilities p.tif -o map.tif --changes c.tif"
+        " --min-change 0.0005 --tmpdir .",
+        "map.tif,c.tif,map.qml,map.tif.aux.xml,c.qml,c.tif.aux.xml",
+        1,
     ),
     "score": (
         image,
