@@ -4,6 +4,7 @@ The JSON, version 1. A figure is {"value", "low", "high"}, fractions; null where
 low and high null without intervals.
 
     format, version, lcmap_version     "lcmap-score", 1 and the version that wrote it
+    lcmap_digest                       of options and inputs, where a command wrote files
     nomenclature                       in full, as its TOML file; K classes in order
     only_classes                       codes that --classes chose, or null
     references, tiles, split           files; split null without a tile index
@@ -39,6 +40,7 @@ from lcmap import __version__
 from lcmap.accuracy.intervals import Interval
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, Scores
 from lcmap.nomenclature import Nomenclature
+from lcmap.raster.making import MEMBER, current_digest
 
 FORMAT = "lcmap-score"
 VERSION = 1
@@ -137,6 +139,7 @@ def _to_dict(report: Report) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "lcmap_version": __version__,
+        **current_digest(MEMBER),
         "nomenclature": report.nomenclature.to_dict(),
         "only_classes": list(report.only) if report.only is not None else None,
         "references": list(report.references),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lcmap.cli.encodings import PLAIN
+from lcmap.cli.json_log import JsonLog
 from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
@@ -26,6 +29,7 @@ from lcmap.errors import (
 )
 from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.progress import Progress, silent
+from lcmap.raster.making import Making, current_making
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_logger = logging.getLogger("lcmap")
 
 _OF_TRAINING = {
     "torch": "torch",
@@ -46,16 +52,19 @@ _OF_TRAINING = {
 class Reporter:
     """One run of a command: its standard error, its progress and its results."""
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Write messages to this console, which is standard error."""
+    def __init__(self, console: Console, *, quiet: bool, log: JsonLog | None = None) -> None:
+        """Write messages to this console, which is standard error, or to a log in JSON."""
         self._console = console
         self._quiet = quiet
+        self._log = log
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
         """Yield a callback that shows progress: a bar on a terminal, else a line now and then."""
         if self._quiet:
             yield silent
+        elif self._log is not None:
+            yield self._log.progress(title)
         elif self._console.is_terminal:
             with self._bar(title) as progress:
                 yield progress
@@ -91,6 +100,14 @@ class Reporter:
 
             yield update
 
+    def summary(self, text: str) -> None:
+        """Print what was done on standard output, unless errors only are wanted.
+
+        Raises:
+            CannotWriteError: as `result`.
+        """
+        self._print(f"{text}\n", is_summary=True)
+
     def result(self, result: Any) -> None:
         """Print text, or something that rich renders, on standard output.
 
@@ -105,14 +122,30 @@ class Reporter:
             with console.capture() as capture:
                 console.print(result)
             text = capture.get()
-        try:
-            _write_all(text if text.endswith("\n") else f"{text}\n")
-        except OSError as error:
-            discard(sys.stdout)
-            raise CannotWriteError(
-                "standard output",
-                "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
-            ) from error
+        self._print(text if text.endswith("\n") else f"{text}\n", is_summary=False)
+
+    def _print(self, text: str, *, is_summary: bool) -> None:
+        making = current_making()
+        if making is not None:
+            making.printed.append((_COLOURS.sub("", text), is_summary))
+        if not (is_summary and self._quiet):
+            print_result(text)
+
+
+def print_result(text: str) -> None:
+    """Print text on standard output as it is.
+
+    Raises:
+        CannotWriteError: standard output was closed or its disk is full.
+    """
+    try:
+        _write_all(text)
+    except OSError as error:
+        discard(sys.stdout)
+        raise CannotWriteError(
+            "standard output",
+            "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
+        ) from error
 
 
 class _ProgressLines:
@@ -130,49 +163,136 @@ class _ProgressLines:
             return
         self._last = now
         told = [f"{done} of {total}", "" if left is None else f"{duration(left)} left", note]
-        logging.getLogger("lcmap").info("%s: %s", self._title, ", ".join(filter(None, told)))
+        _logger.info("%s: %s", self._title, ", ".join(filter(None, told)))
 
 
-class _ConsoleHandler(logging.Handler):
-    """Log records as plain lines on the console, above a progress bar if there is one."""
+class _Handler(logging.Handler):
+    """Log records as plain lines on the console, above a progress bar if there is one, or JSON."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, log: JsonLog | None) -> None:
         super().__init__()
         self._console = console
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._log is not None:
+            self._log.message(record)
+            return
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         _print_line(self._console, f"{prefix}{as_options(record.getMessage())}")
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a command says what it does.
+
+    quiet: errors only.
+    verbose: details, and tracebacks of errors.
+    log_json: as lines of JSON, see `json_log`.
+    command: its name.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_json: bool = False
+    command: str = ""
+
+    @property
+    def level(self) -> int:
+        """The least level of messages that are said."""
+        return logging.ERROR if self.quiet else logging.DEBUG if self.verbose else logging.INFO
+
+    def log(self) -> JsonLog | None:
+        """Return the log in JSON, if it is wanted."""
+        return JsonLog(self.command, as_options=as_options) if self.log_json else None
+
+
+def say(manner: Manner, message: str) -> None:
+    """Say a message of a command that is not at work yet."""
+    with _heard(manner, _console(), manner.log()):
+        _logger.info("%s", message)
+
+
+def say_up_to_date(manner: Manner, output: str, making: Making) -> None:
+    """Say that there is nothing to do, and print again what the run printed that did it.
+
+    Raises:
+        typer.Exit: standard output was closed or its disk is full.
+    """
+    log = manner.log()
+    with _told(manner, log), _heard(manner, _console(), log):
+        _logger.info("%s: up to date", output)
+        for text, is_summary in making.printed:
+            if not (is_summary and manner.quiet):
+                print_result(text)
+        if log is not None and not manner.quiet:
+            log.end(making.outputs, up_to_date=True)
+
+
 @contextmanager
-def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
+def reporting(manner: Manner) -> Iterator[Reporter]:
     """Yield a reporter; turn an error into one line on standard error and an exit code.
 
-    A signal ends the run with its code, after unfinished outputs have been removed.
+    A signal ends the run with its code, after unfinished outputs have been removed. A run that ends
+    well finishes its making, if there is one.
     """
+    console, log = _console(), manner.log()
+    with _told(manner, log), _heard(manner, console, log), working():
+        yield Reporter(console, quiet=manner.quiet, log=log)
+        making = current_making()
+        if making is not None:
+            making.finish(quiet=manner.quiet)
+        if log is not None and not manner.quiet:
+            log.end(making.outputs if making else [], up_to_date=False)
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    console = Console(stderr=True)
-    logger = logging.getLogger("lcmap")
-    handler = _ConsoleHandler(console)
-    logger.addHandler(handler)
-    level = logger.level
-    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    return Console(stderr=True)
+
+
+@contextmanager
+def _heard(manner: Manner, console: Console, log: JsonLog | None) -> Iterator[None]:
+    """Write what the library logs."""
+    handler, level = _Handler(console, log), _logger.level
+    _logger.addHandler(handler)
+    _logger.setLevel(manner.level)
     try:
-        with working():
-            yield Reporter(console, quiet=quiet)
+        yield
+    finally:
+        _logger.removeHandler(handler)
+        _logger.setLevel(level)
+
+
+@contextmanager
+def _told(manner: Manner, log: JsonLog | None) -> Iterator[None]:
+    """Say what error ended the run, and turn it into an exit code."""
+    try:
+        yield
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
-        line, code = _line_and_code(error, verbose=verbose)
-        if verbose:
-            traceback.print_exc(file=sys.stderr)
-        _print_line(console, f"lcmap: {line}")
+        line, code = _line_and_code(error, verbose=manner.verbose)
+        say_error(manner, error, line, code, log)
         raise typer.Exit(code) from error
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+
+
+def say_error(
+    manner: Manner,
+    error: Exception | KeyboardInterrupt,
+    line: str,
+    code: int,
+    log: JsonLog | None = None,
+) -> None:
+    """Say in a line what error ends a run with this exit code."""
+    log = log or manner.log()
+    if log is not None:
+        log.error(error, line, code, traceback.format_exc() if manner.verbose else None)
+        return
+    if manner.verbose:
+        traceback.print_exc(file=sys.stderr)
+    _print_line(_console(), f"lcmap: {line}")
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
