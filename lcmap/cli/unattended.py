@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +69,29 @@ def _first(output: Any) -> str | None:
 
 def _request(context: typer.Context) -> Request:
     """Return what was asked for on the command line."""
-    arguments = {
+    arguments = [
         parameter.name
         for parameter in context.command.params
         if parameter.param_type_name == "argument"
+    ]
+    named = [item for name in arguments for item in _several(context.params[name])]
+    sources = [os.fspath(item) for item in named if item is not None]
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if name not in OF_THE_RUN and name not in arguments
     }
-    given = {name: value for name, value in context.params.items() if name not in OF_THE_RUN}
     settings = {
         name: value
         for name, value in given.items()
-        if name not in arguments | OF_FILES and not isinstance(_one(value), Path)
+        if name not in OF_FILES and not any(isinstance(item, Path) for item in _several(value))
     }
     words = context.meta.get(WORDS, [])
-    return Request(context.command.name or "", _plain(given), _plain(settings), words)
+    return Request(context.command.name or "", sources, _plain(given), _plain(settings), words)
 
 
-def _one(value: Any) -> Any:
-    return value[0] if isinstance(value, list | tuple) and value else value
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,9 @@ from lcmap.raster.file_state import (
 _MOST_BYTES = 1 << 30
 _MOST_BYTES_AT_ONCE = 1 << 27
 """Bytes that are read for digests in all, and of what is noted together."""
+
+_IN_THE_MAKING = re.compile(r"(^|/)\.[^/]+\.lcmap-[a-z0-9_]{8}/[^/]+$")
+"""What is in the folder in which an output is made, see `output_set`."""
 
 _current: ContextVar[InputWatch | None] = ContextVar("input watch", default=None)
 
@@ -78,12 +82,12 @@ class InputWatch:
     def note(self, paths: Iterable[PathLike], name: str = "") -> None:
         """Take down the state of files that were not noted yet; messages call them by `name`.
 
-        What is not a file on a disk here is left out.
+        What is not a file on a disk here is left out, and an output that is not named yet.
         """
         new = [
             path
             for path in dict.fromkeys(os.fspath(path) for path in paths)
-            if path not in self._states
+            if path not in self._states and not _IN_THE_MAKING.search(path)
         ]
         limit = min(self._left, _MOST_BYTES_AT_ONCE) // max(len(new), 1)
         for path in new:

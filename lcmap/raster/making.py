@@ -52,6 +52,7 @@ class Request:
     """What was asked for, as JSON values.
 
     command: the name of the command.
+    sources: its inputs, as they were named.
     given: all that was given, the names of inputs and outputs among it, but for what has no
         influence on the outputs, as where temporary files are.
     settings: the part of it that decides the bytes of the outputs beside the inputs.
@@ -59,15 +60,29 @@ class Request:
     """
 
     command: str
+    sources: Sequence[str]
     given: Mapping[str, Any]
     settings: Mapping[str, Any]
     words: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the part of it that is compared, as JSON values."""
-        values = {"lcmap": __version__, "command": self.command, "given": dict(self.given)}
+        values = {
+            "lcmap": __version__,
+            "command": self.command,
+            "sources": list(self.sources),
+            "given": dict(self.given),
+        }
         result: dict[str, Any] = json.loads(json.dumps(values))
         return result
+
+    def may_follow(self, old: Mapping[str, Any]) -> bool:
+        """Tell whether it may replace what another request made, which `to_dict` gave.
+
+        That is where it is the same command, and of the same inputs at least in part: new scenes
+        may have joined. Else it is taken for a mistake.
+        """
+        return old["command"] == self.command and bool({*self.sources} & {*old["sources"]})
 
     @property
     def settings_digest(self) -> str:
@@ -77,7 +92,7 @@ class Request:
     @property
     def from_stream(self) -> bool:
         """Whether an input is standard input, of which nothing tells whether it is the same."""
-        values = self.given.values()
+        values = [*self.given.values(), list(self.sources)]
         return any(
             STANDARD_STREAM in (value if isinstance(value, list) else [value]) for value in values
         )
@@ -104,6 +119,8 @@ class Making:
         if stream_at(output) is None and not request.from_stream:
             self._place = file_at(output)
         self._old = _read(self._place)
+        if self._old is not None and not request.may_follow(self._old["request"]):
+            self._old = None
         self._new: dict[str, Any] | None = None
         self.printed: list[Printed] = []
         """What the run printed on standard output, or the earlier run where all is done."""
@@ -150,7 +167,8 @@ class Making:
             OutputExistsError: it was, and was changed since.
         """
         states = self._states(path)
-        if any(still_is(state, path) for state in states):
+        # GDAL and QGIS write statistics into it
+        if any(still_is(state, path) for state in states) or (states and _is_pam(path)):
             return True
         if states:
             raise OutputExistsError(
@@ -162,8 +180,11 @@ class Making:
         """Return the digest of settings, version and all inputs that were read so far."""
         return _digest([self.request.settings_digest, current_watch().digest(everything=True)])
 
-    def note(self, files: Mapping[PathLike, Path]) -> None:
+    def note(self, files: Mapping[PathLike, Path], *, beside: Sequence[PathLike]) -> None:
         """Put outputs on record, each with the file that is about to be named so.
+
+        Those `beside` others, as styles, may be replaced by the next run, but do not count: someone
+        may have changed them or may not want them.
 
         What stood there under a name and was on record stays so, for a run that is killed before
         the name is given.
@@ -171,19 +192,21 @@ class Making:
         Raises:
             CannotWriteError: no space left.
         """
-        if self._place is None:
+        if self._place is None or not files:
             return
-        outputs = dict(self._new["outputs"]) if self._new else {}
+        outputs = self._new["outputs"] | self._new["beside"] if self._new else {}
         for path, made in files.items():
             before = [state for state in self._states(path) if still_is(state, path)]
             outputs[self._name(path)] = [known_state(made, _MOST_BYTES), *before[:1]]
+        names = {self._name(path) for path in beside}
         self._new = {
             "lcmap-made": _VERSION,
             "request": self.request.to_dict(),
             "words": list(self.request.words),
             "digest": self.digest(),
             "inputs": current_watch().to_dict(),
-            "outputs": outputs,
+            "outputs": {name: it for name, it in outputs.items() if name not in names},
+            "beside": {name: it for name, it in outputs.items() if name in names},
             "finished": False,
             "printed": [],
             "quiet": False,
@@ -211,8 +234,10 @@ class Making:
         self._write(record)
 
     def _states(self, path: PathLike) -> Sequence[Known]:
-        known: Sequence[Known] = self._old["outputs"].get(self._name(path), []) if self._old else []
-        return known
+        if self._old is None:
+            return []
+        known: Mapping[str, Sequence[Known]] = self._old["outputs"] | self._old["beside"]
+        return known.get(self._name(path), [])
 
     def _name(self, path: PathLike) -> str:
         assert self._place is not None
@@ -248,15 +273,16 @@ def current_settings() -> dict[str, str]:
     return {"settings": making.request.settings_digest} if making else {}
 
 
-def note_outputs(files: Mapping[PathLike, Path]) -> None:
-    """Put files on record that are about to get their names, by these names.
+def note_outputs(files: Mapping[PathLike, Path], beside: Sequence[PathLike] = ()) -> None:
+    """Put files on record that are about to get their names, by these names; see `Making.note`.
 
     Raises:
         CannotWriteError: no space left.
     """
     making = _current.get()
     if making is not None:
-        making.note({path: made for path, made in files.items() if stream_at(path) is None})
+        named = {path: made for path, made in files.items() if stream_at(path) is None}
+        making.note(named, beside=beside)
 
 
 def may_replace(path: PathLike) -> bool:
@@ -298,11 +324,15 @@ def _read(place: Path | None) -> dict[str, Any] | None:
     try:
         record = parse_json(record_path(place).read_bytes())
         whole = record["lcmap-made"] == _VERSION and {
-            "request", "words", "inputs", "outputs", "finished", "printed", "quiet",
+            "request", "words", "inputs", "outputs", "beside", "finished", "printed", "quiet",
         } <= set(record)  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if whole else None
+
+
+def _is_pam(path: PathLike) -> bool:
+    return os.fspath(path).endswith(".aux.xml")
 
 
 def _what_changed(record: Mapping[str, Any], folder: Path) -> str | None:
@@ -328,6 +358,8 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     for name in ("lcmap", "command"):
         if old.get(name) != new[name]:
             return f"{name} was {old.get(name)}"
+    if old.get("sources") != new["sources"]:
+        return "other inputs were named"
     before, now = old.get("given", {}), new["given"]
     names = [name for name in [*now, *before] if before.get(name) != now.get(name)]
     return f"these changed: {', '.join(f'`{name}`' for name in dict.fromkeys(names))}"

@@ -263,8 +263,9 @@ class ResumableMap:
             with writing_to(self._output):
                 self._journal.add(naming_record(files, self._path, report))
             self.commit()
-        waiting = {file.path: self._path / file.waiting for file in files.rasters}
-        note_outputs({n: w if w.exists() else Path(n) for n, w in waiting.items()})
+        waiting = {file.path: self._path / file.waiting for file in files.in_naming_order}
+        made = {name: path if path.exists() else Path(name) for name, path in waiting.items()}
+        note_outputs(made, beside=[file.path for file in files.sidecars])
         # a stream may wait for its reader for ever
         streams = any(stream_at(file.path) is not None for file in left)
         with nullcontext() if streams else uninterrupted():
