@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -312,3 +313,17 @@ def test_the_digest_tells_what_decides_the_bytes(command: Command) -> None:
     change(command.input)
     assert command.run().exit_code == 0
     assert all(x != y for x, y in zip(before, map(digest_in, command.made), strict=True) if x)
+
+
+@forms(QUICK)
+def test_no_output_is_made_by_two_runs(command: Command) -> None:
+    for path in command.made:
+        lock = path.with_name(f".{path.name}.lcmap-lock")
+        with open(lock, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            run = command.run()
+            assert run.exit_code == 75, (path, run)
+            assert "another run is making it" in run.stderr
+        lock.unlink()
+        assert not any(path.exists() for path in command.outputs)
+    assert command.run().exit_code == 0
