@@ -27,7 +27,10 @@ def repeated(words: Sequence[str]) -> bool:
         return False
     from lcmap.raster.making import printed_by_same
 
-    printed = printed_by_same(words, output)
+    try:
+        printed = printed_by_same(words, output)
+    except OSError:
+        return False
     if printed is None:
         return False
     said = "" if any(map(_QUIET.fullmatch, words)) else f"{output}: up to date\n"

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from lcmap import __version__
 from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
 from lcmap.cli.completion_scripts import use_own_scripts
-from lcmap.cli.console import Manner, not_installed, say_error
+from lcmap.cli.console import Manner, Voice, not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
@@ -49,7 +49,7 @@ class _WithHelpCommand(TyperGroup):
             if missing is None:
                 raise
             if "--log-json" in ctx.meta[WORDS]:
-                say_error(Manner(log_json=True), error, *missing)
+                Voice(Manner(log_json=True)).error(error, *missing)
             else:
                 typer.echo(f"lcmap: {missing[0]}", err=True)
             raise typer.Exit(missing[1]) from error
@@ -57,7 +57,8 @@ class _WithHelpCommand(TyperGroup):
             # typer has its own class for what is wrong with the words of a command line
             if not ("--log-json" in ctx.meta[WORDS] and hasattr(error, "format_message")):
                 raise
-            say_error(Manner(log_json=True), error, error.format_message(), UsageError.exit_code)
+            said = error.format_message()
+            Voice(Manner(log_json=True)).error(error, said, UsageError.exit_code)
             raise typer.Exit(UsageError.exit_code) from error
 
 

@@ -202,97 +202,90 @@ class Manner:
         """The least level of messages that are said."""
         return logging.ERROR if self.quiet else logging.DEBUG if self.verbose else logging.INFO
 
-    def log(self) -> JsonLog | None:
-        """Return the log in JSON, if it is wanted."""
-        return JsonLog(self.command, as_options=as_options) if self.log_json else None
 
+class Voice:
+    """What is said of a run on standard error, plain or as JSON."""
 
-def say(manner: Manner, message: str) -> None:
-    """Say a message of a command that is not at work yet."""
-    with _heard(manner, _console(), manner.log()):
-        _logger.info("%s", message)
+    def __init__(self, manner: Manner) -> None:
+        """Say it in this manner."""
+        from rich.console import Console
 
+        self.manner = manner
+        self.console = Console(stderr=True)
+        self.log = JsonLog(manner.command, as_options=as_options) if manner.log_json else None
 
-def say_up_to_date(manner: Manner, output: str, making: Making) -> None:
-    """Say that there is nothing to do, and print again what the run printed that did it.
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Say what the library logs meanwhile."""
+        handler, level = _Handler(self.console, self.log), _logger.level
+        _logger.addHandler(handler)
+        _logger.setLevel(self.manner.level)
+        try:
+            yield
+        finally:
+            _logger.removeHandler(handler)
+            _logger.setLevel(level)
 
-    Raises:
-        typer.Exit: standard output was closed or its disk is full.
-    """
-    log = manner.log()
-    with _told(manner, log), _heard(manner, _console(), log):
-        _logger.info("%s: up to date", output)
+    def message(self, text: str) -> None:
+        """Say a message."""
+        with self.heard():
+            _logger.info("%s", text)
+
+    def up_to_date(self, output: str, making: Making) -> None:
+        """Say that there is nothing to do, and print again what the run printed that did it.
+
+        Raises:
+            CannotWriteError: standard output was closed or its disk is full.
+        """
+        self.message(f"{output}: up to date")
         for text, is_summary in making.printed:
-            if not (is_summary and manner.quiet):
+            if not (is_summary and self.manner.quiet):
                 print_result(text)
-        if log is not None and not manner.quiet:
-            log.end(making.outputs, up_to_date=True)
+        self.end(making, up_to_date=True)
+
+    def end(self, making: Making | None, *, up_to_date: bool = False) -> None:
+        """Say that the run ended well, which takes no words but in JSON."""
+        if self.log is not None and not self.manner.quiet:
+            self.log.end(making.outputs if making else [], up_to_date=up_to_date)
+
+    def error(self, error: BaseException, line: str, code: int) -> None:
+        """Say in a line what error ends the run with this exit code."""
+        if self.log is not None:
+            trace = traceback.format_exc() if self.manner.verbose else None
+            self.log.error(error, line, code, trace)
+            return
+        if self.manner.verbose:
+            traceback.print_exc(file=sys.stderr)
+        _print_line(self.console, f"lcmap: {line}")
 
 
 @contextmanager
-def reporting(manner: Manner) -> Iterator[Reporter]:
-    """Yield a reporter; turn an error into one line on standard error and an exit code.
-
-    A signal ends the run with its code, after unfinished outputs have been removed. A run that ends
-    well finishes its making, if there is one.
-    """
-    console, log = _console(), manner.log()
-    with _told(manner, log), _heard(manner, console, log), working():
-        yield Reporter(console, quiet=manner.quiet, log=log)
-        making = current_making()
-        if making is not None:
-            making.finish(quiet=manner.quiet)
-        if log is not None and not manner.quiet:
-            log.end(making.outputs if making else [], up_to_date=False)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-@contextmanager
-def _heard(manner: Manner, console: Console, log: JsonLog | None) -> Iterator[None]:
-    """Write what the library logs."""
-    handler, level = _Handler(console, log), _logger.level
-    _logger.addHandler(handler)
-    _logger.setLevel(manner.level)
+def told(manner: Manner) -> Iterator[Voice]:
+    """Yield what says things; turn an error into one line on standard error and an exit code."""
+    voice = Voice(manner)
     try:
-        yield
-    finally:
-        _logger.removeHandler(handler)
-        _logger.setLevel(level)
-
-
-@contextmanager
-def _told(manner: Manner, log: JsonLog | None) -> Iterator[None]:
-    """Say what error ended the run, and turn it into an exit code."""
-    try:
-        yield
+        yield voice
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
         line, code = _line_and_code(error, verbose=manner.verbose)
-        say_error(manner, error, line, code, log)
+        voice.error(error, line, code)
         raise typer.Exit(code) from error
 
 
-def say_error(
-    manner: Manner,
-    error: Exception | KeyboardInterrupt,
-    line: str,
-    code: int,
-    log: JsonLog | None = None,
-) -> None:
-    """Say in a line what error ends a run with this exit code."""
-    log = log or manner.log()
-    if log is not None:
-        log.error(error, line, code, traceback.format_exc() if manner.verbose else None)
-        return
-    if manner.verbose:
-        traceback.print_exc(file=sys.stderr)
-    _print_line(_console(), f"lcmap: {line}")
+@contextmanager
+def reporting(manner: Manner) -> Iterator[Reporter]:
+    """Yield a reporter, as `told`, while a command works.
+
+    A signal ends the run with its code, after unfinished outputs have been removed. A run that ends
+    well finishes its making, if there is one.
+    """
+    with told(manner) as voice, voice.heard(), working():
+        yield Reporter(voice.console, quiet=manner.quiet, log=voice.log)
+        making = current_making()
+        if making is not None:
+            making.finish(quiet=manner.quiet)
+        voice.end(making)
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:

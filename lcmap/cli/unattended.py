@@ -47,14 +47,15 @@ def once(command: Command) -> Command:
             command(**given)
             return
         overwrite = context.params.get("overwrite", False)
-        making = Making(_request(context), output, overwrite=overwrite)
         manner = manner_of(context, given["quiet"], given["verbose"], given["log_json"])
-        if making.is_done():
-            console.say_up_to_date(manner, output, making)
-            return
-        changed = None if overwrite else making.what_changed()
-        if changed is not None:
-            console.say(manner, f"{output}: to be made again, since {changed}")
+        with console.told(manner) as say:
+            making = Making(_request(context), output, overwrite=overwrite)
+            if making.is_done():
+                say.up_to_date(output, making)
+                return
+            changed = None if overwrite else making.what_changed()
+            if changed is not None:
+                say.message(f"{output}: to be made again, since {changed}")
         with making.begun():
             command(**given)
 

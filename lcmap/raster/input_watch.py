@@ -73,9 +73,13 @@ class InputWatch:
     """The state of each file when it was first noted."""
 
     def __init__(self, within: InputWatch | None = None) -> None:
-        """Begin with no file; `within` another watch, that one gets to know all of them."""
+        """Begin with no file.
+
+        One `within` another passes on what it noted when it ends; the other does not check that.
+        """
         self._within = within
         self._states: dict[str, tuple[FileState, int, str]] = {}
+        self._of_others: dict[str, tuple[FileState, int, str]] = {}
         self._listings: dict[Listing, list[str]] = {}
         self._left = _MOST_BYTES
 
@@ -130,7 +134,7 @@ class InputWatch:
     def pass_on(self) -> None:
         """Let the watch that this one is within know all that was noted."""
         if self._within is not None:
-            self._within._states = self._everything()
+            self._within._of_others |= self._of_others | self._states
             self._within._listings |= self._listings
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class InputWatch:
 
     def _everything(self) -> dict[str, tuple[FileState, int, str]]:
         outer = self._within._everything() if self._within is not None else {}
-        return outer | {path: it for path, it in self._states.items() if path not in outer}
+        return self._states | self._of_others | outer
 
     def digest(self, *, everything: bool = False) -> str:
         """Return a digest of the content of all files noted so far, wherever they are.
