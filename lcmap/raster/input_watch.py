@@ -57,6 +57,7 @@ class Listing:
 
     def now(self) -> list[str]:
         """Return the paths of the files that are there now, sorted."""
+        # macOS keeps attributes of files in others named ._* on disks of other systems
         if os.path.isdir(self.place):
             folder = Path(self.place)
             found = [str(path) for path in (folder.rglob("*") if self.below else folder.iterdir())]
@@ -65,7 +66,8 @@ class Listing:
         return sorted(
             path
             for path in found
-            if not self.suffixes or os.path.splitext(path)[1].lower() in self.suffixes
+            if (not self.suffixes or os.path.splitext(path)[1].lower() in self.suffixes)
+            and not os.path.basename(path).startswith("._")
         )
 
 

@@ -146,12 +146,7 @@ def _split(source: str) -> tuple[Path, str | None]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    # macOS keeps attributes of files in others named ._* on disks of other systems
-    files = [
-        path
-        for path in files_in(folder, SUFFIXES, below=True)
-        if path.is_file() and not path.name.startswith("._")
-    ]
+    files = [path for path in files_in(folder, SUFFIXES, below=True) if path.is_file()]
     if not files:
         raise InputMissingError(
             folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
