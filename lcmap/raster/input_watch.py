@@ -155,7 +155,8 @@ class InputWatch:
 
     def _everything(self) -> dict[str, tuple[FileState, int, str]]:
         outer = self._within._everything() if self._within is not None else {}
-        return self._states | self._of_others | outer
+        own = self._states | self._of_others
+        return outer | {path: it for path, it in own.items() if path not in outer}
 
     def digest(self, *, everything: bool = False) -> str:
         """Return a digest of the content of all files noted so far, wherever they are.
