@@ -86,8 +86,9 @@ class Folder:
         return [Path(name).exists() and Path(name).read_bytes() != OLD for name in self.outputs]
 
     def others(self) -> set[str]:
-        """Return what is neither input nor output."""
-        return set(os.listdir()) - self.inputs - set(self.outputs)
+        """Return what is neither input, output nor the record of how outputs were made."""
+        left = set(os.listdir()) - self.inputs - set(self.outputs)
+        return {name for name in left if not name.endswith((".lcmap-made", ".lcmap-next"))}
 
 
 def goes_on_from(name: str) -> bool:

@@ -22,7 +22,7 @@ number = int(sys.argv[1])
 def again():
     os.kill(os.getpid(), number)
 try:
-    with console.reporting(quiet=False, verbose=False) as reporter:
+    with console.reporting(console.Manner()) as reporter:
         BODY
 except typer.Exit as error:
     sys.exit(error.exit_code)

@@ -111,5 +111,5 @@ def command(
         report = update(last, new, probabilities, outputs, rule, inputs=inputs, progress=progress)
         if outputs.output == "-":
             logging.getLogger("lcmap").info("%s", report.text)
-        elif not called.quiet:
-            reporter.result(report.text)
+        else:
+            reporter.summary(report.text)

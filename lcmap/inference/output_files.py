@@ -18,6 +18,7 @@ from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import check_apart, stream_at
+from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
@@ -84,7 +85,7 @@ class OutputFiles:
         """The path of each file; and what decides their bytes beside the arrays of the map."""
         form = self.rasters[0].format
         paths = {file.waiting: os.path.abspath(file.path) for file in self.in_naming_order}
-        return paths | {"cog": str(form.cog)} | dict(form.tags or {})
+        return paths | {"cog": str(form.cog)} | dict(form.tags or {}) | current_settings()
 
     @property
     def resumable(self) -> bool:
