@@ -38,7 +38,7 @@ def main(count: int, every: int, first: int, outputs: list[Path], arguments: lis
     killed, step, last = 0, first, -1
     while killed > last:
         last = killed
-        for output in outputs:
+        for output in [*outputs, outputs[0].with_name(f".{outputs[0].name}.lcmap-made")]:
             output.unlink()
         assert set(Path().iterdir()) == before, f"step {step}: {set(Path().iterdir()) - before}"
         for command in [*shards, ["merge", str(outputs[0])]]:

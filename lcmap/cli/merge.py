@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,10 +15,12 @@ from lcmap.cli.options import Overwrite
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
 
+logger = logging.getLogger("lcmap")
+
 
 @grouped(called=invocation)
 def command(
-    output: Annotated[
+    map_: Annotated[
         str,
         typer.Argument(metavar="MAP", help="The map, as it was named to --output of the shards."),
     ],
@@ -35,7 +38,11 @@ def command(
     from lcmap.inference.merge import merge
     from lcmap.inference.options import MapOutputs
 
-    summary = MapSummary(MapOutputs(output))
+    # not `output`: what is up to date is told by the record of the shards, not of this command
+    summary = MapSummary(MapOutputs(map_))
     with called.reporting() as reporter, reporter.progress("merge") as progress:
-        report = merge(output, overwrite=overwrite, progress=progress)
-        summary.say(report, report.outputs)
+        report = merge(map_, overwrite=overwrite, progress=progress)
+        if report is None:
+            logger.info("%s: up to date", map_)
+        else:
+            summary.say(report, report.outputs)

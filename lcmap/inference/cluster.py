@@ -104,6 +104,8 @@ def _connected(scheduler: str) -> Iterator[Any]:
             "`scheduler`", f"dask.distributed cannot be imported ({error})",
             "pip install 'lcmap[distributed]', or choose local",
         ) from error  # fmt: skip
+    # it warns, in a form of its own, of tiles that are lost, which are computed again
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     address = _address(scheduler)
     try:
         client = Client(address, set_as_default=False, name="lcmap")
@@ -190,7 +192,7 @@ class _ClusterRun:
         try:
             with self._asking():
                 return futures, self._client.gather(futures)
-        except KilledWorker:
+        except (KilledWorker, CancelledError):
             return futures, None
 
     def _taken(
@@ -227,13 +229,17 @@ class _ClusterRun:
         """Tell whether a tile has arrays; one that was lost is waiting again."""
         from distributed import KilledWorker
 
-        if future.status == "finished":
+        status = future.status
+        if status == "finished":
             return True
-        number, tile = self._running.pop(future.key)
-        if future.status != "error":
+        if status not in ("error", "cancelled"):  # the worker that had it was lost meanwhile
+            self._completed.add(future)
+            return False
+        if status == "cancelled" and self._client.status != "running":
             raise self._gone()
-        error = future.exception()
-        if not isinstance(error, KilledWorker):
+        number, tile = self._running.pop(future.key)
+        error = future.exception() if status == "error" else None
+        if error is not None and not isinstance(error, KilledWorker):
             raise error
         self._lost[number] += 1
         if self._lost[number] == _MOST_LOST:
@@ -252,7 +258,7 @@ class _ClusterRun:
             yield
         except LcmapError:
             raise
-        except (CancelledError, OSError) as error:
+        except OSError as error:
             raise self._gone() from error
 
     def _gone(self) -> UnavailableError:

@@ -153,9 +153,9 @@ class _OpenedJob:
         """Return what is computed of a tile."""
         with self._in_memory:
             with self._reading:
-                pixels = self._source.read(tile)
+                ready = self._predictor.ready(tile, self._source.read(tile))
             with self._computing:
-                prediction = self._predictor.predict(tile, pixels)
+                prediction = self._predictor.predict(ready)
             nomenclature = self._predictor.nomenclature
             arrays = band_groups.arrays(prediction, nomenclature, self._groups)
             return Computed(arrays, int(np.count_nonzero(prediction.valid)))

@@ -12,12 +12,14 @@ import onnx
 import rasterio
 
 from lcmap import __version__
+from lcmap.dataset.encoding import Encoding
 from lcmap.engines.choice import Engine
 from lcmap.engines.compute import Arithmetic
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.inputs import CACHE_BYTES, OpenedInputs
 from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.precision import travelling
 from lcmap.inference.resume.plan import Plan, content_identity
 from lcmap.inference.source import TileSource
 from lcmap.inference.tile_predictor import TilePredictor
@@ -52,19 +54,22 @@ class Computation:
     def predictor(self, results: Sequence[Result], *, padded: bool = False) -> TilePredictor:
         """Return what computes these results of tiles; `padded` as there."""
         return TilePredictor(
-            self.network,
-            self.metadata,
-            results,
-            self.engine.load,
-            tiles_at_once=self.engine.tiles_at_once,
-            padded=padded,
-        )
+            self.network, self.metadata, results, self.engine,
+            encodings=self._encodings, padded=padded,
+        )  # fmt: skip
 
     def source(self) -> TileSource:
         """Return what reads tiles."""
         return TileSource(
-            self.opened.grid.shape, self.opened.readers, allow_missing=self.options.allow_missing
+            self.opened.grid.shape,
+            self.opened.readers,
+            self._encodings,
+            allow_missing=self.options.allow_missing,
         )
+
+    @property
+    def _encodings(self) -> list[Encoding]:
+        return [travelling(reader.encoding, self.precision) for reader in self.opened.readers]
 
     def facts(self, groups: Sequence[BandGroup]) -> Plan:
         """Return all that the arrays of these band groups depend on, but the tiles."""

@@ -13,7 +13,7 @@ from lcmap.errors import ShardError, UsageError
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.report import MapReport
-from lcmap.inference.resume.journal import last
+from lcmap.inference.resume.journal import Record, last
 from lcmap.inference.resume.merging import (
     FoundShard,
     GatheredArrays,
@@ -27,11 +27,14 @@ from lcmap.inference.resume.work_folder import plan_path, work_folder_path, writ
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import stream_at
+from lcmap.raster.making import is_up_to_date
+from lcmap.raster.making_elsewhere import earlier_making
 
 logger = logging.getLogger(__name__)
 
 _MERGED = "merged"
-"""The fact that tells the plan of a merge from that of a run that made the whole map."""
+"""The fact that tells the plan of a merge from that of a run that made the whole map: the account
+of the making (see `Making.account`) of a shard, None where there was none."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ class MergeReport(MapReport):
     outputs: MapOutputs
 
 
-def merge(output: PathLike, *, overwrite: bool = False, progress: Progress = silent) -> MergeReport:
+def merge(
+    output: PathLike, *, overwrite: bool = False, progress: Progress = silent
+) -> MergeReport | None:
     """Write the files of a map from its shards, which are beside it, and remove these.
 
     The files are those that the shards were asked for, with the bytes that one run would have
     given them. Nothing is written, and no shard removed, before all are there, finished, undamaged
     and of one run: the same inputs, model, engine, options and version of lcmap. A run that is
-    killed is continued by the same call.
+    killed is continued by the same call. None is returned where there is no shard, since the map
+    was merged before and is up to date.
 
     Raises:
         UsageError: the output is no file.
@@ -61,29 +67,44 @@ def merge(output: PathLike, *, overwrite: bool = False, progress: Progress = sil
     with ExitStack() as locks:
         shards = lock_shards(locks, output)
         plan = _plan(output, shards)
+        if plan is None:
+            return None
         draft = _draft(output, plan, overwrite=overwrite)
-        files = draft.files()
-        check_before_work(files)
-        # no tile is stored again: the files are made from the arrays where they are
-        with ResumableMap(files, draft.grid, plan, (), groups=()) as work:
-            report = work.published
-            if report is None:
-                check_complete(output, shards)
-                report = dataclasses.asdict(_report(draft, shards))
-                with writing_to(str(output)), GatheredArrays(shards) as arrays:
-                    check_undamaged(output, shards, progress)
-                    work.publish(report, progress=progress, arrays=arrays)
-            # before the record of the merge goes, so that a killed one can be continued
-            for found in shards:
-                found.folder.discard()
-            locks.close()
+        with earlier_making(plan[_MERGED], output, overwrite=draft.outputs.overwrite):
+            report = _merge(draft, plan, shards, progress, locks)
     if report["mapped"] == 0:
         logger.warning("%s: no pixel was valid in any shard, so the map is all 0", output)
     return MergeReport(**report, outputs=draft.outputs)
 
 
-def _plan(output: PathLike, shards: Sequence[FoundShard]) -> Plan:
-    """Return the plan of the merge that is to be done, or to be continued.
+def _merge(
+    draft: MapDraft,
+    plan: Plan,
+    shards: Sequence[FoundShard],
+    progress: Progress,
+    locks: ExitStack,
+) -> Record:
+    """Write the files, unless an earlier run has, and remove the shards; return the report."""
+    output, files = draft.outputs.codes, draft.files()
+    check_before_work(files)
+    # no tile is stored again: the files are made from the arrays where they are
+    with ResumableMap(files, draft.grid, plan, (), groups=()) as work:
+        report = work.published
+        if report is None:
+            check_complete(output, shards)
+            report = dataclasses.asdict(_report(draft, shards))
+            with writing_to(str(output)), GatheredArrays(shards) as arrays:
+                check_undamaged(output, shards, progress)
+                work.publish(report, progress=progress, arrays=arrays)
+        # before the record of the merge goes, so that a killed one can be continued
+        for found in shards:
+            found.folder.discard()
+        locks.close()
+    return report
+
+
+def _plan(output: PathLike, shards: Sequence[FoundShard]) -> Plan | None:
+    """Return the plan of the merge that is to be done, or to be continued; None if all is done.
 
     Raises:
         InputMissingError, ShardError: as `check_complete`.
@@ -93,8 +114,10 @@ def _plan(output: PathLike, shards: Sequence[FoundShard]) -> Plan:
         common = {name: fact for name, fact in left.items() if name != _MERGED}
         if all(found.plan == common for found in shards):
             return left
+    if not shards and is_up_to_date(output):
+        return None
     check_complete(output, shards)
-    return shards[0].plan | {_MERGED: len(shards)}
+    return shards[0].plan | {_MERGED: last(shards[0].records, "account")}
 
 
 def _draft(output: PathLike, plan: Plan, *, overwrite: bool) -> MapDraft:

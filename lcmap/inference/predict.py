@@ -32,8 +32,8 @@ from lcmap.inference.resume.plan import tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.resume.shard import ResumableShard, Shard
 from lcmap.inference.resume.tile_work import TileWork
-from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.source import TileSource
+from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
@@ -187,11 +187,11 @@ def _predict_tiles(
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> TilePixels:
-        return source.read(item[1])
+    def read(item: tuple[int, Tile]) -> ReadyTile:
+        return predictor.ready(item[1], source.read(item[1]))
 
-    def compute(item: tuple[int, Tile], pixels: TilePixels) -> Prediction:
-        return predictor.predict(item[1], pixels)
+    def compute(item: tuple[int, Tile], ready: ReadyTile) -> Prediction:
+        return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
         nonlocal finished

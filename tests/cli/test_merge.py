@@ -55,9 +55,9 @@ def make(lcmap: Lcmap, *shards: str, command: str = PREDICT) -> Run:
 
 
 def taken(names: tuple[str, ...]) -> list[bytes]:
-    """The bytes of files, which are removed."""
+    """The bytes of files, which are removed, and the record of how they were made with them."""
     contents = [Path(name).read_bytes() for name in names]
-    for name in names:
+    for name in (*names, ".map.tif.lcmap-made"):
         Path(name).unlink()
     return contents
 
@@ -210,7 +210,7 @@ def test_shards_of_another_version_are_refused(
     folder: Path, lcmap: Lcmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(lcmap, "1/2")
-    monkeypatch.setattr("lcmap.inference.predict.__version__", "0.0.1")
+    monkeypatch.setattr("lcmap.inference.computation.__version__", "0.0.1")
     make(lcmap, "2/2")
     refused(lcmap("merge", "map.tif"), "shard 2/2 is of another run", "lcmap")
 
@@ -282,8 +282,30 @@ def test_a_map_that_exists_is_replaced_on_demand_alone(folder: Path, lcmap: Lcma
     assert "--overwrite" in run.stderr
     assert Path("map.tif").read_bytes() == b"another"
     assert lcmap("merge", "map.tif", "--overwrite").exit_code == 0
+    Path(".map.tif.lcmap-made").unlink()
     run = lcmap(*PREDICT.split(), "--shard", "1/2")
     assert run.exit_code == 73  # at once, and not when all is computed
+
+
+def test_what_is_up_to_date_is_not_made_again(folder: Path, lcmap: Lcmap) -> None:
+    make(lcmap, "1/2", "2/2")
+    assert lcmap("merge", "map.tif").exit_code == 0
+    before = set(folder.iterdir())
+    commands = [PREDICT, *(f"{PREDICT} --shard {shard}" for shard in ("1/2", "2/2", "3/7"))]
+    for command in [*commands, "merge map.tif"]:
+        assert lcmap(*command.split()) == (0, "", "map.tif: up to date\n")
+    assert set(folder.iterdir()) == before
+
+
+def test_shards_of_a_changed_image_replace_the_map(folder: Path, lcmap: Lcmap) -> None:
+    make(lcmap, "1/2", "2/2")
+    assert lcmap("merge", "map.tif").exit_code == 0
+    before = Path("map.tif").read_bytes()
+    write_image(Path("image.tif"), seed=8)
+    run = make(lcmap, "1/2", "2/2")
+    assert "map.tif: to be made again, since " in run.stderr
+    assert lcmap("merge", "map.tif").exit_code == 0
+    assert Path("map.tif").read_bytes() != before
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCluster]:
 
 
 def taken(names: tuple[str, ...] = FILES) -> list[bytes]:
-    """The bytes of files, which are removed."""
+    """The bytes of files, which are removed, and the record of how they were made with them."""
     contents = [Path(name).read_bytes() for name in names]
-    for name in names:
+    for name in (*names, ".map.tif.lcmap-made"):
         Path(name).unlink()
     return contents
 

@@ -24,6 +24,7 @@ from lcmap.inference.resume.work_folder import WorkFolder, writing_to
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import file_at
+from lcmap.raster.making import current_making
 from lcmap.raster.windows import Window
 
 MOST_SHARDS = 500
@@ -122,13 +123,15 @@ class ResumableShard(TileWork):
     def publish(
         self, report: Record, *, threads: int | None = None, progress: Progress = silent
     ) -> None:
-        """Leave the tiles for merging; the `report` goes on record.
+        """Leave the tiles for merging; the `report` goes on record, and how they were made.
 
         Raises:
             CannotWriteError: no space left.
         """
         with writing_to(self._output):
-            self._journal.add({"report": report})
+            making = current_making()
+            account = making.account() if making else None
+            self._journal.add({"report": report, "account": account})
         self.commit()
         self._folder.keep()
 
