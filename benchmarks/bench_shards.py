@@ -9,10 +9,9 @@ Every process counts from its start to its end, and the maps must be the same to
 are medians of the seconds, and of the speed relative to the first in each round, by the clock and
 by processor time, which other programs on the machine disturb less.
 
-The second computes nothing: workers wait --seconds for each block, as long as a large one takes on a
-core, and return its codes, which are stored as those of a map are. Overhead is the time that the
-run takes beyond blocks × seconds / workers. The workers are threads of few processes, which cost
-the scheduler as much as others.
+The second computes nothing: workers wait --seconds for each block, as long as a large one takes on
+a core, and return its codes, which are stored as those of a map are. Overhead is the time that the
+run takes beyond blocks × seconds / workers. The workers are threads of few processes.
 """
 
 from __future__ import annotations
@@ -164,8 +163,8 @@ def simulate(arguments: argparse.Namespace) -> None:
     blocks, wanted = len(windows), len(windows) * arguments.seconds / arguments.workers
     print(
         f"{blocks} blocks of {arguments.seconds:g} s on {arguments.workers} workers: {taken:.1f} s "
-        f"for {wanted:.1f} s; overhead of a block {100 * (taken / wanted - 1):.1f} %; scheduler and "
-        f"writer together {1000 * used / blocks:.1f} ms of processor time a block, "
+        f"for {wanted:.1f} s; overhead of a block {100 * (taken / wanted - 1):.1f} %; scheduler "
+        f"and writer together {1000 * used / blocks:.1f} ms of processor time a block, "
         f"{100 * used / taken:.0f} % of a core"
     )
 
