@@ -29,7 +29,13 @@ Output = Annotated[
 Model = Annotated[
     Path, typer.Option("--model", "-m", metavar="MODEL.onnx", help="A model made by lcmap train.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Make outputs again that are up to date, and replace files that lcmap did not make.",
+    ),
+]
 Tmpdir = Annotated[
     Path | None,
     typer.Option(
