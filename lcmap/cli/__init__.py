@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from lcmap import __version__
 from lcmap.cli import (
     fuse,
+    generalise,
     predict,
     prepare,
     rasterize_ref,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reclassify-oso": reclassify_oso.command,
     "score": score.command,
     "update": update.command,
+    "generalise": generalise.command,
 }
 
 
@@ -103,8 +105,8 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score), and to the map of the next year
-    (update).
+    an existing map (reclassify-oso), to its accuracy (score), to the map of the next year (update)
+    and to a map of a minimum mapping unit with its polygons (generalise).
     """
 
 

@@ -84,6 +84,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o adapted.tif",
         ),
     ),
+    "generalise": (
+        (
+            "A map without objects below half a hectare, and its polygons with their confidence:",
+            "lcmap generalise map.tif -o map05.tif --mmu 0.5 --vector map05.gpkg "
+            "--confidence conf.tif",
+        ),
+        (
+            "In a pipe:",
+            "lcmap predict spot.stack.tif -m model.onnx | lcmap generalise - --mmu 0.5 -o map.tif",
+        ),
+    ),
     "score": (
         (
             "Two maps side by side on the test split:",
