@@ -164,6 +164,12 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "map.tif,map.gpkg,map.qml,map.tif.aux.xml",
         1,
     ),
+    "areas": (
+        land_cover,
+        "areas labels.tif labels.tif -o a.json -o a.csv -o a.txt",
+        "a.json,a.csv,a.txt",
+        1,
+    ),
     "score": (
         image,
         "score labels.tif --reference labels.tif --nomenclature flair7 --bootstrap 0 -o s.json"

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from lcmap import __version__
 from lcmap.cli import (
+    areas,
     fuse,
     generalise,
     predict,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.command,
     "update": update.command,
     "generalise": generalise.command,
+    "areas": areas.command,
 }
 
 
@@ -106,7 +108,8 @@ def lcmap(
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
     an existing map (reclassify-oso), to its accuracy (score), to the map of the next year (update)
-    and to a map of a minimum mapping unit with its polygons (generalise).
+    to a map of a minimum mapping unit with its polygons (generalise) and to the areas of its
+    classes (areas).
     """
 
 

@@ -95,6 +95,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap predict spot.stack.tif -m model.onnx | lcmap generalise - --mmu 0.5 -o map.tif",
         ),
     ),
+    "areas": (
+        (
+            "Hectares of each class, by commune, as CSV:",
+            "lcmap areas map.tif --zones communes.gpkg --csv",
+        ),
+        (
+            "From which class to which, between two maps:",
+            "lcmap areas map2024.tif map2025.tif",
+        ),
+    ),
     "score": (
         (
             "Two maps side by side on the test split:",

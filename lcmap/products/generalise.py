@@ -35,7 +35,7 @@ from lcmap.raster.writing import RasterFormat, atomic_raster
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are generalised at once."""
 
-_CACHE_BYTES = 256 << 20
+_CACHE_BYTES = 64 << 20
 _LEAST_MARGIN = 64
 _MARGIN = 4
 """How far around a block it is read at first, in sides of a square of the minimum mapping unit."""

@@ -201,6 +201,9 @@ CASES = {
         maps, "generalise map.tif --mmu 0.001 -o out.tif", "map.tif",
         "lcmap.products.class_map:ClassMap.read",
     ),
+    "areas": Case(
+        maps, "areas map.tif -o s.csv", "map.tif", "lcmap.products.class_map:ClassMap.read"
+    ),
     "score": Case(maps, "score map.tif --reference ref.tif -o s.csv", "map.tif", COUNTED),
     "score-reference": Case(maps, "score map.tif --reference ref.tif", "ref.tif", COUNTED),
     "rasterize-ref": Case(
