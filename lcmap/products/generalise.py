@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lcmap import __version__
 from lcmap.accuracy.label_raster import LabelRaster
@@ -243,20 +244,55 @@ def _generalised(
 ) -> tuple[NDArray[np.uint8], int]:
     """Return what becomes of a window, uint8 [height, width], and how many pixels change.
 
-    `codes` are those of the window and of the unit's margin around it. Where they do not tell, more
-    is read.
+    `codes` are those of the window and of the unit's margin around it.
+    """
+    wide = _around(class_map, window, unit.margin)
+    before = codes[window.shifted(-wide.row, -wide.col).slices]
+    everywhere = np.ones(before.shape, bool)
+    result = _settled(class_map, window, unit, unit.margin, codes, everywhere)
+    return result, int(np.count_nonzero(result != before))
+
+
+def _settled(
+    class_map: ClassMap,
+    window: Window,
+    unit: _MinimumUnit,
+    margin: int,
+    codes: NDArray[np.uint8],
+    wanted: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Return what becomes of a window where it is `wanted`, bool [height, width].
+
+    `codes` are those of the window and of a margin around it. Where they do not tell, more is read
+    around the objects in question.
     """
     height, width = class_map.grid.shape
-    margin = unit.margin
-    while True:
-        wide = _around(class_map, window, margin)
-        open_sides = (wide.row > 0, wide.stop_row < height, wide.col > 0, wide.stop_col < width)
-        done = dissolve(codes, unit.row_areas(wide.row, wide.height), unit.least, open_sides)
-        inner = window.shifted(-wide.row, -wide.col).slices
-        if not done.objects.any_in(done.unsettled, *inner):
-            break
-        margin *= 2
-        logger.debug("%s: %d pixels around rows %d on are read", class_map.name, margin, window.row)
-        codes = class_map.read(_around(class_map, window, margin))
-    result = done.codes[inner]
-    return result, int(np.count_nonzero(result != codes[inner]))
+    wide = _around(class_map, window, margin)
+    open_sides = (wide.row > 0, wide.stop_row < height, wide.col > 0, wide.stop_col < width)
+    done = dissolve(codes, unit.row_areas(wide.row, wide.height), unit.least, open_sides)
+    inner = window.shifted(-wide.row, -wide.col).slices
+    result = done.codes[inner].copy()
+    if not done.objects.any_in(done.unsettled, *inner):
+        return result
+    unsettled = done.objects.spread(done.unsettled)[inner] & wanted
+    for rows, cols in _boxes(unsettled, 2 * margin):
+        part = Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+        part = part.shifted(window.row, window.col)
+        logger.debug("%s: %d pixels around %s are read", class_map.name, 2 * margin, part)
+        around = class_map.read(_around(class_map, part, 2 * margin))
+        left = unsettled[rows, cols]
+        settled = _settled(class_map, part, unit, 2 * margin, around, left)
+        result[rows, cols][left] = settled[left]
+    return result
+
+
+def _boxes(mask: NDArray[np.bool_], margin: int) -> list[tuple[slice, slice]]:
+    """Return boxes that hold a mask: one, or several where less is read with a margin around."""
+    several = ndimage.find_objects(ndimage.label(mask)[0])
+    one = ndimage.find_objects(mask.astype(np.uint8))
+
+    def pixels(box: tuple[slice, slice]) -> int:
+        return math.prod(side.stop - side.start + 2 * margin for side in box)
+
+    chosen: list[tuple[slice, slice]] = min(several, one, key=lambda boxes: sum(map(pixels, boxes)))
+    return chosen
