@@ -51,6 +51,15 @@ AllowVrt = Annotated[
     bool,
     typer.Option("--allow-vrt", help="Open VRT files too; they read other files and addresses."),
 ]
+MapNomenclature = Annotated[
+    str | None,
+    typer.Option(
+        "--nomenclature",
+        metavar="NAME|FILE.toml",
+        autocompletion=builtin_names.nomenclatures,
+        help="The classes of the map [default: those that it names, else its codes].",
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="S", min=0, help="Seed of everything that is random.")
 ]
