@@ -10,7 +10,9 @@ from typer.core import TyperGroup
 
 from lcmap import __version__
 from lcmap.cli import (
+    areas,
     fuse,
+    generalise,
     merge,
     predict,
     prepare,
@@ -39,6 +41,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "merge": merge.command,
     "score": score.command,
     "update": update.command,
+    "generalise": generalise.command,
+    "areas": areas.command,
 }
 
 
@@ -105,8 +109,9 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score), and to
-    the map of the next year (update).
+    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score), to the
+    map of the next year (update), to a map of a minimum mapping unit with its polygons (generalise)
+    and to the areas of its classes (areas).
     """
 
 

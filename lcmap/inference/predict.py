@@ -24,7 +24,6 @@ from lcmap.inference.inputs import open_inputs, warn_of_common_quantiles, warn_w
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import OutputFiles, output_files
-from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
@@ -37,6 +36,7 @@ from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
+from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import watched_inputs

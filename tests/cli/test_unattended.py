@@ -21,7 +21,10 @@ from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.raster.making import DIGEST, MEMBER
 
-INPUTS = {"late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson"}
+INPUTS = {
+    "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
+    "update": "new.tif",
+}  # fmt: skip
 """What a command reads, where that is not image.tif."""
 
 WITH_TORCH = ("train", "int8", "fuse", "reclassify-oso")
@@ -284,6 +287,21 @@ def test_a_damaged_record_counts_as_none(
     Path(".q.json.lcmap-made").write_text(damage)
     run = command.run()
     assert run.exit_code == 73 and "q.json: exists already; --overwrite" in run.stderr
+
+
+def test_a_record_that_was_edited_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = Command(tmp_path, "quantiles")
+    assert command.run().exit_code == 0
+    place = Path(".q.json.lcmap-made")
+    record = json.loads(place.read_text())
+    for member in ("files", "listings"):
+        edited = {name: it for name, it in record["inputs"].items() if name != member}
+        place.write_text(json.dumps(record | {"inputs": edited}))
+        run = command.run()
+        assert run.exit_code == 73 and "q.json: exists already; --overwrite" in run.stderr
 
 
 def test_the_same_words_are_told_before_anything_is_imported(tmp_path: Path) -> None:
