@@ -156,7 +156,7 @@ def _minimum_unit(areas: PixelAreas, mmu: float) -> _MinimumUnit:
     """
     if not (math.isfinite(mmu) and mmu > 0):
         raise UsageError(f"`mmu={mmu:g}`", "is not an area", "give hectares, as in 0.5")
-    pixel = areas.uniform or float(areas.of_rows(areas.grid.height // 2, 1)[0])
+    pixel = areas.central
     pixels = mmu * SQUARE_METRES / pixel
     if pixels > _MOST_PIXELS:
         raise UsageError(

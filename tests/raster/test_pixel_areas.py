@@ -7,10 +7,11 @@ import pytest
 from affine import Affine
 from pyproj import Geod
 from rasterio.crs import CRS
+from rasterio.warp import transform
 
 from lcmap.errors import GridMismatchError, NoCrsError
 from lcmap.raster.grid import Grid
-from lcmap.raster.pixel_areas import pixel_areas
+from lcmap.raster.pixel_areas import least_pixels, pixel_areas
 
 
 def grid(epsg: int, pixel: float, west: float, north: float, rows: int = 4) -> Grid:
@@ -29,10 +30,43 @@ def test_feet_are_metres() -> None:
     assert areas.uniform == pytest.approx(100 * (1200 / 3937) ** 2)
 
 
-def test_a_system_that_does_not_keep_areas_is_told() -> None:
-    areas = pixel_areas(grid(3857, 10, 260_000, 6_250_000), "map.tif")  # 48.9° north
-    assert areas.distortion == pytest.approx(1 / np.cos(np.radians(48.9)) ** 2 - 1, abs=0.02)
-    assert "more than on the ground" in areas.text
+@pytest.mark.parametrize(
+    ("epsg", "pixel", "west", "north"),
+    [
+        (3857, 10, 260_000, 6_250_000),  # Web Mercator, 48.9° north
+        (3857, 100_000, 260_000, 6_250_000),  # from 48.9 to 46.2°, row by row
+        (32631, 20, 3_000_000, 6_000_000),  # UTM far from its zone
+        (5041, 20, 2_000_000, -3_000_000),  # polar stereographic, to both sides of a meridian
+        (27572, 20, 1_500_000, 2_200_000),  # degrees of another datum and meridian below
+        (102003, 20, 1_000_000, 300_000),  # Albers: areas are kept, angles are not
+    ],
+)
+def test_a_system_that_does_not_keep_areas_counts_those_on_the_ground(
+    epsg: int, pixel: float, west: float, north: float
+) -> None:
+    crs = CRS.from_user_input(f"{'ESRI' if epsg > 100_000 else 'EPSG'}:{epsg}")
+    whole = Grid(crs, Affine(pixel, 0, west, 0, -pixel, north), 3, 4)
+    areas = pixel_areas(whole, "map.tif")
+    t = whole.transform
+    edges = np.linspace(0, 1, 50)
+    for row, area in enumerate(areas.of_rows(0, 4)):
+        cols = np.concatenate([edges, np.ones(50), 1 - edges, np.zeros(50)]) + 1
+        rows = np.concatenate([np.zeros(50), edges, np.ones(50), 1 - edges]) + row
+        lons, lats = transform(crs, "EPSG:4326", t.a * cols + t.c, t.e * rows + t.f)
+        expected = abs(Geod(ellps="WGS84").polygon_area_perimeter(lons, lats)[0])
+        # what counts as its nominal area may be 0.4 % off
+        assert area == pytest.approx(expected, rel=1e-4 if areas.uniform is None else 4e-3)
+    if epsg == 3857 and pixel == 10:
+        assert (
+            areas.text
+            == "areas on the ellipsoid, row by row, which EPSG:3857 shows enlarged by 131 %"
+        )
+
+
+def test_a_system_that_is_not_tied_to_the_earth_counts_its_own_metres() -> None:
+    local = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1]]')
+    areas = pixel_areas(Grid(local, Affine(2, 0, 0, 0, -2, 0), 3, 3), "map.tif")
+    assert areas.uniform == 4
 
 
 @pytest.mark.parametrize("north", [0.2, 45.0, 89.0, 90.0, -30.0])
@@ -59,3 +93,12 @@ def test_refused() -> None:
         pixel_areas(Grid(None, Affine.identity(), 3, 3), "map.tif")
     with pytest.raises(GridMismatchError):
         pixel_areas(Grid(CRS.from_epsg(4326), Affine.rotation(3), 3, 3), "map.tif")
+    nowhere = Grid(CRS.from_epsg(3035), Affine(1, 0, 9e9, 0, -1, 9e9), 100, 80)
+    with pytest.raises(GridMismatchError, match=r"map\.tif: a grid with no place on earth"):
+        pixel_areas(nowhere, "map.tif").central  # noqa: B018
+
+
+def test_hectares_as_pixels_are_rounded_up() -> None:
+    assert least_pixels(0.09, 9) == 100
+    assert least_pixels(0.0901, 9) == 101
+    assert least_pixels(1e-9, 9) == 1
