@@ -29,11 +29,11 @@ from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
 from lcmap.raster.input_watch import note_input
-from lcmap.reference.names import fold_name, mend_encoding
-from lcmap.reference.rules import as_numbers
-from lcmap.reference.soundness import excess, read_wkb
-from lcmap.reference.views import check_views
 from lcmap.user_file import check_regular
+from lcmap.vector.columns import as_numbers
+from lcmap.vector.names import fold_name, mend_encoding
+from lcmap.vector.soundness import excess, read_wkb
+from lcmap.vector.views import check_views
 
 VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""

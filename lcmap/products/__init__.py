@@ -1,0 +1,1 @@
+"""Products made from finished maps: generalised maps, their polygons, areas."""
