@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ from lcmap.engines.compute import Provider as ProviderName
 if TYPE_CHECKING:
     from lcmap.dataset.inputs import InputOptions
     from lcmap.inference.options import MapOutputs, ModelInputOptions
+
+PreferredImage = Literal["order", "newest", "confidence"]
 
 Output = Annotated[
     str,
@@ -109,6 +111,14 @@ def map_outputs(
             metavar="FILE", help="Also write each class's probability (float32, a band per class)."
         ),
     ] = None,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write which of several images each pixel is mapped from: their numbers "
+            "(uint16), and in the tags their names.",
+        ),
+    ] = None,
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,
@@ -125,7 +135,9 @@ def map_outputs(
     """Return the files of a map."""
     from lcmap.inference.options import MapOutputs
 
-    return MapOutputs(output, confidence, probabilities, cog=cog, qml=qml, overwrite=overwrite)
+    return MapOutputs(
+        output, confidence, probabilities, scenes, cog=cog, qml=qml, overwrite=overwrite
+    )
 
 
 def computing(
@@ -200,6 +212,15 @@ Quantiles = Annotated[
         "prepared raster. Parts of one image need a file, so that they become parts of one map.",
     ),
 ]
+Prefer = Annotated[
+    PreferredImage,
+    typer.Option(
+        "--prefer",
+        help="Which of several images is mapped where they overlap: the first in the order given, "
+        "the one taken last, by its tags or name, or the one whose class is the surest, for which "
+        "all are mapped.",
+    ),
+]
 
 
 def label_input_options(
@@ -228,10 +249,11 @@ def model_inputs(
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
     quantiles: Quantiles = defaults.QUANTILES,
+    prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
-    """Return how the input of a model of one input is opened."""
+    """Return how the images for a model of one input are opened."""
     from lcmap.inference.options import ModelInputOptions
 
     return ModelInputOptions(
@@ -241,6 +263,7 @@ def model_inputs(
         assume_crs=assume_crs,
         force=force,
         quantiles=quantiles,
+        prefer=prefer,
     )
 
 
@@ -257,9 +280,10 @@ def several_inputs(
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
     quantiles: Quantiles = defaults.QUANTILES,
+    prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
     """Return how the inputs of a model of several inputs are opened."""
-    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, force, tmpdir)
+    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, prefer, force, tmpdir)
     return dataclasses.replace(one, allow_missing=allow_missing)

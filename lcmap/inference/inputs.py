@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,11 @@ from lcmap.errors import (
     NomenclatureMismatchError,
     UnexplainedLabelsError,
 )
+from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup, BandGroupName
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaling_quantiles
+from lcmap.inference.source import Source, StoredMap, TileSource
+from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, ModelMetadata, check_image
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -47,6 +51,30 @@ class OpenedInputs:
     readers: tuple[InputReader, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
+
+    views: ClassVar[int] = 1
+    compared: ClassVar[tuple[BandGroupName, ...]] = ()
+
+    def source(self, *, allow_missing: bool) -> Source[Any]:
+        """Return what tiles are read from, for `predictor`."""
+        return TileSource(self.grid.shape, self.readers, allow_missing=allow_missing)
+
+    def predictor(self, predictor: TilePredictor) -> Predictor[Any]:
+        """Return what maps the tiles that `source` reads."""
+        return predictor
+
+    def verifying(self, source: Source[Any], stored: StoredMap) -> Source[Any]:
+        """Return what the tiles of a second prediction are read from."""
+        return source
+
+    def groups(self, written: Sequence[BandGroup], *, verify: bool) -> list[BandGroup]:
+        """Return the band groups to store, those that are written among them."""
+        return [*written, *[WINNING_PROBABILITY] * verify]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the map depends on, beside the rasters and how they are scaled, as JSON values."""
+        return {}
 
 
 def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
@@ -105,7 +133,7 @@ def open_inputs(
         opening = open_input(path, options, meaning=meaning, bands=count)
         sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
-        _check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
+        check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
     opened = (image, *sides)
     for raster, model_input in zip(opened, wanted, strict=True):
         check_image(model_input, raster.dataset, subject=raster.name, force=options.force)
@@ -152,7 +180,12 @@ def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> No
     )
 
 
-def _check_content(given: RasterInput, wanted: RasterContent) -> None:
+def check_content(given: RasterInput, wanted: RasterContent) -> None:
+    """Check that an input beside the image holds what the model takes in its place.
+
+    Raises:
+        UnexplainedLabelsError, InputMismatchError, NomenclatureMismatchError: it does not.
+    """
     found, meaning = given.content, given.meaning
     if wanted.nomenclature is not None:
         name = wanted.nomenclature.name

@@ -11,7 +11,7 @@ import numpy as np
 from lcmap import __version__
 from lcmap.dataset.raster_content import parse_input
 from lcmap.errors import UsageError
-from lcmap.inference.band_groups import BandGroup, BandGroupName
+from lcmap.inference.band_groups import SCENES, BandGroup, BandGroupName
 from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
@@ -156,10 +156,12 @@ def output_files(
         tags | nomenclature_tag(nomenclature),
         cog=outputs.cog,
     )
+    scenes = RasterFormat(SCENES.bands, SCENES.dtype, 0, ["scene"], tags, cog=outputs.cog)
     wanted: list[tuple[PathLike | None, BandGroupName, RasterFormat]] = [
         (outputs.codes, "codes", codes),
         (outputs.confidence, "confidence", confidence),
         (outputs.probabilities, "probabilities", probabilities),
+        (outputs.scenes, "scenes", scenes),
     ]
     rasters = [
         MapRaster(path, BandGroup(name, form.count, form.dtype), form)

@@ -10,7 +10,7 @@ import onnx
 from lcmap.engines.calibration import quantise
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import UsageError
-from lcmap.inference.inputs import OpenedInputs
+from lcmap.inference.campaign_inputs import Opened
 from lcmap.inference.source import calibration_samples
 from lcmap.model_file import ModelMetadata, load_graph
 from lcmap.paths import PathLike
@@ -41,7 +41,10 @@ def choose_precision(
 
 
 def load_network(
-    model: PathLike, metadata: ModelMetadata, precision: Arithmetic, opened: OpenedInputs
+    model: PathLike,
+    metadata: ModelMetadata,
+    precision: Arithmetic,
+    opened: Opened,
 ) -> onnx.ModelProto:
     """Return a model's network, in int8 where that is wanted; for float16 it stays float32.
 

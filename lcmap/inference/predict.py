@@ -19,11 +19,16 @@ from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import VerificationError
 from lcmap.inference import band_groups
-from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
+from lcmap.inference.band_groups import Prediction, results_of
+from lcmap.inference.campaign_inputs import (
+    Images,
+    Opened,
+    input_files,
+    open_rasters,
+    scene_tags,
+)
 from lcmap.inference.inputs import (
     CACHE_BYTES,
-    OpenedInputs,
-    open_inputs,
     warn_of_common_quantiles,
     warn_without_dropout,
 )
@@ -34,8 +39,8 @@ from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
-from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.source import AnyPixels, Pixels, Source
+from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
@@ -64,7 +69,7 @@ class PredictReport(MapReport):
 
 @watched_inputs()
 def predict(
-    inputs: Sequence[PathLike],
+    inputs: Sequence[Images],
     model: PathLike,
     outputs: MapOutputs,
     compute: Compute | None = None,
@@ -78,6 +83,8 @@ def predict(
     The image is the first of the `inputs` and gives the grid. A model of several inputs takes the
     others in its order: images, label maps or class probabilities on any grid, which are brought
     onto the image's as they are read. A pixel without data in any of them has none in the map.
+    Each of the `inputs` may be many rasters, see `input_files`: see `campaign` for what is mapped
+    of several images, whose pixels are on one grid.
 
     The map equals what the network computes for the whole image at once, to float rounding,
     whatever the tile size. Until it is whole, what is finished is kept beside it, and the same call
@@ -91,6 +98,7 @@ def predict(
         InputMismatchError, NomenclatureMismatchError, GsdMismatchError: the model was not made for
             these inputs.
         NoCrsError, OverlapError: an input is not of the image's area.
+        GridMismatchError: several images are not on the pixels of one grid.
         UnavailableError: as `choose_engine`.
         DataError: the network's values for the image are not finite, so it has no int8 form.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
@@ -107,7 +115,11 @@ def predict(
         "LCMAP_ENGINE": engine.title,
         "LCMAP_PRECISION": precision,
     }
-    files = output_files(outputs, metadata.nomenclature, inputs, tags)
+    given = [input_files(one, explained=place > 0) for place, one in enumerate(inputs)]
+    if outputs.scenes is not None or len(given[0]) > 1:
+        tags |= scene_tags(given[0])
+    read = [file for several in given for file in several]
+    files = output_files(outputs, metadata.nomenclature, read, tags)
     check_before_work(files)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
@@ -115,17 +127,18 @@ def predict(
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
-        opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
+        opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
         make_predictor = partial(
             TilePredictor, network, metadata,
             load=engine.load, tiles_at_once=engine.tiles_at_once,
         )  # fmt: skip
-        groups = files.groups + [WINNING_PROBABILITY] * verify
-        predictor = make_predictor(results_of(group.name for group in groups))
+        groups = opened.groups(files.groups, verify=verify)
+        of_tile = make_predictor(results_of([*(group.name for group in groups), *opened.compared]))
+        predictor = opened.predictor(of_tile)
         facts = _facts(model, engine, precision, opened, options) | {"outputs": groups}
         size = compute.tile or continued_tile(outputs.codes, facts)
-        size = size or predictor.largest_block(compute.memory)
+        size = size or of_tile.largest_block(compute.memory, opened.views)
         tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
@@ -134,12 +147,13 @@ def predict(
         )
         if work.published is not None:
             return PredictReport.from_record(work.published)
-        source = TileSource(opened.grid.shape, opened.readers, allow_missing=options.allow_missing)
+        source = opened.source(allow_missing=options.allow_missing)
         _predict_tiles(work, predictor, tiles, source, progress)
         verification = None
         if verify:
-            padded = make_predictor(("probabilities",), padded=True)
-            verification = _verify(work, padded, size, source, progress)
+            padded = opened.predictor(make_predictor(("probabilities",), padded=True))
+            again = opened.verifying(source, work)
+            verification = _verify(work, padded, size, again, progress)
             _check(verification, LIMITS[precision], work, model)
         computed_by = f"{engine.title} in {precision}"
         report = _report(work, source, computed_by, verification)
@@ -153,7 +167,7 @@ def _facts(
     model: PathLike,
     engine: Engine,
     precision: Arithmetic,
-    opened: OpenedInputs,
+    opened: Opened,
     options: ModelInputOptions,
 ) -> Plan:
     """Return all that the arrays of the tiles depend on, but the tiles."""
@@ -167,24 +181,25 @@ def _facts(
         "nodata": options.nodata,
         "assumed-crs": options.assume_crs,
         "allow-missing": options.allow_missing,
+        **opened.facts,
     }
 
 
 def _predict_tiles(
     work: ResumableMap,
-    predictor: TilePredictor,
+    predictor: Predictor[AnyPixels],
     tiles: Sequence[Tile],
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> None:
     """Predict the tiles that are not done yet, and store them."""
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> TilePixels:
+    def read(item: tuple[int, Tile]) -> AnyPixels:
         return source.read(item[1])
 
-    def compute(item: tuple[int, Tile], pixels: TilePixels) -> Prediction:
+    def compute(item: tuple[int, Tile], pixels: AnyPixels) -> Prediction:
         return predictor.predict(item[1], pixels)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
@@ -200,9 +215,9 @@ def _predict_tiles(
 
 def _verify(
     work: ResumableMap,
-    predictor: TilePredictor,
+    predictor: Predictor[AnyPixels],
     size: int,
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> Verification:
     """Compare with a second prediction, made with other tiles than those of this size."""
@@ -229,7 +244,7 @@ def _check(verification: Verification, limits: Limits, work: ResumableMap, model
 
 
 def _report(
-    work: ResumableMap, source: TileSource, computed_by: str, verification: Verification | None
+    work: ResumableMap, source: Source[Pixels], computed_by: str, verification: Verification | None
 ) -> PredictReport:
     mapped = sum(record["mapped"] for record in work.records("tile"))
     pixels = math.prod(source.shape)

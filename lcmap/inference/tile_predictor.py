@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,29 @@ from lcmap.graph.padding import (
     padded_halo,
 )
 from lcmap.inference.band_groups import Prediction
-from lcmap.inference.source import TilePixels
+from lcmap.inference.source import Pixels, TilePixels
 from lcmap.inference.tiling import Tile, tiles_of
 from lcmap.model_file import ModelMetadata
+from lcmap.nomenclature import Nomenclature
+
+Given = TypeVar("Given", bound=Pixels, contravariant=True)
 
 logger = logging.getLogger(__name__)
+
+
+class Predictor(Protocol[Given]):
+    """What maps tiles, of a single image or of many."""
+
+    tiles_at_once: int
+    nomenclature: Nomenclature
+
+    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+        """Return the tiles of a map, as `TilePredictor.tiles`."""
+        ...
+
+    def predict(self, tile: Tile, pixels: Given) -> Prediction:
+        """Return the prediction of the output window."""
+        ...
 
 
 class TilePredictor:
@@ -77,15 +95,17 @@ class TilePredictor:
         """What is cut off a tile at sides that are not the image border."""
         return self._halo
 
-    def largest_block(self, memory: int) -> int:
+    def largest_block(self, memory: int, views: int = 1) -> int:
         """Return the side of the largest output window with which a run fits in `memory` bytes.
+
+        Of each tile `views` are read before they are needed, one is computed at a time.
 
         Raises:
             UsageError: not even the smallest tile fits.
         """
         needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
         return largest_block(
-            memory, needed, self._channels, self._stride, self._halo, self.tiles_at_once
+            memory, needed, views * self._channels, self._stride, self._halo, self.tiles_at_once
         )
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from lcmap.errors import GridMismatchError, UsageError
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import no_crs
@@ -29,6 +31,18 @@ class Mosaic:
         for number in order:
             if self.windows[number - 1].intersection(window) is not None:
                 yield number
+
+    @property
+    def depth(self) -> int:
+        """The most rasters that have a pixel in common."""
+        rows, cols, heights, widths = np.array(self.windows).T
+        deepest = 0
+        for row in np.unique(rows):
+            across = (rows <= row) & (row < rows + heights)
+            starts, stops = cols[across], (cols + widths)[across]
+            here = (starts <= starts[:, None]) & (starts[:, None] < stops)
+            deepest = max(deepest, int(here.sum(axis=1).max()))
+        return deepest
 
 
 def mosaic_of(grids: Sequence[Grid], names: Sequence[str]) -> Mosaic:

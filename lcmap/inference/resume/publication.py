@@ -31,7 +31,7 @@ from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_pl
 
 _STRIP = 16 * BLOCK
 _PIECE = 1 << 24
-_WAITING = re.compile(r"(codes|confidence|probabilities)\.tif(\.qml|\.aux\.xml)?")
+_WAITING = re.compile(r"(codes|confidence|probabilities|scenes)\.tif(\.qml|\.aux\.xml)?")
 
 
 def naming_record(files: OutputFiles, folder: Path, report: Record) -> Record:
