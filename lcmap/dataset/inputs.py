@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -183,7 +183,8 @@ def reopened_input(source: RasterInput, options: InputOptions, bands: int | None
     drivers = VIRTUAL_DRIVERS if options.allow_vrt else RASTER_DRIVERS
     with (
         reading(source.name),
-        DatasetReader(os.fspath(source.path), driver=list(drivers)) as dataset,
+        # not a context of rasterio's, which the thread that opens it would have to leave
+        closing(DatasetReader(os.fspath(source.path), driver=list(drivers))) as dataset,
         viewed(dataset, _view(dataset, options, source.meaning, bands, source.name)) as seen,
     ):
         yield seen
