@@ -119,6 +119,21 @@ def map_outputs(
             "(uint16), and in the tags their names.",
         ),
     ] = None,
+    sheets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write each output in sheets beside it, as map-SHEET.tif, one for each "
+            "polygon of this vector file that has ground of the map.",
+        ),
+    ] = None,
+    sheet_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help='The field that names the sheets [default: the only one, or "name"].',
+        ),
+    ] = None,
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,
@@ -136,7 +151,15 @@ def map_outputs(
     from lcmap.inference.options import MapOutputs
 
     return MapOutputs(
-        output, confidence, probabilities, scenes, cog=cog, qml=qml, overwrite=overwrite
+        output,
+        confidence,
+        probabilities,
+        scenes,
+        sheets,
+        sheet_name,
+        cog=cog,
+        qml=qml,
+        overwrite=overwrite,
     )
 
 

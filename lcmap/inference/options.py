@@ -48,6 +48,9 @@ class MapOutputs:
     probabilities: a float32 band per class, NaN without data; None for none.
     scenes: the number of the image that each pixel is mapped from, uint16, 0 without data, the
         images' names in its tags; None for none.
+    sheets: a vector file with a polygon for each map sheet; each raster is also written in sheets,
+        equal to cutting the whole; None for none.
+    sheet_name: the field that names the sheets; None is the only one, or "name".
     cog: write cloud-optimised GeoTIFFs.
     qml: write a QGIS style and GDAL's class names beside the map; None for where it is a file, and
         its style that of no other layer.
@@ -58,6 +61,8 @@ class MapOutputs:
     confidence: PathLike | None = None
     probabilities: PathLike | None = None
     scenes: PathLike | None = None
+    sheets: PathLike | None = None
+    sheet_name: str | None = None
     cog: bool = False
     qml: bool | None = None
     overwrite: bool = False

@@ -19,21 +19,33 @@ from lcmap.paths import PathLike
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import stream_at
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A sheet of a map: its name, its number from 1, and its window."""
+
+    name: str
+    number: int
+    window: Window
+
+
+@dataclass(frozen=True)
 class MapRaster:
-    """A raster of a map: its path, the band group that it holds, and its format."""
+    """A raster of a map, or of a sheet of it: its path, the band group in it, and its format."""
 
     path: PathLike
     group: BandGroup
     format: RasterFormat
+    sheet: Sheet | None = None
 
     @property
     def waiting(self) -> str:
         """What the finished file is called until it is given its name."""
-        return f"{self.group.name}.tif"
+        part = "" if self.sheet is None else f"-sheet{self.sheet.number}"
+        return f"{self.group.name}{part}.tif"
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,13 @@ class OutputFiles:
     @property
     def groups(self) -> list[BandGroup]:
         """The band groups that the rasters hold."""
-        return [raster.group for raster in self.rasters]
+        return [raster.group for raster in self.rasters if raster.sheet is None]
+
+    @property
+    def locked(self) -> list[PathLike]:
+        """The paths to lock, the map's first; its lock is that of its sheets too."""
+        sheets = [raster.path for raster in self.rasters if raster.sheet is not None]
+        return [file.path for file in reversed(self.in_naming_order) if file.path not in sheets]
 
     @property
     def in_naming_order(self) -> list[OutputFile]:
@@ -84,7 +102,12 @@ class OutputFiles:
         """The path of each file; and what decides their bytes beside the arrays of the map."""
         form = self.rasters[0].format
         paths = {file.waiting: os.path.abspath(file.path) for file in self.in_naming_order}
-        return paths | {"cog": str(form.cog)} | dict(form.tags or {})
+        sheets = {
+            f"{raster.waiting} window": str(tuple(raster.sheet.window))
+            for raster in self.rasters
+            if raster.sheet is not None
+        }
+        return paths | sheets | {"cog": str(form.cog)} | dict(form.tags or {})
 
     @property
     def resumable(self) -> bool:

@@ -39,6 +39,7 @@ from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
+from lcmap.inference.sheets import with_sheets
 from lcmap.inference.source import AnyPixels, Pixels, Source
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.inference.tiling import Tile
@@ -133,6 +134,7 @@ def predict(
             TilePredictor, network, metadata,
             load=engine.load, tiles_at_once=engine.tiles_at_once,
         )  # fmt: skip
+        files = with_sheets(files, outputs, opened.grid, options.tmpdir)
         groups = opened.groups(files.groups, verify=verify)
         of_tile = make_predictor(results_of([*(group.name for group in groups), *opened.compared]))
         predictor = opened.predictor(of_tile)
