@@ -15,6 +15,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
+from lcmap.cli.grouped import grouped
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
@@ -97,6 +98,28 @@ Force = Annotated[
 ]
 
 
+def map_sheets(
+    sheets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write each output in sheets beside it, as map-SHEET.tif, one for each "
+            "polygon of this vector file that has ground of the map.",
+        ),
+    ] = None,
+    sheet_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help='The field that names the sheets [default: the only one, or "name"].',
+        ),
+    ] = None,
+) -> tuple[Path | None, str | None]:
+    """Return the file of the sheets of a map, and the field that names them."""
+    return sheets, sheet_name
+
+
+@grouped(in_sheets=map_sheets)
 def map_outputs(
     output: Output = "-",
     confidence: Annotated[
@@ -119,21 +142,7 @@ def map_outputs(
             "(uint16), and in the tags their names.",
         ),
     ] = None,
-    sheets: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write each output in sheets beside it, as map-SHEET.tif, one for each "
-            "polygon of this vector file that has ground of the map.",
-        ),
-    ] = None,
-    sheet_name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD",
-            help='The field that names the sheets [default: the only one, or "name"].',
-        ),
-    ] = None,
+    in_sheets: tuple[Path | None, str | None] = (None, None),
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,
@@ -155,8 +164,7 @@ def map_outputs(
         confidence,
         probabilities,
         scenes,
-        sheets,
-        sheet_name,
+        *in_sheets,
         cog=cog,
         qml=qml,
         overwrite=overwrite,
