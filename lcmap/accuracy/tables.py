@@ -15,6 +15,7 @@ import numpy as np
 from lcmap.accuracy.report import MapScore, Report, listed, of_class, overall
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path, check_output
 
@@ -95,12 +96,12 @@ def notes(report: Report) -> tuple[str, ...]:
 
 def plain_text(report: Report, *, matrix: bool = False) -> str:
     """Return all tables and notes as aligned lines of plain text."""
-    parts = [_plain_table(table) for table in tables(report, matrix=matrix)]
+    parts = [plain_table(table) for table in tables(report, matrix=matrix)]
     return "\n".join([*parts, *notes(report)]) + "\n"
 
 
 _FORMS: dict[str, Callable[[Report], str]] = {
-    ".json": Report.to_json,
+    ".json": lambda report: report.to_json(**current_digest(MEMBER)),
     ".csv": Report.to_csv,
     ".txt": plain_text,
 }
@@ -255,7 +256,8 @@ def _width(table: Table) -> int:
     return sum(_widths(table)) + len(_GAP) * (len(table.header) - 1)
 
 
-def _plain_table(table: Table) -> str:
+def plain_table(table: Table) -> str:
+    """Return a table as aligned lines of plain text."""
     widths = _widths(table)
 
     def line(cells: Sequence[str]) -> str:

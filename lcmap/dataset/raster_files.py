@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lcmap.errors import InputMissingError
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import files_in
 from lcmap.raster.pipes import STANDARD_STREAM
 
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".png", ".vrt")
@@ -30,15 +31,15 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     if text == STANDARD_STREAM:
         return (Path(text),)
     if os.path.isdir(text):
-        found = [path for path in Path(text).iterdir() if path.suffix.lower() in _SUFFIXES]
+        found = files_in(text, _SUFFIXES)
         if not found:
             raise InputMissingError(text, "the folder holds no raster", "name a folder of rasters")
-        return tuple(sorted(found))
+        return tuple(found)
     if glob.has_magic(text) and not os.path.exists(text):
-        found = [Path(path) for path in glob.glob(text, recursive=True)]
+        found = files_in(text)
         if not found:
             raise InputMissingError(text, "no file fits this pattern", "check the path")
-        return tuple(sorted(found))
+        return tuple(found)
     if Path(text).suffix.lower() in _INDEXES and os.path.isfile(text):
         return _indexed(Path(text))
     return (Path(text),)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import onnx
+from collections.abc import Collection
 
-_IN_FULL = ("ArgMax", "Div", "Exp", "ReduceMax", "ReduceSum", "Reciprocal", "Softmax", "Sub")
+import onnx
+from onnx import TensorProto
+
+_IN_FULL = (
+    "ArgMax",
+    "Div",
+    "Exp",
+    "ReduceMax",
+    "ReduceSum",
+    "Reciprocal",
+    "Reshape",
+    "Softmax",
+    "Sub",
+)
 """Operators after the scores, kept in float32: in float16 classes of nearly the same probability
 would tie."""
 
 
-def in_half_precision(graph: bytes) -> bytes:
+def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return a graph that computes in float16 up to its last convolution, which stays float32.
 
     Its inputs and outputs are the same.
@@ -17,12 +30,38 @@ def in_half_precision(graph: bytes) -> bytes:
     # this import adds a folder to sys.path: only where float16 is asked for
     from onnxruntime.transformers import float16
 
-    model = onnx.load_model_from_string(graph)
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
     for number, node in enumerate(model.graph.node):
         node.name = f"{number} {node.op_type}"
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *_IN_FULL]
-    halved: bytes = float16.convert_float_to_float16(
+    halved: onnx.ModelProto = float16.convert_float_to_float16(
         model, keep_io_types=True, op_block_list=blocked, node_block_list=convolutions[-1:]
-    ).SerializeToString()
+    )
+    _take_no_detours(halved.graph, {node.name for node in model.graph.node})
     return halved
+
+
+def _take_no_detours(graph: onnx.GraphProto, own: Collection[str]) -> None:
+    """Hand float32 from one operator to the next as it is, where the tool goes by float16.
+
+    What is not used then stays: runtimes drop it. The operators that were there before the
+    conversion are those whose names are `own`.
+    """
+    halving = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Cast" and node.name not in own and _kind(node) == TensorProto.FLOAT16
+    }
+    whole = {
+        node.output[0]: halving[node.input[0]]
+        for node in graph.node
+        if node.op_type == "Cast" and _kind(node) == TensorProto.FLOAT and node.input[0] in halving
+    }
+    for node in graph.node:
+        node.input[:] = [whole.get(name, name) for name in node.input]
+
+
+def _kind(cast: onnx.NodeProto) -> int:
+    return int(cast.attribute[0].i)

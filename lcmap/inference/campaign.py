@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.dataset.mosaic_reader import MosaicReader, fill
+from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.source import StoredMap, TilePixels
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import mirror
 
@@ -149,21 +150,28 @@ class CampaignPredictor:
         """Return the tiles of the grid, as `TilePredictor.tiles`."""
         return self._predictor.tiles(height, width, block, offset)
 
-    def predict(self, tile: Tile, pixels: CampaignPixels) -> Prediction:
+    def ready(self, tile: Tile, pixels: CampaignPixels) -> ReadyTile[CampaignPixels]:
+        """Return a tile with its graph loaded, which is that of each of its views."""
+        nothing = TilePixels(None, pixels.valid)
+        first = pixels.views[0].pixels if pixels.views else nothing
+        return ReadyTile(tile, pixels, self._predictor.ready(tile, first).graph)
+
+    def predict(self, ready: ReadyTile[CampaignPixels]) -> Prediction:
         """Return the prediction of the output window, with the scene of each pixel.
 
         Of several scenes it is the one whose winning class has the highest probability, of equals
         the first.
         """
+        tile, pixels, graph = ready
         views = pixels.views or (SceneView(0, TilePixels(None, pixels.valid)),)
         first, *others = views
-        merged = self._predicted(tile, first)
+        merged = self._predicted(tile, first, graph)
         for view in others:
-            merged = surer(merged, self._predicted(tile, view))
+            merged = surer(merged, self._predicted(tile, view, graph))
         return merged
 
-    def _predicted(self, tile: Tile, view: SceneView) -> Prediction:
-        found = self._predictor.predict(tile, view.pixels)
+    def _predicted(self, tile: Tile, view: SceneView, graph: LoadedGraph | None) -> Prediction:
+        found = self._predictor.predict(ReadyTile(tile, view.pixels, graph))
         scenes = np.where(found.valid, np.uint16(view.number), np.uint16(0))
         return found._replace(scenes=scenes)
 

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
 from lcmap.dataset.raster_content import RasterContent, parse_input
 from lcmap.dataset.raster_files import raster_files
+from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.inference.band_groups import SCENES, WINNING_PROBABILITY, BandGroup, BandGroupName
 from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedScenes
@@ -93,8 +95,14 @@ class OpenedCampaign:
         """The band group by which scenes are compared, if they are."""
         return ("confidence",) if self._by_confidence else ()
 
-    def source(self, *, allow_missing: bool) -> Source[Any]:
-        """Return what tiles are read from, for `predictor`."""
+    def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
+        """Return how the inputs travel: as the network takes them, since each scene is scaled by
+        quantiles of its own."""
+        return (None,) * len(self.readers)
+
+    def source(self, encodings: Sequence[Encoding], *, allow_missing: bool) -> Source[Any]:
+        """Return what tiles are read from in these encodings, for `predictor`."""
+        assert not any(encodings)
         return CampaignSource(
             self.grid.shape,
             self.readers,

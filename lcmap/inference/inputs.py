@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap import defaults
+from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
+from lcmap.engines.compute import Arithmetic
 from lcmap.errors import (
     InputMismatchError,
     NomenclatureMismatchError,
@@ -55,9 +57,13 @@ class OpenedInputs:
     views: ClassVar[int] = 1
     compared: ClassVar[tuple[BandGroupName, ...]] = ()
 
-    def source(self, *, allow_missing: bool) -> Source[Any]:
-        """Return what tiles are read from, for `predictor`."""
-        return TileSource(self.grid.shape, self.readers, allow_missing=allow_missing)
+    def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
+        """Return how the inputs travel to a network that is computed in `precision`."""
+        return tuple(travelling(reader.encoding, precision) for reader in self.readers)
+
+    def source(self, encodings: Sequence[Encoding], *, allow_missing: bool) -> Source[Any]:
+        """Return what tiles are read from in these encodings, for `predictor`."""
+        return TileSource(self.grid.shape, self.readers, encodings, allow_missing=allow_missing)
 
     def predictor(self, predictor: TilePredictor) -> Predictor[Any]:
         """Return what maps the tiles that `source` reads."""
@@ -159,6 +165,16 @@ def open_inputs(
     )
     files = tuple(name for raster in opened for name in raster.files)
     return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), files)
+
+
+def travelling(encoding: Encoding, precision: Arithmetic) -> Encoding:
+    """Return the encoding in which an input travels to a network that is computed in `precision`.
+
+    OpenVINO rounds integers of 16 bits to bfloat16 before it scales them, so they are scaled first.
+    """
+    if precision != "bfloat16" or not isinstance(encoding, Scaling):
+        return encoding
+    return encoding if np.dtype(encoding.dtype).itemsize == 1 else None
 
 
 def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> None:

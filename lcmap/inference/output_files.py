@@ -17,7 +17,8 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
-from lcmap.raster.destination import stream_at
+from lcmap.raster.destination import check_apart, stream_at
+from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
@@ -107,7 +108,8 @@ class OutputFiles:
             for raster in self.rasters
             if raster.sheet is not None
         }
-        return paths | sheets | {"cog": str(form.cog)} | dict(form.tags or {})
+        form_facts = {"cog": str(form.cog), **(form.tags or {})}
+        return paths | sheets | form_facts | current_settings()
 
     @property
     def resumable(self) -> bool:
@@ -128,23 +130,9 @@ class OutputFiles:
         if self.sidecars and stream_at(self.codes) is not None:
             raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
         inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
-        seen: set[str] = set()
         files: list[OutputFile] = [*self.rasters, *self.sidecars]
+        check_apart([file.path for file in files], inputs)
         for file in files:
-            stream = stream_at(file.path)
-            if stream is not None:
-                name = f"stream {stream.target}"
-            else:
-                name = os.path.realpath(file.path)
-                if os.path.exists(name) and any(
-                    os.path.samefile(name, given) for given in inputs if os.path.exists(given)
-                ):
-                    raise UsageError(file.path, "is one of the inputs", "write to another file")
-            if name in seen and not (stream and stream.takes_several):
-                raise UsageError(
-                    file.path, "is named for two outputs", "give each a file of its own"
-                )
-            seen.add(name)
             replaces = self.overwrite or file.waiting in own
             if isinstance(file, MapRaster):
                 check_raster_output(file.path, overwrite=replaces)

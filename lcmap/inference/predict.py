@@ -41,7 +41,7 @@ from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.sheets import with_sheets
 from lcmap.inference.source import AnyPixels, Pixels, Source
-from lcmap.inference.tile_predictor import Predictor, TilePredictor
+from lcmap.inference.tile_predictor import Predictor, ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
@@ -130,11 +130,11 @@ def predict(
         warn_of_common_quantiles(metadata, model, options)
         opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
-        make_predictor = partial(
-            TilePredictor, network, metadata,
-            load=engine.load, tiles_at_once=engine.tiles_at_once,
-        )  # fmt: skip
         files = with_sheets(files, outputs, opened.grid, options.tmpdir)
+        encodings = opened.encodings(precision)
+        make_predictor = partial(
+            TilePredictor, network, metadata, engine=engine, encodings=encodings
+        )
         groups = opened.groups(files.groups, verify=verify)
         of_tile = make_predictor(results_of([*(group.name for group in groups), *opened.compared]))
         predictor = opened.predictor(of_tile)
@@ -149,7 +149,7 @@ def predict(
         )
         if work.published is not None:
             return PredictReport.from_record(work.published)
-        source = opened.source(allow_missing=options.allow_missing)
+        source = opened.source(encodings, allow_missing=options.allow_missing)
         _predict_tiles(work, predictor, tiles, source, progress)
         verification = None
         if verify:
@@ -198,11 +198,11 @@ def _predict_tiles(
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> AnyPixels:
-        return source.read(item[1])
+    def read(item: tuple[int, Tile]) -> ReadyTile[AnyPixels]:
+        return predictor.ready(item[1], source.read(item[1]))
 
-    def compute(item: tuple[int, Tile], pixels: AnyPixels) -> Prediction:
-        return predictor.predict(item[1], pixels)
+    def compute(item: tuple[int, Tile], ready: ReadyTile[AnyPixels]) -> Prediction:
+        return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
         nonlocal finished

@@ -1,1 +1,1 @@
-"""Products made from finished maps: generalised maps, their polygons, areas."""
+"""What is made of finished maps: updates, generalisation, areas."""

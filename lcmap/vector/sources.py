@@ -22,13 +22,13 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
-from lcmap.raster.input_watch import note_input
+from lcmap.raster.input_watch import files_in, note_input
+from lcmap.raster.usable_crs import crs_of
 from lcmap.user_file import check_regular
 from lcmap.vector.columns import as_numbers
 from lcmap.vector.names import fold_name, mend_encoding
@@ -146,17 +146,12 @@ def _split(source: str) -> tuple[Path, str | None]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    # macOS keeps attributes of files in others named ._* on disks of other systems
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("._")
-    ]
+    files = [path for path in files_in(folder, SUFFIXES, below=True) if path.is_file()]
     if not files:
         raise InputMissingError(
             folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
         )
-    return sorted(files)
+    return files
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:
@@ -219,8 +214,8 @@ def _layer(path: Path, name: str) -> VectorLayer:
 
 def _crs(text: str | None) -> CRS | None:
     try:
-        return CRS.from_user_input(text) if text else None
-    except CRSError:
+        return crs_of(text) if text else None
+    except ValueError:
         return None
 
 

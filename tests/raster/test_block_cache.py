@@ -12,9 +12,12 @@ from rasterio._env import get_gdal_config
 from lcmap.accuracy import score
 from lcmap.imagery import prepare
 from lcmap.inference import inputs
+from lcmap.products import update
 
 
-@pytest.mark.parametrize("size", [inputs.CACHE_BYTES, score._CACHE_BYTES, prepare._CACHE_BYTES])
+@pytest.mark.parametrize(
+    "size", [inputs.CACHE_BYTES, score._CACHE_BYTES, prepare._CACHE_BYTES, update._CACHE_BYTES]
+)
 def test_a_limit_is_in_bytes(size: int) -> None:
     with rasterio.Env(GDAL_CACHEMAX=size):
         assert get_gdal_config("GDAL_CACHEMAX") == size
