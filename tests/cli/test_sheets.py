@@ -78,7 +78,7 @@ def test_sheets_are_cut_from_the_whole(
         assert sheet.colormap(1) == whole.colormap(1)
         assert sheet.tags()["LCMAP_SHEET"] == "été"
     left = {path.name for path in folder.iterdir() if path.name.startswith(".")}
-    assert not left
+    assert left == {".map.tif.lcmap-made"}
 
 
 def test_a_sheet_of_whole_pixels_is_what_gdal_cuts(
