@@ -13,6 +13,9 @@ ENGINE: Final = "auto"
 PROVIDER: Final = "auto"
 """The device that computes: CUDA where it is there, else the processor."""
 
+SCHEDULER: Final = "local"
+"""What computes tiles: this process, else the workers of a Dask scheduler."""
+
 MEMORY = 2 << 30
 """Bytes that a mapping command may use; tiles larger than this allows win little."""
 

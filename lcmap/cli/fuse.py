@@ -113,7 +113,7 @@ def command(
 
     With --late the maps of several models, each made by itself, are joined instead.
     """
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter, reporter.progress("fuse") as progress:
         fusion = rule.fusion()
         if fusion is not None:

@@ -228,9 +228,26 @@ def computing(
     provider: Annotated[
         ProviderName, typer.Option(help="The device; auto takes CUDA where it is there.")
     ] = defaults.PROVIDER,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="local|tcp://HOST:PORT|FILE.json",
+            help="Compute on the workers of a Dask scheduler, by its address or the file that it "
+            "writes; they open the same files by the same paths. Needs "
+            "pip install 'lcmap[distributed]'.",
+        ),
+    ] = defaults.SCHEDULER,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Make part I of N of the map alone, as for job arrays: the part is kept beside "
+            "the map, and lcmap merge MAP writes the map once all parts are there.",
+        ),
+    ] = None,
 ) -> Compute:
     """Return what computes a map."""
-    return Compute(tile, memory, threads, precision, engine, provider)
+    return Compute(tile, memory, threads, precision, engine, provider, scheduler, shard)
 
 
 Nodata = Annotated[

@@ -53,7 +53,7 @@ def command(
     """
     from lcmap.inference.predict import predict
 
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter, reporter.progress("predict") as progress:
         report = predict(
             [images], model, outputs, compute, options, verify=verify, progress=progress

@@ -130,7 +130,7 @@ def command(
     as with lcmap predict. With --crosswalk-only the map alone is brought into other classes: what
     the crosswalk leads to is kept, the rest becomes 0 (discarded), and new classes stay empty.
     """
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter:
         with reporter.progress("reclassify-oso") as progress:
             if not by.crosswalk_only:

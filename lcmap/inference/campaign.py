@@ -137,14 +137,19 @@ class MappedScenes:
 class CampaignPredictor:
     """A model that maps the views of a tile's scenes, and puts them together."""
 
-    def __init__(self, predictor: TilePredictor) -> None:
-        """Map each view with a predictor.
+    def __init__(self, predictor: TilePredictor, views: int) -> None:
+        """Map each view with a predictor; about `views` of a tile are held at the same time.
 
         Where a pixel is valid in several views, its results must hold the winning probability.
         """
         self.tiles_at_once = predictor.tiles_at_once
         self.nomenclature = predictor.nomenclature
         self._predictor = predictor
+        self._views = views
+
+    def largest_block(self, memory: int) -> int:
+        """Return the side of the largest output window, as `TilePredictor.largest_block`."""
+        return self._predictor.largest_block(memory, self._views)
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of the grid, as `TilePredictor.tiles`."""

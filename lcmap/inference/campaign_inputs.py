@@ -19,7 +19,8 @@ from lcmap.dataset.raster_content import RasterContent, parse_input
 from lcmap.dataset.raster_files import raster_files
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
-from lcmap.inference.band_groups import SCENES, WINNING_PROBABILITY, BandGroup, BandGroupName
+from lcmap.graph.outputs import Result
+from lcmap.inference.band_groups import SCENES, WINNING_PROBABILITY, BandGroup
 from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedScenes
 from lcmap.inference.inputs import OpenedInputs, check_content, check_count, open_inputs
 from lcmap.inference.options import ModelInputOptions, Prefer
@@ -91,9 +92,9 @@ class OpenedCampaign:
     views: int
 
     @property
-    def compared(self) -> tuple[BandGroupName, ...]:
-        """The band group by which scenes are compared, if they are."""
-        return ("confidence",) if self._by_confidence else ()
+    def compared(self) -> tuple[Result, ...]:
+        """The result of the network by which scenes are compared, if they are."""
+        return ("winning_probability",) if self._by_confidence else ()
 
     def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
         """Return how the inputs travel: as the network takes them, since each scene is scaled by
@@ -112,7 +113,7 @@ class OpenedCampaign:
 
     def predictor(self, predictor: TilePredictor) -> Predictor[Any]:
         """Return what maps the tiles that `source` reads, of each scene with a predictor."""
-        return CampaignPredictor(predictor)
+        return CampaignPredictor(predictor, self.views)
 
     def verifying(self, source: Source[Any], stored: StoredMap) -> Source[Any]:
         """Return what the tiles of a second prediction are read from.
@@ -148,6 +149,7 @@ def open_rasters(
     model: PathLike,
     options: ModelInputOptions,
     progress: Progress,
+    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> Opened:
     """Open the rasters for a model's inputs: as `open_inputs` where each is one, else a campaign.
 
@@ -156,8 +158,8 @@ def open_rasters(
     """
     if all(len(files) == 1 for files in given):
         single = [files[0] for files in given]
-        return open_inputs(resources, single, wanted, model, options, progress)
-    return open_campaign(resources, given, wanted, model, options, progress)
+        return open_inputs(resources, single, wanted, model, options, progress, quantiles)
+    return open_campaign(resources, given, wanted, model, options, progress, quantiles)
 
 
 def open_campaign(
@@ -167,10 +169,12 @@ def open_campaign(
     model: PathLike,
     options: ModelInputOptions,
     progress: Progress,
+    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> OpenedCampaign:
     """Check the rasters for a model's inputs, in their order; those of the first give the grid.
 
-    Each is opened, checked and closed; the readers, which `resources` closes, open it again.
+    Each is opened, checked and closed; the readers, which `resources` closes, open it again. Where
+    the `quantiles` of all are known already, they are not sought again.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
@@ -197,7 +201,12 @@ def open_campaign(
         found, around = _on_grid(others, mosaic.grid, name)
         rasters.append(found)
         mosaics.append(around)
-    readers, quantiles = [], []
+    scaling = quantiles or [
+        _quantiles(raster, model_input, options, progress)
+        for found, model_input in zip(rasters, wanted, strict=True)
+        for raster in found
+    ]
+    readers, left = [], iter(scaling)
     for found, model_input, where in zip(rasters, wanted, mosaics, strict=True):
         aligned = found is scenes
         parts = [
@@ -205,13 +214,12 @@ def open_campaign(
                 raster.source,
                 _bands(model_input),
                 RasterContent(model_input.kind, model_input.nomenclature),
-                _quantiles(raster, model_input, options, progress),
+                next(left),
                 raster.source.grid if aligned else mosaic.grid,
                 where.windows[number][:2] if aligned else (0, 0),
             )
             for number, raster in enumerate(found)
         ]
-        quantiles += [part.quantiles for part in parts]
         reader = MosaicReader(
             parts, where, order if aligned else range(1, len(parts) + 1),
             model_input.channels, options,
@@ -221,7 +229,7 @@ def open_campaign(
         mosaic.grid,
         name,
         tuple(readers),
-        tuple(quantiles),
+        tuple(scaling),
         tuple(file for found in rasters for raster in found for file in raster.files),
         tuple(order),
         options.prefer,

@@ -28,7 +28,7 @@ from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
-from lcmap.inference.sheets import with_sheets
+from lcmap.inference.sheets import wanted_sheets
 from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -119,7 +119,7 @@ def crosswalk_map(
         chosen = _crosswalk(labels, crosswalk)
         files = output_files(outputs, chosen.target, inputs, {})
         check_before_work(files)
-        files = with_sheets(files, outputs, image.grid, options.tmpdir)
+        files = files.in_sheets(wanted_sheets(outputs, image.grid, options.tmpdir))
         require_label_band(labels.dataset.count, labels.name)
         check_ground(
             labels.grid, image.grid, labels.name, image.name, allow_missing=options.allow_missing

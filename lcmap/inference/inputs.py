@@ -23,7 +23,8 @@ from lcmap.errors import (
     NomenclatureMismatchError,
     UnexplainedLabelsError,
 )
-from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup, BandGroupName
+from lcmap.graph.outputs import Result
+from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaling_quantiles
 from lcmap.inference.source import Source, StoredMap, TileSource
@@ -54,8 +55,7 @@ class OpenedInputs:
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
 
-    views: ClassVar[int] = 1
-    compared: ClassVar[tuple[BandGroupName, ...]] = ()
+    compared: ClassVar[tuple[Result, ...]] = ()
 
     def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
         """Return how the inputs travel to a network that is computed in `precision`."""
@@ -115,11 +115,13 @@ def open_inputs(
     model: PathLike,
     options: ModelInputOptions,
     progress: Progress,
+    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> OpenedInputs:
     """Open the rasters for a model's inputs, in their order; `resources` closes them.
 
     The first gives the grid. The others may name their kind or nomenclature after a colon, and with
-    `allow_missing` cover any part of the image, however small.
+    `allow_missing` cover any part of the image, however small. Where the `quantiles` of all are
+    known already, they are not sought again.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
@@ -147,7 +149,7 @@ def open_inputs(
         check_ground(
             side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
         )
-    scaling = [
+    scaling = quantiles or [
         scaling_quantiles(raster, model_input, options.quantiles, progress)
         if model_input.kind == "image"
         else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,12 @@ class OutputFiles:
     sidecars: tuple[Sidecar, ...]
     inputs: tuple[PathLike, ...]
     overwrite: bool
+
+    def in_sheets(self, sheets: Sequence[Sheet]) -> OutputFiles:
+        """Return them with those of sheets: each raster has sheets of its own beside it, as
+        map-SHEET.tif."""
+        rasters = [_of_sheet(raster, sheet) for sheet in sheets for raster in self.rasters]
+        return replace(self, rasters=(*self.rasters, *rasters))
 
     @property
     def codes(self) -> PathLike:
@@ -189,3 +195,14 @@ def output_files(
         ending = ".qml" if path.endswith(".qml") else ".aux.xml"
         sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
     return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite)
+
+
+def _of_sheet(raster: MapRaster, sheet: Sheet) -> MapRaster:
+    stem, suffix = os.path.splitext(raster.path)
+    tags = {**(raster.format.tags or {}), "LCMAP_SHEET": sheet.name}
+    return replace(
+        raster,
+        path=f"{stem}-{sheet.name}{suffix}",
+        sheet=sheet,
+        format=replace(raster.format, tags=tags),
+    )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.inference.options import MapOutputs
-from lcmap.inference.output_files import MapRaster, OutputFiles, Sheet
+from lcmap.inference.output_files import Sheet
 from lcmap.paths import PathLike
 from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
@@ -27,32 +25,29 @@ _NO_FILE_NAME = frozenset('/\\:*?"<>|')
 logger = logging.getLogger(__name__)
 
 
-def with_sheets(
-    files: OutputFiles, outputs: MapOutputs, grid: Grid, tmpdir: Path | None
-) -> OutputFiles:
-    """Return the files of a map on this grid with those of the sheets that are wanted, if any.
+def wanted_sheets(outputs: MapOutputs, grid: Grid, tmpdir: Path | None) -> tuple[Sheet, ...]:
+    """Return the sheets that the outputs of a map on this grid are wanted in, if any.
 
-    Each raster has sheets of its own beside it, as map-SHEET.tif. A sheet is the smallest window of
-    whole pixels that holds its polygon, and ends where the map does.
+    A sheet is the smallest window of whole pixels that holds its polygon, and ends where the map
+    does.
 
     Raises:
-        UsageError: a raster is a stream, or the field of the names is not known.
+        UsageError: an output is a stream, or the field of the names is not known.
         InputMissingError, NotAVectorError: the polygons cannot be read.
         NoCrsError: they or the map do not say where on earth they are.
         DataError: a sheet has no name, one that no file can have, or that of another.
         OverlapError: no sheet has ground of the map.
     """
     if outputs.sheets is None:
-        return files
-    for raster in files.rasters:
-        if stream_at(raster.path) is not None:
+        return ()
+    for path in (outputs.codes, outputs.confidence, outputs.probabilities, outputs.scenes):
+        if path is not None and stream_at(path) is not None:
             raise UsageError(
                 "`sheets`", "needs outputs in files, to be beside", "name files, and not -"
             )
     sheets = find_sheets(outputs.sheets, outputs.sheet_name, grid, tmpdir)
     logger.info("%s: %d sheets have ground of the map", outputs.sheets, len(sheets))
-    rasters = [_of_sheet(raster, sheet) for sheet in sheets for raster in files.rasters]
-    return replace(files, rasters=(*files.rasters, *rasters))
+    return tuple(sheets)
 
 
 def find_sheets(path: PathLike, field: str | None, grid: Grid, tmpdir: Path | None) -> list[Sheet]:
@@ -62,7 +57,7 @@ def find_sheets(path: PathLike, field: str | None, grid: Grid, tmpdir: Path | No
 
     Raises:
         UsageError, InputMissingError, NotAVectorError, NoCrsError, DataError, OverlapError: as
-            `with_sheets`.
+            `wanted_sheets`.
     """
     # the reader of vector files takes a second to load, and most maps have no sheets
     from lcmap.vector.sources import find_layers, indexed_copy, read_features
@@ -122,14 +117,3 @@ def _named_windows(features: Features, field: str, grid: Grid, path: PathLike) -
             raise DataError(path, f"has two sheets {name}", "name them apart, with `sheet_name`")
         sheets[name.casefold()] = Sheet(name, len(sheets) + 1, window)
     return list(sheets.values())
-
-
-def _of_sheet(raster: MapRaster, sheet: Sheet) -> MapRaster:
-    stem, suffix = os.path.splitext(raster.path)
-    tags = {**(raster.format.tags or {}), "LCMAP_SHEET": sheet.name}
-    return replace(
-        raster,
-        path=f"{stem}-{sheet.name}{suffix}",
-        sheet=sheet,
-        format=replace(raster.format, tags=tags),
-    )

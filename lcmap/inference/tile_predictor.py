@@ -52,6 +52,10 @@ class Predictor(Protocol[AnyPixels]):
         """Return the tiles of a map, as `TilePredictor.tiles`."""
         ...
 
+    def largest_block(self, memory: int) -> int:
+        """Return the side of the largest output window, as `TilePredictor.largest_block`."""
+        ...
+
     def ready(self, tile: Tile, pixels: AnyPixels) -> ReadyTile[AnyPixels]:
         """Return a tile with its graph loaded, as `TilePredictor.ready`."""
         ...

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.engines.compute import Arithmetic
-from lcmap.inference.resume.resumable_map import ResumableMap
+from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.source import AnyPixels, Source
 from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
@@ -118,7 +118,7 @@ def other_tiles(predictor: Predictor[AnyPixels], height: int, width: int, tile: 
 
 
 def verify_tiles(
-    work: ResumableMap,
+    work: TileWork,
     predictor: Predictor[AnyPixels],
     tiles: Sequence[Tile],
     source: Source[AnyPixels],

@@ -23,7 +23,8 @@ from small_vectors import write_layer
 from support import Run, write_raster
 
 from lcmap.inference.resume import work_folder
-from lcmap.inference.resume.resumable_map import ResumableMap, Step
+from lcmap.inference.resume.resumable_map import ResumableMap
+from lcmap.inference.resume.tile_work import Step
 from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag

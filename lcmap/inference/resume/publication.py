@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 from lcmap.errors import CannotWriteError
 from lcmap.inference.output_files import MapRaster, OutputFile, OutputFiles, Sidecar
 from lcmap.inference.resume.journal import Record, last
-from lcmap.inference.resume.tile_store import TileStore
+from lcmap.inference.resume.tile_store import StoredArrays
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -163,7 +163,7 @@ def _identity(path: PathLike) -> list[int]:
 
 
 def make_file(
-    file: OutputFile, store: TileStore, grid: Grid, folder: Path, progress: Progress
+    file: OutputFile, store: StoredArrays, grid: Grid, folder: Path, progress: Progress
 ) -> None:
     """Write a file of the map into a folder, by its waiting name.
 
@@ -185,7 +185,7 @@ def _write_sidecar(file: Sidecar, folder: Path) -> None:
 
 
 def _write_raster(
-    file: MapRaster, store: TileStore, grid: Grid, folder: Path, progress: Progress
+    file: MapRaster, store: StoredArrays, grid: Grid, folder: Path, progress: Progress
 ) -> None:
     whole = Window(0, 0, *grid.shape) if file.sheet is None else file.sheet.window
     grid = grid.subgrid(whole)
