@@ -142,7 +142,7 @@ def _train(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
     )
     recipe = options.chosen_recipe()
-    network, architecture = _network(data, recipe, options)
+    network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
@@ -262,7 +262,7 @@ def _told_how_to_go_on(trainer: Trainer, outputs: TrainOutputs) -> Iterator[None
         ) from error
 
 
-def _network(
+def make_network(
     data: TrainingSet, recipe: Recipe, options: TrainOptions
 ) -> tuple[LandCoverNetwork, dict[str, Any]]:
     """Return the network to train, with its first weights, and what it is built of."""
