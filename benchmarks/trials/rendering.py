@@ -38,7 +38,7 @@ def to_markdown(comparison: Comparison) -> str:
     lines = [
         f"# {study.name}",
         "",
-        f"{study.budget.text} of training and validation a run, {study.threads} threads. "
+        f"{study.budget.text} of training and validation a run; threads: {study.threads}. "
         f"Intervals are at {LEVEL:g} %. Differences are from {_title(study, study.baseline)}, "
         "in points.",
     ]
@@ -153,7 +153,7 @@ def _notes(table: GroundTable) -> list[str]:
     for fold, classes in sorted(table.only_in_test.items()):
         lines.append(f"In fold {fold} no training tile has {', '.join(classes)}.")
     if table.missing:
-        lines.append(f"{len(table.missing)} runs have no result, {table.missing[0]} among them.")
+        lines.append(f"Without a result: {', '.join(table.missing)}.")
     return lines
 
 

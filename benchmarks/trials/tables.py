@@ -85,7 +85,7 @@ def _machine(result: Result) -> str:
     about = result["machine"]
     libraries = ", ".join(f"{name} {number}" for name, number in about["libraries"].items())
     return (
-        f"{about['processor']} ({', '.join(about['flags'])}), {about['threads']} threads, "
+        f"{about['processor']} ({', '.join(about['flags'])}), threads: {about['threads']}, "
         f"Python {about['python']}, {libraries}, commit {about['commit']}"
     )
 
@@ -123,7 +123,7 @@ def _ground_table(
 
 def _covered(ground: Ground, cells: Cells) -> str:
     """Return what intervals are drawn from, and what they do not cover."""
-    fold = "zones left out" if ground.protocol == "leave-one-zone-out" else "spatial splits"
+    fold = "zones" if ground.protocol == "leave-one-zone-out" else "spatial splits"
     seeds = max(map(len, cells.values()))
     drawn, alone = [], []
     for number, what in ((len(cells), fold), (seeds, "seeds")):
