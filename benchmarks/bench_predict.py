@@ -49,12 +49,13 @@ from affine import Affine
 from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap import defaults
+from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import check_bfloat16, is_importable
 from lcmap.errors import UnavailableError
 from lcmap.graph.padding import INTERIOR
 from lcmap.inference.source import TilePixels
-from lcmap.inference.tile_predictor import LoadedGraph, TilePredictor
+from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelMetadata, load_graph, read_model
 from lcmap.raster.quantile_tags import write_quantiles
@@ -170,15 +171,17 @@ class InteriorTile:
         )
 
     def _predictor(self) -> TilePredictor:
-        return TilePredictor(load_graph(self._model), self._metadata, ("winner",), self._load)
+        engine = Engine("bare session", self._load)
+        return TilePredictor(load_graph(self._model), self._metadata, ("winner",), engine)
 
     def measure(self, tiles: int = 4) -> float:
         """Return the useful pixels per second."""
         predictor = self._predictor()
-        predictor.predict(self.tile, self._pixels)
+        ready = predictor.ready(self.tile, self._pixels)
+        predictor.predict(ready)
         start = time.perf_counter()
         for _ in range(tiles):
-            predictor.predict(self.tile, self._pixels)
+            predictor.predict(ready)
         seconds = time.perf_counter() - start
         return tiles * self.tile.output_window.height * self.tile.output_window.width / seconds
 

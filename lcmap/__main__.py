@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 from lcmap.interruption import handle_signals
+from lcmap.same_again import repeated
 
 
 def main() -> None:
     """Run the command line, which takes a while to import: signals end it with their code."""
     handle_signals()
+    if repeated(sys.argv[1:]):
+        return
     from lcmap.cli import main as run
 
     run()

@@ -68,3 +68,6 @@ TRAINING_DEVICE: Final = "auto"
 
 MAX_LOSS = 0.5
 """Points of mIoU or OA that a model may lose in int8."""
+
+MARGIN = 2.0
+"""How often a class's probability is twice that of last year's class before a pixel leaves it."""

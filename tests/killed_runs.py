@@ -58,7 +58,8 @@ def main(every: int, first: int, outputs: list[Path], arguments: list[str]) -> N
     assert run(arguments) == 0
     expected = [output.read_bytes() for output in outputs]
     after = set(Path().iterdir())
-    assert after == before | set(outputs), after
+    record = outputs[0].with_name(f".{outputs[0].name}.lcmap-made")
+    assert after == before | {record, *outputs}, after
     kills = 0
     while True:
         for output in outputs:

@@ -34,6 +34,7 @@ MODULES = {
     "fuse": ["inference.predict", "inference.late_fusion"],
     "reclassify-oso": ["inference.crosswalk_map"],
     "score": ["accuracy.score"],
+    "update": ["products.update"],
 }
 """What a command imports late: once is enough."""
 
@@ -85,14 +86,15 @@ class Folder:
         return [Path(name).exists() and Path(name).read_bytes() != OLD for name in self.outputs]
 
     def others(self) -> set[str]:
-        """Return what is neither input nor output."""
-        return set(os.listdir()) - self.inputs - set(self.outputs)
+        """Return what is neither input, output nor the record of how outputs were made."""
+        left = set(os.listdir()) - self.inputs - set(self.outputs)
+        return {name for name in left if not name.endswith((".lcmap-made", ".lcmap-next"))}
 
 
 def goes_on_from(name: str) -> bool:
     """Return whether a stopped run may keep this to go on from."""
     is_work = name.endswith(".lcmap-work") and {"plan.json", "journal"} <= {*os.listdir(name)}
-    return is_work or ".checkpoint." in name
+    return is_work or (".checkpoint." in name and not name.endswith(".lcmap-lock"))
 
 
 def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str]) -> int:
@@ -121,7 +123,11 @@ def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str
             assert all(map(goes_on_from, others)), where
         mixed += len(set(new)) > 1
         unfinished = [name for name in others if goes_on_from(name) or name.endswith(".lcmap-set")]
-        again = [*arguments, "--resume"] if any(".checkpoint.pt" in name for name in others) else []
+        again = (
+            [*arguments, "--resume"]
+            if any(name.endswith(".checkpoint.pt") for name in others)
+            else []
+        )
         status = run(again or arguments)
         where += f"; then {status}, {folder.new()}, {folder.others()}, {SAID.read_text()}"
         # what had all its names and nothing left but to clear up was finished

@@ -17,6 +17,7 @@ from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.errors import InputMissingError
 from lcmap.nomenclature import as_codes
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import files_in
 from lcmap.raster.opening import read_valid, reading, require_label_band
 from lcmap.raster.pipes import STANDARD_STREAM, display_name
 from lcmap.raster.windows import Window
@@ -34,15 +35,15 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     if text == STANDARD_STREAM:
         return (Path(text),)
     if os.path.isdir(text):
-        found = [path for path in Path(text).iterdir() if path.suffix.lower() in _SUFFIXES]
+        found = files_in(text, _SUFFIXES)
         if not found:
             raise InputMissingError(text, "the folder holds no raster", "name a folder of maps")
-        return tuple(sorted(found))
+        return tuple(found)
     if glob.has_magic(text) and not os.path.exists(text):
-        found = [Path(path) for path in glob.glob(text, recursive=True)]
+        found = files_in(text)
         if not found:
             raise InputMissingError(text, "no file fits this pattern", "check the path")
-        return tuple(sorted(found))
+        return tuple(found)
     return (Path(text),)
 
 

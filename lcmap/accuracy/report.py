@@ -4,6 +4,7 @@ The JSON, version 1. A figure is {"value", "low", "high"}, fractions; null where
 low and high null without intervals.
 
     format, version, lcmap_version     "lcmap-score", 1 and the version that wrote it
+    lcmap_digest                       in files: of options and inputs
     nomenclature                       in full, as its TOML file; K classes in order
     only_classes                       codes that --classes chose, or null
     references, tiles, split           files; split null without a tile index
@@ -114,9 +115,16 @@ class Report:
         pixels: NDArray[np.int64] = self.maps[0].matrix.sum(axis=1)
         return pixels
 
-    def to_json(self) -> str:
-        """Return the report as JSON, version 1; undefined figures are null, measures fractions."""
-        return json.dumps(_to_dict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    def to_json(self, **about: str) -> str:
+        """Return the report as JSON, version 1; undefined figures are null, measures fractions.
+
+        What else is said of it follows the version.
+        """
+        values = _to_dict(self)
+        head = {name: values.pop(name) for name in ("format", "version", "lcmap_version")}
+        return (
+            json.dumps(head | about | values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        )
 
     def to_csv(self) -> str:
         """Return the report as CSV in long form: a row for each map, class and measure.

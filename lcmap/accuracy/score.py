@@ -32,7 +32,7 @@ from lcmap.raster.output_set import OutputSet
 
 logger = logging.getLogger(__name__)
 
-_CACHE_MEGABYTES = 256
+_CACHE_BYTES = 256 << 20
 """GDAL's own limit is a share of the machine's memory; this holds the rows of a few wide files."""
 _FEW_BLOCKS = 20
 
@@ -100,7 +100,7 @@ def _measured(
     maps, references, names = named
     indexes = [read_tile_index(Path(item)) for item in split.tiles]
     tiles = SplitTiles(indexes, split.split or defaults.SCORED_SPLIT) if indexes else None
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES), ExitStack() as stack:
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), ExitStack() as stack:
         comparison = in_common_nomenclature(
             *open_score_inputs(maps, references, names, inputs, stack),
             classes,

@@ -15,6 +15,7 @@ import numpy as np
 from lcmap.accuracy.report import MapScore, Report, listed, of_class, overall
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path, check_output
 
@@ -100,7 +101,7 @@ def plain_text(report: Report, *, matrix: bool = False) -> str:
 
 
 _FORMS: dict[str, Callable[[Report], str]] = {
-    ".json": Report.to_json,
+    ".json": lambda report: report.to_json(**current_digest(MEMBER)),
     ".csv": Report.to_csv,
     ".txt": plain_text,
 }

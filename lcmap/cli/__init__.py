@@ -9,12 +9,23 @@ import typer
 from typer.core import TyperGroup
 
 from lcmap import __version__
-from lcmap.cli import fuse, predict, prepare, rasterize_ref, reclassify_oso, score, train
+from lcmap.cli import (
+    fuse,
+    predict,
+    prepare,
+    rasterize_ref,
+    reclassify_oso,
+    score,
+    train,
+    update,
+)
 from lcmap.cli.completion_scripts import use_own_scripts
-from lcmap.cli.console import not_installed
+from lcmap.cli.console import Manner, Voice, not_installed
 from lcmap.cli.encodings import in_utf_8_mode, print_what_the_encoding_lacks
 from lcmap.cli.examples import EXIT_CODES, epilog
 from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
+from lcmap.cli.unattended import WORDS, once
+from lcmap.errors import UsageError
 from lcmap.interruption import handle_signals, ignore_signals
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -25,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
     "score": score.command,
+    "update": update.command,
 }
 
 
@@ -35,6 +47,7 @@ class _WithHelpCommand(TyperGroup):
         if args[:1] == ["help"]:
             # while the shell completes, the words of a subcommand follow
             args = args[1:2] if ctx.resilient_parsing else [*args[1:2], "--help"]
+        ctx.meta[WORDS] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -45,8 +58,18 @@ class _WithHelpCommand(TyperGroup):
             missing = not_installed(error)
             if missing is None:
                 raise
-            typer.echo(f"lcmap: {missing[0]}", err=True)
+            if "--log-json" in ctx.meta[WORDS]:
+                Voice(Manner(log_json=True)).error(error, *missing)
+            else:
+                typer.echo(f"lcmap: {missing[0]}", err=True)
             raise typer.Exit(missing[1]) from error
+        except Exception as error:
+            # typer has its own class for what is wrong with the words of a command line
+            if not ("--log-json" in ctx.meta[WORDS] and hasattr(error, "format_message")):
+                raise
+            said = error.format_message()
+            Voice(Manner(log_json=True)).error(error, said, UsageError.exit_code)
+            raise typer.Exit(UsageError.exit_code) from error
 
 
 use_own_scripts()
@@ -80,12 +103,13 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score).
+    an existing map (reclassify-oso), to its accuracy (score), and to the map of the next year
+    (update).
     """
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name, epilog=epilog(_name))(_command)
+    app.command(_name, epilog=epilog(_name))(once(_command))
 
 
 def main() -> None:

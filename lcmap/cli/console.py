@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lcmap.cli.encodings import PLAIN
+from lcmap.cli.json_log import JsonLog
 from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
 from lcmap.cli.streams import discard
@@ -26,6 +29,7 @@ from lcmap.errors import (
 )
 from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.progress import Progress, silent
+from lcmap.raster.making import Making, current_making
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
 _SECONDS_BETWEEN_LINES = 30.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_logger = logging.getLogger("lcmap")
 
 _OF_TRAINING = {
     "torch": "torch",
@@ -46,16 +52,19 @@ _OF_TRAINING = {
 class Reporter:
     """One run of a command: its standard error, its progress and its results."""
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Write messages to this console, which is standard error."""
+    def __init__(self, console: Console, *, quiet: bool, log: JsonLog | None = None) -> None:
+        """Write messages to this console, which is standard error, or to a log in JSON."""
         self._console = console
         self._quiet = quiet
+        self._log = log
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
         """Yield a callback that shows progress: a bar on a terminal, else a line now and then."""
         if self._quiet:
             yield silent
+        elif self._log is not None:
+            yield self._log.progress(title)
         elif self._console.is_terminal:
             with self._bar(title) as progress:
                 yield progress
@@ -91,6 +100,14 @@ class Reporter:
 
             yield update
 
+    def summary(self, text: str) -> None:
+        """Print what was done on standard output, unless errors only are wanted.
+
+        Raises:
+            CannotWriteError: as `result`.
+        """
+        self._print(f"{text}\n", is_summary=True)
+
     def result(self, result: Any) -> None:
         """Print text, or something that rich renders, on standard output.
 
@@ -105,14 +122,30 @@ class Reporter:
             with console.capture() as capture:
                 console.print(result)
             text = capture.get()
-        try:
-            _write_all(text if text.endswith("\n") else f"{text}\n")
-        except OSError as error:
-            discard(sys.stdout)
-            raise CannotWriteError(
-                "standard output",
-                "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
-            ) from error
+        self._print(text if text.endswith("\n") else f"{text}\n", is_summary=False)
+
+    def _print(self, text: str, *, is_summary: bool) -> None:
+        making = current_making()
+        if making is not None:
+            making.printed.append((_COLOURS.sub("", text), is_summary))
+        if not (is_summary and self._quiet):
+            print_result(text)
+
+
+def print_result(text: str) -> None:
+    """Print text on standard output as it is.
+
+    Raises:
+        CannotWriteError: standard output was closed or its disk is full.
+    """
+    try:
+        _write_all(text)
+    except OSError as error:
+        discard(sys.stdout)
+        raise CannotWriteError(
+            "standard output",
+            "closed by its reader" if error.errno == errno.EPIPE else str(error.strerror),
+        ) from error
 
 
 class _ProgressLines:
@@ -130,49 +163,129 @@ class _ProgressLines:
             return
         self._last = now
         told = [f"{done} of {total}", "" if left is None else f"{duration(left)} left", note]
-        logging.getLogger("lcmap").info("%s: %s", self._title, ", ".join(filter(None, told)))
+        _logger.info("%s: %s", self._title, ", ".join(filter(None, told)))
 
 
-class _ConsoleHandler(logging.Handler):
-    """Log records as plain lines on the console, above a progress bar if there is one."""
+class _Handler(logging.Handler):
+    """Log records as plain lines on the console, above a progress bar if there is one, or JSON."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, log: JsonLog | None) -> None:
         super().__init__()
         self._console = console
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._log is not None:
+            self._log.message(record)
+            return
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         _print_line(self._console, f"{prefix}{as_options(record.getMessage())}")
 
 
-@contextmanager
-def reporting(*, quiet: bool, verbose: bool) -> Iterator[Reporter]:
-    """Yield a reporter; turn an error into one line on standard error and an exit code.
+@dataclass(frozen=True)
+class Manner:
+    """How a command says what it does.
 
-    A signal ends the run with its code, after unfinished outputs have been removed.
+    quiet: errors only.
+    verbose: details, and tracebacks of errors.
+    log_json: as lines of JSON, see `json_log`.
+    command: its name.
     """
-    from rich.console import Console
 
-    console = Console(stderr=True)
-    logger = logging.getLogger("lcmap")
-    handler = _ConsoleHandler(console)
-    logger.addHandler(handler)
-    level = logger.level
-    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    quiet: bool = False
+    verbose: bool = False
+    log_json: bool = False
+    command: str = ""
+
+    @property
+    def level(self) -> int:
+        """The least level of messages that are said."""
+        return logging.ERROR if self.quiet else logging.DEBUG if self.verbose else logging.INFO
+
+
+class Voice:
+    """What is said of a run on standard error, plain or as JSON."""
+
+    def __init__(self, manner: Manner) -> None:
+        """Say it in this manner."""
+        from rich.console import Console
+
+        self.manner = manner
+        self.console = Console(stderr=True)
+        self.log = JsonLog(manner.command, as_options=as_options) if manner.log_json else None
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Say what the library logs meanwhile."""
+        handler, level = _Handler(self.console, self.log), _logger.level
+        _logger.addHandler(handler)
+        _logger.setLevel(self.manner.level)
+        try:
+            yield
+        finally:
+            _logger.removeHandler(handler)
+            _logger.setLevel(level)
+
+    def message(self, text: str) -> None:
+        """Say a message."""
+        with self.heard():
+            _logger.info("%s", text)
+
+    def up_to_date(self, output: str, making: Making) -> None:
+        """Say that there is nothing to do, and print again what the run printed that did it.
+
+        Raises:
+            CannotWriteError: standard output was closed or its disk is full.
+        """
+        self.message(f"{output}: up to date")
+        for text, is_summary in making.printed:
+            if not (is_summary and self.manner.quiet):
+                print_result(text)
+        self.end(making, up_to_date=True)
+
+    def end(self, making: Making | None, *, up_to_date: bool = False) -> None:
+        """Say that the run ended well, which takes no words but in JSON."""
+        if self.log is not None and not self.manner.quiet:
+            self.log.end(making.outputs if making else [], up_to_date=up_to_date)
+
+    def error(self, error: BaseException, line: str, code: int) -> None:
+        """Say in a line what error ends the run with this exit code."""
+        if self.log is not None:
+            trace = traceback.format_exc() if self.manner.verbose else None
+            self.log.error(error, line, code, trace)
+            return
+        if self.manner.verbose:
+            traceback.print_exc(file=sys.stderr)
+        _print_line(self.console, f"lcmap: {line}")
+
+
+@contextmanager
+def told(manner: Manner) -> Iterator[Voice]:
+    """Yield what says things; turn an error into one line on standard error and an exit code."""
+    voice = Voice(manner)
     try:
-        with working():
-            yield Reporter(console, quiet=quiet)
+        yield voice
     except (LcmapError, KeyboardInterrupt, Exception) as error:
         if isinstance(error, typer.Exit):
             raise
-        line, code = _line_and_code(error, verbose=verbose)
-        if verbose:
-            traceback.print_exc(file=sys.stderr)
-        _print_line(console, f"lcmap: {line}")
+        line, code = _line_and_code(error, verbose=manner.verbose)
+        voice.error(error, line, code)
         raise typer.Exit(code) from error
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+
+
+@contextmanager
+def reporting(manner: Manner) -> Iterator[Reporter]:
+    """Yield a reporter, as `told`, while a command works.
+
+    A signal ends the run with its code, after unfinished outputs have been removed. A run that ends
+    well finishes its making, if there is one.
+    """
+    with told(manner) as voice, voice.heard(), working():
+        yield Reporter(voice.console, quiet=manner.quiet, log=voice.log)
+        making = current_making()
+        if making is not None:
+            making.finish(quiet=manner.quiet)
+        voice.end(making)
 
 
 def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:

@@ -98,6 +98,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap score maps/ --reference labels/ --reference-crosswalk flair19:flair7",
         ),
     ),
+    "update": (
+        (
+            "This year's map, where the evidence says that something changed:",
+            "lcmap update last.tif new.tif --probabilities new.p.tif -o map.tif "
+            "--changes changes.tif --min-change 0.05",
+        ),
+    ),
 }
 
 

@@ -18,20 +18,18 @@ class Invocation:
     """One call of a command.
 
     context: what was given on the command line.
-    quiet: print errors only.
-    verbose: print details, and tracebacks of errors.
+    manner: how it says what it does.
     strict_crs: refuse a datum shift whose grid is missing.
     """
 
     context: typer.Context
-    quiet: bool
-    verbose: bool
+    manner: console.Manner
     strict_crs: bool
 
     @contextmanager
     def reporting(self) -> Iterator[console.Reporter]:
         """Yield what the command reports with, as `console.reporting`."""
-        with console.reporting(quiet=self.quiet, verbose=self.verbose) as reporter:
+        with console.reporting(self.manner) as reporter:
             from lcmap.raster.datum_shift import datum_shifts
 
             with datum_shifts(strict=self.strict_crs):
@@ -63,6 +61,19 @@ def invocation(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print details, and tracebacks of errors.")
     ] = False,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            help="Write messages, progress, errors and the end of the run on standard error as "
+            "JSON, an object a line.",
+        ),
+    ] = False,
 ) -> Invocation:
     """Return how the command was called."""
-    return Invocation(context, quiet, verbose, strict_crs)
+    return Invocation(context, manner_of(context, quiet, verbose, log_json), strict_crs)
+
+
+def manner_of(context: typer.Context, quiet: bool, verbose: bool, log_json: bool) -> console.Manner:
+    """Return how a command says what it does, by its options."""
+    return console.Manner(quiet, verbose, log_json, context.command.name or "")

@@ -103,8 +103,8 @@ def command(
                 inputs=inputs,
                 progress=progress,
             )
-        if to.output != "-" and not called.quiet:
-            reporter.result(summary(prepared))
+        if to.output != "-":
+            reporter.summary(summary(prepared))
 
 
 def _refuse_what_says_nothing(

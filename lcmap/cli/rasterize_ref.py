@@ -155,5 +155,5 @@ def command(
         )
         if outputs.output == "-":
             logging.getLogger("lcmap").info("%s", summary.text)
-        elif not called.quiet:
-            reporter.result(summary.text)
+        else:
+            reporter.summary(summary.text)

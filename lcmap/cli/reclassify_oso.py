@@ -144,5 +144,5 @@ def command(
                 oso_classes=by.oso_classes, crosswalk=by.crosswalk, progress=progress,
             )  # fmt: skip
         summary.say(report)
-        if os.fspath(outputs.codes) != "-" and not called.quiet:
-            reporter.result(report.classes)
+        if os.fspath(outputs.codes) != "-":
+            reporter.summary(report.classes)

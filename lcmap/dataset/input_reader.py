@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.encoding import Encoding, OneHot, Scaling, scaling_of
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.nomenclature import Nomenclature
@@ -38,10 +39,16 @@ class InputReader:
         self._nomenclature = content.nomenclature
         self._scales = content.kind == "image"
         self._quantiles = quantiles
+        self.encoding: Encoding = None
+        """How `read_encoded` may return it: integers, where it needs no interpolation."""
         if content.nomenclature is not None:
             self._labels = LabelsOnGrid(dataset, grid, name, content.nomenclature.check_labels)
+            self.encoding = OneHot(len(content.nomenclature))
         else:
             self._raster = AlignedRaster(dataset, grid, name)
+            if quantiles is not None and self._scales and self._raster.same_grid:
+                dtypes = set(dataset.dtypes)
+                self.encoding = scaling_of(dtypes.pop(), quantiles) if len(dtypes) == 1 else None
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return a window as the network takes it, float32 [C, h, w], and where valid, bool [h, w].
@@ -55,6 +62,29 @@ class InputReader:
         if self._nomenclature is not None:
             return one_hot(self._labels.read(window), self._nomenclature)
         return self._raster.read(window, self._scaled)
+
+    def read_encoded(
+        self, window: Window, encoding: Encoding
+    ) -> tuple[tuple[NDArray[Any], ...], NDArray[np.bool_]]:
+        """Return a window as a graph with this encoding takes it, and where valid, bool [h, w].
+
+        `encoding` is the reader's own or None. The arrays are those of `graph.entries`, each
+        [C, h, w] without the batch's axis.
+
+        Raises:
+            NotARasterError, UnknownLabelError: as `read`.
+        """
+        match encoding:
+            case Scaling():
+                pixels, valid = self._raster.read_pixels(window)
+                return (pixels, valid[None].view(np.uint8)), valid
+            case OneHot():
+                assert self._nomenclature is not None
+                indices = self._nomenclature.code_to_index[self._labels.read(window)]
+                return (indices[None],), indices != NO_INDEX
+            case None:
+                values, valid = self.read(window)
+                return (values,), valid
 
     def _scaled(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         if self._scales:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.encoding import low_and_factor
+
 
 def scale(
     image: NDArray[Any], quantiles: NDArray[np.float64], valid: NDArray[np.bool_] | None = None
@@ -17,9 +19,7 @@ def scale(
     (paper, section 3.1); values outside them are kept, beyond 0 and 1. A band whose quantiles are
     equal becomes 0, as do the pixels that are not `valid` [H, W].
     """
-    low, high = np.asarray(quantiles, np.float64).T[..., None, None]  # each [C, 1, 1]
-    spread = high - low
-    factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    low, factor = (values[:, None, None] for values in low_and_factor(quantiles))
     with np.errstate(invalid="ignore", over="ignore"):  # infinities, where not valid
         if image.dtype.itemsize <= 2 or image.dtype == np.float32:
             # exact enough in float32, and several times faster than in float64

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from lcmap.errors import DataError, InputMismatchError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import note_input
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.quantile_tags import read_quantiles
@@ -92,6 +94,7 @@ def write_quantile_file(
     """
     content = {
         _KEY: FORMAT_VERSION,
+        **current_digest(MEMBER),
         "images": images,
         "dtype": quantiles.dtype,
         "bands": [
@@ -119,6 +122,7 @@ def read_quantile_file(path: PathLike) -> BandQuantiles:
     with open(path, "rb") as file:
         if not file.read(256).lstrip().startswith(b"{"):
             return _of_raster(path)
+    note_input(path)
     content = read_small(path, _LARGEST)
     try:
         values = parse_json(content)

@@ -28,6 +28,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import note_input
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.opening import no_crs, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
@@ -124,6 +125,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
         "split": index.split_method,
         "seed": index.seed,
         "gap": index.gap,
+        **current_digest(MEMBER),
     }
     with (
         atomic_path(index.path, overwrite=overwrite, within=within) as temporary,

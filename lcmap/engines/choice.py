@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 
 from lcmap.engines.compute import Arithmetic, Compute
@@ -29,20 +29,27 @@ from lcmap.paths import PathLike
 class LoadedGraph(Protocol):
     """A graph that an engine has loaded."""
 
-    def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for the arrays of its inputs, each [1, C, H, W]."""
+
+
+def as_it_is(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph that is given."""
+    return graph
 
 
 class Engine(NamedTuple):
     """An engine that is available.
 
-    `load` makes a serialised graph ready; `title` names everything about the engine that results
-    depend on; `tiles_at_once` is how many threads run a graph at once to be fastest.
+    `load` makes a serialised graph ready, which `converted` has brought to the arithmetic that it
+    computes in; `title` names everything about the engine that results depend on; `tiles_at_once`
+    is how many threads run a graph at once to be fastest.
     """
 
     title: str
     load: Callable[[bytes], LoadedGraph]
     tiles_at_once: int = 1
+    converted: Callable[[onnx.ModelProto], onnx.ModelProto] = as_it_is
 
 
 def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
@@ -63,10 +70,9 @@ def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -
         return _openvino(compute, arithmetic, subject)
     load: Callable[[bytes], LoadedGraph]
     load = partial(OnnxRuntimeSession, provider=device, threads=compute.threads, subject=subject)
-    if arithmetic == "float16":
-        load = partial(_load_in_half_precision, load)
+    converted = in_half_precision if arithmetic == "float16" else as_it_is
     title = f"onnxruntime {onnxruntime.__version__} on {device}"
-    return Engine(title, load, TILES_AT_ONCE[device])
+    return Engine(title, load, TILES_AT_ONCE[device], converted)
 
 
 def _is_for_openvino(compute: Compute, arithmetic: Arithmetic, device: ChosenProvider) -> bool:
@@ -101,7 +107,3 @@ def _openvino(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> En
     title = f"openvino {openvino_version()} on cpu"
     load = partial(OpenVinoSession, arithmetic=arithmetic, threads=compute.threads, subject=subject)
     return Engine(title, load)
-
-
-def _load_in_half_precision(load: Callable[[bytes], LoadedGraph], graph: bytes) -> LoadedGraph:
-    return load(in_half_precision(graph))

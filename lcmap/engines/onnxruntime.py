@@ -72,8 +72,8 @@ class OnnxRuntimeSession:
         self._on_device = provider == "cuda"
         self._own = threading.local()
 
-    def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W].
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for the arrays of its inputs, each [1, C, H, W].
 
         Raises:
             NotAModelError: onnxruntime cannot run the graph.
@@ -113,8 +113,8 @@ class BoundRun:
         self._device = device
         self._inputs: dict[str, onnxruntime.OrtValue] = {}
 
-    def run(self, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W]."""
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for the arrays of its inputs, each [1, C, H, W]."""
         held = {name: tuple(value.shape()) for name, value in self._inputs.items()}
         if held == {name: pixels.shape for name, pixels in inputs.items()}:
             for name, pixels in inputs.items():
@@ -127,7 +127,7 @@ class BoundRun:
         results: list[npt.NDArray[Any]] = self._binding.copy_outputs_to_cpu()
         return results
 
-    def _bind(self, inputs: dict[str, npt.NDArray[np.float32]]) -> None:
+    def _bind(self, inputs: dict[str, npt.NDArray[Any]]) -> None:
         self._binding = self._session.io_binding()
         for name, pixels in inputs.items():
             self._inputs[name] = onnxruntime.OrtValue.ortvalue_from_numpy(pixels, self._device)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from lcmap.engines.compute import Arithmetic
@@ -81,8 +80,8 @@ class OpenVinoSession:
         self._results = len(compiled.outputs)
         logger.debug("inference by OpenVINO %s in %s", openvino.__version__, arithmetic)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
-        """Return the graph's results for each input's scaled pixels, float32 [1, C, H, W].
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the graph's results for the arrays of its inputs, each [1, C, H, W].
 
         Raises:
             NotAModelError: OpenVINO cannot run the graph.

@@ -1,1 +1,1 @@
-"""ONNX graphs rewritten: padding, outputs, precision, memory."""
+"""ONNX graphs rewritten: padding, unpooling, outputs, precision, memory."""

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import onnx
 
-_IN_FULL = ("ArgMax", "Div", "Exp", "ReduceMax", "ReduceSum", "Reciprocal", "Softmax", "Sub")
+_IN_FULL = (
+    "ArgMax",
+    "Div",
+    "Exp",
+    "ReduceMax",
+    "ReduceSum",
+    "Reciprocal",
+    "Reshape",
+    "Softmax",
+    "Sub",
+)
 """Operators after the scores, kept in float32: in float16 classes of nearly the same probability
 would tie."""
 
 
-def in_half_precision(graph: bytes) -> bytes:
+def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return a graph that computes in float16 up to its last convolution, which stays float32.
 
     Its inputs and outputs are the same.
@@ -17,12 +27,13 @@ def in_half_precision(graph: bytes) -> bytes:
     # this import adds a folder to sys.path: only where float16 is asked for
     from onnxruntime.transformers import float16
 
-    model = onnx.load_model_from_string(graph)
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
     for number, node in enumerate(model.graph.node):
         node.name = f"{number} {node.op_type}"
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *_IN_FULL]
-    halved: bytes = float16.convert_float_to_float16(
+    halved: onnx.ModelProto = float16.convert_float_to_float16(
         model, keep_io_types=True, op_block_list=blocked, node_block_list=convolutions[-1:]
-    ).SerializeToString()
+    )
     return halved

@@ -22,7 +22,7 @@ _APART_FROM_TILES = 600 << 20
 _TILES_AHEAD = 3
 """Tiles whose inputs are in memory beside those being computed: read ahead, and as raw pixels."""
 
-_IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu"})
+_IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu", "Reshape"})
 """Operators that runtimes fuse with the one before, or compute in its memory."""
 
 _INTEGER_KERNELS = frozenset({"Concat", "Conv"})

@@ -23,7 +23,9 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
 
     The class with the highest score has the highest probability, so a map alone takes no softmax.
     Where one is taken it is written out, exp(x - max) / Σ exp(x - max): runtimes transpose the
-    pixels for a softmax over channels, which takes several times as long.
+    pixels for a softmax over channels, which takes several times as long. Rows and columns are one
+    axis meanwhile: where there are two, OpenVINO keeps the channels of a pixel beside one another,
+    and goes through them in many times as long.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -36,37 +38,42 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
         graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
+    def constant(name: str, values: list[int]) -> str:
+        graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    def as_image(flat: str, output: str) -> None:
+        """Give an output its rows and columns, which come after its one or two other axes."""
+        kept = constant(f"axes of {output}", [0, 0] if output == OUTPUT else [0])
+        add("Reshape", [flat, add("Concat", [kept, size], f"shape of {output}", axis=0)], output)
+
     del graph.output[:]
-    if "winner" in results:
-        index = add("ArgMax", [scores], "winner index", axis=_CLASSES, keepdims=0)
-        add("Cast", [index], "winner", to=TensorProto.UINT8)
-    if not has_softmax:
-        graph.initializer.append(_axis())
-        if "winning_probability" in results:
-            add("ReduceMax", [OUTPUT, "class axis"], "winning_probability", keepdims=0)
-    elif set(results) - {"winner"}:
+    if has_softmax:
         graph.node.remove(last)
-        graph.initializer.append(_axis())
-        highest = add("ReduceMax", [scores, "class axis"], "highest score", keepdims=1)
-        below = add("Sub", [scores, highest], "score below highest")
+    size = add("Shape", [scores], "rows and columns", start=2)
+    flat = add("Reshape", [scores, constant("one axis of pixels", [0, 0, -1])], "scores of pixels")
+    if "winner" in results:
+        index = add("ArgMax", [flat], "winner index", axis=_CLASSES, keepdims=0)
+        as_image(add("Cast", [index], "winner of pixels", to=TensorProto.UINT8), "winner")
+    if set(results) - {"winner"}:
+        axis = constant("class axis", [_CLASSES])
+    if not has_softmax and "winning_probability" in results:
+        as_image(add("ReduceMax", [flat, axis], "highest", keepdims=0), "winning_probability")
+    if has_softmax and set(results) - {"winner"}:
+        highest = add("ReduceMax", [flat, axis], "highest score", keepdims=1)
+        below = add("Sub", [flat, highest], "score below highest")
         odds = add("Exp", [below], "odds to winner")
-        total = add("ReduceSum", [odds, "class axis"], "sum of odds", keepdims=1)
+        total = add("ReduceSum", [odds, axis], "sum of odds", keepdims=1)
         if "probabilities" in results:
-            add("Div", [odds, total], OUTPUT)
+            as_image(add("Div", [odds, total], "probabilities of pixels"), OUTPUT)
         if "winning_probability" in results:
             share = add("Reciprocal", [total], "share of winner")
-            add("Squeeze", [share, "class axis"], "winning_probability")
-    else:
-        graph.node.remove(last)
+            as_image(add("Squeeze", [share, axis], "share of pixels"), "winning_probability")
     kinds = {"winner": TensorProto.UINT8}
     for name in results:
         kind = kinds.get(name, TensorProto.FLOAT)
         graph.output.append(helper.make_tensor_value_info(name, kind, None))
     return changed
-
-
-def _axis() -> onnx.TensorProto:
-    return numpy_helper.from_array(np.array([_CLASSES], np.int64), "class axis")
 
 
 def of_size(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:

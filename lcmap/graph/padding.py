@@ -10,13 +10,16 @@ tensor covers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
+
+from lcmap.graph.nodes import constants, needed
+from lcmap.graph.unpooling import with_fast_unpooling
 
 _ROWS, _COLUMNS = 2, 3
 _LAST = np.iinfo(np.int64).max
@@ -27,6 +30,15 @@ _ELEMENTWISE = frozenset({
     "Softmax", "Sub", "Where",
 })  # fmt: skip
 """Operators that compute each pixel from the same pixel of their inputs."""
+
+_ENLARGING = frozenset({"ConvTranspose", "Resize"})
+"""Operators that lay each pixel over a cell of 2 × 2."""
+
+_CROPPABLE = _ELEMENTWISE | _ENLARGING | {"Expand", "MaxPool", "Shape", "Slice"}
+"""Operators that compute a part of their result from a part of their inputs."""
+
+_KERNELS = ([1, 1], [1, 2], [2, 1], [2, 2])
+"""Kernels of pooling that stay inside a cell of 2 × 2."""
 
 _PLAIN: dict[str, Any] = {
     "auto_pad": b"NOTSET", "axis": 1, "ceil_mode": 0, "dilations": [1, 1], "end": None,
@@ -114,7 +126,7 @@ def graph_for(
         return _Extent(0, before, _FAR * stride + after)
 
     rows, columns = axis(border.top, border.bottom), axis(border.left, border.right)
-    return _Derivation(model, border, rows, columns).model
+    return _Derivation(with_fast_unpooling(model), border, rows, columns).model
 
 
 _FAR = 1024
@@ -148,6 +160,13 @@ class _Extent(NamedTuple):
     def unpooled(self) -> _Extent:
         return _Extent(self.scale - 1, self.start * 2, self.stop * 2)
 
+    def cells(self) -> _Extent:
+        """Return the pooling cells that this touches."""
+        return _Extent(self.scale + 1, self.start // 2, -(-self.stop // 2))
+
+    def united(self, other: _Extent) -> _Extent:
+        return _Extent(self.scale, min(self.start, other.start), max(self.stop, other.stop))
+
 
 class _Covered(NamedTuple):
     rows: _Extent
@@ -156,28 +175,41 @@ class _Covered(NamedTuple):
     def each(self, change: Callable[[_Extent], _Extent]) -> _Covered:
         return _Covered(change(self.rows), change(self.columns))
 
+    def united(self, other: _Covered) -> _Covered:
+        return _Covered(self.rows.united(other.rows), self.columns.united(other.columns))
+
 
 class _Derivation:
-    """One walk through a graph, which makes another whose tensors cover the least they must."""
+    """Another graph from one, whose tensors cover the least they must.
+
+    A walk through the graph finds what each tensor can cover, one back what of it is needed.
+    """
 
     def __init__(
         self, model: onnx.ModelProto, border: BorderSides, rows: _Extent, columns: _Extent
     ) -> None:
         self._border = border
-        self._constants = _constants(model.graph)
+        self._constants = constants(model.graph)
         self._covered: dict[str, _Covered] = {}
         self._renamed: dict[str, str] = {}
+        self._crops: dict[tuple[str, _Covered], str] = {}
+        self._planned: list[onnx.NodeProto] = []
         self._nodes: list[onnx.NodeProto] = []
         self._added: list[onnx.TensorProto] = []
         for value in model.graph.input:
             if value.name not in self._constants:
                 self._covered[value.name] = _Covered(rows, columns)
-        for node in _needed(model.graph):
+        for node in needed(model.graph):
             self._visit(node)
         (output,) = model.graph.output
         if output.name not in self._covered or output.name in self._renamed:
             raise UnknownGraphError("its output does not come from its inputs")
         self.covered = self._covered[output.name]
+        inputs = {value.name for value in model.graph.input}
+        given = {name: self._covered[name] for name in inputs & self._covered.keys()}
+        self._made = self._find_needed() | given
+        for node in self._planned:
+            self._write(node)
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         graph = self.model.graph
@@ -192,25 +224,61 @@ class _Derivation:
     def _visit(self, node: onnx.NodeProto) -> None:
         inputs = [self._renamed.get(name, name) for name in node.input]
         pixels = [self._covered[name] for name in inputs if name in self._covered]
-        if not pixels:
-            self._append(node, inputs)
-        elif node.op_type == "Pad":
+        if pixels and node.op_type == "Pad":
             self._pad(node, inputs)
-        elif node.op_type in _ELEMENTWISE:
-            _attributes(node)
-            covered = _Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
-            self._append(node, [self._cropped(name, covered) for name in inputs])
-            self._covered[node.output[0]] = covered
-        else:
+            return
+        if pixels:
             (output,) = node.output
-            self._covered[output] = self._reached(node, inputs, pixels[0])
-            self._append(node, inputs)
+            if node.op_type in _ELEMENTWISE:
+                _attributes(node)
+                covered = _Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
+            else:
+                covered = self._reached(node, inputs, pixels[0])
+            self._covered[output] = covered
+        self._plan(node, inputs)
 
-    def _append(self, node: onnx.NodeProto, inputs: list[str]) -> None:
+    def _plan(self, node: onnx.NodeProto, inputs: list[str]) -> None:
         kept = onnx.NodeProto()
         kept.CopyFrom(node)
         kept.input[:] = inputs
-        self._nodes.append(kept)
+        self._planned.append(kept)
+
+    def _find_needed(self) -> dict[str, _Covered]:
+        """Return what of each tensor is needed, as far as its operator can leave out the rest."""
+        needed: dict[str, _Covered] = {}
+        for node in reversed(self._planned):
+            (output, *_) = node.output
+            if output not in self._covered:
+                continue
+            wanted = needed.get(output, self._covered[output])
+            if node.op_type in _ENLARGING:  # whole cells or none
+                wanted = wanted.each(_Extent.cells).each(_Extent.unpooled)
+            elif node.op_type not in _CROPPABLE:
+                wanted = self._covered[output]
+            needed[output] = wanted
+            for name in set(node.input) & self._covered.keys():
+                of_input = self._taken(node, name, wanted)
+                needed[name] = of_input.united(needed.get(name, of_input))
+        return needed
+
+    def _taken(self, node: onnx.NodeProto, name: str, wanted: _Covered) -> _Covered:
+        """Return what a node takes of one of its inputs for what is wanted of its result."""
+        covered = self._covered[name]
+        if node.op_type not in _CROPPABLE:
+            return covered
+        if node.op_type in _ENLARGING:
+            return wanted.each(_Extent.cells)
+        return wanted if covered.rows.scale == wanted.rows.scale else wanted.each(_Extent.unpooled)
+
+    def _write(self, node: onnx.NodeProto) -> None:
+        """Write a planned node, its inputs cropped to what it takes of them."""
+        wanted = self._made.get(node.output[0])
+        if wanted is not None:
+            node.input[:] = [
+                self._cropped(name, self._taken(node, name, wanted)) if name in self._made else name
+                for name in node.input
+            ]
+        self._nodes.append(node)
 
     def _pad(self, node: onnx.NodeProto, inputs: list[str]) -> None:
         """Pad at the border only."""
@@ -224,7 +292,7 @@ class _Derivation:
         (output,) = node.output
         if any(border):
             wanted = self._add([0, 0, border.top, border.left, 0, 0, border.bottom, border.right])
-            self._append(node, [inputs[0], wanted])
+            self._plan(node, [inputs[0], wanted])
             self._covered[output] = _Covered(
                 rows.grown(border.top, border.bottom), columns.grown(border.left, border.right)
             )
@@ -241,13 +309,15 @@ class _Derivation:
                 if size in ([1, 1], [3, 3]):
                     around = -(size[0] // 2)
                     return given.each(lambda axis: axis.grown(around, around))
-            case "MaxPool" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
+            case "MaxPool" if kernel in _KERNELS and attributes.get("strides") == [2, 2]:
                 return given.each(_Extent.pooled)
             case "ConvTranspose" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
                 return given.each(_Extent.unpooled)
             case "Resize" if attributes["mode"] == b"nearest" and len(inputs) == 3:
                 if self._constant(inputs[2]).tolist() == [1, 1, 2, 2]:
                     return given.each(_Extent.unpooled)
+            case "Slice" if self._is_pixel_of_cells(inputs):
+                return given.each(_Extent.pooled)
             case "Slice" if not {_ROWS, _COLUMNS, -2, -1} & set(self._sliced_axes(inputs)):
                 return given
             case "Shape" | "Expand":  # to expand something to the size of pixels
@@ -259,17 +329,25 @@ class _Derivation:
         starts, ends, axes = (self._constant(name).tolist() for name in inputs[1:4])
         return [a for a, i, j in zip(axes, starts, ends, strict=True) if (i, j) != (0, _LAST)]
 
+    def _is_pixel_of_cells(self, inputs: list[str]) -> bool:
+        """Tell whether a slice takes the same pixel of each cell."""
+        values = [self._constant(name).tolist() for name in inputs[1:]]
+        first = values.pop(0)
+        return max(first) < 2 and values == [[_LAST] * 2, [_ROWS, _COLUMNS], [2, 2]]
+
     def _cropped(self, name: str, wanted: _Covered) -> str:
         """Return the name of a tensor cropped to what is wanted of it."""
-        covered = self._covered.get(name)
-        if covered is None or covered == wanted:
+        made = self._made[name]
+        if made == wanted:
             return name
-        starts = [want.start - has.start for has, want in zip(covered, wanted, strict=True)]
-        stops = [want.stop - has.stop or _LAST for has, want in zip(covered, wanted, strict=True)]
-        cropped = f"{name}.cropped.{len(self._nodes)}"
-        given = [name, *map(self._add, (starts, stops, [_ROWS, _COLUMNS]))]
-        self._nodes.append(helper.make_node("Slice", given, [cropped]))
-        return cropped
+        if (name, wanted) not in self._crops:
+            starts = [want.start - has.start for has, want in zip(made, wanted, strict=True)]
+            stops = [want.stop - has.stop or _LAST for has, want in zip(made, wanted, strict=True)]
+            cropped = f"{name}.cropped.{len(self._nodes)}"
+            given = [name, *map(self._add, (starts, stops, [_ROWS, _COLUMNS]))]
+            self._nodes.append(helper.make_node("Slice", given, [cropped]))
+            self._crops[name, wanted] = cropped
+        return self._crops[name, wanted]
 
     def _constant(self, name: str) -> npt.NDArray[Any]:
         if name not in self._constants:
@@ -298,26 +376,3 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
         if name in _PLAIN and value != _PLAIN[name]:
             raise UnknownGraphError(f"{node.op_type} has {name} {value}")
     return found
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto | npt.NDArray[Any]]:
-    """Return the values that a graph holds, by name; tensors as they are, for few are looked at."""
-    found: dict[str, onnx.TensorProto | npt.NDArray[Any]]
-    found = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            value = helper.get_attribute_value(node.attribute[0])
-            is_tensor = isinstance(value, onnx.TensorProto)
-            found[node.output[0]] = value if is_tensor else np.array(value)
-    return found
-
-
-def _needed(graph: onnx.GraphProto) -> Sequence[onnx.NodeProto]:
-    """Return the nodes that the result depends on, in order."""
-    wanted = {value.name for value in graph.output}
-    needed: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):
-        if wanted & set(node.output):
-            wanted.update(node.input)
-            needed.append(node)
-    return needed[::-1]

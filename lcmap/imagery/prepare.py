@@ -39,7 +39,7 @@ from lcmap.raster.undeclared_border import warn_of_border
 
 logger = logging.getLogger(__name__)
 
-_CACHE_MEGABYTES = 256
+_CACHE_BYTES = 256 << 20
 """GDAL's block cache; its default grows with the machine, to a twentieth of its memory."""
 
 
@@ -142,7 +142,7 @@ def _make(
     images, inputs, stacking, composite = source
     with ExitStack() as resources:
         resources.enter_context(
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_NUM_THREADS=str(available_threads()))
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=str(available_threads()))
         )
         image = open_images(
             images, stacking, composite, files, resources, inputs=inputs, progress=progress

@@ -55,8 +55,9 @@ class Prediction(NamedTuple):
 
 def codes(prediction: Prediction, nomenclature: Nomenclature) -> npt.NDArray[np.uint8]:
     """Return the class codes, uint8 [1, h, w], 0 without data."""
-    found = nomenclature.index_to_code[prediction.results["winner"]]
-    return np.where(prediction.valid, found, np.uint8(0))[None]
+    found = nomenclature.index_to_code.take(prediction.results["winner"])
+    found *= prediction.valid
+    return found[None]
 
 
 def confidence_percent(prediction: Prediction) -> npt.NDArray[np.uint8]:

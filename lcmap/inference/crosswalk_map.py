@@ -22,7 +22,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
-from lcmap.inference.inputs import CACHE_MEGABYTES
+from lcmap.inference.inputs import CACHE_BYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
@@ -112,7 +112,7 @@ def crosswalk_map(
             raise UsageError(f"`{name}`", "cannot be computed without a model", "leave it out")
     check_standard_input_once(inputs)
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
         image = stack.enter_context(open_input(inputs[0], options))
         labels = stack.enter_context(open_input(inputs[1], options, meaning=oso_classes))
         chosen = _crosswalk(labels, crosswalk)

@@ -30,7 +30,7 @@ from lcmap.raster.pipes import check_standard_input_once
 
 logger = logging.getLogger(__name__)
 
-CACHE_MEGABYTES = 128
+CACHE_BYTES = 128 << 20
 """GDAL's cache while a map is made: windows overlap, and blocks of a file are read for several."""
 
 

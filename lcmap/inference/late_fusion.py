@@ -11,27 +11,25 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 
-from lcmap.dataset.inputs import RasterInput, check_ground, open_input
-from lcmap.errors import InputMismatchError, NomenclatureMismatchError, UsageError
+from lcmap.dataset.inputs import check_ground, open_input
+from lcmap.dataset.probabilities import LEAST_PROBABILITY, ClassProbabilities, Floats, Mask
+from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
-from lcmap.inference.inputs import CACHE_MEGABYTES
+from lcmap.inference.inputs import CACHE_BYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
 from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
-from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.resampling import AlignedRaster
@@ -39,20 +37,7 @@ from lcmap.raster.windows import Window
 
 FusionMethod = Literal["product", "mean"]
 
-LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
-"""What the product takes a smaller probability for.
-
-float32 numbers that sum to 1 are exact to 1.2e-7; a smaller probability is rounding, and a 0 would
-rule a class out whatever the other files say.
-"""
-
-_ROUNDING = 1e-3
-_REMEDY = "give files that lcmap predict --probabilities wrote"
-
 logger = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -137,9 +122,9 @@ def late_fusion(
     weights = _weights(fusion.weights, len(inputs))
     check_standard_input_once(inputs)
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
         sources = [
-            _Probabilities(stack.enter_context(open_input(path, options))) for path in inputs
+            ClassProbabilities(stack.enter_context(open_input(path, options))) for path in inputs
         ]
         first = sources[0]
         files = output_files(
@@ -147,7 +132,7 @@ def late_fusion(
         )
         check_before_work(files)
         _check_alike(sources, allow_missing=options.allow_missing)
-        aligned = [source.on(first.grid) for source in sources]
+        aligned = [AlignedRaster(source.dataset, first.grid, source.name) for source in sources]
         combine = np.logical_or if options.allow_missing else np.logical_and
         wanted = [group.name for group in files.groups]
 
@@ -194,50 +179,7 @@ def _weights(weights: Sequence[float] | None, files: int) -> tuple[float, ...]:
     return tuple(weights)
 
 
-class _Probabilities:
-    """An open raster of class probabilities, checked."""
-
-    def __init__(self, raster: RasterInput) -> None:
-        dataset, self.name, self.grid, self.files = (
-            raster.dataset, raster.name, raster.grid, raster.files,
-        )  # fmt: skip
-        self._dataset = dataset
-        nomenclature = read_nomenclature(dataset, self.name)
-        if nomenclature is None:
-            raise InputMismatchError(self.name, "does not say of which classes it is", _REMEDY)
-        if dataset.count != len(nomenclature):
-            bands = (
-                f"has {dataset.count} bands for {len(nomenclature)} classes of {nomenclature.name}"
-            )
-            raise InputMismatchError(self.name, bands, _REMEDY)
-        if set(dataset.dtypes) != {"float32"}:
-            raise InputMismatchError(
-                self.name, f"has {dataset.dtypes[0]} values, not float32", _REMEDY
-            )
-        self.nomenclature = nomenclature
-
-    def on(self, grid: Grid) -> AlignedRaster:
-        """Return it brought onto a grid."""
-        return AlignedRaster(self._dataset, grid, self.name)
-
-    def checked(self, pixels: npt.NDArray[Any], valid: Mask) -> Floats:
-        """Return its pixels as they are, float32 [K, h, w], 0 where not `valid`, bool [h, w].
-
-        Raises:
-            InputMismatchError: a value is not between 0 and 1.
-        """
-        values: Floats = np.where(valid, pixels, np.float32(0))
-        if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
-            raise InputMismatchError(
-                self.name,
-                f"has values from {values.min():g} to {values.max():g}, probabilities are between "
-                "0 and 1",
-                _REMEDY,
-            )
-        return values
-
-
-def _check_alike(sources: Sequence[_Probabilities], *, allow_missing: bool) -> None:
+def _check_alike(sources: Sequence[ClassProbabilities], *, allow_missing: bool) -> None:
     """Check that all files have the classes, in the same order, and the ground of the first."""
     first, *others = sources
     for other in others:
@@ -252,5 +194,5 @@ def _check_alike(sources: Sequence[_Probabilities], *, allow_missing: bool) -> N
         check_ground(other.grid, first.grid, other.name, first.name, allow_missing=allow_missing)
 
 
-def _classes(source: _Probabilities) -> list[tuple[int, str]]:
+def _classes(source: ClassProbabilities) -> list[tuple[int, str]]:
     return [(item.code, item.name) for item in source.nomenclature.classes]

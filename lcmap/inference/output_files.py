@@ -17,7 +17,8 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
 from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
-from lcmap.raster.destination import stream_at
+from lcmap.raster.destination import check_apart, stream_at
+from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
@@ -84,7 +85,7 @@ class OutputFiles:
         """The path of each file; and what decides their bytes beside the arrays of the map."""
         form = self.rasters[0].format
         paths = {file.waiting: os.path.abspath(file.path) for file in self.in_naming_order}
-        return paths | {"cog": str(form.cog)} | dict(form.tags or {})
+        return paths | {"cog": str(form.cog)} | dict(form.tags or {}) | current_settings()
 
     @property
     def resumable(self) -> bool:
@@ -105,23 +106,9 @@ class OutputFiles:
         if self.sidecars and stream_at(self.codes) is not None:
             raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
         inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
-        seen: set[str] = set()
         files: list[OutputFile] = [*self.rasters, *self.sidecars]
+        check_apart([file.path for file in files], inputs)
         for file in files:
-            stream = stream_at(file.path)
-            if stream is not None:
-                name = f"stream {stream.target}"
-            else:
-                name = os.path.realpath(file.path)
-                if os.path.exists(name) and any(
-                    os.path.samefile(name, given) for given in inputs if os.path.exists(given)
-                ):
-                    raise UsageError(file.path, "is one of the inputs", "write to another file")
-            if name in seen and not (stream and stream.takes_several):
-                raise UsageError(
-                    file.path, "is named for two outputs", "give each a file of its own"
-                )
-            seen.add(name)
             replaces = self.overwrite or file.waiting in own
             if isinstance(file, MapRaster):
                 check_raster_output(file.path, overwrite=replaces)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from itertools import chain
 
+import numpy as np
 import onnx
 
+from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.engines.calibration import quantise
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import UsageError
@@ -38,6 +40,16 @@ def choose_precision(
             "verify in float32, then leave out `verify`",
         )
     return precision
+
+
+def travelling(encoding: Encoding, precision: Arithmetic) -> Encoding:
+    """Return the encoding in which an input travels to a network that is computed in `precision`.
+
+    OpenVINO rounds integers of 16 bits to bfloat16 before it scales them, so they are scaled first.
+    """
+    if precision != "bfloat16" or not isinstance(encoding, Scaling):
+        return encoding
+    return encoding if np.dtype(encoding.dtype).itemsize == 1 else None
 
 
 def load_network(

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from lcmap.errors import VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
 from lcmap.inference.inputs import (
-    CACHE_MEGABYTES,
+    CACHE_BYTES,
     OpenedInputs,
     open_inputs,
     warn_of_common_quantiles,
@@ -30,13 +29,13 @@ from lcmap.inference.inputs import (
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
 from lcmap.inference.overlap import overlapped
-from lcmap.inference.precision import choose_precision, load_network
+from lcmap.inference.precision import choose_precision, load_network, travelling
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
-from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.source import TileSource
+from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
@@ -111,18 +110,16 @@ def predict(
     check_before_work(files)
     with ExitStack() as stack:
         # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, GDAL_NUM_THREADS="1"))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="1"))
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
         opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
-        make_predictor = partial(
-            TilePredictor, network, metadata,
-            load=engine.load, tiles_at_once=engine.tiles_at_once,
-        )  # fmt: skip
+        encodings = [travelling(reader.encoding, precision) for reader in opened.readers]
         groups = files.groups + [WINNING_PROBABILITY] * verify
-        predictor = make_predictor(results_of(group.name for group in groups))
+        results = results_of(group.name for group in groups)
+        predictor = TilePredictor(network, metadata, results, engine, encodings=encodings)
         facts = _facts(model, engine, precision, opened, options) | {"outputs": groups}
         size = compute.tile or continued_tile(outputs.codes, facts)
         size = size or predictor.largest_block(compute.memory)
@@ -134,11 +131,15 @@ def predict(
         )
         if work.published is not None:
             return PredictReport.from_record(work.published)
-        source = TileSource(opened.grid.shape, opened.readers, allow_missing=options.allow_missing)
+        source = TileSource(
+            opened.grid.shape, opened.readers, encodings, allow_missing=options.allow_missing
+        )
         _predict_tiles(work, predictor, tiles, source, progress)
         verification = None
         if verify:
-            padded = make_predictor(("probabilities",), padded=True)
+            padded = TilePredictor(
+                network, metadata, ("probabilities",), engine, encodings=encodings, padded=True
+            )
             verification = _verify(work, padded, size, source, progress)
             _check(verification, LIMITS[precision], work, model)
         computed_by = f"{engine.title} in {precision}"
@@ -181,11 +182,11 @@ def _predict_tiles(
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> TilePixels:
-        return source.read(item[1])
+    def read(item: tuple[int, Tile]) -> ReadyTile:
+        return predictor.ready(item[1], source.read(item[1]))
 
-    def compute(item: tuple[int, Tile], pixels: TilePixels) -> Prediction:
-        return predictor.predict(item[1], pixels)
+    def compute(item: tuple[int, Tile], ready: ReadyTile) -> Prediction:
+        return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
         nonlocal finished

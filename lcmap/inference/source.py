@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.input_reader import InputReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
 from lcmap.inference.tiling import Tile
@@ -17,12 +18,12 @@ from lcmap.raster.windows import Window, mirror, padded_length
 class TilePixels(NamedTuple):
     """What is read of a tile.
 
-    `inputs` are what the network takes, each float32 [channels, rows, columns] of the input window,
-    None where no pixel of the output window is valid; `valid` is bool [rows, columns] of the output
-    window.
+    `inputs` are what the graph takes, each [channels, rows, columns] of the input window, those of
+    `graph.entries` for each of the model's inputs; None where no pixel of the output window is
+    valid; `valid` is bool [rows, columns] of the output window.
     """
 
-    inputs: tuple[npt.NDArray[np.float32], ...] | None
+    inputs: tuple[npt.NDArray[Any], ...] | None
     valid: npt.NDArray[np.bool_]
 
 
@@ -30,14 +31,19 @@ class TileSource:
     """Reads the tiles of an image and of the inputs beside it."""
 
     def __init__(
-        self, shape: tuple[int, int], inputs: Sequence[InputReader], *, allow_missing: bool = False
+        self,
+        shape: tuple[int, int],
+        inputs: Sequence[InputReader],
+        encodings: Sequence[Encoding],
+        *,
+        allow_missing: bool = False,
     ) -> None:
-        """Read tiles of an image of this shape [rows, columns].
+        """Read tiles of an image of this shape [rows, columns], each input in its encoding.
 
         A pixel is valid where every input is, with `allow_missing` where any is.
         """
         self.shape = shape
-        self._inputs = tuple(inputs)
+        self._inputs = tuple(zip(inputs, encodings, strict=True))
         self._allow_missing = allow_missing
 
     def read(self, tile: Tile) -> TilePixels:
@@ -53,13 +59,13 @@ class TileSource:
         valid = np.full(
             (tile.output_window.height, tile.output_window.width), not self._allow_missing
         )
-        pixels = []
-        for model_input in self._inputs:
-            values, where = model_input.read(inside)
+        pixels: list[npt.NDArray[Any]] = []
+        for model_input, encoding in self._inputs:
+            entries, where = model_input.read_encoded(inside, encoding)
             valid = combine(valid, where[output])
             if not self._allow_missing and not valid.any():
                 break
-            pixels.append(mirror(values, tile.input_window))
+            pixels.extend(mirror(values, tile.input_window) for values in entries)
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
 
 

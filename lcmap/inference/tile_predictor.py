@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lcmap.engines.choice import LoadedGraph
+from lcmap.dataset.encoding import Encoding
+from lcmap.engines.choice import Engine, LoadedGraph
+from lcmap.graph.entries import entry_names, with_entries
 from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
 from lcmap.graph.outputs import Result, of_size, with_results
 from lcmap.graph.padding import (
@@ -31,12 +33,20 @@ from lcmap.model_file import ModelMetadata
 logger = logging.getLogger(__name__)
 
 
+class ReadyTile(NamedTuple):
+    """A tile that can be computed: what is read of it, and its graph, None if nothing is valid."""
+
+    tile: Tile
+    pixels: TilePixels
+    graph: LoadedGraph | None
+
+
 class TilePredictor:
     """A model cut to the tiles of an image.
 
     Interior tiles are not padded, tiles at the image's border only on its sides, each by a graph of
-    its own (see `graph.padding`). One graph is loaded at a time, for one size of tile, so tiles
-    come in the order in which `tiles` returns them.
+    its own (see `graph.padding`). A graph is loaded for one size of tile, and kept as long as tiles
+    of its kind come, so they come in the order in which `tiles` returns them.
     """
 
     def __init__(
@@ -44,28 +54,35 @@ class TilePredictor:
         model: onnx.ModelProto,
         metadata: ModelMetadata,
         results: Sequence[Result],
-        load: Callable[[bytes], LoadedGraph],
+        engine: Engine,
         *,
-        tiles_at_once: int = 1,
+        encodings: Sequence[Encoding] = (),
         padded: bool = False,
     ) -> None:
-        """Predict with a model whose graphs an engine's `load` makes ready.
+        """Predict with a model whose graphs an engine runs.
 
-        `tiles_at_once` threads may call `predict` at the same time.
+        The pixels of tiles come in these `encodings`, one for each input of the model, by default
+        as the network takes them.
 
         With `padded` all tiles are padded on every side, as the graph in the model file is: slower,
         and the definition of what is right.
         """
-        self.tiles_at_once = tiles_at_once
+        self.tiles_at_once = engine.tiles_at_once
         self._stride = metadata.stride
-        self._inputs = [model_input.name for model_input in metadata.inputs]
+        names = [model_input.name for model_input in metadata.inputs]
+        self._encodings = dict(zip(names, encodings or [None] * len(names), strict=True))
+        self._entries = [
+            entry
+            for name, encoding in self._encodings.items()
+            for entry in entry_names(name, encoding)
+        ]
         self._channels = sum(model_input.channels for model_input in metadata.inputs)
         self._results = tuple(results)
         self.nomenclature = metadata.nomenclature
         self._model = model
         self._padded = padded
         self._unknown = ""
-        self._load = load
+        self._engine = engine
         self._loaded: tuple[tuple[BorderSides, int, int], LoadedGraph] | None = None
         self._loading = threading.Lock()
         self._halo = padded_halo(metadata.stride, metadata.receptive_field)
@@ -96,17 +113,23 @@ class TilePredictor:
         tiles = tiles_of(height, width, block, self._stride, self._halo, offset)
         return sorted(tiles, key=self._graph_key)
 
-    def predict(self, tile: Tile, pixels: TilePixels) -> Prediction:
-        """Return the prediction of the output window.
+    def ready(self, tile: Tile, pixels: TilePixels) -> ReadyTile:
+        """Return a tile with its graph loaded: ahead of its turn, while another is computed."""
+        if pixels.inputs is None:
+            return ReadyTile(tile, pixels, None)
+        with self._loading:
+            return ReadyTile(tile, pixels, self._graph(tile))
+
+    def predict(self, ready: ReadyTile) -> Prediction:
+        """Return the prediction of the output window; as many threads may as `tiles_at_once`.
 
         Where none of its pixels is valid the network is not run, and all of it is 0.
         """
-        if pixels.inputs is None:
+        tile, pixels, graph = ready
+        if pixels.inputs is None or graph is None:
             return self._nothing(tile, pixels.valid)
         given = (values[None] for values in pixels.inputs)  # each [1, C, input rows, input columns]
-        with self._loading:
-            graph = self._graph(tile)
-        found = graph.run(dict(zip(self._inputs, given, strict=True)))
+        found = graph.run(dict(zip(self._entries, given, strict=True)))
         first = tile.input_window if self._padded else tile.valid_window
         output = tile.output_window.shifted(-first.row, -first.col).slices
         windows = (values[0, ..., *output] for values in found)
@@ -136,11 +159,11 @@ class TilePredictor:
     def _graph(self, tile: Tile) -> LoadedGraph:
         key = self._graph_key(tile)
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # before the next takes memory
             border, *size = key
             graph = graph_for(self._model, self._stride, border, self._halo)
-            wanted = of_size(with_results(graph, self._results), *size)
-            loaded = self._load(wanted.SerializeToString())
+            graph = self._engine.converted(with_results(graph, self._results))
+            wanted = of_size(with_entries(graph, self._encodings), *size)
+            loaded = self._engine.load(wanted.SerializeToString())
             self._loaded = key, loaded
             if self._unknown:
                 logger.warning(

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lcmap.engines.compute import Arithmetic
 from lcmap.inference.overlap import overlapped
 from lcmap.inference.resume.resumable_map import ResumableMap
-from lcmap.inference.source import TilePixels, TileSource
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.source import TileSource
+from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.progress import Progress
 
@@ -104,9 +104,9 @@ class Verification:
 
 
 class _Compared(NamedTuple):
-    """A window of the image, of the map [h, w] and of the mapped class's probability [h, w]."""
+    """A tile of the image, of the map [h, w] and of the mapped class's probability [h, w]."""
 
-    pixels: TilePixels
+    ready: ReadyTile
     codes: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
 
@@ -136,19 +136,20 @@ def verify_tiles(
         window = item[1].output_window
         (codes,) = work.read("codes", window)
         (probability,) = work.read("winning-probability", window)
-        return _Compared(source.read(item[1]), codes, probability)
+        ready = predictor.ready(item[1], source.read(item[1]))
+        return _Compared(ready, codes, probability)
 
     def compute(
         item: tuple[int, Tile], read: _Compared
     ) -> tuple[_Compared, npt.NDArray[np.float32]]:
-        return read, predictor.predict(item[1], read.pixels).results["probabilities"]
+        return read, predictor.predict(read.ready).results["probabilities"]
 
     def compare(
         item: tuple[int, Tile], computed: tuple[_Compared, npt.NDArray[np.float32]]
     ) -> None:
         nonlocal finished
         first, second = computed
-        valid = first.pixels.valid
+        valid = first.ready.pixels.valid
         mapped = predictor.nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
         compared = Verification.of(mapped, first.probability[valid], second[:, valid])
         work.done("verified", item[0], **asdict(compared))

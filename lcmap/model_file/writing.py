@@ -19,6 +19,7 @@ from lcmap.model_file.reading import METADATA_KEY
 from lcmap.model_file.stac import stac_item
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path, check_output
 
@@ -54,7 +55,8 @@ def write_model(
     values = _without_nan(metadata.to_dict())
     keys = {METADATA_KEY: json.dumps(values, ensure_ascii=False, allow_nan=False)}
     del model.metadata_props[:]
-    for key, value in (keys | deepness_keys(metadata)).items():
+    keys |= deepness_keys(metadata) | current_digest(MEMBER)
+    for key, value in keys.items():
         model.metadata_props.add(key=key, value=value)
     side = tile_side(metadata)
     if side is not None:
@@ -72,6 +74,7 @@ def write_model(
             temporary.write_bytes(model.SerializeToString())
         if stac:
             item = _without_nan(stac_item(metadata, destination))
+            item["properties"] |= current_digest("lcmap:digest")
             text = json.dumps(item, indent=2, ensure_ascii=False)
             with atomic_path(paths[1], overwrite=overwrite, within=files) as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")

@@ -11,10 +11,12 @@ from lcmap.errors import LcmapError, NomenclatureError, UsageError
 from lcmap.nomenclature.classes import Nomenclature, from_class_table
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
+from lcmap.raster.input_watch import note_input
 from lcmap.toml_text import LARGEST, parse_toml
 from lcmap.user_file import read_small
 
-_BUILTIN = Path(__file__).parent / "builtin"
+_PACKAGE = Path(__file__).parent
+_BUILTIN = _PACKAGE / "builtin"
 
 
 @cache
@@ -75,6 +77,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputMissingError, DataError: the file does not exist or cannot be read, as `read_small`.
         NomenclatureError: it is not TOML; the message says the line.
     """
+    if not path.is_relative_to(_PACKAGE):  # what is built in is of the version of lcmap
+        note_input(path)
     try:
         return parse_toml(read_small(path, LARGEST))
     except LcmapError:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+import numpy as np
+
 from lcmap.json_text import parse_json
 
 CLASSES_TAG = "LCMAP_CLASSES"
@@ -48,7 +50,8 @@ class ClassTable:
 
 def write_class_table(dataset: Any, table: ClassTable) -> None:
     """Write the colour table and the class names into band 1 and the tags of an open raster."""
-    colormap = dict.fromkeys(range(256), (0, 0, 0, 0))
+    entries = 1 << 8 * np.dtype(dataset.dtypes[0]).itemsize
+    colormap = dict.fromkeys(range(entries), (0, 0, 0, 0))
     colormap.update({code: (*color, 255) for code, color in table.colors.items()})
     dataset.write_colormap(1, colormap)
     tags = {NOMENCLATURE_TAG: table.nomenclature, CLASSES_TAG: _by_code(table.names)}

@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,27 @@ def stream_at(path: PathLike) -> Stream | None:
 def file_at(path: PathLike) -> Path:
     """Return the file that gets an output's bytes: where links lead to, by its absolute path."""
     return Path(os.path.realpath(path))
+
+
+def check_apart(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None:
+    """Check that no output is an input, and that no two are the same file or stream.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    taken = [path for path in inputs if os.path.exists(path)]
+    seen: set[str] = set()
+    for path in outputs:
+        stream = stream_at(path)
+        if stream is not None:
+            name = f"stream {stream.target}"
+        else:
+            name = os.path.realpath(path)
+            if os.path.exists(name) and any(os.path.samefile(name, given) for given in taken):
+                raise UsageError(path, "is one of the inputs", "write to another file")
+        if name in seen and not (stream and stream.takes_several):
+            raise UsageError(path, "is named for two outputs", "give each a file of its own")
+        seen.add(name)
 
 
 def check_place(path: PathLike) -> None:

@@ -6,6 +6,7 @@ to its last.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -110,6 +111,47 @@ def what_changed(before: FileState, path: PathLike, limit: int) -> str | None:
         if now is None or now.digest is None or now.digest != before.digest:
             return "changed"
     return None
+
+
+Known = list[Any]
+"""The state of a file as JSON values: its size, time, digest, and the limit of bytes of that."""
+
+
+def as_known(state: FileState, limit: int) -> Known:
+    """Return a state that was read with this limit, to tell later whether a file still is so."""
+    return [state.size, state.mtime_ns, state.digest, limit]
+
+
+def known_state(path: PathLike, limit: int) -> Known:
+    """Return the state of a file, its digest from at most `limit` bytes of it.
+
+    Raises:
+        FileNotFoundError: there is no regular file.
+    """
+    state = read_state(path, limit)
+    if state is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+    return as_known(state, limit)
+
+
+def still_is(known: Known, path: PathLike) -> bool:
+    """Tell whether a file is what it was: of the same size and time, else of the same content.
+
+    One that is larger than the limit has not the same content unless it has the same time.
+    """
+    size, mtime_ns, digest, limit = known
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    if status.st_size != size or not stat.S_ISREG(status.st_mode):
+        return False
+    if status.st_mtime_ns == mtime_ns:
+        return True
+    if digest is None or size > limit:
+        return False
+    state = read_state(path, limit)
+    return state is not None and state.digest == digest
 
 
 def _opened(path: str, flags: int) -> int:

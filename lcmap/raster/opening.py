@@ -350,6 +350,8 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     Raises:
         NotARasterError: the pixels cannot be read.
     """
+    if _is_valid_throughout(dataset):
+        return np.ones((window.height, window.width), bool)
     alpha = alpha_band(dataset)
     if ColorInterp.alpha in dataset.colorinterp and (alpha is None or dataset.nodata is not None):
         # rasterio would take any alpha band for the mask, or warn that nodata goes before it
@@ -368,3 +370,13 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid
+
+
+def _is_valid_throughout(dataset: Any) -> bool:
+    """Tell whether an open raster can have no pixel without data."""
+    return (
+        dataset.nodata is None
+        and ColorInterp.alpha not in dataset.colorinterp
+        and all(flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
+        and all(np.issubdtype(np.dtype(dtype), np.integer) for dtype in dataset.dtypes)
+    )

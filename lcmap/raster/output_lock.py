@@ -85,13 +85,14 @@ class OutputLocks:
 
     def release(self) -> None:
         """Unlock them all, and remove the files of the locks."""
-        for file, descriptor in self._open.items():
-            with suppress(OSError):
-                lock_path(file).unlink()
-            os.close(descriptor)
-            with _held_guard:
-                _held.discard(file)
-        self._open.clear()
+        with uninterrupted():
+            for file, descriptor in self._open.items():
+                with suppress(OSError):
+                    lock_path(file).unlink()
+                os.close(descriptor)
+                with _held_guard:
+                    _held.discard(file)
+            self._open.clear()
 
     def __exit__(
         self,

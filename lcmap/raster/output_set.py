@@ -26,6 +26,7 @@ from lcmap.errors import LcmapError
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_place, file_at, stream_at
+from lcmap.raster.making import note_outputs
 from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
@@ -166,6 +167,8 @@ class OutputSet:
                     continue
                 moves += new_sidecars(temporary, file_at(path))
                 moves.append((temporary, file_at(path)))
+            if not self._part_of_another:
+                note_outputs(self._temporaries)
             publish(moves, self._obsolete)
         except LcmapError:
             raise

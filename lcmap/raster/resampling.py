@@ -161,13 +161,23 @@ class AlignedRaster:
             values, valid = _averaged(values, valid, f)
         return bilinear(values, valid, centres.counted_from(part))
 
-    def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
-        """Read a window of the source; pixels are not read where none is valid."""
+    def read_pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
+        """Return a window of the raster itself, [C, h, w], and its validity, bool [h, w].
+
+        Pixels are not read, and are 0, where none is valid.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
         with reading(self._name):
             valid = read_valid(self._dataset, window)
             if not valid.any():
-                return self._nothing(window, convert)
-            pixels = self._dataset.read(window=window.ranges)
+                none = np.zeros((self._dataset.count, *valid.shape), self._dataset.dtypes[0])
+                return none, valid
+            return self._dataset.read(window=window.ranges), valid
+
+    def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
+        pixels, valid = self.read_pixels(window)
         return convert(pixels, valid), valid
 
     def _nothing(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ def padded_length(length: int, stride: int) -> int:
     return max(round_up(length, stride), 2 * stride)
 
 
-def mirror(pixels: npt.NDArray[np.float32], window: Window) -> npt.NDArray[np.float32]:
+def mirror(pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
     """Fill a window beyond the image's right and bottom border by mirroring.
 
     Takes the window's pixels inside the image, [bands, rows, columns], and returns all of them,

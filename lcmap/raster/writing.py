@@ -29,6 +29,7 @@ from lcmap.raster.classes import ClassTable, write_class_table
 from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.file_names import check_raster_name
 from lcmap.raster.grid import Grid
+from lcmap.raster.making import current_digest, may_replace
 from lcmap.raster.old_sidecars import remove_old_sidecars
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import cannot_write
@@ -40,7 +41,8 @@ _SMALLEST_OVERVIEW = 256
 def check_output(path: PathLike, *, overwrite: bool) -> None:
     """Check, before hours of work, that an output can be written in the end.
 
-    A stream (standard output, a device, a FIFO) is written into, whatever `overwrite` says.
+    A stream (standard output, a device, a FIFO) is written into, whatever `overwrite` says. So is
+    what an earlier run of the same command made, as it was left.
 
     Raises:
         OutputExistsError: it exists and `overwrite` is not set.
@@ -49,7 +51,8 @@ def check_output(path: PathLike, *, overwrite: bool) -> None:
     if not overwrite and stream_at(path) is None and os.path.lexists(path):
         if os.path.isdir(path):
             check_place(path)
-        raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
+        if not may_replace(path):
+            raise OutputExistsError(path, "exists already", "`overwrite` to replace it")
     check_place(path)
 
 
@@ -238,11 +241,13 @@ def atomic_raster(
                     dataset.colorinterp = colors
                 for i, name in enumerate(made.band_names, start=1):
                     dataset.set_band_description(i, name)
-                if made.tags:
-                    dataset.update_tags(**made.tags)
+                tags = {**(made.tags or {}), **current_digest()}
+                dataset.update_tags(**tags)
                 if made.classes:
                     write_class_table(dataset, made.classes)
                 yield dataset
+                if not current_digest().items() <= tags.items():  # more was read meanwhile
+                    dataset.update_tags(**current_digest())
             # GDAL's warnings and errors of closing are not raised: a look at the file tells
             _check_complete(temporary, grid, made.count)
             if made.cog:

@@ -12,6 +12,7 @@ from typing import Any
 from lcmap.errors import LcmapError, RulesError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.paths import PathLike
+from lcmap.raster.input_watch import note_input
 from lcmap.reference.names import fold_value
 from lcmap.reference.rules import Condition, Near, Ring, Rule, RuleSet, Width
 from lcmap.toml_text import LARGEST, parse_toml
@@ -57,6 +58,7 @@ def load_rules(name_or_path: PathLike) -> RuleSet:
     """
     text = os.fspath(name_or_path)
     if text.lower().endswith(".toml"):
+        note_input(text)
         return _RulesFile(text, _read_toml(Path(text))).rule_set()
     if text not in builtin_rules():
         raise UsageError(

@@ -28,7 +28,7 @@ from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorErr
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
-from lcmap.raster.input_watch import note_input
+from lcmap.raster.input_watch import files_in, note_input
 from lcmap.reference.names import fold_name, mend_encoding
 from lcmap.reference.rules import as_numbers
 from lcmap.reference.soundness import excess, read_wkb
@@ -146,17 +146,12 @@ def _split(source: str) -> tuple[Path, str | None]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    # macOS keeps attributes of files in others named ._* on disks of other systems
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("._")
-    ]
+    files = [path for path in files_in(folder, SUFFIXES, below=True) if path.is_file()]
     if not files:
         raise InputMissingError(
             folder, "holds no vector file", f"lcmap reads {', '.join(SUFFIXES)}"
         )
-    return sorted(files)
+    return files
 
 
 def _layers_of(path: Path) -> list[VectorLayer]:

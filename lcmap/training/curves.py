@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lcmap.paths import PathLike
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
 
@@ -50,7 +51,8 @@ def write_curves(
             {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
         )
     with atomic_path(picture, overwrite=overwrite, within=within) as temporary:
-        _figure(rows).savefig(temporary, format="png", dpi=100)
+        said = current_digest(MEMBER)
+        _figure(rows).savefig(temporary, format="png", dpi=100, metadata=said)
 
 
 def _figure(rows: Sequence[Row]) -> Figure:

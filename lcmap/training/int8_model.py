@@ -34,7 +34,7 @@ from lcmap.training.batches import draw_window
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import padded_image, validate_model, validation_values
+from lcmap.training.validation import measured_by, padded_image, validate_model, validation_values
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ def _quantise(
         )
     changed = dataclasses.replace(
         metadata,
+        training=metadata.training | measured_by("int8"),
         scores={"validation": validation_values(after, data.nomenclature)},
         precision="int8",
         quantisation={

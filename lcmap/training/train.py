@@ -21,9 +21,8 @@ from lcmap.network import LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.destination import check_place, file_at
+from lcmap.raster.destination import check_place
 from lcmap.raster.input_watch import current_watch, watched_inputs
-from lcmap.raster.output_lock import OutputLocks
 from lcmap.raster.output_set import OutputSet
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
@@ -41,7 +40,7 @@ from lcmap.training.options import (
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
-from lcmap.training.validation import validate_model, validation_values
+from lcmap.training.validation import measured_by, validate_model, validation_values
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ def train(
     paths = outputs.finished(int8=int8 is not None)
     obsolete = () if outputs.export_best else outputs.in_work
     with (
-        OutputLocks(map(file_at, outputs.in_work)),
+        OutputSet(outputs.in_work, overwrite=True),
         OutputSet(paths, overwrite=outputs.overwrite, obsolete=obsolete) as files,
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
@@ -193,6 +192,7 @@ def _metadata(
         architecture={"name": "U-Net with unpooling", **settings["architecture"]},
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
+        | measured_by("float32")
         | {BOUNDS_KEY: bounds_in_degrees(data.train)},
         scores={"validation": validation_values(scores, data.nomenclature)},
         lcmap_version=lcmap.__version__,

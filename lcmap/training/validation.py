@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,6 +15,7 @@ from lcmap.accuracy.measures import PER_CLASS, Scores, scores
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.model_file import Precision
 from lcmap.nomenclature import Nomenclature
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import channels_last
@@ -87,6 +89,11 @@ def validate_model(
         winners, source, data.validation, classes=len(data.nomenclature), stride=stride,
         batch_size=1,
     )  # fmt: skip
+
+
+def measured_by(precision: Precision) -> dict[str, str]:
+    """Return what computed the scores of `validate_model`, for the metadata of a model."""
+    return {"scores_computed_by": f"onnxruntime {onnxruntime.__version__} on cpu in {precision}"}
 
 
 def validation_values(found: Scores, nomenclature: Nomenclature) -> dict[str, float]:

@@ -19,6 +19,7 @@ from small_fusion import IMAGE, S2, S2_BANDS, write_fusion_model
 from small_labels import label_writer
 from small_model import BANDS, write_small_model
 from small_sentinel2 import write_l2a
+from small_years import write_years
 from support import Run, write_raster
 
 from lcmap.inference.resume import journal
@@ -187,6 +188,14 @@ CASES = {
     "prepare-quantiles": Case(
         image, "prepare --quantiles-of image.tif -o q.json", "image.tif",
         "lcmap.imagery.campaign:read_valid",
+    ),
+    "update": Case(
+        write_years, "update last.tif new.tif --probabilities p.tif -o out.tif --changes c.tif",
+        "last.tif", "lcmap.products.update:_Weighing.read",
+    ),
+    "update-probabilities": Case(
+        write_years, "update last.tif new.tif --probabilities p.tif -o out.tif --min-change 0.001",
+        "p.tif", "lcmap.products.update:_Weighing.read",
     ),
     "score": Case(maps, "score map.tif --reference ref.tif -o s.csv", "map.tif", COUNTED),
     "score-reference": Case(maps, "score map.tif --reference ref.tif", "ref.tif", COUNTED),

@@ -35,6 +35,7 @@ OFFERED = [
     ("score --nomenclature flair", ("flair19", "flair7")),
     ("reclassify-oso --oso ", ("oso17", "oso23")),
     ("reclassify-oso --crosswalk topo", ("topo18:topo6",)),
+    ("update --crosswalk topo", ("topo18:topo6",)),
     ("predict a.tif --quantiles ", ("image", "model")),
     ("fuse a.tif oso.tif:", MEANINGS),
     ("fuse --late ", ("product", "mean")),

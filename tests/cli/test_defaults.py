@@ -30,6 +30,7 @@ COMMANDS_HELD = {
         "lcmap.inference.crosswalk_map.crosswalk_map",
     ),
     "score": ("lcmap.accuracy.score.score",),
+    "update": ("lcmap.products.update.update",),
     "rasterize-ref": ("lcmap.reference.rasterize.rasterize_reference",),
 }
 """The commands that are held to their library functions."""

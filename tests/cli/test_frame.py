@@ -31,9 +31,7 @@ HEAVY = ("torch", "onnxruntime", "onnx", "rasterio", "numpy", "xarray", "pyogrio
 def run_command(capfd: pytest.CaptureFixture[str], action, **options: bool) -> Run:
     code = 0
     try:
-        with console.reporting(
-            quiet=options.get("quiet", False), verbose=options.get("verbose", False)
-        ) as reporter:
+        with console.reporting(console.Manner(**options)) as reporter:
             action(reporter)
     except typer.Exit as exit_:
         code = exit_.exit_code
@@ -146,7 +144,7 @@ def test_closed_standard_output_is_73(tmp_path: Path) -> None:
         "from lcmap.cli import console\n"
         "import typer, sys\n"
         "try:\n"
-        "  with console.reporting(quiet=False, verbose=False) as s: s.result('x' * 10_000_000)\n"
+        "  with console.reporting(console.Manner()) as s: s.result('x' * 10_000_000)\n"
         "except typer.Exit as e: sys.exit(e.exit_code)"
     )
     command = f'{sys.executable} -c "{script}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'
@@ -158,6 +156,6 @@ def test_closed_standard_output_is_73(tmp_path: Path) -> None:
 def test_a_quiet_run_leaves_the_log_as_it_was(capfd) -> None:
     logger = logging.getLogger("lcmap")
     level = logger.level
-    with console.reporting(quiet=True, verbose=False):
+    with console.reporting(console.Manner(quiet=True)):
         assert logger.level == logging.ERROR
     assert logger.level == level

@@ -53,7 +53,7 @@ def run(*given: str) -> tuple[str, Box, bool]:
     ) -> None:
         """Take a box."""
         called.refuse(["height"], "is fixed")
-        received.append((name, box, called.quiet))
+        received.append((name, box, called.manner.quiet))
 
     app = typer.Typer()
     app.command()(command)

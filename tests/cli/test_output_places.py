@@ -124,7 +124,7 @@ def test_a_link_is_followed_and_stays(
     assert lcmap(*crosswalk, link, "--overwrite").exit_code == 0
     assert os.readlink(link) == "disk/old.tif"
     np.testing.assert_array_equal(pixels(disk / "old.tif"), expected)
-    assert os.listdir(disk) == ["old.tif"]
+    assert sorted(os.listdir(disk)) == [".old.tif.lcmap-made", "old.tif"]
 
 
 def test_a_link_that_leads_nowhere(

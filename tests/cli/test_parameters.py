@@ -21,6 +21,7 @@ PACKAGES_HELD = (
     "engines",
     "imagery",
     "inference",
+    "products",
     "reference",
     "training",
 )

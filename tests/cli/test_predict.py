@@ -286,11 +286,11 @@ def test_qml_and_class_names_beside_the_map(
     for land_cover in NOMENCLATURE.classes:
         assert land_cover.name in style and land_cover.color in style
     assert (tmp_path / "map.tif.aux.xml").exists()
-    before = output.read_bytes()
-    output.unlink()
-    run = lcmap("predict", image, "-m", model, "-o", output, "--qml")
-    assert run.exit_code == 73 and "map.qml: exists already" in run.stderr
-    assert not output.exists() and before
+    other = tmp_path / "other.tif"
+    (tmp_path / "other.qml").write_text("<my-own-style/>")
+    run = lcmap("predict", image, "-m", model, "-o", other, "--qml")
+    assert run.exit_code == 73 and "other.qml: exists already" in run.stderr
+    assert not other.exists()
 
 
 def test_the_style_is_there_unless_someone_made_one(

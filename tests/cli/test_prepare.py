@@ -281,7 +281,7 @@ def test_tiles_of_another_grid_are_refused(
         "prepare", coarse, "--tiles", tmp_path / "second.geojson", "--tiles-like", index,
         "-o", tmp_path / "b.tif",
     )  # fmt: skip
-    kept = (image.name, labels.name, "a.tif", "coarse.tif", index.name)
+    kept = (image.name, labels.name, "a.tif", ".a.tif.lcmap-made", "coarse.tif", index.name)
     check_refused(
         run, 65, "has the tiles of another grid than the stack's; --like ", tmp_path, *kept
     )
@@ -297,7 +297,7 @@ def test_index_without_tiles_gives_none(
     index.write_text(json.dumps(document | {"features": []}))
     arguments = ("--tiles", tmp_path / "t.geojson", "--tiles-like", index, "-o", tmp_path / "b.tif")
     run = lcmap("prepare", image, *arguments)
-    kept = (image.name, labels.name, "a.tif", index.name)
+    kept = (image.name, labels.name, "a.tif", ".a.tif.lcmap-made", index.name)
     check_refused(run, 65, "is of 0 images; name the index of one image", tmp_path, *kept)
 
 
@@ -313,7 +313,7 @@ def test_same_seed_gives_the_same_files(
             folder / "t.geojson", "--tile-size", 32, "-o", folder / "out.tif",
         )  # fmt: skip
         assert run.exit_code == 0
-        outcomes.append({p.name: p.read_bytes() for p in folder.iterdir()})
+        outcomes.append({p.name: p.read_bytes() for p in folder.glob("[!.]*")})
     assert outcomes[0] == outcomes[1]
 
 
@@ -342,7 +342,7 @@ def test_mask_lies_in_the_file_itself(lcmap: Lcmap, tmp_path: Path) -> None:
     like = write_raster(tmp_path / "like.tif", noise(1), corner=(721_144.0, 6_249_288.0))
     out = tmp_path / "out.tif"
     assert lcmap("prepare", image, "--like", like, "-o", out).exit_code == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"image.tif", "like.tif", "out.tif"}
+    assert {p.name for p in tmp_path.glob("[!.]*")} == {"image.tif", "like.tif", "out.tif"}
     with open_raster(out) as dataset:
         valid = read_valid(dataset, Window(0, 0, *SHAPE))
         assert np.array_equal(dataset.read()[0, valid], noise(1)[0, :, 50:].ravel())
@@ -520,7 +520,8 @@ def test_truncated_file(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
     for path in (image, stack):
         path.write_bytes(path.read_bytes()[:-5000])
         run = lcmap("prepare", path, "-o", tmp_path / "out.tif")
-        check_refused(run, 65, f"{path.name}: ", tmp_path, "image.tif", "stack.tif")
+        kept = ("image.tif", "stack.tif", ".stack.tif.lcmap-made")
+        check_refused(run, 65, f"{path.name}: ", tmp_path, *kept)
         assert "whole" in run.stderr or "truncated" in run.stderr
 
 

@@ -16,6 +16,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from support import undigested
 
 from lcmap.raster.classes import qml_style, read_class_table
 
@@ -232,7 +233,7 @@ def test_bounds_and_resolution_in_place_of_an_image(lcmap: Lcmap, tmp_path: Path
     given = ("--bounds", bounds, "--resolution", 1.5, "--crs", "EPSG:2154")
     run = lcmap(*call, *given, "-o", grid)
     assert run.exit_code == 0, run.stderr
-    assert grid.read_bytes() == (tmp_path / "like.tif").read_bytes()
+    assert undigested(grid) == undigested(tmp_path / "like.tif")
     for wrong, what in (
         ((), "--bounds"),
         ((*given, "--like", image), "--like"),

@@ -184,7 +184,8 @@ def test_json_csv_and_files_of_them(
     assert done.exit_code == 0
     assert (tmp_path / "s.txt").read_text() == done.stdout
     as_json, as_csv = lcmap(*command, "--json"), lcmap(*command, "--csv")
-    assert (tmp_path / "s.json").read_text() == as_json.stdout
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert len(written.pop("lcmap_digest")) == 32 and written == json.loads(as_json.stdout)
     assert (tmp_path / "s.csv").read_text() == as_csv.stdout
     found = json.loads(as_json.stdout)["maps"][1]["difference"]["overall"]["miou"]
     rows = csv.DictReader(io.StringIO(as_csv.stdout))
@@ -192,9 +193,10 @@ def test_json_csv_and_files_of_them(
     (row,) = (r for r in rows if (r["map"], r["minus"], r["code"], r["measure"]) == key)
     for end in ("value", "low", "high"):
         assert float(row[end]) == pytest.approx(found[end], abs=1e-6)
+    (tmp_path / "s.json").write_text("of someone")
     again = lcmap(*command, "-o", "s.json")
     assert (again.exit_code, again.stdout) == (73, "")
-    assert "s.json: exists already; --overwrite" in again.stderr
+    assert "s.json: was changed since lcmap made it; --overwrite" in again.stderr
     assert lcmap(*command, "-o", "s.json", "--overwrite").exit_code == 0
     assert sorted(path.name for path in tmp_path.glob("s.*")) == ["s.csv", "s.json", "s.txt"]
 

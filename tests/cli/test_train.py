@@ -22,6 +22,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 from small_network import drown_in_int8
+from support import undigested
 
 from lcmap.errors import QuantisationLossError
 from lcmap.model_file import read_model
@@ -212,6 +213,7 @@ def test_train_writes_a_verified_model_that_predicts(
     ):
         assert (found.read(1) == ref.read(1)).mean() > 0.8
 
+    (tmp_path / ".model.onnx.lcmap-made").unlink()  # as if something else had made it
     again = lcmap("train", tiles, "-o", model, *SMALL)
     assert again.exit_code == 73 and "--overwrite" in again.stderr
 
@@ -240,10 +242,11 @@ def test_quantize_writes_an_int8_model_that_predicts(
     again = lcmap("train", tiles, "-o", tmp_path / "again.int8.onnx", "--quantize-only", model)
     assert again.exit_code == 0, again.stderr
     assert again.stdout == quantised.replace("model.int8", "again.int8") + "\n"
-    assert (tmp_path / "again.int8.onnx").read_bytes() == int8.read_bytes()
+    assert undigested(tmp_path / "again.int8.onnx") == undigested(int8)
     assert not list(tmp_path.glob("again*.curves.*"))
 
     model.unlink()
+    (tmp_path / ".model.onnx.lcmap-made").unlink()  # as if something else had made the other
     kept = int8.read_bytes()
     for arguments in (
         ("-o", model, "--quantize", *SMALL),  # known before anything is trained
@@ -282,8 +285,8 @@ def test_the_model_is_kept_where_its_int8_form_is_refused(
     assert result.exit_code == 65
     assert result.stdout.startswith(f"{tmp_path / 'm.onnx'}: epoch 1 of 1")
     assert f"{tmp_path / 'm.int8.onnx'}: int8 costs more" in result.stderr.splitlines()[-1]
-    made = {path.name for path in tmp_path.iterdir() if path.name.startswith((".", "m."))}
-    assert made == {"m.onnx", "m.curves.csv", "m.curves.png"}
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith((".m.", "m."))}
+    assert made == {"m.onnx", "m.curves.csv", "m.curves.png", ".m.onnx.lcmap-made"}
 
 
 @pytest.mark.parametrize(
@@ -352,7 +355,7 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_best_model_can_be_had(
     assert "interrupted" in stderr and "Traceback" not in stderr
     made = {path.name for path in tmp_path.iterdir() if path.name.startswith("m.")}
     assert made == {f"m.checkpoint{end}" for end in (".pt", ".curves.csv", ".curves.png")}
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not list(tmp_path.glob(".m.*"))
     assert "--resume goes on" in stderr and "--export-best it writes the best model" in stderr
 
     checkpoint = (tmp_path / "m.checkpoint.pt").read_bytes()
@@ -367,7 +370,7 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_best_model_can_be_had(
     # the run can still go on
     assert (tmp_path / "m.checkpoint.pt").read_bytes() == checkpoint
     again = lcmap(*arguments, "--export-best")
-    assert again.exit_code == 73 and "--overwrite" in again.stderr
+    assert again.exit_code == 0 and "m.onnx: up to date" in again.stderr
 
 
 def test_there_must_be_a_run_to_export(

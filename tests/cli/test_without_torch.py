@@ -86,6 +86,7 @@ def test_commands_that_do_not_train(folder: Path) -> None:
         "fuse p.tif p.tif --late product -o late.tif",
         "reclassify-oso spot.tif oso.tif --oso oso23 -m oso.onnx -o new.tif",
         "reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o kept.tif",
+        "update map.tif map.tif --probabilities p.tif -o updated.tif --changes changes.tif",
         "score map.tif --reference fused.tif --bootstrap 10",
     )
     for command, (code, _, stderr) in zip(commands, runs(folder, *commands), strict=True):

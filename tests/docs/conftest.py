@@ -63,6 +63,7 @@ def prepared_files(given_files: Path, tmp_path_factory: pytest.TempPathFactory) 
     for name in ("maps", "labels"):
         (folder / name).mkdir()
         shutil.copy(ref, folder / name / "suburb.tif")
+    shutil.copy(ref, folder / "last.tif")
     prepare(folder, "spot", spot, [])
     write_small_model(folder / "model.onnx")
     return folder

@@ -171,7 +171,7 @@ def test_table_3_is_of_the_map_through_the_crosswalk(output: Path, stdout: dict[
         tested[tile.window.slices] = tile.split == "test"
     scored = tested & (reference > 0) & (expected > 0)
     report = json.loads((output / "stability" / "scores.json").read_text(encoding="utf-8"))
-    found = report["maps"][1]["scores"]["oa"]
+    found = report["maps"][1]["overall"]["oa"]["value"]
     assert found == pytest.approx((reference == expected)[scored].mean(), abs=1e-6)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support import write_raster
 
+from lcmap.dataset.probabilities import LEAST_PROBABILITY
 from lcmap.errors import (
     InputMismatchError,
     LcmapError,
@@ -26,7 +27,6 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.inference.late_fusion import (
-    LEAST_PROBABILITY,
     LateFusion,
     late_fusion,
     mean_rule,

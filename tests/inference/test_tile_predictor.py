@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import BANDS, whole_image, write_small_model
 
+from lcmap.engines.choice import Engine
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.graph.outputs import Result
 from lcmap.inference.source import TilePixels
@@ -23,6 +24,8 @@ from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelInput, ModelMetadata, load_graph, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import mirror
+
+ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
@@ -53,8 +56,8 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def predictor(model: Path, **options: bool) -> TilePredictor:
-    load = partial(OnnxRuntimeSession, threads=1)
-    return TilePredictor(load_graph(model), read_model(model), ("probabilities",), load, **options)
+    results: tuple[Result, ...] = ("probabilities",)
+    return TilePredictor(load_graph(model), read_model(model), results, ENGINE, **options)
 
 
 def put_together(
@@ -67,7 +70,7 @@ def put_together(
         inside = tile.input_window.clipped(height, width).slices
         valid = np.ones((tile.output_window.height, tile.output_window.width), bool)
         seen = tuple(mirror(model_input[:, *inside], tile.input_window) for model_input in inputs)
-        prediction = predictor.predict(tile, TilePixels(seen, valid))
+        prediction = predictor.predict(predictor.ready(tile, TilePixels(seen, valid)))
         result[:, *tile.output_window.slices] = prediction.results["probabilities"]
     return result
 
@@ -104,8 +107,7 @@ def test_the_comparison_sees_a_halo_that_is_too_small(model: Path) -> None:
     metadata = read_model(model)
     whole = whole_image(model, scaled, metadata.stride)
     blind = replace(metadata, receptive_field=0)
-    load = partial(OnnxRuntimeSession, threads=1)
-    without_halo = TilePredictor(load_graph(model), blind, ("probabilities",), load, padded=True)
+    without_halo = TilePredictor(load_graph(model), blind, ("probabilities",), ENGINE, padded=True)
     tiled = put_together(without_halo, [scaled], 48, 0)
     assert np.abs(tiled - whole).max() > 1e-3
 
@@ -118,10 +120,8 @@ def test_a_graph_that_cannot_be_followed_is_padded_all_around(
     pad.attribute[0].s = b"edge"
     metadata = read_model(model)
     results = ("probabilities",)
-    cautious = TilePredictor(graph, metadata, results, partial(OnnxRuntimeSession, threads=1))
-    padded = TilePredictor(
-        graph, metadata, results, partial(OnnxRuntimeSession, threads=1), padded=True
-    )
+    cautious = TilePredictor(graph, metadata, results, ENGINE)
+    padded = TilePredictor(graph, metadata, results, ENGINE, padded=True)
     assert cautious.halo == padded.halo
     scaled = np.random.default_rng(0).random((4, 90, 110), np.float32)
     expected = put_together(padded, [scaled], 1000, 0)
@@ -138,7 +138,8 @@ def test_tiles_at_once_give_what_they_give_one_by_one(model: Path) -> None:
     def predict(predictor: TilePredictor, tile: Tile) -> np.ndarray:
         seen = mirror(image[:, *tile.input_window.clipped(130, 150).slices], tile.input_window)
         valid = np.ones((tile.output_window.height, tile.output_window.width), bool)
-        return predictor.predict(tile, TilePixels((seen,), valid)).results["probabilities"]
+        ready = predictor.ready(tile, TilePixels((seen,), valid))
+        return predictor.predict(ready).results["probabilities"]
 
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(partial(predict, several), tiles))
@@ -152,9 +153,11 @@ def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
     def load(graph: bytes) -> NoReturn:
         raise AssertionError("a graph was loaded")
 
-    unasked = TilePredictor(load_graph(model), read_model(model), results, load)
+    engine = Engine("none", load)
+    unasked = TilePredictor(load_graph(model), read_model(model), results, engine)
     (tile,) = unasked.tiles(8, 9, 64)
-    prediction = unasked.predict(tile, TilePixels(None, np.zeros((8, 9), bool)))
+    ready = unasked.ready(tile, TilePixels(None, np.zeros((8, 9), bool)))
+    prediction = unasked.predict(ready)
     shapes = {name: values.shape for name, values in prediction.results.items()}
     assert shapes == {
         "winner": (8, 9), "winning_probability": (8, 9), "probabilities": (7, 8, 9),

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcmap.raster.file_state import FileState, read_state, sample_ranges, what_changed
+from lcmap.raster.file_state import (
+    FileState,
+    known_state,
+    read_state,
+    sample_ranges,
+    still_is,
+    what_changed,
+)
 
 LIMIT = 1 << 16
 
@@ -129,3 +136,22 @@ def test_what_is_no_file_here_has_no_state(tmp_path: Path) -> None:
     names = ["fifo", "missing", "", "nul\0"]
     assert all(read_state(os.path.join(tmp_path, name), LIMIT) is None for name in names)
     assert read_state("/vsicurl/http://example.org/a.tif", LIMIT) is None
+
+
+def test_a_file_still_is_what_its_time_or_its_content_says(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 100)
+    whole, sampled = known_state(path, 100), known_state(path, 50)
+    assert still_is(whole, path) and still_is(sampled, path)
+    os.utime(path, ns=(1, 1))
+    assert still_is(whole, path)  # the same content
+    assert not still_is(sampled, path)  # too large to tell
+    path.write_bytes(b"y" * 100)
+    assert not still_is(whole, path)
+    path.write_bytes(b"x" * 99)
+    os.utime(path, ns=(whole[1], whole[1]))
+    assert not still_is(whole, path)
+    path.unlink()
+    assert not still_is(whole, path)
+    with pytest.raises(FileNotFoundError):
+        known_state(path, 100)

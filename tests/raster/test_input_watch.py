@@ -14,7 +14,9 @@ from support import write_raster
 from lcmap.errors import InputChangedError, NotARasterError
 from lcmap.raster.input_watch import (
     current_watch,
+    files_in,
     input_identities,
+    matches,
     note_input,
     unchanged_inputs,
     watched_inputs,
@@ -99,3 +101,46 @@ def test_many_large_files_cost_no_more_than_one(
     monkeypatch.setattr(os, "read", counted)
     input_identities(tmp_path.iterdir())
     assert taken <= 1 << 27
+
+
+def test_listings_tell_what_joined_and_what_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.tif", "B.TIF", "._a.tif", "notes.txt", "sub/c.tif"):
+        (tmp_path / name).touch()
+    with watched_inputs() as watch:
+        found = [files_in(tmp_path, (".tif",)), files_in(tmp_path, (".tif",), below=True)]
+        found.append(files_in(f"{tmp_path}/*.t*"))
+    names = [[str(path.relative_to(tmp_path)) for path in paths] for paths in found]
+    assert names[:2] == [["B.TIF", "a.tif"], ["B.TIF", "a.tif", "sub/c.tif"]]
+    assert names[2] == ["a.tif", "notes.txt"]
+    noted = json.loads(json.dumps(watch.to_dict()))
+    assert matches(noted) is None
+    (tmp_path / "more.md").touch()
+    assert matches(noted) is None
+    (tmp_path / "sub" / "d.tif").touch()
+    assert matches(noted) == f"{tmp_path}/sub/d.tif joined"
+    (tmp_path / "sub" / "d.tif").unlink()
+    (tmp_path / "notes.txt").unlink()
+    assert matches(noted) == f"{tmp_path}/notes.txt is gone"
+
+
+def test_a_watch_passes_on_what_it_noted(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    with watched_inputs() as outer:
+        note_input(tmp_path / "a")
+        with watched_inputs() as inner:
+            note_input(tmp_path / "b")
+            assert len(inner.to_dict()["files"]) == 2
+            digest = inner.digest(everything=True)
+        assert outer.digest(everything=True) == digest != outer.digest()
+    assert set(outer.to_dict()["files"]) == {str(tmp_path / name) for name in "ab"}
+
+
+def test_an_output_in_the_making_is_no_input(tmp_path: Path) -> None:
+    folder = tmp_path / ".map.tif.lcmap-abcd_123"
+    folder.mkdir()
+    (folder / "map.tif").write_text("a")
+    with watched_inputs() as watch:
+        note_input(folder / "map.tif")
+    assert watch.to_dict()["files"] == {}

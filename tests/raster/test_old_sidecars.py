@@ -49,7 +49,7 @@ def test_the_mask_and_overviews_of_the_old_stack_do_not_hide_the_new_one(
     assert run.exit_code == 73 and (folder / "stack.tif.msk").exists()
     run = lcmap("prepare", image, "-o", stack, "--overwrite")
     assert run.exit_code == 0, run.stderr
-    assert sorted(os.listdir(folder)) == sorted(["stack.tif", *OTHERS])
+    assert sorted(os.listdir(folder)) == sorted([".stack.tif.lcmap-made", "stack.tif", *OTHERS])
     with rasterio.open(stack) as new, rasterio.open(image) as source:
         np.testing.assert_array_equal(new.read(), source.read())
         assert (new.dataset_mask() == 255).all()

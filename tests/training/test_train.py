@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.numpy_helper
+import onnxruntime
 import pytest
 import torch
 
@@ -109,6 +110,8 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     assert (metadata.stride, metadata.receptive_field) == (2, 8)
     assert metadata.scores["validation"]["miou"] == miou
     assert metadata.training["epoch"] == report.epoch
+    engine = f"onnxruntime {onnxruntime.__version__} on cpu"
+    assert metadata.training["scores_computed_by"] == f"{engine} in float32"
     assert metadata.training["recipe"]["name"] == "default"
     tuned = run(index, tmp_path / "tuned.onnx", initial_model=whole, epochs=1, width=None)
     assert tuned.scores.overall[0] > 0.75

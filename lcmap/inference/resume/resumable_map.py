@@ -49,6 +49,7 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import current_watch
+from lcmap.raster.making import note_outputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window
@@ -262,6 +263,9 @@ class ResumableMap:
             with writing_to(self._output):
                 self._journal.add(naming_record(files, self._path, report))
             self.commit()
+        waiting = {file.path: self._path / file.waiting for file in files.in_naming_order}
+        made = {name: path if path.exists() else Path(name) for name, path in waiting.items()}
+        note_outputs(made, beside=[file.path for file in files.sidecars])
         # a stream may wait for its reader for ever
         streams = any(stream_at(file.path) is not None for file in left)
         with nullcontext() if streams else uninterrupted():

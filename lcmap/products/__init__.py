@@ -1,0 +1,1 @@
+"""What is made of finished maps: updates, generalisation, areas."""

@@ -1,0 +1,161 @@
+"""A call of each command that makes outputs, small, with what makes its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
+from small_model import BANDS, write_small_model
+from small_years import write_years
+from support import run_lcmap, write_raster
+
+from lcmap.nomenclature import load_nomenclature
+from lcmap.nomenclature.tag import nomenclature_tag
+from lcmap.raster.quantile_tags import write_quantiles
+
+BDTOPO = Path(__file__).parent / "data" / "bdtopo"
+WEST, NORTH = 721_104.0, 6_249_288.0
+
+
+def image(folder: Path) -> None:
+    light = np.random.default_rng(0).integers(0, 2, (12, 12)).repeat(8, axis=0).repeat(8, axis=1)
+    noise = np.random.default_rng(1).integers(-20, 21, (4, 96, 96))
+    write_raster(folder / "image.tif", (60 + 120 * light + noise).astype("uint8"), names=BANDS)
+    with rasterio.open(folder / "image.tif", "r+") as dataset:
+        write_quantiles(dataset, np.tile([40.0, 200.0], (4, 1)))
+    labels = (1 + light[None]).astype("uint8")
+    write_raster(folder / "labels.tif", labels, nodata=0)
+
+
+def grid(folder: Path) -> None:
+    write_raster(folder / "like.tif", np.zeros((1, 60, 60), "uint8"), pixel=6,
+                 corner=(664_700, 6_360_280))  # fmt: skip
+
+
+def tiles(folder: Path) -> None:
+    image(folder)
+    made = run_lcmap(
+        "prepare", folder / "image.tif", "--labels", folder / "labels.tif", "--nomenclature",
+        "flair7", "--tiles", folder / "t.geojson", "--tile-size", 16, "--gap", 0, "-o",
+        folder / "stack.tif",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+
+
+def trained(folder: Path) -> None:
+    tiles(folder)
+    made = run_lcmap("train", folder / "t.geojson", "-o", folder / "float.onnx", "--width", 4,
+                     "--depth", 1, "--batch-size", 4, "--epochs", 1)  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+
+
+def model(folder: Path) -> None:
+    image(folder)
+    write_small_model(folder / "model.onnx")
+
+
+def sides(folder: Path) -> None:
+    image(folder)
+    rng = np.random.default_rng(1)
+    s2 = rng.integers(0, 4000, (3, 40, 45)).astype(np.int16)
+    write_raster(folder / "s2.tif", s2, corner=(WEST - 120, NORTH + 140), pixel=10, names=S2_BANDS)
+    oso = rng.integers(1, 24, (1, 40, 45)).astype(np.uint8)
+    write_raster(folder / "oso.tif", oso, corner=(WEST - 100, NORTH + 100), pixel=10, nodata=0)
+
+
+def fusion(folder: Path) -> None:
+    sides(folder)
+    write_fusion_model(folder / "two.onnx", [IMAGE, S2])
+    write_fusion_model(folder / "oso.onnx", [IMAGE, OSO])
+
+
+def probabilities(folder: Path) -> None:
+    for seed, name in enumerate(("a.tif", "b.tif")):
+        p = np.random.default_rng(seed).dirichlet(np.ones(7), (60, 75)).astype("float32")
+        write_raster(folder / name, np.moveaxis(p, -1, 0), nodata=np.nan)
+        with rasterio.open(folder / name, "r+") as dataset:
+            dataset.update_tags(**nomenclature_tag(load_nomenclature("flair7")))
+
+
+_MAP = "map.tif,c.tif,map.qml,map.tif.aux.xml"
+FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
+    "rasterize-ref": (
+        grid,
+        f"rasterize-ref {BDTOPO} --rules bdtopo-topo6 --like like.tif -o ref.tif --conflicts n.tif"
+        " --tmpdir .",
+        "ref.tif,n.tif,ref.qml,ref.tif.aux.xml",
+        1,
+    ),
+    "prepare": (image, "prepare image.tif -o stack.tif", "stack.tif", 1),
+    "prepare tiles": (
+        image,
+        "prepare image.tif --labels labels.tif --nomenclature flair7 --tiles t.geojson"
+        " --tile-size 16 --gap 0 -o stack.tif",
+        "stack.tif,stack.labels.tif,t.geojson,stack.labels.qml,stack.labels.tif.aux.xml",
+        1,
+    ),
+    "quantiles": (image, "prepare --quantiles-of image.tif -o q.json", "q.json", 1),
+    "train": (
+        tiles,
+        "train t.geojson -o m.onnx --width 4 --depth 1 --batch-size 4 --epochs 1 --stac --quantize"
+        " --max-loss 100",
+        "m.onnx,m.stac.json,m.int8.onnx,m.int8.stac.json,m.curves.csv,m.curves.png",
+        9,
+    ),
+    "int8": (
+        trained,
+        "train t.geojson -o i.onnx --quantize-only float.onnx --max-loss 100 --stac",
+        "i.onnx,i.stac.json",
+        2,
+    ),
+    "predict": (
+        model,
+        "predict image.tif -m model.onnx -o map.tif --confidence c.tif --qml --tile 48",
+        _MAP,
+        2,
+    ),
+    "fuse": (
+        fusion,
+        "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --qml",
+        _MAP,
+        3,
+    ),
+    "late": (
+        probabilities,
+        "fuse a.tif b.tif --late product -o map.tif --confidence c.tif --qml",
+        _MAP,
+        2,
+    ),
+    "reclassify-oso": (
+        fusion,
+        "reclassify-oso image.tif oso.tif --oso oso23 -m oso.onnx -o map.tif --confidence c.tif"
+        " --qml",
+        _MAP,
+        3,
+    ),
+    "crosswalk": (
+        sides,
+        "reclassify-oso image.tif oso.tif --oso oso23 --crosswalk-only -o map.tif --qml",
+        "map.tif,map.qml,map.tif.aux.xml",
+        2,
+    ),
+    "update": (
+        write_years,
+        "update last.tif new.tif --probabilities p.tif -o map.tif --changes c.tif"
+        " --min-change 0.0005 --tmpdir .",
+        "map.tif,c.tif,map.qml,map.tif.aux.xml,c.qml,c.tif.aux.xml",
+        1,
+    ),
+    "score": (
+        image,
+        "score labels.tif --reference labels.tif --nomenclature flair7 --bootstrap 0 -o s.json"
+        " -o s.csv -o s.txt",
+        "s.json,s.csv,s.txt",
+        1,
+    ),
+}
+"""Of each: what makes its inputs in a folder, its words, its outputs, and how many of its steps to
+the disk make one of `killed_sets`."""
