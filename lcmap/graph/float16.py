@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx
+from onnx import TensorProto
 
 _IN_FULL = (
     "ArgMax",
@@ -36,4 +39,29 @@ def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
     halved: onnx.ModelProto = float16.convert_float_to_float16(
         model, keep_io_types=True, op_block_list=blocked, node_block_list=convolutions[-1:]
     )
+    _take_no_detours(halved.graph, {node.name for node in model.graph.node})
     return halved
+
+
+def _take_no_detours(graph: onnx.GraphProto, own: Collection[str]) -> None:
+    """Hand float32 from one operator to the next as it is, where the tool goes by float16.
+
+    What is not used then stays: runtimes drop it. The operators that were there before the
+    conversion are those whose names are `own`.
+    """
+    halving = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Cast" and node.name not in own and _kind(node) == TensorProto.FLOAT16
+    }
+    whole = {
+        node.output[0]: halving[node.input[0]]
+        for node in graph.node
+        if node.op_type == "Cast" and _kind(node) == TensorProto.FLOAT and node.input[0] in halving
+    }
+    for node in graph.node:
+        node.input[:] = [whole.get(name, name) for name in node.input]
+
+
+def _kind(cast: onnx.NodeProto) -> int:
+    return int(cast.attribute[0].i)

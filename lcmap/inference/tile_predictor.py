@@ -80,13 +80,13 @@ class TilePredictor:
         self._results = tuple(results)
         self.nomenclature = metadata.nomenclature
         self._model = model
-        self._padded = padded
+        self._padded = padded or engine.padded
         self._unknown = ""
         self._engine = engine
         self._loaded: tuple[tuple[BorderSides, int, int], LoadedGraph] | None = None
         self._loading = threading.Lock()
         self._halo = padded_halo(metadata.stride, metadata.receptive_field)
-        if not padded:
+        if not self._padded:
             self._halo = self._unpadded_halo()
 
     @property

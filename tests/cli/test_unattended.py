@@ -21,7 +21,10 @@ from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.raster.making import DIGEST, MEMBER
 
-INPUTS = {"late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson"}
+INPUTS = {
+    "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
+    "update": "new.tif",
+}  # fmt: skip
 """What a command reads, where that is not image.tif."""
 
 WITH_TORCH = ("train", "int8", "fuse", "reclassify-oso")

@@ -136,7 +136,7 @@ def test_specks_of_change_are_taken_back(lcmap: Lcmap, folder: Path, pixels: int
     np.testing.assert_array_equal(
         read(folder / "changes.tif"), ChangeClasses(FLAIR7).between(years.last, expected)
     )
-    assert sorted(os.listdir(folder)) == [
+    assert sorted(path.name for path in folder.glob("[!.]*")) == [
         "changes.qml", "changes.tif", "changes.tif.aux.xml", "last.tif", "map.qml", "map.tif",
         "map.tif.aux.xml", "new.tif", "p.tif",
     ]  # fmt: skip

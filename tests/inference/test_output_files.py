@@ -54,7 +54,7 @@ def test_two_outputs_of_one_name(tmp_path: Path) -> None:
     output = tmp_path / "m.tif"
     with pytest.raises(UsageError, match=r"m\.tif: is named for two outputs"):
         files_of(output, None, tmp_path / "." / "m.tif").check()
-    with pytest.raises(UsageError, match=r"m\.qml: ends as a file in the format QGIS style"):
+    with pytest.raises(UsageError, match=r"m\.qml: is named for two outputs"):
         files_of(output, tmp_path / "m.qml", qml=True).check()
 
 

@@ -55,8 +55,10 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     assert found.quantisation["samples"] == 3
     assert found.quantisation["validation before"]["miou"] == report.before.overall[0]
     assert found.scores["validation"]["oa"] == report.after.overall[1]
+    assert found.training["scores_computed_by"].endswith(" on cpu in int8")
     assert dataclasses.replace(
-        found, scores=of_model.scores, precision="float32", quantisation={}
+        found, scores=of_model.scores, precision="float32", quantisation={},
+        training=of_model.training,
     ) == of_model  # fmt: skip
     assert model.read_bytes() == before
     item = json.loads(stac_item_path(report.model).read_text())
