@@ -3,6 +3,7 @@
     python benchmarks/bench_predict.py MODEL.onnx [--size 8192] [--rounds 3] [--verify]
     python benchmarks/bench_predict.py MODEL.onnx --sizes 4096 8192 16384 32768
     python benchmarks/bench_predict.py MODEL.onnx --engines [--int8 MODEL.int8.onnx] [--size 8192]
+    python benchmarks/bench_predict.py MODEL.onnx --pipeline [--size 4096]
     python benchmarks/bench_predict.py MODEL.onnx --tiles 256 512 768 1024 1280 1536
 
 The image is a mosaic of the real zones beside the project (LCMAP_DATA, else ../shared/data),
@@ -23,6 +24,8 @@ A round takes all of them in turn; printed are the medians of the rounds, and of
 With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory;
 with --engines only predict, by each engine and in each arithmetic that this machine has, from file
 to file, and for an image of 256 px, which is its start-up;
+with --pipeline the processor time of all that predict does beside the network, in this process and
+with its imports done, by an engine that maps patches of 12 px at once;
 with --tiles only the bare session, on interior tiles that keep so many pixels along each axis.
 """
 
@@ -40,6 +43,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import onnxruntime
@@ -48,12 +52,14 @@ import torch
 from affine import Affine
 from torch.utils.flop_counter import FlopCounterMode
 
+import lcmap.inference.predict as library
 from lcmap import defaults
 from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import check_bfloat16, is_importable
 from lcmap.errors import UnavailableError
 from lcmap.graph.padding import INTERIOR
+from lcmap.inference.options import MapOutputs
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
@@ -380,6 +386,37 @@ def ways(arguments: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]
     return found
 
 
+class Patches:
+    """A graph that is loaded and computed at once: classes in patches, whatever the pixels."""
+
+    def __init__(self, graph: bytes, *_: object) -> None:
+        """Take a graph, of which nothing is used."""
+        self._classes: dict[tuple[int, ...], np.ndarray] = {}
+
+    def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Return a class index for each pixel, uint8 [1, H, W]."""
+        size = next(iter(inputs.values())).shape[2:]
+        if size not in self._classes:
+            height, width = (-(-side // 12) for side in size)
+            found = np.random.default_rng(0).integers(0, 7, (height, width)).astype(np.uint8)
+            self._classes[size] = found.repeat(12, axis=0).repeat(12, axis=1)
+        return [self._classes[size][None, : size[0], : size[1]]]
+
+
+def time_pipeline(arguments: argparse.Namespace, folder: Path) -> None:
+    image, outputs = folder / "image.tif", MapOutputs(folder / "map.tif", overwrite=True)
+    write_mosaic(image, arguments.size)
+    spent = []
+    with patch.object(library, "choose_engine", lambda *_: Engine("patches", Patches)):
+        for _ in range(arguments.rounds):
+            start = time.process_time()
+            library.predict([image], arguments.model, outputs)
+            spent.append(time.process_time() - start)
+    shown = ", ".join(f"{seconds:.2f}" for seconds in spent)
+    print(f"{arguments.size} x {arguments.size} px: {statistics.median(spent):.2f} s of processor "
+          f"time beside the network ({shown})")  # fmt: skip
+
+
 def compare_tiles(arguments: argparse.Namespace) -> None:
     by_block = {
         block: InteriorTile(arguments.model, arguments.size, OnnxRuntimeSession, block)
@@ -412,6 +449,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--engines", action="store_true")
+    parser.add_argument("--pipeline", action="store_true")
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
@@ -421,6 +459,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if arguments.engines:
             compare_engines(arguments, Path(folder))
+        elif arguments.pipeline:
+            time_pipeline(arguments, Path(folder))
         else:
             (scale if arguments.sizes else compare)(arguments, Path(folder))
 

@@ -14,6 +14,7 @@ from support import run_lcmap, write_raster
 
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
+from lcmap.raster.classes import write_class_table
 from lcmap.raster.quantile_tags import write_quantiles
 
 BDTOPO = Path(__file__).parent / "data" / "bdtopo"
@@ -78,6 +79,14 @@ def probabilities(folder: Path) -> None:
         write_raster(folder / name, np.moveaxis(p, -1, 0), nodata=np.nan)
         with rasterio.open(folder / name, "r+") as dataset:
             dataset.update_tags(**nomenclature_tag(load_nomenclature("flair7")))
+
+
+def land_cover(folder: Path) -> None:
+    image(folder)
+    with rasterio.open(folder / "labels.tif", "r+") as dataset:
+        write_class_table(dataset, load_nomenclature("flair7").class_table())
+    percent = np.random.default_rng(2).integers(1, 101, (1, 96, 96)).astype("uint8")
+    write_raster(folder / "confidence.tif", percent, nodata=0)
 
 
 _MAP = "map.tif,c.tif,map.qml,map.tif.aux.xml"
@@ -147,6 +156,18 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "update last.tif new.tif --probabilities p.tif -o map.tif --changes c.tif"
         " --min-change 0.0005 --tmpdir .",
         "map.tif,c.tif,map.qml,map.tif.aux.xml,c.qml,c.tif.aux.xml",
+        1,
+    ),
+    "generalise": (
+        land_cover,
+        "generalise labels.tif -o map.tif --mmu 0.01 --vector map.gpkg --confidence confidence.tif",
+        "map.tif,map.gpkg,map.qml,map.tif.aux.xml",
+        1,
+    ),
+    "areas": (
+        land_cover,
+        "areas labels.tif labels.tif -o a.json -o a.csv -o a.txt",
+        "a.json,a.csv,a.txt",
         1,
     ),
     "score": (

@@ -17,6 +17,7 @@ from lcmap.nomenclature import (
     Crosswalk,
     LandCoverClass,
     Nomenclature,
+    fits,
     load_crosswalk,
     load_nomenclature,
     nomenclature_of,
@@ -49,7 +50,7 @@ class ScoreInput:
 
     def names_classes_of(self, nomenclature: Nomenclature) -> bool:
         """Whether the files carry the class names of a nomenclature."""
-        return self.table is not None and _fits(self.table, nomenclature)
+        return self.table is not None and fits(self.table, nomenclature)
 
     def codes_in(self, target: Nomenclature) -> Nomenclature:
         """Return the nomenclature of its codes; the crosswalk brings them into the target."""
@@ -169,7 +170,7 @@ def check_class_names(raster: LabelRaster, source: ScoreInput, target: Nomenclat
     """
     expected = source.codes_in(target)
     table = read_class_table(raster.dataset)
-    if table is not None and not _fits(table, expected):
+    if table is not None and not fits(table, expected):
         raise NomenclatureMismatchError(
             raster.name,
             f"says that its classes are {table.nomenclature or 'others'}, not {expected.name}",
@@ -237,7 +238,7 @@ def _target(
                 "name the nomenclature, or a crosswalk",
             )
     for other in targets:
-        if not _fits(other.class_table(), target) or len(other) != len(target):
+        if not fits(other.class_table(), target) or len(other) != len(target):
             raise UsageError(
                 "`crosswalks`",
                 f"leads to {other.name}, but the scores are to be in {target.name}",
@@ -250,8 +251,3 @@ def _with(source: ScoreInput, crosswalk: Crosswalk | None, target: Nomenclature)
     if crosswalk and source.names_classes_of(target):
         crosswalk = crosswalk if source.names_classes_of(crosswalk.source) else None
     return replace(source, crosswalk=crosswalk)
-
-
-def _fits(table: ClassTable, nomenclature: Nomenclature) -> bool:
-    names = {item.code: item.name for item in nomenclature.classes}
-    return all(names.get(code) == name for code, name in table.names.items())

@@ -96,7 +96,7 @@ def notes(report: Report) -> tuple[str, ...]:
 
 def plain_text(report: Report, *, matrix: bool = False) -> str:
     """Return all tables and notes as aligned lines of plain text."""
-    parts = [_plain_table(table) for table in tables(report, matrix=matrix)]
+    parts = [plain_table(table) for table in tables(report, matrix=matrix)]
     return "\n".join([*parts, *notes(report)]) + "\n"
 
 
@@ -256,7 +256,8 @@ def _width(table: Table) -> int:
     return sum(_widths(table)) + len(_GAP) * (len(table.header) - 1)
 
 
-def _plain_table(table: Table) -> str:
+def plain_table(table: Table) -> str:
+    """Return a table as aligned lines of plain text."""
     widths = _widths(table)
 
     def line(cells: Sequence[str]) -> str:

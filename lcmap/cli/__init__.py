@@ -10,7 +10,9 @@ from typer.core import TyperGroup
 
 from lcmap import __version__
 from lcmap.cli import (
+    areas,
     fuse,
+    generalise,
     predict,
     prepare,
     rasterize_ref,
@@ -37,6 +39,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reclassify-oso": reclassify_oso.command,
     "score": score.command,
     "update": update.command,
+    "generalise": generalise.command,
+    "areas": areas.command,
 }
 
 
@@ -103,8 +107,9 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score), and to the map of the next year
-    (update).
+    an existing map (reclassify-oso), to its accuracy (score), to the map of the next year (update)
+    to a map of a minimum mapping unit with its polygons (generalise) and to the areas of its
+    classes (areas).
     """
 
 

@@ -84,6 +84,27 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o adapted.tif",
         ),
     ),
+    "generalise": (
+        (
+            "A map without objects below half a hectare, and its polygons with their confidence:",
+            "lcmap generalise map.tif -o map05.tif --mmu 0.5 --vector map05.gpkg "
+            "--confidence conf.tif",
+        ),
+        (
+            "In a pipe:",
+            "lcmap predict spot.stack.tif -m model.onnx | lcmap generalise - --mmu 0.5 -o map.tif",
+        ),
+    ),
+    "areas": (
+        (
+            "Hectares of each class, by commune, as CSV:",
+            "lcmap areas map.tif --zones communes.gpkg --csv",
+        ),
+        (
+            "From which class to which, between two maps:",
+            "lcmap areas map2024.tif map2025.tif",
+        ),
+    ),
     "score": (
         (
             "Two maps side by side on the test split:",

@@ -29,7 +29,13 @@ Output = Annotated[
 Model = Annotated[
     Path, typer.Option("--model", "-m", metavar="MODEL.onnx", help="A model made by lcmap train.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Make outputs again that are up to date, and replace files that lcmap did not make.",
+    ),
+]
 Tmpdir = Annotated[
     Path | None,
     typer.Option(
@@ -44,6 +50,15 @@ Tmpdir = Annotated[
 AllowVrt = Annotated[
     bool,
     typer.Option("--allow-vrt", help="Open VRT files too; they read other files and addresses."),
+]
+MapNomenclature = Annotated[
+    str | None,
+    typer.Option(
+        "--nomenclature",
+        metavar="NAME|FILE.toml",
+        autocompletion=builtin_names.nomenclatures,
+        help="The classes of the map [default: those that it names, else its codes].",
+    ),
 ]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="S", min=0, help="Seed of everything that is random.")

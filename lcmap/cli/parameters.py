@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 OPTIONS = {
+    "as_csv": "--csv",
+    "as_json": "--json",
     "codes": "--output",
     "crosswalks": "--crosswalk",
     "initial_model": "--init-from",

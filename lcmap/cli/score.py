@@ -257,31 +257,10 @@ def command(
 
 def _tables(report: Report, *, matrix: bool) -> Any:
     """Return a report's tables and notes, for a terminal or as plain text."""
-    from lcmap.accuracy.tables import plain_text
+    from lcmap.accuracy.tables import notes, plain_text, tables
 
     if sys.stdout.isatty():
-        return _rich(report, matrix=matrix)
+        from lcmap.cli.tables import for_terminal
+
+        return for_terminal(tables(report, matrix=matrix), notes(report))
     return plain_text(report, matrix=matrix)
-
-
-def _rich(report: Report, *, matrix: bool) -> Any:
-    """Return a report's tables and notes for a terminal."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from lcmap.accuracy.tables import notes, tables
-
-    shown: list[Any] = []
-    for table in tables(report, matrix=matrix):
-        rich_table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for number, heading in enumerate(table.header):
-            rich_table.add_column(
-                Text(heading), justify="right" if number else "left", no_wrap=True
-            )
-        for group in table.groups:
-            for row in group:
-                rich_table.add_row(*map(Text, row), end_section=row is group[-1])
-        shown += [Text(table.title, style="bold"), rich_table]
-    return Group(*shown, *(Text(line, style="dim") for line in notes(report)))

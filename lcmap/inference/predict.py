@@ -28,7 +28,6 @@ from lcmap.inference.inputs import (
 )
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import output_files
-from lcmap.inference.overlap import overlapped
 from lcmap.inference.precision import choose_precision, load_network, travelling
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
@@ -39,6 +38,7 @@ from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
+from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import input_identities, watched_inputs

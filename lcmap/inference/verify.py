@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.engines.compute import Arithmetic
-from lcmap.inference.overlap import overlapped
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.source import TileSource
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
+from lcmap.overlap import overlapped
 from lcmap.progress import Progress
 
 TOLERANCE = 1e-5

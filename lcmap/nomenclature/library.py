@@ -45,6 +45,12 @@ def load_nomenclature(name_or_path: PathLike) -> Nomenclature:
     return _load_builtin(text)
 
 
+def fits(table: ClassTable, nomenclature: Nomenclature) -> bool:
+    """Tell whether a nomenclature has the classes that a raster carries, by the same names."""
+    names = {item.code: item.name for item in nomenclature.classes}
+    return all(names.get(code) == name for code, name in table.names.items())
+
+
 def nomenclature_of(table: ClassTable) -> Nomenclature:
     """Return the nomenclature that a raster carries: the built-in one where names agree.
 

@@ -20,7 +20,6 @@ from lcmap.dataset.raster_content import parse_input
 from lcmap.paths import PathLike
 from lcmap.products.changes import ChangeClasses
 from lcmap.products.components import BlockwiseComponents
-from lcmap.products.ground import hectares_per_pixel, least_pixels
 from lcmap.products.update_inputs import UpdateInputs, open_update_inputs
 from lcmap.products.update_options import UpdateOutputs, UpdateRule
 from lcmap.products.update_report import UpdateReport
@@ -30,6 +29,7 @@ from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once, display_name
+from lcmap.raster.pixel_areas import SQUARE_METRES, least_pixels, pixel_areas
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
@@ -93,7 +93,7 @@ def update(
         opened = stack.enter_context(open_update_inputs(given, rule.crosswalk, inputs))
         weighing = _Weighing(opened, rule.margin)
         read: ReadPair = weighing.read
-        pixel = hectares_per_pixel(opened.grid, opened.new.name)
+        pixel = pixel_areas(opened.grid, opened.new.name).central
         if rule.min_change is not None:
             folder = stack.enter_context(temporary_folder(inputs.tmpdir))
             least = least_pixels(rule.min_change, pixel)
@@ -102,7 +102,9 @@ def update(
         tags = _tags(paths, rule)
         rasters = _create(outputs, opened.grid, changes, tags, stack, written)
         counts = _write(read, opened.grid, changes, rasters, progress)
-    report = UpdateReport(changes, counts, weighing.differing, weighing.unseen, pixel)
+    report = UpdateReport(
+        changes, counts, weighing.differing, weighing.unseen, pixel / SQUARE_METRES
+    )
     if not report.compared:
         logger.warning("%s: no pixel has a class in both maps", opened.last.name)
     return report

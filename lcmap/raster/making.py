@@ -37,6 +37,7 @@ MEMBER = "lcmap_digest"
 """What holds it in an output that is JSON, a model or a picture."""
 
 _VERSION = 1
+_CHECKSUM = "checksum"
 _MOST_BYTES = 1 << 26
 """Of an output that are read to tell it from another; one that is larger is known by its time."""
 
@@ -248,7 +249,7 @@ class Making:
         whole = self._place.with_name(f".{self._place.name}.lcmap-next")
         try:
             with open(whole, "w", encoding="ascii") as file:
-                json.dump(record, file, indent=1)
+                json.dump({**record, _CHECKSUM: _digest([record])}, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(whole, record_path(self._place))
@@ -323,10 +324,8 @@ def _read(place: Path | None) -> dict[str, Any] | None:
         return None
     try:
         record = parse_json(record_path(place).read_bytes())
-        whole = record["lcmap-made"] == _VERSION and {
-            "request", "words", "inputs", "outputs", "beside", "finished", "printed", "quiet",
-        } <= set(record)  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = record.pop(_CHECKSUM) == _digest([record]) and record["lcmap-made"] == _VERSION
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if whole else None
 

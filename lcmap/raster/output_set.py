@@ -132,7 +132,7 @@ class OutputSet:
             for name, temporary in self._temporaries.items()
             if stream_at(name) is None
         }
-        return made.get(file_at(path), Path(path))
+        return self._temporaries.get(path) or made.get(file_at(path), Path(path))
 
     def __exit__(
         self,

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.warp import transform as transform_coordinates
@@ -46,28 +47,59 @@ def units_per_metre_at(grid: Grid, col: float, row: float) -> tuple[float, float
     )
 
 
+def square_metres_at(
+    grid: Grid, cols: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the areas on the ground of pixels centred at places of a grid with a CRS, in m².
+
+    On the WGS 84 ellipsoid; places [N] are in pixels from the grid's upper left corner, areas are
+    float64 [N].
+
+    Raises:
+        ValueError: a place is not on earth.
+    """
+    east_across, north_across = _east_north(grid, (cols - _STEP, rows), (cols + _STEP, rows))
+    east_down, north_down = _east_north(grid, (cols, rows - _STEP), (cols, rows + _STEP))
+    return np.abs(east_across * north_down - east_down * north_across)
+
+
 def _units(grid: Grid, start: tuple[float, float], stop: tuple[float, float]) -> float:
-    xs, ys = zip(*(grid.transform @ point for point in (start, stop)), strict=True)
+    ends = [(np.array([col]), np.array([row])) for col, row in (start, stop)]
+    east, north = _east_north(grid, *ends)
+    (x0, y0), (x1, y1) = (grid.transform @ point for point in (start, stop))
+    return math.hypot(x1 - x0, y1 - y0) / math.hypot(east[0], north[0])
+
+
+def _east_north(
+    grid: Grid,
+    starts: tuple[NDArray[np.float64], NDArray[np.float64]],
+    stops: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how far east and north one lies from the other of near places, in metres, [N] each.
+
+    Places are columns and rows. The ellipsoid is taken for the sphere that has its curvatures
+    there.
+
+    Raises:
+        ValueError: a place is not on earth.
+    """
+    places = np.stack(starts), np.stack(stops)  # [2, N] each
+    t = grid.transform
+    xs = np.concatenate([t.a * col + t.b * row + t.c for col, row in places])
+    ys = np.concatenate([t.d * col + t.e * row + t.f for col, row in places])
     try:
-        longitudes, latitudes = transform_coordinates(grid.crs, _WGS84, xs, ys)
+        geographic = transform_coordinates(grid.crs, _WGS84, xs, ys)
     except (RasterioError, CPLE_BaseError) as error:
         raise ValueError(f"a grid with no place on earth ({error})") from error
-    metres = _metres(*np.radians([latitudes, longitudes]))
-    if not (math.isfinite(metres) and metres > 0):
-        raise ValueError("a grid with no place on earth")
-    return math.hypot(xs[1] - xs[0], ys[1] - ys[0]) / metres
-
-
-def _metres(latitudes: np.ndarray, longitudes: np.ndarray) -> float:
-    """Return the distance of two near points given in radians, [2] each.
-
-    The ellipsoid is taken for the sphere that has its curvatures there.
-    """
+    longitudes, latitudes = np.radians(geographic).reshape(2, 2, -1)
     eccentricity_squared = _FLATTENING * (2 - _FLATTENING)
-    middle = latitudes.mean()
-    curve = 1 - eccentricity_squared * math.sin(middle) ** 2
+    middle = latitudes.mean(axis=0)
+    curve = 1 - eccentricity_squared * np.sin(middle) ** 2
     meridian = _SEMI_MAJOR * (1 - eccentricity_squared) / curve**1.5
-    normal = _SEMI_MAJOR / math.sqrt(curve)
+    normal = _SEMI_MAJOR / np.sqrt(curve)
+    turn = (longitudes[1] - longitudes[0] + np.pi) % (2 * np.pi) - np.pi
+    east = normal * np.cos(middle) * turn
     north = meridian * (latitudes[1] - latitudes[0])
-    turn = (longitudes[1] - longitudes[0] + math.pi) % (2 * math.pi) - math.pi
-    return math.hypot(north, normal * math.cos(middle) * turn)
+    if not (np.isfinite(east + north).all() and (np.abs(east) + np.abs(north)).all()):
+        raise ValueError("a grid with no place on earth")
+    return east, north

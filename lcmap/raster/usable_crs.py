@@ -14,6 +14,18 @@ from rasterio.errors import CRSError
 from lcmap.errors import NoCrsError, UsageError
 
 
+def crs_of(text: str) -> CRS:
+    """Return the coordinate reference system that a text names or describes.
+
+    Raises:
+        ValueError: it does neither.
+    """
+    try:
+        return CRS.from_user_input(text)
+    except (CRSError, ValueError, RecursionError) as error:  # rasterio takes some texts for JSON
+        raise ValueError("is not a coordinate reference system") from error
+
+
 def parse_crs(text: str) -> CRS:
     """Return the coordinate reference system that a user means, as EPSG:2154 or WKT.
 
@@ -21,11 +33,9 @@ def parse_crs(text: str) -> CRS:
         UsageError: it is not one that places a raster on earth.
     """
     try:
-        crs = CRS.from_user_input(text)
-    except (CRSError, ValueError) as error:
-        raise UsageError(
-            f"`assume_crs={text}`", "is not a coordinate reference system", "as in EPSG:2154"
-        ) from error
+        crs = crs_of(text)
+    except ValueError as error:
+        raise UsageError(f"`assume_crs={text}`", str(error), "as in EPSG:2154") from error
     if not places(crs):
         raise UsageError(
             f"`assume_crs={text}`", "does not place a raster on earth", "as in EPSG:2154"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from lcmap.errors import RulesError
 from lcmap.raster.grid import Grid
-from lcmap.reference.names import find_field
 from lcmap.reference.rules import Condition, Rule, RuleSet
-from lcmap.reference.sources import (
+from lcmap.vector.names import find_field
+from lcmap.vector.sources import (
     Bounds,
     Features,
     VectorLayer,

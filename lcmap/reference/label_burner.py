@@ -21,8 +21,8 @@ from lcmap.reference.burning import (
     widen_lines,
 )
 from lcmap.reference.rules import Near, Rule, RuleSet
-from lcmap.reference.sources import Features, read_features
 from lcmap.reference.tally import Tally, starting
+from lcmap.vector.sources import Features, read_features
 
 Taken = Sequence[tuple[Rule, Geometries]]
 

@@ -27,9 +27,9 @@ from lcmap.reference.burning import iter_strips
 from lcmap.reference.label_burner import LabelBurner
 from lcmap.reference.rules import RuleSet
 from lcmap.reference.rules_file import load_rules
-from lcmap.reference.sources import find_layers
 from lcmap.reference.tally import left_out, report, values_absent
 from lcmap.reference.target import TargetGrid
+from lcmap.vector.sources import find_layers
 
 _PIXELS_PER_STRIP = 1 << 25
 _MOST_DISTORTION = 0.02

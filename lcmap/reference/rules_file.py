@@ -13,10 +13,10 @@ from lcmap.errors import LcmapError, RulesError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.input_watch import note_input
-from lcmap.reference.names import fold_value
 from lcmap.reference.rules import Condition, Near, Ring, Rule, RuleSet, Width
 from lcmap.toml_text import LARGEST, parse_toml
 from lcmap.user_file import read_small
+from lcmap.vector.names import fold_value
 
 _BUILTIN = Path(__file__).parent / "rules"
 

@@ -16,9 +16,10 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
 from lcmap.reference.binding import BoundLayer
 from lcmap.reference.burning import PixelFrame
-from lcmap.reference.names import fold_value
-from lcmap.reference.rules import Rule, RuleSet, as_text
-from lcmap.reference.sources import Features
+from lcmap.reference.rules import Rule, RuleSet
+from lcmap.vector.columns import as_text
+from lcmap.vector.names import fold_value
+from lcmap.vector.sources import Features
 
 _MOST_NAMED = 8
 

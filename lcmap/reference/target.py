@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 
 from affine import Affine
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from lcmap.errors import UsageError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import LARGEST_SIDE
+from lcmap.raster.usable_crs import crs_of
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class TargetGrid:
         if not (math.isfinite(self.resolution) and self.resolution > 0):
             raise UsageError("`resolution`", "is not a length", "give the side of a pixel")
         try:
-            crs = CRS.from_user_input(self.crs)
-        except (CRSError, ValueError):
+            crs = crs_of(self.crs)
+        except ValueError:
             raise UsageError("`crs`", f"{self.crs} is unknown", "give EPSG:CODE") from None
         size = self.resolution
         columns, rows = (east - west) / size, (north - south) / size

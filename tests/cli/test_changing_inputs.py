@@ -197,6 +197,13 @@ CASES = {
         write_years, "update last.tif new.tif --probabilities p.tif -o out.tif --min-change 0.001",
         "p.tif", "lcmap.products.update:_Weighing.read",
     ),
+    "generalise": Case(
+        maps, "generalise map.tif --mmu 0.001 -o out.tif", "map.tif",
+        "lcmap.products.class_map:ClassMap.read",
+    ),
+    "areas": Case(
+        maps, "areas map.tif -o s.csv", "map.tif", "lcmap.products.class_map:ClassMap.read"
+    ),
     "score": Case(maps, "score map.tif --reference ref.tif -o s.csv", "map.tif", COUNTED),
     "score-reference": Case(maps, "score map.tif --reference ref.tif", "ref.tif", COUNTED),
     "rasterize-ref": Case(

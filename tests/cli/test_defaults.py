@@ -31,6 +31,7 @@ COMMANDS_HELD = {
     ),
     "score": ("lcmap.accuracy.score.score",),
     "update": ("lcmap.products.update.update",),
+    "generalise": ("lcmap.products.generalise.generalise",),
     "rasterize-ref": ("lcmap.reference.rasterize.rasterize_reference",),
 }
 """The commands that are held to their library functions."""

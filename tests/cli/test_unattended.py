@@ -289,6 +289,21 @@ def test_a_damaged_record_counts_as_none(
     assert run.exit_code == 73 and "q.json: exists already; --overwrite" in run.stderr
 
 
+def test_a_record_that_was_edited_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = Command(tmp_path, "quantiles")
+    assert command.run().exit_code == 0
+    place = Path(".q.json.lcmap-made")
+    record = json.loads(place.read_text())
+    for member in ("files", "listings"):
+        edited = {name: it for name, it in record["inputs"].items() if name != member}
+        place.write_text(json.dumps(record | {"inputs": edited}))
+        run = command.run()
+        assert run.exit_code == 73 and "q.json: exists already; --overwrite" in run.stderr
+
+
 def test_the_same_words_are_told_before_anything_is_imported(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", np.arange(64, dtype="uint8").reshape(1, 8, 8))
 

@@ -87,6 +87,8 @@ def test_commands_that_do_not_train(folder: Path) -> None:
         "reclassify-oso spot.tif oso.tif --oso oso23 -m oso.onnx -o new.tif",
         "reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o kept.tif",
         "update map.tif map.tif --probabilities p.tif -o updated.tif --changes changes.tif",
+        "generalise map.tif -o general.tif --mmu 0.01 --vector general.gpkg",
+        "areas map.tif general.tif -o areas.csv",
         "score map.tif --reference fused.tif --bootstrap 10",
     )
     for command, (code, _, stderr) in zip(commands, runs(folder, *commands), strict=True):

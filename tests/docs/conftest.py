@@ -42,6 +42,7 @@ def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(EXAMPLE_DATA / f"suburb_{file}.tif", folder / f"{name}.tif")
     write_bdtopo(folder / "bdtopo.gpkg")
     write_rpg(folder / "rpg.gpkg")
+    write_communes(folder / "communes.gpkg")
     write_sentinel2(folder)
     write_panchromatic(folder)
     for kind in ("MS", "P"):
@@ -122,6 +123,15 @@ def write_rpg(path: Path) -> None:
     parcels = plants[[n in RPG_GROUPS for n in natures]]
     groups = [RPG_GROUPS[n] for n in natures if n in RPG_GROUPS]
     write_layer(path, "parcelles_graphiques", parcels, {"code_group": groups})
+
+
+def write_communes(path: Path) -> None:
+    """Write two zones on the ground of the example."""
+    plants, _ = features("vegetation")
+    west, south, east, north = shapely.total_bounds(plants)
+    middle = (west + east) / 2
+    halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
+    write_layer(path, "communes", halves, {"nom": ["Ouest", "Est"]})
 
 
 def features(layer: str) -> tuple[np.ndarray, list[str]]:

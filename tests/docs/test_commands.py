@@ -21,11 +21,12 @@ from support import run_lcmap
 NOT_RUN = {
     r"make (example|lint|test)\b": "installs lcmap, or runs these very tests",
     r"git clone ": "takes a network and the address of the repository",
+    r"git worktree ": "takes the history of the project",
     r"python3 -m venv |\.venv/bin/pip install |pip install ": "takes a network",
     r"\. \.venv/bin/activate|export PATH=": "is about the reader's own shell",
     r"pre-commit install": "takes pre-commit, which the project does not need",
     r"pytest ": "runs tests inside tests",
-    r"python benchmarks/": "reads data that are not part of the project, for minutes or hours",
+    r"(PYTHONPATH=\S+ )?python benchmarks/": "reads data beside the project, for minutes or hours",
     r"lcmap predict zones\.tif ": "maps those data",
     r'SPOT="a\.tif b\.tif"': "tests/examples runs the scripts of the experiments",
 }

@@ -47,9 +47,9 @@ from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG
 from lcmap.raster.classes import CLASSES_TAG, NOMENCLATURE_TAG, read_class_table
 from lcmap.raster.usable_crs import parse_crs
 from lcmap.reference.rules_file import load_rules
-from lcmap.reference.soundness import excess, read_wkb
 from lcmap.reference.target import TargetGrid
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
+from lcmap.vector.soundness import excess, read_wkb
 
 pytestmark = pytest.mark.slow
 

@@ -50,7 +50,7 @@ def test_names_are_those_of_the_database() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["EPSG:4978", "nonsense", "EPSG:999999", "EPSG:NaN", "EPSG:", "\0"]
+    "text", ["EPSG:4978", "nonsense", "EPSG:999999", "EPSG:NaN", "EPSG:", "\0", "[" * 10_000]
 )
 def test_what_cannot_be_assumed(text: str) -> None:
     with pytest.raises(UsageError, match="`assume_crs="):

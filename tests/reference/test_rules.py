@@ -15,7 +15,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.nomenclature import load_crosswalk
-from lcmap.reference.rules import Condition, RuleSet, Width, as_numbers
+from lcmap.reference.rules import Condition, RuleSet, Width
 from lcmap.reference.rules_file import builtin_rules, load_rules
 
 RULE = '[[rules]]\nlayer = "batiment"\nclass = "Roof"\n'
@@ -156,12 +156,6 @@ def test_a_width_that_is_null_zero_or_no_number_is_the_default() -> None:
     assert width.of(np.array([6.5, np.nan, 0.0]), 3).tolist() == [6.5, 4.0, 4.0]
     assert width.of(np.array(["6,5", None, "large"], object), 3).tolist() == [6.5, 4.0, 4.0]
     assert width.of(None, 2).tolist() == [4.0, 4.0]
-
-
-def test_numbers_in_texts() -> None:
-    assert np.array_equal(
-        as_numbers(np.array(["-1", "2.5", "x", None], object)), [-1, 2.5, np.nan, np.nan], True
-    )
 
 
 def test_priority_orders_and_keeps_the_order_within(rules: Callable[[str], Path]) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lcmap.inference.overlap import overlapped
+from lcmap.overlap import overlapped
 
 
 def test_every_item_is_read_computed_and_written_in_order() -> None:

@@ -1,4 +1,4 @@
-"""Reading and writing while the network computes: a thread each, a bounded number ahead."""
+"""Reading and writing while others compute: a thread each, a bounded number ahead."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
-from lcmap.reference.names import fold_value
-from lcmap.reference.sources import (
+from lcmap.vector.names import fold_value
+from lcmap.vector.sources import (
     SUFFIXES,
     find_layers,
     indexed_copy,

@@ -14,7 +14,7 @@ import shapely
 from support import Run
 
 from lcmap.reference.burning import grow
-from lcmap.reference.soundness import excess
+from lcmap.vector.soundness import excess
 
 X, Y = 664_010.0, 6_359_990.0
 RULES = '[[rules]]\nlayer = "ground"\nclass = "Wood"\nwidth = 3\n'

@@ -22,18 +22,18 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
 from lcmap.raster.input_watch import files_in, note_input
-from lcmap.reference.names import fold_name, mend_encoding
-from lcmap.reference.rules import as_numbers
-from lcmap.reference.soundness import excess, read_wkb
-from lcmap.reference.views import check_views
+from lcmap.raster.usable_crs import crs_of
 from lcmap.user_file import check_regular
+from lcmap.vector.columns import as_numbers
+from lcmap.vector.names import fold_name, mend_encoding
+from lcmap.vector.soundness import excess, read_wkb
+from lcmap.vector.views import check_views
 
 VECTOR_DRIVERS = ("GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf")
 """GDAL drivers of files that hold their own features: none that reads other files or URLs."""
@@ -214,8 +214,8 @@ def _layer(path: Path, name: str) -> VectorLayer:
 
 def _crs(text: str | None) -> CRS | None:
     try:
-        return CRS.from_user_input(text) if text else None
-    except CRSError:
+        return crs_of(text) if text else None
+    except ValueError:
         return None
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lcmap.reference.names import find_field, fold_name, fold_value, matches_layer, mend_encoding
+from lcmap.vector.names import find_field, fold_name, fold_value, matches_layer, mend_encoding
 
 
 @example("à°Œ")

@@ -1,0 +1,161 @@
+"""The objects of a map: connected pixels of one class, and the borders between them.
+
+Pixels are connected by their sides (4-connectivity), so that the outline of an object is one ring
+around it, with rings around what it encloses. All is computed on runs, the longest parts of rows
+that hold one code: a map has far fewer of them than pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+
+from lcmap.nomenclature.classes import NO_LABEL
+
+Value = TypeVar("Value", bound=np.generic)
+
+Numbers = NDArray[np.int32]
+"""Numbers of objects or runs."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of an array [height, width], N in all, numbered in reading order of their pixels.
+
+    starts, lengths: the first pixel of each run in the flattened array, and its pixels; int [R].
+    of_runs: the object of each run, int32 [R].
+    codes: the code of each object, uint8 [N].
+    contacts: the objects above and below, int32 [S] each, where one lies above another.
+    contact_lengths: along how many pixels it does, int32 [S].
+    """
+
+    shape: tuple[int, int]
+    starts: NDArray[np.int64]
+    lengths: Numbers
+    of_runs: Numbers
+    codes: NDArray[np.uint8]
+    contacts: tuple[Numbers, Numbers]
+    contact_lengths: Numbers
+
+    def __len__(self) -> int:
+        """Return the number of objects, N."""
+        return len(self.codes)
+
+    def areas(self, row_areas: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the area of each object, int64 [N], from that of a pixel in each row."""
+        areas = self.lengths * row_areas[self.starts // self.shape[1]]
+        # exact: sums are below 2 ** 53
+        return np.bincount(self.of_runs, areas, len(self)).astype(np.int64)
+
+    def spread(self, values: NDArray[Value]) -> NDArray[Value]:
+        """Return the values [N] of objects at all their pixels, [height, width]."""
+        return np.repeat(values[self.of_runs], self.lengths).reshape(self.shape)
+
+    def cut(self, open_sides: Sequence[bool]) -> NDArray[np.bool_]:
+        """Return which objects may go on beyond the array, bool [N].
+
+        `open_sides` says of its top, bottom, left and right whether there is anything.
+        """
+        height, width = self.shape
+        top, bottom, left, right = open_sides
+        stops = self.starts + self.lengths
+        at_side = np.zeros(len(self.starts), bool)
+        if top:
+            at_side |= self.starts < width
+        if bottom:
+            at_side |= stops > (height - 1) * width
+        if left:
+            at_side |= self.starts % width == 0
+        if right:
+            at_side |= stops % width == 0
+        found = np.zeros(len(self), bool)
+        found[self.of_runs[at_side]] = True
+        return found
+
+    def any_in(self, chosen: NDArray[np.bool_], rows: slice, cols: slice) -> bool:
+        """Tell whether a pixel of these rows and columns is of a `chosen` object, bool [N]."""
+        runs = np.flatnonzero(chosen[self.of_runs])
+        row, first = np.divmod(self.starts[runs], self.shape[1])
+        inside = (row >= rows.start) & (row < rows.stop)
+        inside &= (first < cols.stop) & (first + self.lengths[runs] > cols.start)
+        return bool(inside.any())
+
+    def borders(self, chosen: NDArray[np.bool_]) -> csr_array:
+        """Return how long the borders of `chosen` objects, bool [N], are, in pixel sides.
+
+        Sparse int32 [N, N], with an entry for each two objects, the lower number first, of which
+        one at least is chosen. The ground without a class is no neighbour.
+        """
+        with_class = self.codes != NO_LABEL
+        chosen_runs, with_class_runs = chosen[self.of_runs], with_class[self.of_runs]
+        beside = self.starts[1:] % self.shape[1] != 0
+        beside &= chosen_runs[1:] | chosen_runs[:-1]
+        beside &= with_class_runs[1:] & with_class_runs[:-1]
+        left = np.flatnonzero(beside)
+        above, below = self.contacts
+        keep = np.flatnonzero(
+            (chosen[above] | chosen[below]) & with_class[above] & with_class[below]
+        )
+        one = np.concatenate([self.of_runs[left], above[keep]])
+        other = np.concatenate([self.of_runs[left + 1], below[keep]])
+        lengths = np.concatenate([np.ones(len(left), np.int32), self.contact_lengths[keep]])
+        return summed(len(self), np.minimum(one, other), np.maximum(one, other), lengths)
+
+
+def find_objects(codes: NDArray[np.uint8]) -> Objects:
+    """Return the objects of codes, uint8 [height, width]; ground without a class is one too."""
+    height, width = codes.shape
+    begins = np.ones((height, width), bool)
+    np.not_equal(codes[:, 1:], codes[:, :-1], out=begins[:, 1:])
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(starts, append=codes.size).astype(np.int32)
+    run_codes = codes.ravel()[starts]
+    # between two rows: the parts along which neither goes over to another run
+    parts = np.flatnonzero(begins[:-1] | begins[1:])
+    part_lengths = np.diff(parts, append=codes.size - width).astype(np.int32)
+    # every run of the upper row begins a part, and so does every run of the lower one
+    above = np.cumsum(begins.ravel()[parts], dtype=np.int32)
+    above -= 1
+    below = np.cumsum(begins.ravel()[width:][parts], dtype=np.int32)
+    below += np.int32(np.count_nonzero(begins[0]) - 1)
+    joined = run_codes[above] == run_codes[below]
+    count, of_runs = connected(len(starts), above[joined], below[joined])
+    object_codes = np.empty(count, np.uint8)
+    object_codes[of_runs] = run_codes
+    apart = np.flatnonzero(~joined)
+    contacts = of_runs[above[apart]], of_runs[below[apart]]
+    return Objects(
+        codes.shape, starts, lengths, of_runs, object_codes, contacts, part_lengths[apart]
+    )
+
+
+def connected(count: int, ones: Numbers, others: Numbers) -> tuple[int, Numbers]:
+    """Return the connected parts of a graph: how many there are, and that of each node, int32 [N].
+
+    `ones` [E], in ascending order, and `others` are the ends of its edges. Parts are numbered in
+    the order of their first nodes.
+    """
+    pointers = np.zeros(count + 1, np.int32)
+    np.cumsum(np.bincount(ones, minlength=count), out=pointers[1:])
+    edges = csr_array((np.ones(len(others), np.int8), others, pointers), shape=(count, count))
+    parts, of_nodes = connected_components(edges, directed=False)
+    return parts, of_nodes
+
+
+def summed(count: int, ones: Numbers, others: Numbers, lengths: Numbers) -> csr_array:
+    """Return the edges of a graph as a sparse array [N, N], those of the same ends added up."""
+    edges = coo_array((lengths, (ones, others)), shape=(count, count)).tocsr()
+    edges.sum_duplicates()
+    return edges
+
+
+def ends(edges: csr_array) -> tuple[Numbers, Numbers, Numbers]:
+    """Return the ends of the edges that `summed` returned, in ascending order, and the lengths."""
+    ones = np.repeat(np.arange(edges.shape[0], dtype=np.int32), np.diff(edges.indptr))
+    return ones, edges.indices, edges.data

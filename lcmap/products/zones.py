@@ -1,0 +1,137 @@
+"""The zones that areas are counted in: polygons of a vector file, in the pixels of a map."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.warp import transform as transform_coordinates
+from rasterio.warp import transform_bounds
+
+from lcmap.errors import DataError, NoCrsError, OverlapError, UsageError
+from lcmap.paths import PathLike
+from lcmap.raster.datum_shift import check_datum_shift
+from lcmap.raster.grid import Grid, same_crs
+from lcmap.vector.columns import as_text
+from lcmap.vector.names import find_field
+from lcmap.vector.sources import VectorLayer, find_layers, read_features
+
+_NAMES = ("nom", "name", "nom_officiel", "libelle", "nom_com", "label")
+"""The fields that are taken for the names of zones, the first that is there."""
+
+_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Zones, each of one or several polygons.
+
+    names: the name of each zone, Z in all.
+    polygons: [N], in pixels of the map with y upwards: the pixel of row r and column c is the
+        square from (c, -r - 1) to (c + 1, -r).
+    of_polygons: the zone of each polygon, [N].
+    """
+
+    names: Sequence[str]
+    polygons: NDArray[Any]
+    of_polygons: NDArray[np.int64]
+
+
+def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zones:
+    """Return the zones of a vector file that meet a grid, which messages call by `name`.
+
+    Their names are in a `field`, else in one that is called so, else they are numbered from 1 on.
+    Polygons of the same name are one zone.
+
+    Raises:
+        InputMissingError, NotAVectorError, DataError, UsageError: as `find_layers`.
+        UsageError: the file has several layers, or no such field.
+        NoCrsError: it does not say its CRS.
+        DataError: it has other geometries than polygons; or as `check_datum_shift`.
+        OverlapError: no zone meets the grid.
+    """
+    layer = _layer(given)
+    if layer.crs is None:
+        raise NoCrsError(
+            str(layer),
+            "does not say its coordinate reference system",
+            "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
+        )
+    chosen = find_field(layer.fields, _NAMES if field is None else [field])
+    if chosen is None and field is not None:
+        raise UsageError(
+            f"`zone_name={field}`",
+            f"is no field of {layer}",
+            f"it has {', '.join(layer.fields) or 'none'}",
+        )
+    features = read_features(layer, [chosen] if chosen else [], _bounds(grid, layer, name))
+    if not np.isin(shapely.get_type_id(features.geometries), _POLYGONS).all():
+        raise DataError(str(layer), "has other geometries than polygons", "give polygons")
+    if features.broken:
+        logger.warning("%s: some zones have no geometry that can be meant: left out", layer)
+    polygons = _in_pixels(features.geometries, layer, grid)
+    inside = shapely.intersects(polygons, shapely.box(0, -grid.height, grid.width, 0))
+    if not inside.any():
+        raise OverlapError(str(layer), f"no zone meets {name}", "give zones of its ground")
+    if chosen is None:
+        texts = [str(number) for number in range(1, len(features) + 1)]
+    else:
+        texts = [as_text(value) or "" for value in features.columns[chosen].tolist()]
+    texts = [text for text, here in zip(texts, inside.tolist(), strict=True) if here]
+    names = list(dict.fromkeys(texts))
+    numbers = {text: number for number, text in enumerate(names)}
+    return Zones(names, polygons[inside], np.array([numbers[text] for text in texts]))
+
+
+def _layer(given: PathLike) -> VectorLayer:
+    layers = find_layers([given])
+    if len(layers) != 1:
+        raise UsageError(
+            given,
+            f"has {len(layers)} layers with geometry",
+            "name one as FILE:LAYER, of " + (", ".join(layer.name for layer in layers) or "none"),
+        )
+    return layers[0]
+
+
+def _bounds(grid: Grid, layer: VectorLayer, name: str) -> tuple[float, float, float, float]:
+    """Return the bounds of a grid in the CRS of a layer."""
+    if same_crs(grid.crs, layer.crs):
+        return grid.bounds
+    check_datum_shift(layer.crs, grid.crs, grid.bounds)
+    try:
+        bounds: tuple[float, float, float, float] = transform_bounds(
+            grid.crs, layer.crs, *grid.bounds
+        )
+    except RasterioError as error:
+        raise OverlapError(
+            str(layer), f"does not reach {name}", "give zones of its ground"
+        ) from error
+    return bounds
+
+
+def _in_pixels(geometries: NDArray[Any], layer: VectorLayer, grid: Grid) -> NDArray[Any]:
+    """Return polygons in pixels with y upwards; those that cross themselves are mended."""
+    back = ~grid.transform
+    reprojected = not same_crs(grid.crs, layer.crs)
+
+    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y = points[:, 0], points[:, 1]
+        if reprojected:
+            x, y = (np.array(values) for values in transform_coordinates(layer.crs, grid.crs, x, y))
+        cols = back.a * x + back.b * y + back.c
+        rows = back.d * x + back.e * y + back.f
+        return np.stack([cols, -rows], axis=1)
+
+    converted = shapely.transform(geometries, convert)
+    wrong = ~shapely.is_valid(converted)
+    converted[wrong] = shapely.make_valid(converted[wrong])
+    return np.asarray(converted)

@@ -1,0 +1,1 @@
+"""Vector files: finding their layers, reading their features."""
