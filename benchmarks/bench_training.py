@@ -3,13 +3,10 @@
     python benchmarks/bench_training.py [--steps 20] [--rounds 3] [--zones 0 1] [--compile]
 
 Printed are (1) the seconds of a step of the default recipe's network and batch, forward, backward
-and optimizer, for number formats and memory layouts, with normalisation, padding, pooling and
-unpooling in PyTorch's own operations, and with --compile by torch.compile, which needs a C++
-compiler; (2) the processor seconds of the same steps without their convolutions, which is what is
-left of a step where they are fast, as in bfloat16 with AMX; (3) steps per second on batches cut
-from real tiles (FLAIR zones beside the project: LCMAP_DATA, else ../shared/data) and on one fixed
-batch, in turns, and their ratio. All are medians of the rounds. ATEN_CPU_CAPABILITY=avx2 and
-ONEDNN_MAX_CPU_ISA=AVX2 make a newer processor behave as an older one.
+and optimizer, for number formats and memory layouts, with padding, pooling and unpooling in
+PyTorch's own operations, and with --compile by torch.compile, which needs a C++ compiler; (2) steps
+per second on batches cut from real tiles (FLAIR zones beside the project: LCMAP_DATA, else
+../shared/data) and on one fixed batch, in turns, and their ratio. All are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -20,9 +17,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -112,11 +108,6 @@ def operations_of(own: bool) -> Iterator[None]:
         yield
 
 
-def pytorch_norm_relu_pad(norm: torch.nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
-    y = torch.nn.functional.relu(torch.nn.BatchNorm2d.forward(norm, x), inplace=True)
-    return operations.plain_mirror_pad(y)
-
-
 def pytorch_unpool_and_join(
     x: torch.Tensor, indices: torch.Tensor, skip: torch.Tensor
 ) -> torch.Tensor:
@@ -124,71 +115,15 @@ def pytorch_unpool_and_join(
     return operations.plain_mirror_pad(torch.cat((unpooled, skip), dim=1))
 
 
+def pytorch_norm_relu_pad(norm: torch.nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    y = torch.nn.functional.relu(torch.nn.BatchNorm2d.forward(norm, x), inplace=True)
+    return operations.plain_mirror_pad(y)
+
+
 PYTORCHS = {
     "mirror_pad": operations.plain_mirror_pad,
     "unpool_and_join": pytorch_unpool_and_join,
 }
-
-
-@cache
-def noise(dtype: torch.dtype, *shape: int) -> torch.Tensor:
-    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
-    return torch.randn(shape).to(dtype).to(memory_format=layout)
-
-
-class WithoutConvolution(torch.autograd.Function):
-    """A convolution whose result and gradients are at hand: noise of their shapes."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Return [N, K, H, W], of a convolution without padding."""
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
-        ctx.x = x.dtype, *x.shape
-        ctx.shapes = [
-            parameter if parameter is None else parameter.shape for parameter in (weight, bias)
-        ]
-        n, _, h, w = x.shape
-        channels, _, kernel, _ = weight.shape
-        return noise(dtype, n, channels, h - kernel + 1, w - kernel + 1).detach()
-
-    @staticmethod
-    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Return gradients of image, kernel and bias."""
-        to_x = noise(*ctx.x) if ctx.needs_input_grad[0] else None
-        return to_x, *(
-            shape and noise(torch.float32, *shape) for shape in ctx.shapes
-        )  # fmt: skip
-
-
-def rest_table(batch: Batch, make: Callable[..., Trainer], steps: int, rounds: int) -> None:
-    runs = {
-        (bfloat16, own): make(bfloat16=bfloat16)
-        for bfloat16 in (False, True)
-        for own in (False, True)
-    }
-    taken: dict[tuple[bool, bool], list[float]] = {key: [] for key in runs}
-    with patch.object(
-        torch.nn.Conv2d,
-        "forward",
-        lambda layer, x: WithoutConvolution.apply(x, layer.weight, layer.bias),
-    ):
-        for number in range(rounds + 1):
-            for (bfloat16, own), run in runs.items():
-                with operations_of(own):
-                    started = time.process_time()
-                    for _ in range(max(steps // 4, 1)):
-                        run.step(batch)
-                    took = time.process_time() - started
-                if number:
-                    taken[bfloat16, own].append(took / max(steps // 4, 1))
-    print("processor seconds of a step without its convolutions:")
-    for (bfloat16, own), values in taken.items():
-        name = (
-            f"{'bfloat16' if bfloat16 else 'float32'}, {'lcmap' if own else 'PyTorch'}'s operations"
-        )
-        print(f"  {name:48} {statistics.median(values):.3f}")
 
 
 def pipeline_ratio(sampler: Sampler, make: Callable[..., Trainer], steps: int, rounds: int) -> None:
@@ -224,8 +159,6 @@ def main() -> None:
             make = partial(new_trainer, data, source)
             sampler = Sampler(source, data.train, DEFAULT, side, 0)
             pipeline_ratio(sampler, make, arguments.steps, arguments.rounds)
-            if choose_device("auto").type == "cpu":
-                rest_table(sampler.batch(0), make, arguments.steps, arguments.rounds)
             step_table(sampler.batch(0), make, arguments.steps, arguments.rounds, arguments.compile)
 
 

@@ -30,6 +30,7 @@ from lcmap.training.export import Agreement, to_onnx, verify
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.int8_model import QuantisationReport, quantise_model
+from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import (
     Int8Options,
     TileInputOptions,
@@ -242,11 +243,12 @@ def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> N
         trainer.load_state_dict(read_checkpoint(outputs.checkpoint, settings))
     elif outputs.resume:
         logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
-    while not (trainer.ended or outputs.export_best):
-        trainer.epoch()
-        current_watch().check()
-        write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
-        write_curves(outputs.checkpoint, trainer.rows)
+    with freed_memory_kept():
+        while not (trainer.ended or outputs.export_best):
+            trainer.epoch()
+            current_watch().check()
+            write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
+            write_curves(outputs.checkpoint, trainer.rows)
 
 
 @contextmanager

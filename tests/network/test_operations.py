@@ -89,11 +89,13 @@ def test_layout_in_memory_changes_nothing() -> None:
 
 
 def test_inputs_and_gradients_are_left_as_they_are() -> None:
-    x = torch.randn(1, 1, 4, 4, requires_grad=True)
-    gradient = torch.randn(1, 1, 6, 6)
-    before = gradient.clone()
-    mirror_pad(x).backward(gradient)
-    assert torch.equal(gradient, before)
+    x = torch.randn(1, 3, 4, 4, requires_grad=True)
+    gradient = torch.randn(1, 3, 6, 6)
+    before = x.detach().clone(), gradient.clone()
+    for padded in (mirror_pad, NormReluPad(3)):
+        padded(x).backward(gradient)
+        assert torch.equal(gradient, before[1])
+        assert torch.equal(x, before[0])
 
 
 def normalised_by_pytorch(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
@@ -134,12 +136,34 @@ def test_normalisation_relu_and_padding_at_once_are_pytorchs_one_by_one(
         assert (found - expected).abs().max() <= close * expected.abs().max()
 
 
+@given(st.booleans(), st.integers(1, 3), st.integers(2, 6), st.integers(2, 6), st.integers(0, 99))
+def test_normalisation_relu_and_padding_of_any_size(
+    training: bool, n: int, height: int, width: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    ours, theirs = norms(training, torch.float64)
+    x = torch.randn(n, 3, height, width, dtype=torch.float64, requires_grad=True)
+    found, expected = ours(x), normalised_by_pytorch(theirs, x)
+    towards = torch.randn_like(expected)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, [x, *ours.parameters()], towards),
+        torch.autograd.grad(expected, [x, *theirs.parameters()], towards),
+    )
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_of_normalisation_relu_and_padding_are_differences(training: bool) -> None:
     torch.manual_seed(7)
     norm, _ = norms(training, torch.float64)
     x = torch.randn(2, 3, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(norm, (x,))
+    parameters = dict(norm.named_parameters())
+
+    def of_all(x: Tensor, *values: Tensor) -> Tensor:
+        return torch.func.functional_call(norm, dict(zip(parameters, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(of_all, (x, *parameters.values()))
 
 
 def test_bfloat16_stays_bfloat16_in_every_operation() -> None:
