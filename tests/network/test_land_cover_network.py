@@ -104,6 +104,24 @@ def test_steps_of_training_are_the_references() -> None:
         assert torch.allclose(found, expected[name], rtol=1e-7, atol=1e-9), name
 
 
+def test_statistics_and_gradients_stay_float32_in_bfloat16() -> None:
+    torch.manual_seed(4)
+    network = LandCoverNetwork([2], 3, width=4, depth=2)
+    other = copy.deepcopy(network)
+    image = torch.randn(4, 2, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(image)
+    assert scores.dtype == torch.bfloat16
+    scores.float().square().mean().backward()
+    reference(other, image)
+    expected = other.state_dict()
+    for name, found in network.state_dict().items():
+        assert found.dtype == expected[name].dtype
+        if "running" in name:
+            torch.testing.assert_close(found, expected[name], rtol=0.05, atol=0.01)
+    assert {p.grad.dtype for p in network.parameters()} == {torch.float32}
+
+
 def test_the_second_entry_matters_and_gives_no_skips() -> None:
     torch.manual_seed(2)
     network = LandCoverNetwork([2, 3], 3, width=4, depth=1).double().eval()
