@@ -16,6 +16,7 @@ from lcmap.errors import NomenclatureError, UnknownLabelError
 from lcmap.nomenclature.labels import as_codes
 from lcmap.paths import PathLike
 from lcmap.raster.classes import ClassTable
+from lcmap.raster.code_counts import code_counts
 
 NO_LABEL = 0
 NO_INDEX = 255
@@ -104,7 +105,7 @@ class Nomenclature:
         codes = as_codes(labels, source)
         known = np.zeros(256, bool)
         known[[NO_LABEL, *self.no_label, *self.codes]] = True
-        present = np.bincount(codes.ravel(), minlength=256) > 0
+        present = code_counts(codes) > 0
         unknown = np.flatnonzero(present & ~known)
         if unknown.size:
             raise UnknownLabelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from exactextract.raster import NumPyRasterSource
 from numpy.typing import NDArray
 
 from lcmap.products.zones import Zones
-from lcmap.raster.windows import Window, iter_blocks
+from lcmap.raster.code_counts import code_counts
+from lcmap.raster.windows import Window
 
-TILE = 256
+TILE = 64
 """Edge, in pixels, of the parts of a block that are counted whole where a zone covers them."""
 
-Cells = NDArray[np.uint16]
-"""Of each pixel its class, or its pair of classes, as a number."""
+Cells = NDArray[np.uint8] | NDArray[np.uint16]
+"""Of each pixel its class, uint8, or its pair of classes as a number, uint16."""
 
 Areas = Counter[int]
 """The area of each cell that occurs."""
@@ -30,7 +32,11 @@ def count_block(cells: Cells, row_areas: NDArray[np.float64]) -> Areas:
 
     `row_areas` [height] is the area of a pixel in each row.
     """
-    pixels = np.bincount(cells.ravel())
+    pixels = (
+        code_counts(cells.astype(np.uint8, copy=False))
+        if cells.dtype == np.uint8
+        else np.bincount(cells.ravel())
+    )
     present = np.flatnonzero(pixels)
     if (row_areas == row_areas[0]).all():
         areas = pixels[present] * row_areas[0]
@@ -72,34 +78,48 @@ def _count_parts(
     cells: Cells, window: Window, row_areas: NDArray[np.float64], polygon: Any
 ) -> Areas:
     """Return the areas that a polygon covers of a block."""
-    height, width = cells.shape
-    tiles = list(iter_blocks(height, width, TILE))
-    boxes = np.array([_box(tile.shifted(window.row, window.col)) for tile in tiles])
+    tops, lefts = (np.arange(0, length, TILE) for length in cells.shape)
+    bottoms, rights = (
+        np.minimum(starts + TILE, length)
+        for starts, length in zip((tops, lefts), cells.shape, strict=True)
+    )
+    boxes = shapely.box(  # [rows of tiles, columns of tiles]
+        window.col + lefts,
+        -(window.row + bottoms[:, None]),
+        window.col + rights,
+        -(window.row + tops[:, None]),
+    )
     shapely.prepare(polygon)
     covered = shapely.covers(polygon, boxes)
-    crossed = np.flatnonzero(shapely.intersects(polygon, boxes) & ~covered)
     areas: Areas = Counter()
-    for number in np.flatnonzero(covered):
-        rows, cols = tiles[number].slices
-        areas.update(count_block(cells[rows, cols], row_areas[rows]))
-    for number, part in zip(crossed, shapely.intersection(polygon, boxes[crossed]), strict=True):
-        rows, cols = tiles[number].slices
-        bounds = shapely.bounds(boxes[number])
-        areas.update(_count_border(cells[rows, cols], row_areas[rows], part, bounds))
+    for top, bottom, tiles in zip(tops, bottoms, covered, strict=True):
+        rows = slice(top, bottom)
+        for first, last in _runs(tiles):
+            areas.update(count_block(cells[rows, lefts[first] : rights[last]], row_areas[rows]))
+    crossed = boxes[shapely.intersects(polygon, boxes) & ~covered]
+    areas.update(_count_border(cells, window, row_areas, shapely.intersection(polygon, crossed)))
     return areas
 
 
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of each run of flags that are set."""
+    steps = np.diff(flags.astype(np.int8), prepend=0, append=0)
+    yield from zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1, strict=True)
+
+
 def _count_border(
-    cells: Cells, row_areas: NDArray[np.float64], part: Any, bounds: NDArray[np.float64]
+    cells: Cells, window: Window, row_areas: NDArray[np.float64], parts: NDArray[Any]
 ) -> Areas:
-    """Return the areas of a tile, each pixel by the part of it that a polygon covers."""
-    polygons = [item for item in shapely.get_parts(part) if shapely.get_dimensions(item) == 2]
-    if not polygons:
+    """Return the areas of a block by cell, each pixel by how much of it parts of a zone cover."""
+    polygons = shapely.get_parts(shapely.get_parts(parts))
+    polygons = polygons[shapely.get_dimensions(polygons) == 2]
+    if not polygons.size:
         return Counter()
-    source = NumPyRasterSource(np.ascontiguousarray(cells), *bounds.tolist())
+    west, south, east, north = shapely.bounds(_box(window)).tolist()
+    source = NumPyRasterSource(cells, west, south, east, north)
     feature = {
         "type": "Feature",
-        "geometry": shapely.geometry.mapping(shapely.MultiPolygon(polygons)),
+        "geometry": shapely.geometry.mapping(shapely.MultiPolygon(list(polygons))),
         "properties": {},
     }
     (found,) = exact_extract(source, JSONFeatureSource([feature]), ["cell_id", "coverage"])

@@ -12,10 +12,8 @@ from lcmap import __version__
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_LABEL
 from lcmap.products.area_counting import Areas
+from lcmap.raster.code_counts import CODES
 from lcmap.raster.pixel_areas import SQUARE_METRES
-
-CODES = 256
-"""The cell of a pair of codes is the first times this and the second."""
 
 METHOD = "pixel count"
 NOTE = (

@@ -16,11 +16,12 @@ from lcmap.errors import GridMismatchError, UsageError
 from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.products.area_counting import Areas, Cells, ZoneCounter, count_block
-from lcmap.products.area_report import CODES, AreaReport
+from lcmap.products.area_report import AreaReport
 from lcmap.products.area_tables import write_area_report
 from lcmap.products.class_map import ClassMap, open_class_map
 from lcmap.products.zones import Zones, read_zones
 from lcmap.progress import Progress, silent
+from lcmap.raster.code_counts import CODES
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once
@@ -136,10 +137,12 @@ def _count(
     by_zone: list[Areas] = [Counter() for _ in (zones.names if zones else ())]
 
     def read(block: tuple[int, Window]) -> Cells:
-        cells = maps[0].read(block[1]).astype(np.uint16)
-        if len(maps) == 2:
-            cells *= np.uint16(CODES)
-            cells += maps[1].read(block[1])
+        codes = maps[0].read(block[1])
+        if len(maps) == 1:
+            return codes
+        cells = codes.astype(np.uint16)
+        cells *= np.uint16(CODES)
+        cells += maps[1].read(block[1])
         return cells
 
     def count(block: tuple[int, Window], cells: Cells) -> tuple[Areas, dict[int, Areas]]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from lcmap.raster.alignment import to_pixels
 from lcmap.raster.centres import Alignment, window_around
+from lcmap.raster.code_counts import code_counts
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.windows import Window, iter_blocks
@@ -163,7 +164,7 @@ def majority(
         return winners
     vote_type = np.min_scalar_type(down * across)
     most = np.zeros(shape, vote_type)
-    for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=256)).astype(np.uint8):
+    for code in np.flatnonzero(code_counts(codes)).astype(np.uint8):
         mine = (codes == code).astype(vote_type)
         # sums over strides: numpy's own over short axes take ten times as long
         in_rows = mine[rows[::down]]  # [h, W]

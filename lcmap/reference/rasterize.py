@@ -15,6 +15,7 @@ from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.code_counts import code_counts
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
@@ -260,7 +261,7 @@ def _burn(
     for strip in iter_strips(grid, rows):
         burnt, counts = burner.strip(strip, count=claims is not None)
         labels.write(burnt, 1, window=strip.ranges)
-        histogram += np.bincount(burnt.ravel(), minlength=256)
+        histogram += code_counts(burnt)
         if counts is not None:
             claims.write(counts, 1, window=strip.ranges)
             disputed += int(np.count_nonzero(counts > 1))
