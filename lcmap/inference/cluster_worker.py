@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -98,8 +99,18 @@ class Computed(NamedTuple):
     mapped: int
 
 
-def compute_tile(packed: PackedJob, tile: Tile) -> Computed:
-    """Return what is computed of a tile, in a thread of a worker.
+class ComputedTask(NamedTuple):
+    """What a worker returns of the tiles of a task, and in how many seconds it computed them.
+
+    The time of opening the inputs does not count.
+    """
+
+    tiles: list[Computed]
+    seconds: float
+
+
+def compute_tiles(packed: PackedJob, tiles: Sequence[Tile]) -> ComputedTask:
+    """Return what is computed of the tiles of a task, in a thread of a worker.
 
     Raises:
         UnavailableError: this worker has other files, another engine or version of lcmap than the
@@ -107,7 +118,10 @@ def compute_tile(packed: PackedJob, tile: Tile) -> Computed:
         LcmapError: the inputs cannot be read; it names this worker.
     """
     with gdal_environment():
-        return _opened(packed).compute(tile)
+        job = _opened(packed)
+        start = time.perf_counter()
+        computed = [job.compute(tile) for tile in tiles]
+        return ComputedTask(computed, time.perf_counter() - start)
 
 
 class _OpenedJob:
