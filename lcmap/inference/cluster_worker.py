@@ -6,6 +6,7 @@ the process keeps for the next.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import threading
@@ -163,6 +164,10 @@ class _OpenedJob:
         self._computing = threading.Semaphore(engine.tiles_at_once)
         self._in_memory = threading.Semaphore(engine.tiles_at_once + _READ_AHEAD)
 
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
     def compute(self, tile: Tile) -> Computed:
         """Return what is computed of a tile."""
         with self._in_memory:
@@ -194,6 +199,14 @@ def _opened(packed: PackedJob) -> _OpenedJob:
                 _kept.popitem(last=False)  # its files close when no thread reads them any more
         _kept.move_to_end(packed.token)
         return _kept[packed.token]
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the files as GDAL wants it, before the interpreter drops them."""
+    with gdal_environment():
+        for job in _kept.values():
+            job.close()
 
 
 def _everywhere(path: PathLike) -> str:
