@@ -1,17 +1,17 @@
 """Processor time of a training step of two versions of lcmap, step by step in turns.
 
-    git worktree add ../before 6e7837b
-    python benchmarks/bench_training_steps.py ../before . [--rounds 24] [--without-convolutions]
-        [--bfloat16]
+    git worktree add ../before b675e45
+    python benchmarks/bench_training_steps.py ../before . [--rounds 24] [--avx2]
+        [--without-convolutions [--bfloat16]]
 
 Each version trains the default network on the same batch of 8 × 192² px in a process of its own.
 Printed are the processor and clock seconds of a step, and the median of what it takes as a share of
 the step of the first version in the same round. Processor time is the steadier beside other work;
-OMP_NUM_THREADS=1 keeps threads that wait for each other out of it. The page faults are arrays that
-the system mapped anew. --without-convolutions puts noise in the place of what convolutions return:
-that is what is left of a step where they are fast, as with AMX in bfloat16, and it can be measured
-on every processor. ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 make a newer processor
-behave as an older one.
+it is that of one thread unless OMP_NUM_THREADS is set, so that none waits for another. The page
+faults are arrays that the system mapped anew. --without-convolutions puts noise in the place of
+what convolutions return: that is what is left of a step where they are fast, as with AMX in
+bfloat16, and it can be measured on every processor. --avx2 makes a newer processor behave as one
+with AVX2.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ import torch
 
 KEEPING = "lcmap.training.memory"
 """The module by which a version keeps freed memory, where it has one."""
+
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 CLASSES = 7
 
@@ -114,10 +116,13 @@ def work(arguments: argparse.Namespace) -> None:
             print(json.dumps([*took, faults, loss]), flush=True)
 
 
-def start(tree: str) -> subprocess.Popen[str]:
+def start(tree: str, avx2: bool) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *sys.argv, "--work"],
-        env=os.environ | {"PYTHONPATH": os.path.abspath(tree)},
+        env={"OMP_NUM_THREADS": "1"}
+        | os.environ
+        | {"PYTHONPATH": os.path.abspath(tree)}
+        | (AVX2 if avx2 else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -135,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trees", nargs="+", help="roots of versions of the project")
     parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--avx2", action="store_true")
     parser.add_argument("--without-convolutions", action="store_true")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
@@ -142,7 +148,7 @@ def main() -> None:
     if arguments.work:
         work(arguments)
         return
-    processes = [start(tree) for tree in arguments.trees]
+    processes = [start(tree, arguments.avx2) for tree in arguments.trees]
     rounds = [[take_step(process) for process in processes] for _ in range(arguments.rounds + 2)]
     taken = np.array(rounds[2:])  # [rounds, versions, figures]; the first ones warm up
     shares = np.median(taken[..., :2] / taken[:, :1, :2], axis=0)
