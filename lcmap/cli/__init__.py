@@ -29,6 +29,7 @@ from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 from lcmap.cli.unattended import WORDS, once
 from lcmap.errors import UsageError
 from lcmap.interruption import handle_signals, ignore_signals
+from lcmap.launch import helps_another
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -69,6 +70,8 @@ class _WithHelpCommand(TyperGroup):
             raise typer.Exit(missing[1]) from error
         except Exception as error:
             # typer has its own class for what is wrong with the words of a command line
+            if helps_another() and hasattr(error, "format_message"):
+                raise typer.Exit(UsageError.exit_code) from error
             if not ("--log-json" in ctx.meta[WORDS] and hasattr(error, "format_message")):
                 raise
             said = error.format_message()

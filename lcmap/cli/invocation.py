@@ -11,6 +11,7 @@ import typer
 
 from lcmap.cli import console
 from lcmap.errors import UsageError
+from lcmap.launch import helps_another
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,6 @@ def invocation(
 
 
 def manner_of(context: typer.Context, quiet: bool, verbose: bool, log_json: bool) -> console.Manner:
-    """Return how a command says what it does, by its options."""
+    """Return how a command says what it does, by its options; one that helps another is quiet."""
+    quiet = quiet or helps_another()
     return console.Manner(quiet, verbose, log_json, context.command.name or "")
