@@ -47,15 +47,15 @@ class _SharedBatchNorm(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        statistics = mean, (variance + self.eps).rsqrt(), count
+        inverse = (variance + self.eps).rsqrt()
         return _Normalisation.apply(  # type: ignore[no-any-return, no-untyped-call]
-            x, self.weight, self.bias, statistics, self.ranks
+            x, self.weight, self.bias, mean, inverse, count, self.ranks
         )
 
 
 @torch.no_grad()
-def _statistics(x: Tensor, ranks: Ranks) -> tuple[float, Tensor, Tensor]:
-    """Return how many values a channel has in all processes, their mean and variance, [C]."""
+def _statistics(x: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how many values each channel has in all processes, their mean and variance, [C]."""
     channels = x.shape[1]
     count = x.numel() // channels
     mean, variance = x.new_zeros(2, channels, dtype=torch.float32)
@@ -67,7 +67,8 @@ def _statistics(x: Tensor, ranks: Ranks) -> tuple[float, Tensor, Tensor]:
     sums = torch.stack((torch.full_like(mean, count), count * mean, count * (variance + mean**2)))
     counts, of_values, of_squares = ranks.sum(sums)
     mean = of_values / counts
-    return float(counts[0]), mean.float(), (of_squares / counts - mean**2).clamp(min=0).float()
+    variance = (of_squares / counts - mean**2).clamp(min=0)
+    return counts.float(), mean.float(), variance.float()
 
 
 class _Normalisation(torch.autograd.Function):
@@ -79,11 +80,12 @@ class _Normalisation(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        statistics: tuple[Tensor, Tensor, float],
+        mean: Tensor,
+        inverse: Tensor,
+        count: Tensor,
         ranks: Ranks,
     ) -> Tensor:
-        mean, inverse, ctx.count = statistics
-        ctx.save_for_backward(x, weight, mean, inverse)
+        ctx.save_for_backward(x, weight, mean, inverse, count)
         ctx.ranks = ranks
         scale = weight * inverse
         return _scaled(x, scale, bias - mean * scale)
@@ -95,7 +97,7 @@ class _Normalisation(torch.autograd.Function):
         Those with respect to weight and bias are this process's part, as for every parameter.
         """
         (dy,) = gradients
-        x, weight, mean, inverse = ctx.saved_tensors
+        x, weight, mean, inverse, count = ctx.saved_tensors
         to_weight, to_bias = torch.zeros_like(mean), torch.zeros_like(mean)
         if x.numel():
             _, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
@@ -103,13 +105,13 @@ class _Normalisation(torch.autograd.Function):
             )
         # as Ioffe and Szegedy 2015 (arXiv:1502.03167), section 3:
         # dx = w / σ · (dy - Σdy / n - (x - mean) / σ · Σ(dy · (x - mean) / σ) / n)
-        of_weight, of_bias = ctx.ranks.sum(torch.stack((to_weight, to_bias))) / ctx.count
+        of_weight, of_bias = ctx.ranks.sum(torch.stack((to_weight, to_bias))) / count
         scale = weight * inverse
         slope = -scale * inverse * of_weight
         to_x = _scaled(dy, scale, -scale * of_bias - slope * mean).add_(
             _scaled(x, slope, torch.zeros_like(slope))
         )
-        return to_x, to_weight, to_bias, None, None
+        return to_x, to_weight, to_bias, None, None, None, None
 
 
 def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
