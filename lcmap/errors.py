@@ -44,7 +44,7 @@ class UsageError(LcmapError, ValueError):
 
 
 class UnavailableError(UsageError):
-    """An inference engine or a device that was asked for is not there."""
+    """An inference engine, a device or a cluster that was asked for is not there."""
 
 
 class UnexplainedLabelsError(UsageError):
@@ -139,6 +139,10 @@ class CheckpointError(DataError):
 
 class VerificationError(DataError):
     """A map depends on how it was cut into tiles."""
+
+
+class ShardError(DataError):
+    """Shards of a map are missing, not finished, damaged, or of different runs."""
 
 
 class RulesError(DataError):

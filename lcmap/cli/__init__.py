@@ -14,6 +14,7 @@ from lcmap.cli import (
     areas,
     fuse,
     generalise,
+    merge,
     predict,
     prepare,
     rasterize_ref,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
+    "merge": merge.command,
     "score": score.command,
     "update": update.command,
     "generalise": generalise.command,
@@ -115,9 +117,9 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score), to the map of the next year (update)
-    to a map of a minimum mapping unit with its polygons (generalise) and to the areas of its
-    classes (areas).
+    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score), to the
+    map of the next year (update), to a map of a minimum mapping unit with its polygons (generalise)
+    and to the areas of its classes (areas).
     """
 
 

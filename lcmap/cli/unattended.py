@@ -18,7 +18,7 @@ from lcmap.raster.making import Making, Request
 OF_THE_RUN = frozenset(
     {
         "overwrite", "quiet", "verbose", "log_json", "tmpdir", "tile", "memory", "threads",
-        "resume",
+        "resume", "scheduler", "shard",
     }
 )  # fmt: skip
 """Parameters that say how a command runs, and have no influence on its outputs."""
