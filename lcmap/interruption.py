@@ -63,7 +63,7 @@ def handle_signals() -> dict[int, _Handler]:
 
 
 def ignore_signals() -> None:
-    """Ignore them from now on: the run has its result, and the interpreter ends."""
+    """Ignore them from now on: the run has its result or its error, and the interpreter ends."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 

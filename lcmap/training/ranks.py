@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lcmap.errors import RankLostError, UsageError
+from lcmap.interruption import ignore_signals
 from lcmap.launch import Launch, agree_who_says_errors, launched
 from lcmap.raster.threads import available_threads
 from lcmap.training.precision import DeviceName, choose_device
@@ -193,6 +194,7 @@ def all_ranks(device: DeviceName) -> Iterator[Ranks]:
             )
         yield Ranks(launch)
     except BaseException:
+        ignore_signals()
         agree_who_says_errors(_is_first_to_say(store))
         raise
     distributed.destroy_process_group()
@@ -251,6 +253,8 @@ def _others_needed() -> Iterator[None]:
         yield
     # of a connection that was closed, gloo, nccl and the store each raise another kind of it
     except RuntimeError as error:
+        # torchrun is about to end this process too: that is not the reason to be said
+        ignore_signals()
         raise RankLostError(
             "training", "another of its processes ended or does not answer", "start it again"
         ) from error

@@ -1,5 +1,7 @@
 """lcmap, of whose processes under torchrun one is killed before a step, by SIGKILL.
 
+Where torchrun starts them again, none is.
+
 torchrun ... lcmap_with_a_killed_rank.py RANK STEP ARGS...
 """
 
@@ -20,7 +22,8 @@ whole = Trainer.step
 
 
 def killed(self: Trainer, batch: Batch) -> Tensor:
-    if (int(os.environ["RANK"]), self.steps) == (rank, step):
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if (int(os.environ["RANK"]), self.steps) == (rank, step) and not again:
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(self, batch)
 

@@ -163,9 +163,8 @@ def test_torchrun_may_start_all_again_where_one_was_killed(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
     index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
-    # the run that goes on is past this step
     words = train_words(index, two, *PAPER, "--resume")
-    run = torchrun("--max-restarts=1", KILLED, 1, 4, *words, "--verbose")
+    run = torchrun("--max-restarts=1", KILLED, 1, 3, *words)
     assert run.exit_code == 0, run.stderr
     assert run_lcmap(*train_words(index, one, *PAPER)).exit_code == 0
     assert_close(one, two)
