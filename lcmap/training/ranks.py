@@ -240,11 +240,13 @@ def _backend(device: DeviceName, launch: Launch) -> str:
 
 def _store() -> Store:
     """Return what torchrun keeps for the processes to find each other."""
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
     store: Store
     store, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
-    return store
+    # where torchrun starts them again, what those before wrote may still be there
+    return PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
 @contextmanager

@@ -131,6 +131,7 @@ def _train_and_write(
     progress: Progress,
     ranks: Ranks,
 ) -> TrainReport:
+    options.check()
     check_model_path(outputs.model)
     check_place(outputs.model)
     paths = outputs.finished(int8=int8 is not None)
