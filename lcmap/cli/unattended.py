@@ -48,11 +48,8 @@ def once(command: Command) -> Command:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         context: typer.Context = given["context"]
-        if helps_another():
-            command(**given)
-            return
         output = _first(context.params.get("output"))
-        if output is None:
+        if output is None or helps_another():
             command(**given)
             return
         overwrite = context.params.get("overwrite", False)
