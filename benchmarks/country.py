@@ -298,8 +298,11 @@ def measured(model: Path) -> Figures:
         whole = timed("predict", image, *options, "--overwrite")
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         bytes_out = output.stat().st_size
-        timed("predict", image, *options, "--overwrite", "--shard", "1/1")
-        publishing = timed("merge", output) - timed("merge", "--version")
+        merging = []
+        for each in (small, image):
+            timed("predict", each, *options, "--overwrite", "--shard", "1/1")
+            merging.append(timed("merge", output, "--overwrite"))
+        publishing = merging[1] - merging[0]
         pixels = SIZE**2
         return Figures(
             rate=pixels / (whole - start - publishing),

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from lcmap.graph.padding import BorderSides
 from lcmap.inference.tiling import Tile
 
-TASKS_A_SECOND = 50.0
+TASKS_A_SECOND = 25.0
 """How many tasks all workers together end, at most: the scheduler and the process that stores have
 a few ms for each, see `benchmarks/bench_shards.py`."""
 
@@ -43,7 +43,7 @@ def task_length(waiting: int, pace: Pace) -> int:
     """Return how many of the tiles that wait make a task: 1 as long as no tile was computed.
 
     An example. 3 000 lanes (1 000 workers of 3) that each compute a tile in 3 s end 1 000 tiles a
-    second. A task of 20 tiles makes 50 tasks a second of them. When 60 000 tiles are left, a task
+    second. Tasks of 40 tiles make 25 tasks a second of them. When 60 000 tiles are left, a task
     takes 10, when 6 000 are left 1.
     """
     if not pace.lanes or not pace.tile_seconds:

@@ -43,7 +43,7 @@ def test_a_task_keeps_its_bounds(waiting: int, pace: Pace) -> None:
 
 def test_tasks_of_the_example() -> None:
     pace = Pace(3000, 3.0, 1)
-    assert [task_length(n, pace) for n in (10**6, 60_000, 6000, 10)] == [20, 10, 1, 1]
+    assert [task_length(n, pace) for n in (10**6, 60_000, 6000, 10)] == [40, 10, 1, 1]
     assert task_length(10**6, pace._replace(tile_bytes=MOST_TASK_BYTES // 4)) == 4
     assert task_length(10**6, pace._replace(tile_seconds=0.0)) == 1
 
