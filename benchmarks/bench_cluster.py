@@ -11,10 +11,10 @@ their event loops allow; nothing of their cost is left out of the figures of the
 
 In the middle half of the run, the time that workers had a block is compared with the time that they
 were there: the rest is overhead. A sleep that ends late, since hundreds of workers share a core, is
-the block's. Processor time is that of the scheduler and of the process that
-stores, each, for a task and for a block. With --tile-by-tile a task is one block, whatever the
-cluster's size. With --transfer two workers return blocks of real size at once: bytes a second that
-come to the process that stores and are stored.
+the block's. Processor time is that of the scheduler and of the process that stores, each, for a
+task and for a block. With --tile-by-tile a task is one block, whatever the cluster's size. With
+--transfer two workers return blocks of real size at once: bytes a second that come to the process
+that stores and are stored.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.pipes import STANDARD_STREAM
 
-_MOST_AT_ONCE = 3
-"""Tasks that a worker has under way, one computed and others read, if it has so many threads; one
-more waits there."""
+_MOST_AT_ONCE = 2
+"""Tasks that a worker has under way, a tile of one read while one of the other is computed, if it
+has so many threads; one more waits there."""
 
 _MOST_BYTES = 1 << 26
 """Of the arrays that a thread brings here together."""

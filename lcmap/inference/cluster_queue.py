@@ -20,6 +20,9 @@ TASKS_A_SECOND = 25.0
 """How many tasks all workers together end, at most: the scheduler and the process that stores have
 a few ms for each, see `benchmarks/bench_shards.py`."""
 
+_SHORTER = 4
+"""How many times shorter tasks become towards the end: so many more a second go just well."""
+
 MOST_TASK_BYTES = 1 << 26
 """Of the arrays of a task, which are in the worker's memory and in that of the process that stores
 at once."""
@@ -42,14 +45,14 @@ class Pace(NamedTuple):
 def task_length(waiting: int, pace: Pace) -> int:
     """Return how many of the tiles that wait make a task: 1 as long as no tile was computed.
 
-    An example. 3 000 lanes (1 000 workers of 3) that each compute a tile in 3 s end 1 000 tiles a
+    An example. 2 000 lanes (1 000 workers of 2) that each compute a tile in 2 s end 1 000 tiles a
     second. Tasks of 40 tiles make 25 tasks a second of them. When 60 000 tiles are left, a task
-    takes 10, when 6 000 are left 1.
+    takes 15, when 6 000 are left 10, the fourth part of 40.
     """
     if not pace.lanes or not pace.tile_seconds:
         return 1
     of_rate = pace.lanes / (pace.tile_seconds * TASKS_A_SECOND)
-    of_end = waiting / (2 * pace.lanes)
+    of_end = max(waiting / (2 * pace.lanes), of_rate / _SHORTER)
     of_memory = MOST_TASK_BYTES / max(pace.tile_bytes, 1)
     return max(int(min(of_rate, of_end, of_memory)), 1)
 
