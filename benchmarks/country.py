@@ -394,7 +394,8 @@ def table(arguments: argparse.Namespace, figures: Figures) -> None:
     pixels = arguments.pixels
     print(
         f"{pixels:.3g} px; a machine: {figures.rate / 1e6:.2f} Mpx/s, start {figures.start:.1f} s, "
-        f"publishes {figures.publish_rate / 1e6:.0f} Mpx/s, {figures.memory / 2**20:.0f} MiB\n"
+        f"publishes {figures.publish_rate / 1e6:.1f} Mpx/s, {figures.memory / 2**20:.0f} MiB; "
+        f"{figures.bytes_in:.2f} bytes a pixel in, {figures.bytes_out:.3f} out\n"
         f"storage: images {pixels * figures.bytes_in / 1e12:.2f} TB, work folders "
         f"{pixels / 1e12:.2f} TB, map {pixels * figures.bytes_out / 1e12:.3f} TB\n"
         f"{100 * arguments.slow:g} % of machines half as fast, fail after {arguments.mtbf:g} h, "
@@ -475,8 +476,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--slow", type=float, default=0.05)
     parser.add_argument("--mtbf", type=float, default=100.0, help="hours")
     parser.add_argument("--repair", type=float, default=0.5, help="hours")
-    parser.add_argument("--task-ms", type=float, default=5.0)
-    parser.add_argument("--store-rate", type=float, default=300.0, help="MB/s")
+    parser.add_argument("--task-ms", type=float, default=6.0)
+    parser.add_argument("--store-rate", type=float, default=490.0, help="MB/s")
     parser.add_argument("--commands", type=int, default=1, help="that share a cluster")
     parser.add_argument("--shards-a-machine", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)

@@ -27,6 +27,9 @@ SEED = 0
 QUANTILES = "image"
 """By what images are scaled: their own 2 % and 98 % quantiles."""
 
+PREFER: Final = "order"
+"""Which of several images is mapped where they overlap: the first in the order given."""
+
 BOOTSTRAP_REPLICATES = 1000
 """How often blocks are drawn for the intervals of scores."""
 

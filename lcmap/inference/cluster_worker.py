@@ -26,8 +26,8 @@ from lcmap.engines.compute import Compute
 from lcmap.errors import LcmapError, UnavailableError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import BandGroup, results_of
+from lcmap.inference.campaign_inputs import open_rasters
 from lcmap.inference.computation import Computation, gdal_environment
-from lcmap.inference.inputs import open_inputs
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.resume.plan import Plan, differences, normalised
@@ -48,11 +48,12 @@ _READ_AHEAD = 2
 class Job:
     """The computation of a map, in values and paths that hold on every machine.
 
-    `quantiles` [C, 2] scale the inputs that are images. `groups` are computed of each tile. `facts`
-    are what the process that asks for tiles found of its files and engine.
+    `inputs` are the rasters for each input of the model; `quantiles` [C, 2] scale those that are
+    images. `groups` are computed of each tile. `facts` are what the process that asks for tiles
+    found of its files and engine.
     """
 
-    inputs: tuple[str, ...]
+    inputs: tuple[tuple[str, ...], ...]
     model: str
     compute: Compute
     options: ModelInputOptions
@@ -64,13 +65,13 @@ class Job:
     def of(
         cls,
         computation: Computation,
-        inputs: Sequence[PathLike],
+        inputs: Sequence[Sequence[PathLike]],
         compute: Compute,
         groups: Sequence[BandGroup],
     ) -> Job:
         """Return the job of what this process has opened."""
         return cls(
-            tuple(map(_everywhere, inputs)),
+            tuple(tuple(map(_everywhere, files)) for files in inputs),
             _everywhere(computation.model),
             replace(compute, precision=computation.precision),
             replace(computation.options, tmpdir=None),
@@ -142,7 +143,7 @@ class _OpenedJob:
         compute = replace(job.compute, threads=job.compute.threads or _own_threads())
         engine = choose_engine(compute, precision, job.model)
         with watched_inputs():
-            opened = open_inputs(
+            opened = open_rasters(
                 self._files, job.inputs, metadata.inputs, job.model, job.options, silent,
                 job.quantiles,
             )  # fmt: skip

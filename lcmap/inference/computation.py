@@ -13,17 +13,16 @@ import onnx
 import rasterio
 
 from lcmap import __version__
-from lcmap.dataset.encoding import Encoding
 from lcmap.engines.choice import Engine
 from lcmap.engines.compute import Arithmetic
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import BandGroup
-from lcmap.inference.inputs import CACHE_BYTES, OpenedInputs
+from lcmap.inference.campaign_inputs import Opened
+from lcmap.inference.inputs import CACHE_BYTES
 from lcmap.inference.options import ModelInputOptions
-from lcmap.inference.precision import travelling
 from lcmap.inference.resume.plan import Plan, content_identity
-from lcmap.inference.source import TileSource
-from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.inference.source import Source
+from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelMetadata
 from lcmap.paths import PathLike
 from lcmap.raster.input_watch import input_identities
@@ -49,28 +48,24 @@ class Computation:
     network: onnx.ModelProto
     precision: Arithmetic
     engine: Engine
-    opened: OpenedInputs
+    opened: Opened
     options: ModelInputOptions
 
-    def predictor(self, results: Sequence[Result], *, padded: bool = False) -> TilePredictor:
-        """Return what computes these results of tiles; `padded` as there."""
-        return TilePredictor(
-            self.network, self.metadata, results, self.engine,
-            encodings=self._encodings, padded=padded,
+    def predictor(self, results: Sequence[Result], *, padded: bool = False) -> Predictor[Any]:
+        """Return what computes these results of tiles; `padded` as with `TilePredictor`."""
+        wanted = list(dict.fromkeys([*results, *self.opened.compared]))
+        return self.opened.predictor(
+            TilePredictor(
+                self.network, self.metadata, wanted, self.engine,
+                encodings=self.opened.encodings(self.precision), padded=padded,
+            )
         )  # fmt: skip
 
-    def source(self) -> TileSource:
-        """Return what reads tiles."""
-        return TileSource(
-            self.opened.grid.shape,
-            self.opened.readers,
-            self._encodings,
-            allow_missing=self.options.allow_missing,
+    def source(self) -> Source[Any]:
+        """Return what reads tiles for a predictor."""
+        return self.opened.source(
+            self.opened.encodings(self.precision), allow_missing=self.options.allow_missing
         )
-
-    @property
-    def _encodings(self) -> list[Encoding]:
-        return [travelling(reader.encoding, self.precision) for reader in self.opened.readers]
 
     @property
     def _calibrated(self) -> str | None:
@@ -92,5 +87,6 @@ class Computation:
             "nodata": self.options.nodata,
             "assumed-crs": self.options.assume_crs,
             "allow-missing": self.options.allow_missing,
+            **self.opened.facts,
             "outputs": groups,
         }

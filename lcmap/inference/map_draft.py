@@ -12,24 +12,27 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from lcmap.inference.options import MapOutputs
-from lcmap.inference.output_files import OutputFiles, output_files
+from lcmap.inference.output_files import OutputFiles, Sheet, output_files
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
 
 
 @dataclass(frozen=True)
 class MapDraft:
-    """The outputs of a map, its classes, the tags of its rasters and its grid."""
+    """The outputs of a map, its classes, the tags of its rasters, its grid and its sheets."""
 
     outputs: MapOutputs
     nomenclature: Nomenclature
     tags: Mapping[str, str]
     grid: Grid
+    sheets: Sequence[Sheet] = ()
 
     def files(self, inputs: Sequence[PathLike] = ()) -> OutputFiles:
         """Return the files of the map, none of which may be one of the `inputs`."""
-        return output_files(self.outputs, self.nomenclature, inputs, self.tags)
+        files = output_files(self.outputs, self.nomenclature, inputs, self.tags)
+        return files.in_sheets(self.sheets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; paths are from the folder of the map, which may be moved."""
@@ -45,6 +48,7 @@ class MapDraft:
             "crs": None if grid.crs is None else grid.crs.to_wkt(version="WKT2_2019"),
             "transform": grid.transform[:6],
             "size": [grid.width, grid.height],
+            "sheets": [[sheet.name, sheet.number, sheet.window] for sheet in self.sheets],
         }
 
     @classmethod
@@ -64,7 +68,8 @@ class MapDraft:
             Nomenclature.from_dict(values["nomenclature"]),
             values["tags"],
             Grid(crs, Affine(*values["transform"]), *values["size"]),
+            [Sheet(name, number, Window(*at)) for name, number, at in values["sheets"]],
         )
 
 
-_PATHS = ("codes", "confidence", "probabilities")
+_PATHS = ("codes", "confidence", "probabilities", "scenes", "sheets")

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from lcmap import defaults
-from lcmap.engines.choice import choose_engine
-from lcmap.engines.compute import Compute
+from lcmap.engines.choice import Engine, choose_engine
+from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
-from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
+from lcmap.inference.band_groups import Prediction, results_of
+from lcmap.inference.campaign_inputs import Images, input_files, open_rasters, scene_tags
 from lcmap.inference.cluster import check_scheduler, compute_on_cluster
 from lcmap.inference.cluster_worker import Job
 from lcmap.inference.computation import Computation, gdal_environment
-from lcmap.inference.inputs import open_inputs, warn_of_common_quantiles, warn_without_dropout
+from lcmap.inference.inputs import warn_of_common_quantiles, warn_without_dropout
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import OutputFiles, output_files
@@ -31,8 +32,9 @@ from lcmap.inference.resume.plan import tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.resume.shard import ResumableShard, Shard
 from lcmap.inference.resume.tile_work import TileWork
-from lcmap.inference.source import TileSource
-from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
+from lcmap.inference.sheets import wanted_sheets
+from lcmap.inference.source import AnyPixels, Source
+from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
@@ -61,7 +63,7 @@ class PredictReport(MapReport):
 
 @watched_inputs()
 def predict(
-    inputs: Sequence[PathLike],
+    inputs: Sequence[Images],
     model: PathLike,
     outputs: MapOutputs,
     compute: Compute | None = None,
@@ -75,6 +77,8 @@ def predict(
     The image is the first of the `inputs` and gives the grid. A model of several inputs takes the
     others in its order: images, label maps or class probabilities on any grid, which are brought
     onto the image's as they are read. A pixel without data in any of them has none in the map.
+    Each of the `inputs` may be many rasters, see `input_files`: see `campaign` for what is mapped
+    of several images, whose pixels are on one grid.
 
     The map equals what the network computes for the whole image at once, to float rounding,
     whatever the tile size. Until it is whole, what is finished is kept beside it, and the same call
@@ -92,6 +96,7 @@ def predict(
         InputMismatchError, NomenclatureMismatchError, GsdMismatchError: the model was not made for
             these inputs.
         NoCrsError, OverlapError: an input is not of the image's area.
+        GridMismatchError: several images are not on the pixels of one grid.
         UnavailableError: as `choose_engine` and `compute_on_cluster`.
         DataError: the network's values for the image are not finite, so it has no int8 form.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
@@ -103,14 +108,13 @@ def predict(
     metadata = read_model(model)
     precision = choose_precision(compute.precision, metadata, model, verify=verify)
     engine = choose_engine(compute, precision, model)
-    tags = {
-        "LCMAP_MODEL": Path(model).name,
-        "LCMAP_ENGINE": engine.title,
-        "LCMAP_PRECISION": precision,
-    }
-    files = output_files(outputs, metadata.nomenclature, inputs, tags)
+    given = [input_files(one, explained=place > 0) for place, one in enumerate(inputs)]
+    scenes = given[0] if outputs.scenes is not None or len(given[0]) > 1 else ()
+    tags = _tags(model, engine, precision) | scene_tags(scenes)
+    read = [file for several in given for file in several]
+    files = output_files(outputs, metadata.nomenclature, read, tags)
     if compute.scheduler != defaults.SCHEDULER:
-        check_scheduler(compute.scheduler, inputs)
+        check_scheduler(compute.scheduler, read)
     shard = _shard(compute, files, verify=verify)
     check_before_work(files)
     with ExitStack() as stack:
@@ -118,10 +122,11 @@ def predict(
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
-        opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
+        opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
+        sheets = wanted_sheets(outputs, opened.grid, options.tmpdir)
         computation = Computation(model, metadata, network, precision, engine, opened, options)
-        groups = files.groups + [WINNING_PROBABILITY] * verify
+        groups = opened.groups(files.groups, verify=verify)
         predictor = computation.predictor(results_of(group.name for group in groups))
         facts = computation.facts(groups)
         # the shards of a map have tiles of one size, whatever was done of each
@@ -130,14 +135,13 @@ def predict(
         tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
+        draft = MapDraft(outputs, metadata.nomenclature, tags, opened.grid, sheets)
         work: TileWork
         if shard:
-            draft = MapDraft(outputs, metadata.nomenclature, tags, opened.grid)
             work = ResumableShard(draft, shard, plan, windows)
         else:
-            work = ResumableMap(
-                files, opened.grid, plan, windows, groups=groups, tmpdir=options.tmpdir
-            )
+            work = ResumableMap(draft.files(read), opened.grid, plan, windows, groups=groups,
+                                tmpdir=options.tmpdir)  # fmt: skip
         stack.enter_context(work)
         if work.published is not None:
             return PredictReport.from_record(work.published)
@@ -145,19 +149,28 @@ def predict(
         if compute.scheduler == defaults.SCHEDULER:
             _predict_tiles(work, predictor, tiles, source, progress)
         else:
-            job = Job.of(computation, inputs, compute, groups)
+            job = Job.of(computation, given, compute, groups)
             compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
             padded = computation.predictor(("probabilities",), padded=True)
-            verification = _verify(work, padded, size, source, progress)
+            again = opened.verifying(source, work)
+            verification = _verify(work, padded, size, again, progress)
             _check(verification, LIMITS[precision], work, model)
-        computed_by = f"{engine.title} in {precision}"
-        report = _report(work, computed_by, verification)
+        report = _report(work, f"{engine.title} in {precision}", verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
     if report.mapped == 0 and not shard:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
     return report
+
+
+def _tags(model: PathLike, engine: Engine, precision: Arithmetic) -> dict[str, str]:
+    """Return what the rasters of a map say of how it was computed."""
+    return {
+        "LCMAP_MODEL": Path(model).name,
+        "LCMAP_ENGINE": engine.title,
+        "LCMAP_PRECISION": precision,
+    }
 
 
 def _shard(compute: Compute, files: OutputFiles, *, verify: bool) -> Shard | None:
@@ -178,19 +191,19 @@ def _shard(compute: Compute, files: OutputFiles, *, verify: bool) -> Shard | Non
 
 def _predict_tiles(
     work: TileWork,
-    predictor: TilePredictor,
+    predictor: Predictor[AnyPixels],
     tiles: Sequence[Tile],
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> None:
     """Predict the tiles that are not done yet, and store them."""
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> ReadyTile:
+    def read(item: tuple[int, Tile]) -> ReadyTile[AnyPixels]:
         return predictor.ready(item[1], source.read(item[1]))
 
-    def compute(item: tuple[int, Tile], ready: ReadyTile) -> Prediction:
+    def compute(item: tuple[int, Tile], ready: ReadyTile[AnyPixels]) -> Prediction:
         return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
@@ -206,9 +219,9 @@ def _predict_tiles(
 
 def _verify(
     work: TileWork,
-    predictor: TilePredictor,
+    predictor: Predictor[AnyPixels],
     size: int,
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> Verification:
     """Compare with a second prediction, made with other tiles than those of this size."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from every_command import FORMS
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
 from support import Run, write_raster
@@ -357,3 +358,37 @@ def test_the_plan_of_a_shard_says_which_tiles_are_its_own(folder: Path, lcmap: L
     plan = json.loads(plan_path(shard_path("map.tif", Shard(2, 3))).read_bytes())
     assert plan["shard"] == {"number": 2, "count": 3}
     assert 0 < sum(height * width for _, (_, _, height, width) in plan["tiles"]) < 60 * 75
+
+
+@pytest.mark.parametrize("prefer", ["order", "confidence"])
+def test_shards_of_a_campaign_become_the_map_of_one_run(
+    prefer: str, lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare, command, outputs, _ = FORMS["campaign"]
+    prepare(tmp_path)
+    command += f" --prefer {prefer}"
+    names = tuple(outputs.split(","))
+    before = set(tmp_path.iterdir())
+    assert lcmap(*command.split()).exit_code == 0
+    expected = taken(names)
+    make(lcmap, "1/2", "2/2", command=command)
+    os.remove("sheets.gpkg")  # which the shards have read
+    shutil.rmtree("scenes")
+    merged = lcmap("merge", "map.tif")
+    assert merged.exit_code == 0, merged.stderr
+    assert "s.tif (" in merged.stderr
+    assert taken(names) == expected
+    assert set(tmp_path.iterdir()) == before - {tmp_path / "sheets.gpkg", tmp_path / "scenes"}
+
+
+def test_a_scene_that_joins_is_of_another_run(
+    lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare, command, _, _ = FORMS["campaign"]
+    prepare(tmp_path)
+    make(lcmap, "1/2", command=command)
+    shutil.copy("scenes/b.tif", "scenes/d.tif")
+    make(lcmap, "2/2", command=command)
+    refused(lcmap("merge", "map.tif"), "shard 2/2", "another run than shard 1/2", "inputs")

@@ -20,6 +20,7 @@ import dask
 import numpy as np
 import pytest
 import rasterio
+from every_command import FORMS
 from small_cluster import Relay, SmallCluster, kill
 from small_model import BANDS
 from support import Run, write_raster
@@ -28,10 +29,10 @@ from lcmap.engines.choice import choose_engine
 from lcmap.engines.compute import Compute
 from lcmap.errors import InputMissingError, UnavailableError
 from lcmap.inference.band_groups import BandGroup
+from lcmap.inference.campaign_inputs import open_rasters
 from lcmap.inference.cluster import _is_reachable
 from lcmap.inference.cluster_worker import Job, PackedJob, compute_tiles
 from lcmap.inference.computation import Computation
-from lcmap.inference.inputs import open_inputs
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.precision import load_network
 from lcmap.inference.resume.journal import read_records
@@ -264,13 +265,31 @@ def test_without_dask_distributed_it_says_what_to_install(
     assert "pip install 'lcmap[distributed]'" in run.stderr
 
 
+def test_workers_make_a_campaign(
+    cluster: SmallCluster, lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare, command, outputs, _ = FORMS["campaign"]
+    prepare(tmp_path)
+    names = tuple(outputs.split(","))
+    for prefer in ("order", "confidence"):
+        words = [*command.split(), "--prefer", prefer]
+        assert lcmap(*words).exit_code == 0
+        expected = taken(names)
+        run = lcmap(*words, "--scheduler", cluster.file)
+        assert run.exit_code == 0, run.stderr
+        assert taken(names) == expected
+
+
 @pytest.fixture
 def job(folder: Path) -> Iterator[tuple[Job, Any]]:
     """A job, and its only tile."""
     compute, options = Compute(engine="onnxruntime"), ModelInputOptions()
     metadata = read_model("model.onnx")
     with ExitStack() as stack:
-        opened = open_inputs(stack, ["image.tif"], metadata.inputs, "model.onnx", options, silent)
+        opened = open_rasters(
+            stack, [["image.tif"]], metadata.inputs, "model.onnx", options, silent
+        )
         network = load_network("model.onnx", metadata, "float32", opened)
         engine = choose_engine(compute, "float32", "model.onnx")
         computation = Computation(
@@ -278,7 +297,7 @@ def job(folder: Path) -> Iterator[tuple[Job, Any]]:
         )
         (tile,) = computation.predictor(["winner"]).tiles(200, 210, 1000)
         groups = [BandGroup("codes", 1, "uint8")]
-        yield Job.of(computation, ["image.tif"], compute, groups), tile
+        yield Job.of(computation, [["image.tif"]], compute, groups), tile
 
 
 def computed(cluster: SmallCluster, job: Job, tile: Any) -> Any:
@@ -297,7 +316,7 @@ def test_a_worker_that_differs_is_named(
     other = replace(asked, facts=asked.facts | facts)
     with pytest.raises(UnavailableError, match=r"worker tcp://\S+: .*engine, calibrated differ"):
         computed(cluster, other, tile)
-    missing = replace(asked, inputs=(str(folder / "not-there.tif"),))
+    missing = replace(asked, inputs=((str(folder / "not-there.tif"),),))
     with pytest.raises(InputMissingError, match=r"not-there\.tif on worker tcp://"):
         computed(cluster, missing, tile)
     result = computed(cluster, asked, tile)
@@ -307,7 +326,7 @@ def test_a_worker_that_differs_is_named(
 
 def test_a_job_is_of_paths_and_values(job: tuple[Job, Any], folder: Path) -> None:
     asked, _ = job
-    assert asked.inputs == (str(folder / "image.tif"),)
+    assert asked.inputs == ((str(folder / "image.tif"),),)
     assert asked.model == str(folder / "model.onnx")
     packed = pickle.dumps(PackedJob.of(asked))
     assert len(packed) < 3000

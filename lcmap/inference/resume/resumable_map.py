@@ -66,16 +66,12 @@ def check_before_work(files: OutputFiles) -> None:
 
 def _remove_what_is_over(files: OutputFiles) -> None:
     """Remove what a run left that was killed after all its files had their names."""
-    with suppress(LcmapError), OutputSet(_paths(files), overwrite=True):
+    with suppress(LcmapError), OutputSet(files.locked, overwrite=True):
         folder = work_folder_path(files.codes)
         needed = plan_path(folder), journal_path(folder)
         if folder.is_dir() and not all(path.exists() for path in needed):
             with WorkFolder(files.codes, resumable=True):
                 pass
-
-
-def _paths(files: OutputFiles) -> list[PathLike]:
-    return [file.path for file in reversed(files.in_naming_order)]
 
 
 def continued_tile(output: PathLike, facts: Plan) -> int | None:
@@ -129,7 +125,7 @@ class ResumableMap(TileWork):
         self._files = files
         self._grid = grid
         # an earlier run may have used the same names, so all are this one's until it ends
-        self._outputs = OutputSet(_paths(files), overwrite=True)
+        self._outputs = OutputSet(files.locked, overwrite=True)
         self._own: set[str] = set()
 
     def publish(
