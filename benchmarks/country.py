@@ -165,11 +165,10 @@ class ClusterRun:
         self._fill(now, number)
 
     def _fill(self, now: float, number: int) -> None:
-        """Give a machine tasks; each passes the scheduler."""
+        """Give a machine a task, which passes the scheduler; another when that has arrived."""
         machine = self._machines[number]
-        while machine.alive and self._waiting + self._alone:
-            if len(machine.tasks) + machine.coming >= IN_HAND:
-                return
+        has_room = machine.alive and not machine.coming and len(machine.tasks) < IN_HAND
+        if has_room and self._waiting + self._alone:
             if self._alone:
                 self._alone -= 1
                 tiles = 1
@@ -192,6 +191,7 @@ class ClusterRun:
         machine.tasks.append(tiles)
         if len(machine.tasks) == 1:
             self._begin(now, number)
+        self._fill(now, number)
 
     def _begin(self, now: float, number: int) -> None:
         machine = self._machines[number]
@@ -474,7 +474,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--machines", type=int, nargs="+", default=MACHINES)
     parser.add_argument("--spread", type=float, default=0.5)
     parser.add_argument("--slow", type=float, default=0.05)
-    parser.add_argument("--mtbf", type=float, default=100.0, help="hours")
+    parser.add_argument("--mtbf", type=float, default=10.0, help="hours")
     parser.add_argument("--repair", type=float, default=0.5, help="hours")
     parser.add_argument("--task-ms", type=float, default=6.0)
     parser.add_argument("--store-rate", type=float, default=490.0, help="MB/s")
