@@ -19,7 +19,7 @@ from lcmap.raster.windows import round_up
 from lcmap.training.export import exported
 from lcmap.training.options import TrainOptions
 from lcmap.training.samples import TrainingSet
-from lcmap.training.train import make_network
+from lcmap.training.run import make_network
 from trials.declaration import Contender, Smp
 
 _SMP_STRIDE = 32

@@ -20,6 +20,7 @@ from lcmap.errors import CheckpointError, LockedError, NoLabelledPixelError
 from lcmap.raster.output_lock import OutputLocks
 from lcmap.raster.writing import atomic_path
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
+from lcmap.training.memory import freed_memory_kept
 from lcmap.training.optimisation import Budget
 from lcmap.training.options import TrainOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
@@ -198,15 +199,16 @@ def _train(
             trainer.load_state_dict(state["trainer"])
             spent = state["spent"]
     written = time.monotonic()
-    while not trainer.ended:
-        started = time.monotonic(), time.process_time()
-        trainer.epoch()
-        spent["seconds"] += time.monotonic() - started[0]
-        spent["processor_seconds"] += time.process_time() - started[1]
-        if time.monotonic() - written >= _SECONDS_BETWEEN_CHECKPOINTS and not trainer.ended:
-            state = {"trainer": trainer.state_dict(), "spent": spent}
-            write_checkpoint(checkpoint, run.identity, state)
-            written = time.monotonic()
+    with freed_memory_kept():
+        while not trainer.ended:
+            started = time.monotonic(), time.process_time()
+            trainer.epoch()
+            spent["seconds"] += time.monotonic() - started[0]
+            spent["processor_seconds"] += time.process_time() - started[1]
+            if time.monotonic() - written >= _SECONDS_BETWEEN_CHECKPOINTS and not trainer.ended:
+                state = {"trainer": trainer.state_dict(), "spent": spent}
+                write_checkpoint(checkpoint, run.identity, state)
+                written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
     network.load_state_dict(trainer.best)
     return {
