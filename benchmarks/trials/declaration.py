@@ -100,9 +100,12 @@ class Ground:
     @property
     def identity(self) -> dict[str, Any]:
         """All that a result depends on, but which fold it is and where the files are."""
-        values = dataclasses.asdict(self)
         apart = ["name", "title", "folder", "splits"]
-        return {name: value for name, value in values.items() if name not in apart}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in apart
+        }
 
     def file_names(self, zone: str) -> tuple[str, str]:
         """Return the names of a zone's image and labels."""

@@ -16,6 +16,7 @@ from trials.running import Folder, carry_out
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
 from lcmap.training.recipe import DEFAULT, Jitter
+from lcmap.training.trainer import Trainer
 
 HEAD = """
 name = "tiny"
@@ -207,6 +208,37 @@ def test_a_run_with_a_result_is_not_made_again(
     monkeypatch.setattr(running, "carry_out_one", lambda *_: pytest.fail("it is made again"))
     runs = [run for run in study.runs if run.fold == "suburb"]
     assert carry_out(runs, folder, EXAMPLE_DATA) == []
+
+
+def test_a_run_that_was_interrupted_goes_on(
+    carried_out: tuple[Study, Folder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = carried_out
+    text = (HEAD + PLAIN + GROUND).replace("steps = 3", "steps = 52")  # an epoch has 50
+    run = next(iter(study_of(tmp_path, text).runs))
+    monkeypatch.setattr(running, "_SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(networks, "_nanoseconds", lambda *_: 0)
+    whole, epoch = [], Trainer.epoch
+
+    def stopped(trainer: Trainer) -> None:
+        if trainer.steps >= 50:
+            raise KeyboardInterrupt
+        epoch(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "epoch", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out([run], folder, EXAMPLE_DATA)
+    assert folder.state(run) == "begun"
+    for checkpoint in (folder.checkpoint(run), tmp_path / "none.pt"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "checkpoint", lambda *_, path=checkpoint: path)
+            whole.append(running.carry_out_one(run, folder, EXAMPLE_DATA))
+    continued, at_once = (found["training"] for found in whole)
+    assert [row["steps"] for row in continued["curve"]] == [50, 52]
+    for row, other in zip(continued["curve"], at_once["curve"], strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    assert whole[0]["test"]["matrix"] == whole[1]["test"]["matrix"]
 
 
 def test_a_run_that_fails_is_recorded_and_stops_no_other(
