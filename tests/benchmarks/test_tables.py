@@ -144,8 +144,8 @@ def test_one_split_and_one_seed_are_said_not_to_be_covered() -> None:
 
 def test_results_of_other_ground_are_not_compared() -> None:
     found = results(RIGHT)
-    found["other/out/a/0"]["test"]["blocks"][0]["place"] = [0, 7, 7]
-    with pytest.raises(DataError, match="other/out/a/0: was tested on other ground"):
+    found["other/out/a/1"]["test"]["blocks"][0]["place"] = [0, 7, 7]
+    with pytest.raises(DataError, match="other/out/a/1: was tested on other ground"):
         compare(STUDY, list(STUDY.runs), found)
 
 
