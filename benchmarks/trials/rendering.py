@@ -39,7 +39,7 @@ def to_markdown(comparison: Comparison) -> str:
         f"# {study.name}",
         "",
         f"{study.budget.text} of training and validation a run; threads: {study.threads}. "
-        f"Intervals are at {LEVEL:g} %. Differences are from {_title(study, study.baseline)}, "
+        f"In percent; intervals are at {LEVEL:g} %. Differences are from {_title(study, study.baseline)}, "
         "in points.",
     ]
     for table in comparison.grounds:
@@ -72,7 +72,10 @@ def _ground_lines(table: GroundTable) -> list[str]:
     lines += _markdown(
         ["contender", *table.classes],
         [
-            [_named(row), *(" ".join(_pair(row, places[name])).strip() for name in table.classes)]
+            [
+                _named(row),
+                *("; ".join(filter(None, _pair(row, places[name]))) for name in table.classes),
+            ]
             for row in table.rows
         ],
     )
