@@ -30,16 +30,20 @@ from lcmap.training.batches import Batch, Sampler, batches_ahead
 from lcmap.training.initialisation import initialise
 from lcmap.training.options import TrainOptions
 from lcmap.training.precision import choose_device
+from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import DEFAULT
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
 
 
-def new_trainer(data: TrainingSet, source: SampleSource, *, bfloat16: bool | None) -> Trainer:
+def new_trainer(
+    data: TrainingSet, source: SampleSource, *, bfloat16: bool | None, ranks: Ranks = ALONE
+) -> Trainer:
     """Return a trainer of the default recipe, in bfloat16 as told, or where the device has it."""
     network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.width, DEFAULT.depth)
     initialise(network, DEFAULT.initialisation, 0)
-    trainer = Trainer(data, source, network, DEFAULT, TrainOptions(epochs=10**4))
+    options = TrainOptions(epochs=10**4)
+    trainer = Trainer(data, source, network, DEFAULT, options, ranks=ranks)
     if bfloat16 is not None:
         trainer.bfloat16 = bfloat16
     return trainer

@@ -38,8 +38,8 @@ import numpy as np
 from lcmap.inference.cluster_queue import Pace, task_length
 
 SLOWNESS = 2.0
-IN_HAND = 4
-"""Tasks that a worker has at once, of which three are under way."""
+IN_HAND = 3
+"""Tasks that a worker has at once, of which two are under way."""
 LOST_SECONDS = 2.5
 """Work that a killed shard loses: half of the time between two commits."""
 MACHINES = (1, 10, 100, 1000)
@@ -71,13 +71,21 @@ class Setting:
 class Outcome:
     """Seconds until the last tile is stored; tiles that were computed and stored, and failures.
 
-    `lost` are the tiles, or parts of them, that were computed in vain.
+    `lost` are the tiles, or parts of them, that were computed in vain. `waits` are the times, from
+    and to, in which a machine that was there had no task.
     """
 
     seconds: float = 0.0
     tiles: int = 0
     lost: float = 0.0
     failures: int = 0
+    waits: list[tuple[float, float]] = field(default_factory=list)
+
+    def overhead(self, machines: int) -> float:
+        """Return the time that machines wait in the middle half, as a share of their other time."""
+        first, last = self.seconds / 4, self.seconds * 3 / 4
+        waited = sum(max(min(stop, last) - max(start, first), 0.0) for start, stop in self.waits)
+        return waited / (machines * (last - first) - waited)
 
 
 @dataclass
@@ -91,6 +99,7 @@ class Machine:
     life: int = 0
     busy_since: float = 0.0
     busy_until: float = 0.0
+    idle_since: float | None = None
 
 
 def speeds(setting: Setting, rng: np.random.Generator) -> list[float]:
@@ -133,7 +142,15 @@ class ClusterRun:
             now, _, happen, given = heapq.heappop(self._events)
             happen(now, *given)
         self._outcome.seconds = self._storing_free
+        for machine in self._machines:
+            self._had_none(self._storing_free, machine)
         return self._outcome
+
+    def _had_none(self, now: float, machine: Machine) -> None:
+        """Note until when a machine had no task, if it had none."""
+        if machine.idle_since is not None:
+            self._outcome.waits.append((machine.idle_since, now))
+            machine.idle_since = None
 
     def _at(self, when: float, happen: Callable[..., None], *given: int) -> None:
         heapq.heappush(self._events, (when, next(self._order), happen, given))
@@ -142,16 +159,16 @@ class ClusterRun:
         machine = self._machines[number]
         machine.alive = True
         machine.life += 1
+        machine.idle_since = now
         if self._setting.mtbf < math.inf:
             self._at(now + self._rng.exponential(self._setting.mtbf), self._fail, number)
         self._fill(now, number)
 
     def _fill(self, now: float, number: int) -> None:
-        """Give a machine tasks; each passes the scheduler."""
+        """Give a machine a task, which passes the scheduler; another when that has arrived."""
         machine = self._machines[number]
-        while machine.alive and self._waiting + self._alone:
-            if len(machine.tasks) + machine.coming >= IN_HAND:
-                return
+        has_room = machine.alive and not machine.coming and len(machine.tasks) < IN_HAND
+        if has_room and self._waiting + self._alone:
             if self._alone:
                 self._alone -= 1
                 tiles = 1
@@ -174,11 +191,13 @@ class ClusterRun:
         machine.tasks.append(tiles)
         if len(machine.tasks) == 1:
             self._begin(now, number)
+        self._fill(now, number)
 
     def _begin(self, now: float, number: int) -> None:
         machine = self._machines[number]
         taken = tile_lengths(self._setting, machine.tasks[0], self._rng) / machine.speed
         machine.busy_since, machine.busy_until = now, now + taken
+        self._had_none(now, machine)
         self._at(now + taken, self._end, number, machine.life)
 
     def _end(self, now: float, number: int, life: int) -> None:
@@ -192,10 +211,13 @@ class ClusterRun:
         self._at(self._storing_free, self._fill, number)
         if machine.tasks:
             self._begin(now, number)
+        else:
+            machine.idle_since = now
 
     def _fail(self, now: float, number: int) -> None:
         machine = self._machines[number]
         machine.alive = False
+        self._had_none(now, machine)
         self._outcome.failures += 1
         if machine.tasks:
             share = (now - machine.busy_since) / (machine.busy_until - machine.busy_since)
@@ -298,8 +320,11 @@ def measured(model: Path) -> Figures:
         whole = timed("predict", image, *options, "--overwrite")
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         bytes_out = output.stat().st_size
-        timed("predict", image, *options, "--overwrite", "--shard", "1/1")
-        publishing = timed("merge", output) - timed("merge", "--version")
+        merging = []
+        for each in (small, image):
+            timed("predict", each, *options, "--overwrite", "--shard", "1/1")
+            merging.append(timed("merge", output, "--overwrite"))
+        publishing = merging[1] - merging[0]
         pixels = SIZE**2
         return Figures(
             rate=pixels / (whole - start - publishing),
@@ -369,13 +394,14 @@ def table(arguments: argparse.Namespace, figures: Figures) -> None:
     pixels = arguments.pixels
     print(
         f"{pixels:.3g} px; a machine: {figures.rate / 1e6:.2f} Mpx/s, start {figures.start:.1f} s, "
-        f"publishes {figures.publish_rate / 1e6:.0f} Mpx/s, {figures.memory / 2**20:.0f} MiB\n"
+        f"publishes {figures.publish_rate / 1e6:.1f} Mpx/s, {figures.memory / 2**20:.0f} MiB; "
+        f"{figures.bytes_in:.2f} bytes a pixel in, {figures.bytes_out:.3f} out\n"
         f"storage: images {pixels * figures.bytes_in / 1e12:.2f} TB, work folders "
         f"{pixels / 1e12:.2f} TB, map {pixels * figures.bytes_out / 1e12:.3f} TB\n"
         f"{100 * arguments.slow:g} % of machines half as fast, fail after {arguments.mtbf:g} h, "
         f"back after {arguments.repair:g} h; {arguments.maps} maps\n\n"
-        "| machines | ideal h | shards h | of ideal | Dask h | of ideal | publish h | failures | "
-        "lost | read MB/s | to one process MB/s | memory GB |\n" + "| --: " * 12 + "|"
+        "| machines | ideal h | shards h | of ideal | Dask h | of ideal | overhead | publish h | "
+        "failures | lost | read MB/s | to one process MB/s | memory GB |\n" + "| --: " * 13 + "|"
     )
     for machines in arguments.machines:
         setting = setting_of(arguments, figures, machines)
@@ -386,7 +412,8 @@ def table(arguments: argparse.Namespace, figures: Figures) -> None:
         print(
             f"| {machines} | {ideal / 3600:.2f} | {shards.seconds / 3600:.2f} "
             f"| {100 * ideal / shards.seconds:.0f} % | {dask.seconds / 3600:.2f} "
-            f"| {100 * ideal / dask.seconds:.0f} % | {publishing / 3600:.2f} "
+            f"| {100 * ideal / dask.seconds:.0f} % | {100 * dask.overhead(machines):.1f} % "
+            f"| {publishing / 3600:.2f} "
             f"| {shards.failures} / {dask.failures} "
             f"| {100 * shards.lost / setting.tiles:.2f} / {100 * dask.lost / setting.tiles:.2f} % "
             f"| {pixels * figures.bytes_in / dask.seconds / 1e6:.0f} "
@@ -447,10 +474,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--machines", type=int, nargs="+", default=MACHINES)
     parser.add_argument("--spread", type=float, default=0.5)
     parser.add_argument("--slow", type=float, default=0.05)
-    parser.add_argument("--mtbf", type=float, default=100.0, help="hours")
+    parser.add_argument("--mtbf", type=float, default=10.0, help="hours")
     parser.add_argument("--repair", type=float, default=0.5, help="hours")
-    parser.add_argument("--task-ms", type=float, default=5.0)
-    parser.add_argument("--store-rate", type=float, default=300.0, help="MB/s")
+    parser.add_argument("--task-ms", type=float, default=6.0)
+    parser.add_argument("--store-rate", type=float, default=490.0, help="MB/s")
     parser.add_argument("--commands", type=int, default=1, help="that share a cluster")
     parser.add_argument("--shards-a-machine", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from support import PROJECT
@@ -92,7 +93,8 @@ class Relay:
     def cut(self) -> None:
         """End all connections; new ones are passed on."""
         for end in list(self._open):
-            end.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it ended meanwhile
+                end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:

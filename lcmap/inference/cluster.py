@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from lcmap.errors import InputMissingError, UnavailableError, UsageError
 from lcmap.inference.cluster_queue import NumberedTile, Pace, TileQueue, task_length
@@ -27,9 +29,9 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.pipes import STANDARD_STREAM
 
-_MOST_AT_ONCE = 3
-"""Tasks that a worker has under way, one computed and others read, if it has so many threads; one
-more waits there."""
+_MOST_AT_ONCE = 2
+"""Tasks that a worker has under way, a tile of one read while one of the other is computed, if it
+has so many threads; one more waits there."""
 
 _MOST_BYTES = 1 << 26
 """Of the arrays that a thread brings here together."""
@@ -45,6 +47,9 @@ _MOST_LOST = 4
 
 _COUNTED_EVERY = 2.0
 """Seconds between two counts of the cluster's workers."""
+
+_REACHED_WITHIN = 5.0
+"""Seconds that a connection to a worker may take."""
 
 _WEIGHT = 0.1
 """Of a task in the mean of the time that a tile takes."""
@@ -143,6 +148,16 @@ def compute_on_cluster(
     work.commit()
 
 
+def _is_reachable(worker: str) -> bool:
+    """Tell whether this process can connect to a worker, as Dask finds out after long."""
+    address = urlsplit(worker)
+    try:
+        with socket.create_connection((address.hostname, address.port or 0), _REACHED_WITHIN):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
 class _Task(NamedTuple):
     """Tiles on their way to a worker and back."""
 
@@ -171,6 +186,7 @@ class _ClusterRun:
         self._completed = as_completed([], loop=client.loop)
         self._lost: Counter[int] = Counter()
         self._threads: dict[str, int] = {}
+        self._direct: bool | None = None
         self._pace = Pace(0, 0.0, 1)
         self._keys = 0
         self._has_use = True
@@ -218,7 +234,7 @@ class _ClusterRun:
         from distributed import KilledWorker
 
         try:
-            return futures, self._client.gather(futures)
+            return futures, self._client.gather(futures, direct=self._direct)
         except (KilledWorker, CancelledError, OSError):
             return futures, None
 
@@ -283,6 +299,11 @@ class _ClusterRun:
     def _count_workers(self) -> None:
         """Look which workers there are; what those had that are gone waits again."""
         self._threads = dict(self._asked(self._client.nthreads))
+        if self._direct is None and self._threads:
+            self._direct = _is_reachable(next(iter(self._threads)))
+            if not self._direct:
+                logger.info("%s: workers cannot be reached from here, so that their arrays come "
+                            "through it, which is slower", self._scheduler)  # fmt: skip
         lanes = sum(min(threads, _MOST_AT_ONCE) for threads in self._threads.values())
         self._pace = self._pace._replace(lanes=lanes)
         for key, task in list(self._running.items()):

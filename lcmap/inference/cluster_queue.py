@@ -1,10 +1,10 @@
 """Which tiles a worker of a cluster gets next, and how many in one task: arithmetic, without Dask.
 
 A scheduler serves some hundred tasks a second, however long they take. So a task of many workers is
-several tiles, the more the faster the cluster is; towards the end tasks become shorter, so that no
-worker is left with much to do while others have nothing (guided self-scheduling with the half of
-what is left, as in: Hummel, Schonberg, Flynn, 1992. Factoring: a method for scheduling parallel
-loops. Communications of the ACM 35(8)).
+several tiles, the more the faster the cluster is. Towards the end tasks become shorter, so that no
+worker is left with much to do while others have nothing: those that a worker has at once are half
+of its share of what is left (Hummel, Schonberg, Flynn, 1992. Factoring: a method for scheduling
+parallel loops. Communications of the ACM 35(8)).
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import NamedTuple
 from lcmap.graph.padding import BorderSides
 from lcmap.inference.tiling import Tile
 
-TASKS_A_SECOND = 50.0
+TASKS_A_SECOND = 25.0
 """How many tasks all workers together end, at most: the scheduler and the process that stores have
 a few ms for each, see `benchmarks/bench_shards.py`."""
+
+_SHORTER = 4
+"""How many times shorter tasks become towards the end: so many more a second go just well."""
 
 MOST_TASK_BYTES = 1 << 26
 """Of the arrays of a task, which are in the worker's memory and in that of the process that stores
@@ -42,14 +45,14 @@ class Pace(NamedTuple):
 def task_length(waiting: int, pace: Pace) -> int:
     """Return how many of the tiles that wait make a task: 1 as long as no tile was computed.
 
-    An example. 3 000 lanes (1 000 workers of 3) that each compute a tile in 3 s end 1 000 tiles a
-    second. A task of 20 tiles makes 50 tasks a second of them. When 60 000 tiles are left, a task
-    takes 10, when 6 000 are left 1.
+    An example. 2 000 lanes (1 000 workers of 2) that each compute a tile in 2 s end 1 000 tiles a
+    second. Tasks of 40 tiles make 25 tasks a second of them. When 120 000 tiles are left, a task
+    takes 20, when 6 000 are left 10, the fourth part of 40.
     """
     if not pace.lanes or not pace.tile_seconds:
         return 1
     of_rate = pace.lanes / (pace.tile_seconds * TASKS_A_SECOND)
-    of_end = waiting / (2 * pace.lanes)
+    of_end = max(waiting / (3 * pace.lanes), of_rate / _SHORTER)
     of_memory = MOST_TASK_BYTES / max(pace.tile_bytes, 1)
     return max(int(min(of_rate, of_end, of_memory)), 1)
 

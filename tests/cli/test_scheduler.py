@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from lcmap.engines.compute import Compute
 from lcmap.errors import InputMissingError, UnavailableError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.campaign_inputs import open_rasters
+from lcmap.inference.cluster import _is_reachable
 from lcmap.inference.cluster_worker import Job, PackedJob, compute_tiles
 from lcmap.inference.computation import Computation
 from lcmap.inference.options import ModelInputOptions
@@ -120,6 +122,21 @@ def test_the_map_is_that_of_one_machine(folder: Path, lcmap: Lcmap, cluster: Sma
     address = json.loads(cluster.file.read_bytes())["address"]
     assert address.startswith("tcp://")
     assert lcmap(*COMMAND.split(), 100, "--scheduler", address).exit_code == 0
+    assert taken() == expected
+
+
+def test_arrays_come_through_the_scheduler_where_workers_cannot_be_reached(
+    folder: Path, lcmap: Lcmap, cluster: SmallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed(lcmap, 100)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        unused = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+        assert _is_reachable(unused)
+    assert not _is_reachable(unused)
+    monkeypatch.setattr("lcmap.inference.cluster._is_reachable", lambda _: False)
+    run = lcmap(*COMMAND.split(), 100, "--scheduler", cluster.file)
+    assert run.exit_code == 0, run.stderr
+    assert "workers cannot be reached from here" in run.stderr
     assert taken() == expected
 
 

@@ -37,13 +37,14 @@ def test_a_task_keeps_its_bounds(waiting: int, pace: Pace) -> None:
     assert length >= 1
     if length > 1:
         assert pace.lanes / (length * pace.tile_seconds) >= TASKS_A_SECOND
-        assert length * pace.lanes * 2 <= waiting
+        shortest = pace.lanes / (pace.tile_seconds * TASKS_A_SECOND) / 4
+        assert length <= max(waiting / (3 * pace.lanes), shortest)
         assert length * pace.tile_bytes <= MOST_TASK_BYTES
 
 
 def test_tasks_of_the_example() -> None:
-    pace = Pace(3000, 3.0, 1)
-    assert [task_length(n, pace) for n in (10**6, 60_000, 6000, 10)] == [20, 10, 1, 1]
+    pace = Pace(2000, 2.0, 1)
+    assert [task_length(n, pace) for n in (10**6, 120_000, 6000, 10)] == [40, 20, 10, 10]
     assert task_length(10**6, pace._replace(tile_bytes=MOST_TASK_BYTES // 4)) == 4
     assert task_length(10**6, pace._replace(tile_seconds=0.0)) == 1
 
