@@ -1,10 +1,11 @@
 """The files of a command, which appear under their names together.
 
 Each is written in a folder `.NAME.lcmap-XXXXXXXX` beside its destination. When all are whole, a
-manifest beside the first, `.NAME.lcmap-set`, says which file gets which name; then they are
-renamed in order, and the manifest is removed. A run that is killed between two renames leaves the
-manifest and the folders, and the next run of any of these outputs gives the rest their names before
-it does anything else. What a run leaves that is killed earlier, the next one removes.
+manifest beside the first, `.NAME.lcmap-set`, says which file gets which name; then what has these
+names goes aside, they are renamed in order, and the manifest is removed. A run that is killed
+between two renames leaves the manifest and the folders, and the next run of any of these outputs
+gives the rest their names before it does anything else. What a run leaves that is killed earlier,
+the next one removes. A file alone replaces another in one step.
 
 The sidecars of a raster that is replaced belong to the old one: they go when the new one comes.
 """
@@ -30,6 +31,7 @@ from lcmap.raster.making import note_outputs
 from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.set_aside import put_back, set_aside
 from lcmap.raster.temporary_folder import temporary_folder
 
 _POINTER = "belongs-to"
@@ -233,12 +235,18 @@ def _write_manifest(moves: Moves) -> Path:
 
 
 def _rename(moves: Moves) -> None:
-    """Rename what is not yet renamed."""
+    """Rename what is not yet renamed; if not even the first can be, all is as it was."""
     names = [name for _, name in moves]
-    for source, name in moves:
-        if source.exists():
+    left = [(source, name) for source, name in moves if source.exists()]
+    aside = set_aside(left, keep=names) if len(moves) > 1 else []
+    try:
+        for source, name in left:
             remove_old_sidecars(source, name, keep=names)
             os.replace(source, name)
+    except OSError:
+        if all(source.exists() for source, _ in moves):
+            put_back(aside)
+        raise
     for folder in dict.fromkeys(name.parent for name in names):
         _sync(folder)
 
