@@ -26,7 +26,7 @@ from typing import Literal
 from lcmap.errors import LcmapError
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
-from lcmap.raster.destination import check_place, file_at, stream_at
+from lcmap.raster.destination import check_apart, check_place, file_at, stream_at
 from lcmap.raster.making import note_outputs
 from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
@@ -59,8 +59,11 @@ class OutputSet:
         tmpdir: Path | None = None,
         part_of_another: bool = False,
         obsolete: Sequence[Path] = (),
+        inputs: Iterable[PathLike | None] = (),
     ) -> None:
         """Lock these outputs, streams among them, once it is entered; None is no output.
+
+        None of them may be one of the `inputs`, nor two the same file.
 
         What goes into a stream lies in `tmpdir` until all is whole. With `part_of_another`, what
         this process has locked already may be written. What is `obsolete` is removed once all
@@ -71,6 +74,7 @@ class OutputSet:
         self._tmpdir = tmpdir
         self._part_of_another = part_of_another
         self._obsolete = obsolete
+        self._inputs = [path for path in inputs if path is not None]
         self._temporaries: dict[PathLike, Path] = {}
         self._folders: list[Path] = []
         self._finished: set[Path] = set()
@@ -80,9 +84,11 @@ class OutputSet:
         """Lock the outputs, finish what a killed run was naming, remove what else it left.
 
         Raises:
+            UsageError: an output is an input, or is named twice.
             LockedError: another run is making one of them.
             CannotWriteError, UsageError: as `check_place`.
         """
+        check_apart(self._paths, self._inputs)
         for path in self._paths:
             check_place(path)
         files = [file_at(path) for path in self._paths if stream_at(path) is None]

@@ -15,17 +15,11 @@ import numpy as np
 import onnx
 import pytest
 import rasterio
-from every_command import FORMS, grid
+from every_command import FORMS, INPUTS, change, grid
 from small_model import write_small_model
 from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.raster.making import DIGEST, MEMBER
-
-INPUTS = {
-    "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
-    "update": "new.tif",
-}  # fmt: skip
-"""What a command reads, where that is not image.tif."""
 
 WITH_TORCH = ("train", "int8", "fuse", "reclassify-oso")
 QUICK = ("prepare tiles", "quantiles", "late", "crosswalk", "score")
@@ -124,15 +118,6 @@ def test_what_changed_is_made_again(command: Command) -> None:
     made_again("since these changed: --strict-crs\n")
     change(command.input)
     made_again(f"to be made again, since {command.input} changed\n")
-
-
-def change(path: Path) -> None:
-    """Change a file so that it is another, and is read as before."""
-    if path.suffix == ".tif":
-        with rasterio.open(path, "r+") as dataset:
-            dataset.update_tags(REVISION=dataset.tags().get("REVISION", "") + "1")
-    else:
-        path.write_text(path.read_text() + "\n")
 
 
 @forms(QUICK)

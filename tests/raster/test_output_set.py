@@ -168,8 +168,7 @@ def test_what_stops_the_renaming_leaves_a_set_that_the_next_run_settles(
         for path in paths:
             files.temporary(path).write_text("new")
     monkeypatch.undo()
-    # the manifest gets its name, the old ones go aside, the new ones come: where none of these could
-    # come, all is as it was
+    # a manifest, old ones go aside, new ones come: where none came, all is as it was
     left = at > 1 if error is KeyboardInterrupt else at > 5
     assert bool(list(tmp_path.glob(".*"))) == left
     assert left or texts(tmp_path) == ["old"] * 3
