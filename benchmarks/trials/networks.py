@@ -18,8 +18,8 @@ from lcmap.network import receptive_field
 from lcmap.raster.windows import round_up
 from lcmap.training.export import exported
 from lcmap.training.options import TrainOptions
-from lcmap.training.samples import TrainingSet
 from lcmap.training.run import make_network
+from lcmap.training.samples import TrainingSet
 from trials.declaration import Contender, Smp
 
 _SMP_STRIDE = 32
