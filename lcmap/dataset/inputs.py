@@ -98,26 +98,29 @@ class RasterInput:
         if self.grid.crs is None:
             raise no_crs(self.name)
 
-    def quantiles(self, progress: Progress = silent) -> NDArray[np.float64]:
+    def quantiles(
+        self, progress: Progress = silent, *, one_of_many: bool = False
+    ) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
 
         They are those that its tags carry, where these are still those of its pixels, else they
-        are computed over all of it. An image without
-        a valid pixel has zeros.
+        are computed over all of it, which a message says unless it is `one_of_many`. An image
+        without a valid pixel has zeros.
 
         Raises:
             NotARasterError: its pixels cannot be read.
         """
-        found = self._quantiles(progress)
+        found = self._quantiles(progress, logging.DEBUG if one_of_many else logging.INFO)
         warn_of_border(self.dataset, found, self.name)
         return found
 
-    def _quantiles(self, progress: Progress) -> NDArray[np.float64]:
+    def _quantiles(self, progress: Progress, level: int) -> NDArray[np.float64]:
         carried = carried_quantiles(self.dataset, self.name)
         if carried is not None:
             return carried
         if read_quantiles(self.dataset) is None:
-            logger.info("%s carries no quantiles: computing them over the whole image", self.name)
+            text = "%s carries no quantiles: computing them over the whole image"
+            logger.log(level, text, self.name)
         try:
             return dataset_quantiles(self.dataset, self.name, progress=progress)
         except AllNodataError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from lcmap.errors import InputMissingError
@@ -45,6 +47,20 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     return (Path(text),)
 
 
+def would_join(path: PathLike, given: PathLike) -> bool:
+    """Tell whether a file at `path` would be one of those that `raster_files` returns."""
+    file, text = os.path.realpath(path), os.path.realpath(given)
+    if os.path.isdir(text):
+        return os.path.dirname(file) == text and file.lower().endswith(_SUFFIXES)
+    depth = file.count(os.sep) - text.count(os.sep)
+    return (
+        glob.has_magic(text)
+        and not os.path.exists(text)
+        and (depth == 0 or "**" in text)
+        and fnmatch.fnmatch(file, text)
+    )
+
+
 def _indexed(index: Path) -> tuple[Path, ...]:
     """Return the rasters of an index, each once; relative paths are from its folder, as GDAL's."""
     # the reader of vector files takes a second to load, and most commands read none
@@ -59,9 +75,21 @@ def _indexed(index: Path) -> tuple[Path, ...]:
                 found = dict.fromkeys(index.parent / text for text in texts if text)
                 if not found:
                     raise InputMissingError(index, "the index names no raster", "make it again")
+                _check_there(found, index)
                 return tuple(found)
     raise InputMissingError(
         index,
         f'is no index of rasters: it has no field "{_LOCATIONS[0]}"',
         "make one with gdaltindex, or name the rasters",
     )
+
+
+def _check_there(files: Iterable[Path], index: Path) -> None:
+    for file in files:
+        if not (file.exists() or str(file).startswith("/vsi")):
+            raise InputMissingError(
+                file,
+                f"no such file, though {index} names it",
+                "paths in an index are from its folder: make it there with gdaltindex, or with its "
+                "option -write_absolute_path",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
 from lcmap.dataset.raster_content import RasterContent, parse_input
-from lcmap.dataset.raster_files import raster_files
+from lcmap.dataset.raster_files import raster_files, would_join
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.graph.outputs import Result
@@ -24,6 +26,7 @@ from lcmap.inference.band_groups import SCENES, WINNING_PROBABILITY, BandGroup
 from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedScenes
 from lcmap.inference.inputs import OpenedInputs, check_content, check_count, open_inputs
 from lcmap.inference.options import ModelInputOptions, Prefer
+from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.scaling import scaling_quantiles
 from lcmap.inference.source import Source, StoredMap
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
@@ -32,9 +35,13 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.acquisition_day import acquisition_day
 from lcmap.raster.alignment import footprint, overlaps
+from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.mosaic import Mosaic, mosaic_of
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.quantile_tags import read_quantiles
+
+logger = logging.getLogger(__name__)
 
 _AT_A_CORNER = 4
 """Scenes that a tile meets where their corners do."""
@@ -53,7 +60,7 @@ def input_files(given: Images, *, explained: bool) -> tuple[PathLike, ...]:
         UsageError: standard input is one of several.
     """
     files: list[PathLike] = []
-    for item in [given] if isinstance(given, str | os.PathLike) else given:
+    for item in _several(given):
         path, meaning = parse_input(item) if explained else (item, None)
         found = raster_files(path)
         if [os.fspath(file) for file in found] == [os.path.normpath(path)]:
@@ -63,6 +70,26 @@ def input_files(given: Images, *, explained: bool) -> tuple[PathLike, ...]:
     if len(files) > 1 and STANDARD_STREAM in [os.fspath(file) for file in files]:
         raise UsageError("-", "cannot be one of several images", "name files")
     return tuple(files)
+
+
+def check_outside(files: OutputFiles, inputs: Sequence[Images]) -> None:
+    """Check that no raster of a map is in a folder that is an input, where the next run finds it.
+
+    Raises:
+        UsageError: one is, or fits a pattern.
+    """
+    for given in (item for one in inputs for item in _several(one)):
+        for raster in files.rasters:
+            if stream_at(raster.path) is None and would_join(raster.path, parse_input(given)[0]):
+                raise UsageError(
+                    raster.path,
+                    f"would be one of the inputs {os.fspath(given)} of the next run",
+                    "write it to another folder",
+                )
+
+
+def _several(given: Images) -> Sequence[PathLike]:
+    return [given] if isinstance(given, str | os.PathLike) else given
 
 
 def scene_tags(scenes: Sequence[PathLike]) -> dict[str, str]:
@@ -201,6 +228,9 @@ def open_campaign(
         found, around = _on_grid(others, mosaic.grid, name)
         rasters.append(found)
         mosaics.append(around)
+    bare = sum(raster.is_bare for found in rasters for raster in found)
+    if bare and quantiles is None and os.fspath(options.quantiles) == defaults.QUANTILES:
+        logger.info("%s: computing the quantiles of %d that carry none", name, bare)
     scaling = quantiles or [
         _quantiles(raster, model_input, options, progress)
         for found, model_input in zip(rasters, wanted, strict=True)
@@ -239,11 +269,15 @@ def open_campaign(
 
 @dataclass(frozen=True)
 class _Checked:
-    """A raster that is what the model takes, closed; the files that are read of it, and its day."""
+    """A raster that is what the model takes, closed; the files that are read of it, and its day.
+
+    It `is_bare` if it is an image that carries no quantiles.
+    """
 
     source: RasterInput
     files: tuple[str, ...]
     day: date | None
+    is_bare: bool
 
 
 def _bands(wanted: ModelInput) -> int | None:
@@ -259,7 +293,9 @@ def _checked(
             check_content(raster, RasterContent(wanted.kind, wanted.nomenclature))
         check_image(wanted, raster.dataset, subject=raster.name, force=options.force)
         raster.require_crs()
-        return _Checked(raster, raster.files, acquisition_day(raster.dataset, raster.name))
+        is_bare = wanted.kind == "image" and read_quantiles(raster.dataset) is None
+        day = acquisition_day(raster.dataset, raster.name)
+        return _Checked(raster, raster.files, day, is_bare)
 
 
 def _order(scenes: Sequence[_Checked], prefer: Prefer) -> list[int]:
@@ -314,4 +350,4 @@ def _quantiles(
         return None
     given = raster.source.path
     with open_input(given, options, meaning=raster.source.meaning, bands=_bands(wanted)) as image:
-        return scaling_quantiles(image, wanted, options.quantiles, progress)
+        return scaling_quantiles(image, wanted, options.quantiles, progress, one_of_many=True)

@@ -17,7 +17,13 @@ from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.band_groups import Prediction, results_of
-from lcmap.inference.campaign_inputs import Images, input_files, open_rasters, scene_tags
+from lcmap.inference.campaign_inputs import (
+    Images,
+    check_outside,
+    input_files,
+    open_rasters,
+    scene_tags,
+)
 from lcmap.inference.cluster import check_scheduler, compute_on_cluster
 from lcmap.inference.cluster_worker import Job
 from lcmap.inference.computation import Computation, gdal_environment
@@ -113,6 +119,7 @@ def predict(
     tags = _tags(model, engine, precision) | scene_tags(scenes)
     read = [file for several in given for file in several]
     files = output_files(outputs, metadata.nomenclature, read, tags)
+    check_outside(files, inputs)
     if compute.scheduler != defaults.SCHEDULER:
         check_scheduler(compute.scheduler, read)
     shard = _shard(compute, files, verify=verify)

@@ -262,9 +262,13 @@ def test_images_that_make_no_campaign_are_refused(lcmap: Lcmap, folder: Path, mo
     run = lcmap("predict", folder / "empty", "-m", model, "-o", folder / "map.tif")
     assert run.exit_code == 66
     assert "the folder holds no raster" in run.stderr
-    run = lcmap("predict", folder / "scenes", "-m", model, "-o", first, "--overwrite")
+    second = folder / "scenes" / "scene2.tif"
+    run = lcmap("predict", first, second, "-m", model, "-o", first, "--overwrite")
     assert run.exit_code == 2
     assert "is one of the inputs" in run.stderr
+    run = lcmap("predict", folder / "scenes", "-m", model, "-o", folder / "scenes" / "map.tif")
+    assert run.exit_code == 2
+    assert f"would be one of the inputs {folder / 'scenes'} of the next run" in run.stderr
     assert not (folder / "map.tif").exists()
 
 

@@ -12,7 +12,7 @@ from rasterio.io import DatasetReader
 from shapely.geometry import box
 from support import write_raster
 
-from lcmap.dataset.raster_files import raster_files
+from lcmap.dataset.raster_files import raster_files, would_join
 from lcmap.errors import InputMissingError, NotAVectorError
 
 
@@ -42,6 +42,9 @@ def test_an_index_stands_for_its_rasters_in_its_order(
 ) -> None:
     names = ["scenes/b.tif", "scenes/a.tif", str(tmp_path / "elsewhere.tif"), "scenes/b.tif"]
     index = write_layer(tmp_path / f"index{suffix}", [box(0, 0, 1, 1)] * 4, {"LOCATION": names})
+    (tmp_path / "scenes").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
     assert raster_files(index) == (
         tmp_path / "scenes" / "b.tif",
         tmp_path / "scenes" / "a.tif",
@@ -79,3 +82,38 @@ def test_an_index_without_rasters_is_refused(
     (tmp_path / "no.gpkg").write_bytes(b"nothing of that kind")
     with pytest.raises(NotAVectorError, match="cannot be read as a vector database"):
         raster_files(tmp_path / "no.gpkg")
+
+
+def test_an_index_of_what_is_not_there_is_refused(
+    tmp_path: Path, write_layer: Callable[..., Path]
+) -> None:
+    index = write_layer(tmp_path / "i.gpkg", [box(0, 0, 1, 1)], {"location": ["scenes/a.tif"]})
+    with pytest.raises(InputMissingError, match=r"scenes/a\.tif: no such file, though .*i\.gpkg"):
+        raster_files(index)
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "joins"),
+    [
+        ("scenes/map.tif", "scenes", True),
+        ("scenes/map.TIF", "scenes/", True),
+        ("scenes/map.json", "scenes", False),
+        ("scenes/below/map.tif", "scenes", False),
+        ("map.tif", "scenes", False),
+        ("scenes/map.tif", "scenes/*.tif", True),
+        ("scenes/below/map.tif", "scenes/*.tif", False),
+        ("scenes/below/map.tif", "scenes/**/*.tif", True),
+        ("scenes/map.tif", "scenes/s*.tif", False),
+        ("scenes/map.tif", "scenes/other.tif", False),
+    ],
+)
+def test_an_output_that_would_be_an_input_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, given: str, joins: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes" / "below").mkdir(parents=True)
+    (tmp_path / "scenes" / "s.tif").touch()
+    assert would_join(path, given) == joins
+    if not path.endswith("json"):
+        (tmp_path / path).touch()
+        assert ((tmp_path / path).resolve() in [f.resolve() for f in raster_files(given)]) == joins
