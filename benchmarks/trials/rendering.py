@@ -39,8 +39,8 @@ def to_markdown(comparison: Comparison) -> str:
         f"# {study.name}",
         "",
         f"{study.budget.text} of training and validation a run; threads: {study.threads}. "
-        f"In percent; intervals are at {LEVEL:g} %. Differences are from {_title(study, study.baseline)}, "
-        "in points.",
+        f"In percent; intervals are at {LEVEL:g} %. Differences are from "
+        f"{_title(study, study.baseline)}, in points.",
     ]
     for table in comparison.grounds:
         lines += ["", f"## {table.ground.title or table.ground.name}", "", *_ground_lines(table)]
