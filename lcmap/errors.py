@@ -7,7 +7,7 @@ Messages name a parameter of the library in backticks, as in "`overwrite` to rep
 without a value ("`precision=int8`"); the command line shows the option that sets it.
 
 The exit codes follow sysexits.h where it has one: 2 usage, 65 bad data, 66 no input,
-73 cannot write, 75 locked, try again.
+73 cannot write, 75 locked or another process lost, try again.
 """
 
 from __future__ import annotations
@@ -171,5 +171,11 @@ class OutputExistsError(CannotWriteError):
 
 class LockedError(LcmapError, BlockingIOError):
     """Another run holds what this one needs."""
+
+    exit_code = 75
+
+
+class RankLostError(LcmapError, ConnectionError):
+    """Another process of a run that several train together has ended."""
 
     exit_code = 75

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from support import PROJECT
@@ -70,3 +74,53 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End a process as SIGKILL does, and wait until it is gone."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+class Relay:
+    """What passes connections on to an address, and may cut them; a context manager."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.removeprefix("tcp://").rsplit(":", 1)
+        self._target = host, int(port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self.address = f"tcp://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def cut(self) -> None:
+        """End all connections; new ones are passed on."""
+        for end in list(self._open):
+            with suppress(OSError):  # it ended meanwhile
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:  # closed
+                return
+            server = socket.create_connection(self._target)
+            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        other = {client: server, server: client}
+        self._open |= set(other)
+        with client, server:
+            while True:
+                for end in select.select(list(other), [], [])[0]:
+                    try:
+                        content = end.recv(1 << 16)
+                        other[end].sendall(content)
+                    except OSError:
+                        content = b""
+                    if not content:
+                        self._open -= set(other)
+                        return
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.cut()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 from lcmap.cli.unattended import WORDS, once
 from lcmap.errors import UsageError
 from lcmap.interruption import handle_signals, ignore_signals
+from lcmap.launch import helps_another
+
+_SECONDS_FOR_THE_FIRST = 30.0
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -71,6 +75,10 @@ class _WithHelpCommand(TyperGroup):
             raise typer.Exit(missing[1]) from error
         except Exception as error:
             # typer has its own class for what is wrong with the words of a command line
+            if helps_another() and hasattr(error, "format_message"):
+                # the first of the processes says it, and torchrun then ends this one
+                time.sleep(_SECONDS_FOR_THE_FIRST)
+                raise typer.Exit(UsageError.exit_code) from error
             if not ("--log-json" in ctx.meta[WORDS] and hasattr(error, "format_message")):
                 raise
             said = error.format_message()

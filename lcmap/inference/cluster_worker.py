@@ -6,9 +6,11 @@ the process keeps for the next.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -99,8 +101,18 @@ class Computed(NamedTuple):
     mapped: int
 
 
-def compute_tile(packed: PackedJob, tile: Tile) -> Computed:
-    """Return what is computed of a tile, in a thread of a worker.
+class ComputedTask(NamedTuple):
+    """What a worker returns of the tiles of a task, and in how many seconds it computed them.
+
+    The time of opening the inputs does not count.
+    """
+
+    tiles: list[Computed]
+    seconds: float
+
+
+def compute_tiles(packed: PackedJob, tiles: Sequence[Tile]) -> ComputedTask:
+    """Return what is computed of the tiles of a task, in a thread of a worker.
 
     Raises:
         UnavailableError: this worker has other files, another engine or version of lcmap than the
@@ -108,7 +120,10 @@ def compute_tile(packed: PackedJob, tile: Tile) -> Computed:
         LcmapError: the inputs cannot be read; it names this worker.
     """
     with gdal_environment():
-        return _opened(packed).compute(tile)
+        job = _opened(packed)
+        start = time.perf_counter()
+        computed = [job.compute(tile) for tile in tiles]
+        return ComputedTask(computed, time.perf_counter() - start)
 
 
 class _OpenedJob:
@@ -150,6 +165,10 @@ class _OpenedJob:
         self._computing = threading.Semaphore(engine.tiles_at_once)
         self._in_memory = threading.Semaphore(engine.tiles_at_once + _READ_AHEAD)
 
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
     def compute(self, tile: Tile) -> Computed:
         """Return what is computed of a tile."""
         with self._in_memory:
@@ -181,6 +200,14 @@ def _opened(packed: PackedJob) -> _OpenedJob:
                 _kept.popitem(last=False)  # its files close when no thread reads them any more
         _kept.move_to_end(packed.token)
         return _kept[packed.token]
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the files as GDAL wants it, before the interpreter drops them."""
+    with gdal_environment():
+        for job in _kept.values():
+            job.close()
 
 
 def _everywhere(path: PathLike) -> str:

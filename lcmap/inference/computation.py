@@ -3,6 +3,7 @@ the workers of a cluster."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,12 +67,20 @@ class Computation:
             self.opened.encodings(self.precision), allow_missing=self.options.allow_missing
         )
 
+    @property
+    def _calibrated(self) -> str | None:
+        """The digest of a network that was brought to int8 here: kinds of processor may differ."""
+        if self.precision != "int8" or self.metadata.precision == "int8":
+            return None
+        return hashlib.sha256(self.network.SerializeToString(deterministic=True)).hexdigest()
+
     def facts(self, groups: Sequence[BandGroup]) -> Plan:
         """Return all that the arrays of these band groups depend on, but the tiles."""
         return {
             "lcmap": __version__,
             "engine": self.engine.title,
             "precision": self.precision,
+            "calibrated": self._calibrated,
             "model": content_identity(self.model),
             "inputs": input_identities(self.opened.files),
             "quantiles": [None if q is None else q.tolist() for q in self.opened.quantiles],

@@ -79,14 +79,19 @@ def stepwise(epochs: int) -> float:
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the optimizer of a recipe for the parameters of a network."""
+    """Return the optimizer of a recipe for the parameters of a network, which are float32.
+
+    It updates them in one kernel, several times as fast as operation by operation.
+    """
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), recipe.learning_rate)
+        return torch.optim.Adam(network.parameters(), recipe.learning_rate, fused=True)
     # decay pulls kernels towards 0, which means nothing for normalisation and biases
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(
+        groups, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
 
 
 class WeightAverage:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ import numpy as np
 import pytest
 import rasterio
 from every_command import FORMS
-from small_cluster import SmallCluster, kill
+from small_cluster import Relay, SmallCluster, kill
 from small_model import BANDS
 from support import Run, write_raster
 
@@ -28,7 +30,8 @@ from lcmap.engines.compute import Compute
 from lcmap.errors import InputMissingError, UnavailableError
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.campaign_inputs import open_rasters
-from lcmap.inference.cluster_worker import Job, PackedJob, compute_tile
+from lcmap.inference.cluster import _is_reachable
+from lcmap.inference.cluster_worker import Job, PackedJob, compute_tiles
 from lcmap.inference.computation import Computation
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.precision import load_network
@@ -80,8 +83,8 @@ def taken(names: tuple[str, ...] = FILES) -> list[bytes]:
     return contents
 
 
-def undisturbed(lcmap: Lcmap, tile: int) -> list[bytes]:
-    run = lcmap(*COMMAND.split(), tile)
+def undisturbed(lcmap: Lcmap, tile: int, *options: str) -> list[bytes]:
+    run = lcmap(*COMMAND.split(), tile, *options)
     assert run.exit_code == 0, run.stderr
     return taken()
 
@@ -91,6 +94,7 @@ def start(tile: int, *options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", OFTEN, *COMMAND.split(), str(tile), *map(str, options)],
         stderr=subprocess.PIPE,
+        env=os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
     )
 
 
@@ -121,6 +125,21 @@ def test_the_map_is_that_of_one_machine(folder: Path, lcmap: Lcmap, cluster: Sma
     assert taken() == expected
 
 
+def test_arrays_come_through_the_scheduler_where_workers_cannot_be_reached(
+    folder: Path, lcmap: Lcmap, cluster: SmallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed(lcmap, 100)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        unused = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+        assert _is_reachable(unused)
+    assert not _is_reachable(unused)
+    monkeypatch.setattr("lcmap.inference.cluster._is_reachable", lambda _: False)
+    run = lcmap(*COMMAND.split(), 100, "--scheduler", cluster.file)
+    assert run.exit_code == 0, run.stderr
+    assert "workers cannot be reached from here" in run.stderr
+    assert taken() == expected
+
+
 def test_shards_are_computed_by_workers_too(
     folder: Path, lcmap: Lcmap, cluster: SmallCluster
 ) -> None:
@@ -148,6 +167,30 @@ def test_lost_and_added_workers_lose_no_tile(
         kill(second)  # none is left
         cluster.add_worker()
         finish(process)
+    assert taken() == expected
+
+
+def test_a_connection_that_is_lost_for_a_moment_does_not_end_the_run(
+    folder: Path, lcmap: Lcmap, cluster: SmallCluster
+) -> None:
+    expected = undisturbed(lcmap, 8)
+    with Relay(json.loads(cluster.file.read_bytes())["address"]) as relay:
+        process = start(8, "--scheduler", relay.address)
+        for count in (5, 25):
+            wait_for_tiles(process, count)
+            assert process.poll() is None
+            relay.cut()
+        said = finish(process)
+    assert "wrote map.tif (" in said
+    assert taken() == expected
+
+
+def test_workers_bring_a_model_to_int8_alike(
+    folder: Path, lcmap: Lcmap, cluster: SmallCluster
+) -> None:
+    expected = undisturbed(lcmap, 100, "--precision", "int8")
+    run = lcmap(*COMMAND.split(), 100, "--precision", "int8", "--scheduler", cluster.file)
+    assert run.exit_code == 0, run.stderr
     assert taken() == expected
 
 
@@ -261,15 +304,17 @@ def computed(cluster: SmallCluster, job: Job, tile: Any) -> Any:
     from distributed import Client
 
     with Client(scheduler_file=str(cluster.file), set_as_default=False) as client:
-        return client.submit(compute_tile, PackedJob.of(job), tile).result()
+        (result,) = client.submit(compute_tiles, PackedJob.of(job), [tile]).result().tiles
+        return result
 
 
 def test_a_worker_that_differs_is_named(
     cluster: SmallCluster, job: tuple[Job, Any], folder: Path
 ) -> None:
     asked, tile = job
-    other = replace(asked, facts=asked.facts | {"lcmap": "0.0.1", "engine": "onnxruntime 1"})
-    with pytest.raises(UnavailableError, match=r"worker tcp://\S+: is not .*: .*engine differ"):
+    facts = {"lcmap": "0.0.1", "calibrated": "otherwise", "engine": "onnxruntime 1"}
+    other = replace(asked, facts=asked.facts | facts)
+    with pytest.raises(UnavailableError, match=r"worker tcp://\S+: .*engine, calibrated differ"):
         computed(cluster, other, tile)
     missing = replace(asked, inputs=((str(folder / "not-there.tif"),),))
     with pytest.raises(InputMissingError, match=r"not-there\.tif on worker tcp://"):
