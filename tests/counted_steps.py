@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -32,8 +33,11 @@ def become_lcmap(arguments: list[str], steps: Sequence[str], at_step: AtStep) ->
 
         sys.argv = ["lcmap", *arguments]
         main()
+        code = 0
     except SystemExit as error:
         code = error.code
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

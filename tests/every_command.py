@@ -202,3 +202,18 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
 }
 """Of each: what makes its inputs in a folder, its words, its outputs, and how many of its steps to
 the disk make one of `killed_sets`."""
+
+INPUTS = {
+    "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
+    "update": "new.tif", "campaign": "scenes/b.tif",
+}  # fmt: skip
+"""What a command reads, where that is not image.tif."""
+
+
+def change(path: Path) -> None:
+    """Change a file so that it is another, and is read as before."""
+    if path.suffix == ".tif":
+        with rasterio.open(path, "r+") as dataset:
+            dataset.update_tags(REVISION=dataset.tags().get("REVISION", "") + "1")
+    else:
+        path.write_text(path.read_text() + "\n")

@@ -4,10 +4,11 @@
     python killed_sets.py twice 1 OUTPUT[,OUTPUT...] ARGS...
 
 `lcmap ARGS... --overwrite` begins where its outputs are others, and is stopped by SIGNAL before its
-step 1, 1 + EVERY, ... Where it can still act (all but KILL), the outputs are then all old or all
-new, it ends with 130 and one line, and leaves nothing but what it goes on from. After the
-same command has run again, all are new, and nothing else is there. Then the same where no output
-was there, without --overwrite. Prints how many stops left a mixed set that the next run settled.
+step 1, 1 + EVERY, ... No old output is then beside a new one. Where it can still act (all but
+KILL), they are all old or all new, it ends with 130 and one line, and leaves nothing but what it
+goes on from. After the same command has run again, all are new, and nothing else is there. Then the
+same where no output was there, without --overwrite. Prints how many stops left a part of a set,
+which the next run settled.
 
 "twice" runs the command while it runs, when it is about to give the first name: that is locked out.
 """
@@ -35,6 +36,8 @@ MODULES = {
     "reclassify-oso": ["inference.crosswalk_map"],
     "score": ["accuracy.score"],
     "update": ["products.update"],
+    "generalise": ["products.generalise"],
+    "areas": ["products.areas"],
 }
 """What a command imports late: once is enough."""
 
@@ -81,6 +84,11 @@ class Folder:
             for name in self.outputs:
                 Path(name).write_bytes(self.old)
 
+    def check_unmixed(self) -> None:
+        """Check that no output of before is beside one that is new."""
+        there = [path.read_bytes() == OLD for path in map(Path, self.outputs) if path.exists()]
+        assert len(set(there)) < 2, dict(zip(self.outputs, there, strict=False))
+
     def new(self) -> list[bool]:
         """Return which outputs are not those of before."""
         return [Path(name).exists() and Path(name).read_bytes() != OLD for name in self.outputs]
@@ -98,8 +106,8 @@ def goes_on_from(name: str) -> bool:
 
 
 def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str]) -> int:
-    """Return how many stops left a mixed set."""
-    mixed = 0
+    """Return how many stops left a part of a set."""
+    parts = 0
     step = 1
     while True:
         folder.reset()
@@ -113,7 +121,7 @@ def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str
         where = f"step {step}: {status}, {new}, {others}, {said}"
         if status == 0:
             assert all(new) and not others, where
-            return mixed
+            return parts
         if number == signal.SIGKILL:
             assert status == -number, where
         else:
@@ -121,7 +129,8 @@ def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str
             assert said.splitlines()[-1].startswith("lcmap: interrupted"), where
             assert len(set(new)) == 1, where
             assert all(map(goes_on_from, others)), where
-        mixed += len(set(new)) > 1
+        folder.check_unmixed()
+        parts += 0 < sum(map(os.path.exists, folder.outputs)) < len(folder.outputs)
         unfinished = [name for name in others if goes_on_from(name) or name.endswith(".lcmap-set")]
         again = (
             [*arguments, "--resume"]
@@ -167,9 +176,9 @@ def main(what: str, every: int, outputs: list[str], arguments: list[str]) -> Non
         run_twice(Folder(outputs, OLD), overwriting)
         return
     number = signal.Signals[f"SIG{what}"]
-    mixed = stop_everywhere(Folder(outputs, OLD), number, every, overwriting)
-    mixed += stop_everywhere(Folder(outputs, None), number, every, arguments)
-    print(mixed)
+    parts = stop_everywhere(Folder(outputs, OLD), number, every, overwriting)
+    parts += stop_everywhere(Folder(outputs, None), number, every, arguments)
+    print(parts)
 
 
 if __name__ == "__main__":

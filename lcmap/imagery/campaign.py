@@ -77,19 +77,19 @@ def measure_campaign(
     inputs = inputs or InputOptions()
     if STANDARD_STREAM in [os.fspath(path) for path in (*images, output)]:
         raise UsageError("`quantiles_of`", "takes images and an output in files", "name them")
-    with OutputSet([output], overwrite=overwrite) as made:
+    files = [file for item in images for file in raster_files(item)]
+    with OutputSet([output], overwrite=overwrite, inputs=files) as made:
         check_output(output, overwrite=made.overwrite)
-        return _measure(images, output, inputs, made, progress)
+        return _measure(files, output, inputs, made, progress)
 
 
 def _measure(
-    images: Sequence[PathLike],
+    files: Sequence[PathLike],
     output: PathLike,
     inputs: InputOptions,
     made: OutputSet,
     progress: Progress,
 ) -> CampaignReport:
-    files = [file for item in images for file in raster_files(item)]
     with open_input(files[0], inputs) as first:
         bands, dtype = band_names(first.dataset), first.dataset.dtypes[0]
     done = 0

@@ -105,6 +105,7 @@ def prepare(
             _output_paths(outputs, composite, labels, tiles),
             overwrite=outputs.overwrite,
             tmpdir=inputs.tmpdir,
+            inputs=[*images, *rasters],
         ) as files,
         unchanged_inputs(),
     ):

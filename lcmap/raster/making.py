@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 from lcmap import __version__
 from lcmap.errors import OutputExistsError
+from lcmap.interruption import uninterrupted
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at, stream_at
@@ -255,12 +256,14 @@ class Making:
         assert self._place is not None
         whole = self._place.with_name(f".{self._place.name}.lcmap-next")
         try:
-            with open(whole, "w", encoding="ascii") as file:
+            with uninterrupted(), open(whole, "w", encoding="ascii") as file:
                 json.dump({**record, _CHECKSUM: _digest([record])}, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(whole, record_path(self._place))
+                os.replace(whole, record_path(self._place))
         except OSError as error:
+            with suppress(OSError):
+                whole.unlink()
             raise cannot_write(self._place, error) from error
 
 

@@ -1,10 +1,11 @@
 """The files of a command, which appear under their names together.
 
 Each is written in a folder `.NAME.lcmap-XXXXXXXX` beside its destination. When all are whole, a
-manifest beside the first, `.NAME.lcmap-set`, says which file gets which name; then they are
-renamed in order, and the manifest is removed. A run that is killed between two renames leaves the
-manifest and the folders, and the next run of any of these outputs gives the rest their names before
-it does anything else. What a run leaves that is killed earlier, the next one removes.
+manifest beside the first, `.NAME.lcmap-set`, says which file gets which name; then what has these
+names goes aside, they are renamed in order, and the manifest is removed. A run that is killed
+between two renames leaves the manifest and the folders, and the next run of any of these outputs
+gives the rest their names before it does anything else. What a run leaves that is killed earlier,
+the next one removes. A file alone replaces another in one step.
 
 The sidecars of a raster that is replaced belong to the old one: they go when the new one comes.
 """
@@ -25,11 +26,12 @@ from typing import Literal
 from lcmap.errors import LcmapError
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
-from lcmap.raster.destination import check_place, file_at, stream_at
+from lcmap.raster.destination import check_apart, check_place, file_at, stream_at
 from lcmap.raster.making import note_outputs
 from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
 from lcmap.raster.pipes import cannot_write
+from lcmap.raster.set_aside import put_back, set_aside
 from lcmap.raster.temporary_folder import temporary_folder
 
 _POINTER = "belongs-to"
@@ -57,8 +59,11 @@ class OutputSet:
         tmpdir: Path | None = None,
         part_of_another: bool = False,
         obsolete: Sequence[Path] = (),
+        inputs: Iterable[PathLike | None] = (),
     ) -> None:
         """Lock these outputs, streams among them, once it is entered; None is no output.
+
+        None of them may be one of the `inputs`, nor two the same file.
 
         What goes into a stream lies in `tmpdir` until all is whole. With `part_of_another`, what
         this process has locked already may be written. What is `obsolete` is removed once all
@@ -69,6 +74,7 @@ class OutputSet:
         self._tmpdir = tmpdir
         self._part_of_another = part_of_another
         self._obsolete = obsolete
+        self._inputs = [path for path in inputs if path is not None]
         self._temporaries: dict[PathLike, Path] = {}
         self._folders: list[Path] = []
         self._finished: set[Path] = set()
@@ -78,9 +84,11 @@ class OutputSet:
         """Lock the outputs, finish what a killed run was naming, remove what else it left.
 
         Raises:
+            UsageError: an output is an input, or is named twice.
             LockedError: another run is making one of them.
             CannotWriteError, UsageError: as `check_place`.
         """
+        check_apart(self._paths, self._inputs)
         for path in self._paths:
             check_place(path)
         files = [file_at(path) for path in self._paths if stream_at(path) is None]
@@ -233,12 +241,18 @@ def _write_manifest(moves: Moves) -> Path:
 
 
 def _rename(moves: Moves) -> None:
-    """Rename what is not yet renamed."""
+    """Rename what is not yet renamed; if not even the first can be, all is as it was."""
     names = [name for _, name in moves]
-    for source, name in moves:
-        if source.exists():
+    left = [(source, name) for source, name in moves if source.exists()]
+    aside = set_aside(left, keep=names) if len(moves) > 1 else []
+    try:
+        for source, name in left:
             remove_old_sidecars(source, name, keep=names)
             os.replace(source, name)
+    except OSError:
+        if all(source.exists() for source, _ in moves):
+            put_back(aside)
+        raise
     for folder in dict.fromkeys(name.parent for name in names):
         _sync(folder)
 

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.inputs import InputOptions, open_input
-from lcmap.errors import GridMismatchError, OverlapError, UsageError
+from lcmap.errors import GridMismatchError, OverlapError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.code_counts import code_counts
-from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
@@ -56,17 +55,11 @@ class RasterizeOutputs:
         """Check both before any work.
 
         Raises:
-            UsageError: they are the same file.
             OutputExistsError, CannotWriteError: one cannot be written.
         """
         check_raster_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
             check_raster_output(self.conflicts, overwrite=self.overwrite)
-            stream = stream_at(self.output)
-            if file_at(self.conflicts) == file_at(self.output) and not (
-                stream and stream.takes_several
-            ):
-                raise UsageError("`conflicts`", "is the same file as `output`", "name another")
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,10 @@ def rasterize_reference(
     rule_set = load_rules(rules)
     with (
         OutputSet(
-            [outputs.output, outputs.conflicts], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+            [outputs.output, outputs.conflicts],
+            overwrite=outputs.overwrite,
+            tmpdir=inputs.tmpdir,
+            inputs=[*sources, rules, None if isinstance(like, TargetGrid) else like],
         ) as written,
         unchanged_inputs(),
     ):

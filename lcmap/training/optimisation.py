@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +38,18 @@ class Budget:
 class Clock:
     """Counts the seconds between `start` and `stop`, over interruptions."""
 
-    def __init__(self, before: float = 0.0) -> None:
-        """Go on counting from `before`; the clock stands until it is started."""
+    def __init__(self, before: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
+        """Go on counting from `before`; the clock stands until it is started.
+
+        `now` gives the seconds that are counted, of any origin.
+        """
         self._before = before
+        self._now = now
         self._started: float | None = None
 
     def start(self) -> None:
         """Let the clock run."""
-        self._started = time.monotonic()
+        self._started = self._now()
 
     def stop(self) -> None:
         """Let the clock stand."""
@@ -56,7 +61,7 @@ class Clock:
         """The seconds so far."""
         if self._started is None:
             return self._before
-        return self._before + time.monotonic() - self._started
+        return self._before + self._now() - self._started
 
 
 def one_cycle(progress: float) -> float:

@@ -49,7 +49,7 @@ def training_run(
     data = read_training_set(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
     )
-    network, architecture = _network(data, recipe, options)
+    network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
@@ -114,7 +114,7 @@ def told_how_to_go_on(trainer: Trainer, checkpoint: Path | None = None) -> Itera
         ) from error
 
 
-def _network(
+def make_network(
     data: TrainingSet, recipe: Recipe, options: TrainOptions
 ) -> tuple[LandCoverNetwork, dict[str, Any]]:
     """Return the network to train, with its first weights, and what it is built of."""

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lcmap.network.operations import NormReluPad, mirror_pad
 from lcmap.training.ranks import Ranks
 
 
@@ -26,7 +27,8 @@ def share_normalisation(network: nn.Module, ranks: Ranks) -> None:
 
 
 def _shared(alone: nn.BatchNorm2d, ranks: Ranks) -> _SharedBatchNorm:
-    shared = _SharedBatchNorm(alone.num_features, alone.eps, alone.momentum)
+    kind = _SharedNormReluPad if isinstance(alone, NormReluPad) else _SharedBatchNorm
+    shared = kind(alone.num_features, alone.eps, alone.momentum)
     shared.ranks = ranks
     shared.weight, shared.bias = alone.weight, alone.bias
     shared.load_state_dict(alone.state_dict())
@@ -51,6 +53,12 @@ class _SharedBatchNorm(nn.BatchNorm2d):
         return _Normalisation.apply(  # type: ignore[no-any-return, no-untyped-call]
             x, self.weight, self.bias, mean, inverse, count, self.ranks
         )
+
+
+class _SharedNormReluPad(_SharedBatchNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what `NormReluPad` does, [N, C, H+2, W+2]."""
+        return mirror_pad(F.relu(super().forward(x), inplace=True))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import io
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,12 @@ class Trainer:
         options: TrainOptions,
         progress: Progress = silent,
         ranks: Ranks = ALONE,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Train `network` in place, for as long as the options say."""
+        """Train `network` in place, for as long as the options say.
+
+        `now` gives the seconds that the run's clock counts: of the day, or of the processor.
+        """
         self._ranks = ranks
         self.device = choose_device(options.device)
         self.bfloat16 = ranks.all_have(computes_bfloat16(self.device))
@@ -85,7 +90,8 @@ class Trainer:
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
         self._optimizer = make_optimizer(self.network, recipe)
         self._average = WeightAverage(self.network, recipe.average) if recipe.average else None
-        self._clock = Clock()
+        self._now = now
+        self._clock = Clock(now=now)
         self.steps = 0
         self.rows: list[Row] = []
         self.best: dict[str, Tensor] = {}
@@ -116,9 +122,9 @@ class Trainer:
         """
         self._clock.start()
         loss, rate = self._train_epoch()
-        started = time.monotonic()
+        started = self._now()
         found = self._validate()
-        self._validation_seconds = time.monotonic() - started
+        self._validation_seconds = self._now() - started
         self._clock.stop()
         row = self._row(loss, rate, found)
         self.rows.append(row)
@@ -197,7 +203,7 @@ class Trainer:
             self._average.network.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
-        self._clock = Clock(before=state["seconds"])
+        self._clock = Clock(before=state["seconds"], now=self._now)
         self.rows = state["rows"]
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]

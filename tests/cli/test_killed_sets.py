@@ -30,7 +30,7 @@ QUICK = ("prepare tiles", "score", "late")
 
 @pytest.mark.parametrize("what", ["KILL", "TERM"])
 @pytest.mark.parametrize("form", QUICK)
-def test_no_stop_leaves_a_mixed_set_for_good(tmp_path: Path, form: str, what: str) -> None:
+def test_no_stop_leaves_a_mixed_set(tmp_path: Path, form: str, what: str) -> None:
     run(tmp_path, form, what, every=11)
 
 
@@ -42,15 +42,13 @@ def test_no_stop_leaves_a_mixed_set_for_good(tmp_path: Path, form: str, what: st
         *((form, what) for form in QUICK for what in ("INT", "HUP")),
     ],
 )
-def test_no_stop_at_any_step_leaves_a_mixed_set_for_good(
-    tmp_path: Path, form: str, what: str
-) -> None:
+def test_no_stop_at_any_step_leaves_a_mixed_set(tmp_path: Path, form: str, what: str) -> None:
     outputs, every = FORMS[form][2:]
-    mixed = int(run(tmp_path, form, what, every))
+    parts = int(run(tmp_path, form, what, every))
     if what != "KILL":
-        assert mixed == 0
+        assert parts == 0
     elif every == 1 and "," in outputs:
-        assert mixed > 0  # what this tests has been there
+        assert parts > 0  # what this tests has been there
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def text_file(folder: Path, name: str, text: str = "no such thing") -> Path:
         (
             {"conflicts": lambda f: f / "o.tif"},
             2,
-            "--conflicts: is the same file as --output",
+            "is named for two outputs",
         ),
     ],
 )

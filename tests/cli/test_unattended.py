@@ -15,19 +15,13 @@ import numpy as np
 import onnx
 import pytest
 import rasterio
-from every_command import FORMS, NORTH, WEST, grid
+from every_command import FORMS, INPUTS, NORTH, WEST, change, grid
 from shapely.geometry import box
 from small_model import write_small_model
 from small_vectors import write_features
 from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.raster.making import DIGEST, MEMBER
-
-INPUTS = {
-    "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
-    "update": "new.tif", "campaign": "scenes/b.tif",
-}  # fmt: skip
-"""What a command reads, where that is not image.tif."""
 
 WITH_TORCH = ("train", "int8", "fuse", "reclassify-oso")
 QUICK = ("prepare tiles", "quantiles", "late", "crosswalk", "score")
@@ -126,15 +120,6 @@ def test_what_changed_is_made_again(command: Command) -> None:
     made_again("since these changed: --strict-crs\n")
     change(command.input)
     made_again(f"to be made again, since {command.input} changed\n")
-
-
-def change(path: Path) -> None:
-    """Change a file so that it is another, and is read as before."""
-    if path.suffix == ".tif":
-        with rasterio.open(path, "r+") as dataset:
-            dataset.update_tags(REVISION=dataset.tags().get("REVISION", "") + "1")
-    else:
-        path.write_text(path.read_text() + "\n")
 
 
 @forms(QUICK)

@@ -21,11 +21,14 @@ from lcmap.errors import CannotWriteError
 from lcmap.inference.output_files import MapRaster, OutputFile, OutputFiles, Sidecar
 from lcmap.inference.resume.journal import Record, last
 from lcmap.inference.resume.tile_store import StoredArrays
+from lcmap.inference.resume.work_folder import writing_to
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
+from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.set_aside import Aside, put_back, set_aside
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
 
@@ -100,12 +103,12 @@ def finish_naming(files: OutputFiles, folder: Path, records: Sequence[Record]) -
         is_ready(folder, records, name) and os.path.isdir(os.path.dirname(path))
         for name, path in left.items()
     )
-    if not (named and left and all(can_be_named)):
+    begun = named or any(folder.glob("before-*"))
+    if not (begun and left and all(can_be_named)):
         return set()
     locked = [path for name, path in paths.items() if "-sheet" not in name]
     with OutputSet(locked, overwrite=True, part_of_another=True), uninterrupted():
-        for name, path in left.items():
-            move_into_place(folder / name, path, list(paths.values()))
+        _name({folder / name: path for name, path in left.items()}, list(paths.values()))
     return _at(files, paths.values())
 
 
@@ -208,11 +211,36 @@ def _write_raster(
 def give_names(files: Sequence[OutputFile], folder: Path, sidecars: Sequence[Sidecar] = ()) -> None:
     """Give waiting files their own names, in order; all `sidecars` of the map are its own.
 
+    Streams come first: one may wait for its reader until it is interrupted.
+
     Raises:
         CannotWriteError: no space left, or standard output was closed.
     """
-    for file in files:
-        move_into_place(folder / file.waiting, file.path, [sidecar.path for sidecar in sidecars])
+    kept = [sidecar.path for sidecar in sidecars]
+    _name({folder / file.waiting: file.path for file in files}, kept)
+
+
+def _name(waiting: Mapping[Path, PathLike], kept: Sequence[PathLike]) -> None:
+    """Give waiting files their names, after what has them went aside; `kept` sidecars are theirs.
+
+    If not even the first gets its name, all is as it was.
+    """
+    streams = {path: name for path, name in waiting.items() if stream_at(name) is not None}
+    files = {path: name for path, name in waiting.items() if path not in streams}
+    for finished, stream in streams.items():
+        move_into_place(finished, stream)
+    aside: Aside = []
+    if len(files) > 1:
+        with writing_to(os.fspath(list(files.values())[-1])):
+            moves = [(path, file_at(name)) for path, name in files.items()]
+            aside = set_aside(moves, {file_at(path) for path in kept})
+    try:
+        for finished, name in files.items():
+            move_into_place(finished, name, kept)
+    except CannotWriteError:
+        if all(finished.exists() for finished in files):
+            put_back(aside)
+        raise
 
 
 def _strips(height: int, width: int) -> Iterator[Window]:
