@@ -169,7 +169,7 @@ class WorkFolder:
                     "%s: what is done stays in %s; run the same command to continue, or delete it",
                     self.output, self.path,
                 )  # fmt: skip
-            else:
+            elif self.path.is_dir():
                 self.clear()
                 with suppress(OSError):
                     (self.path / LOCK).unlink()
@@ -206,4 +206,4 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
