@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from compare_unet_resnet34 import prepare_zones
@@ -29,16 +30,20 @@ from lcmap.training.batches import Batch, Sampler, batches_ahead
 from lcmap.training.initialisation import initialise
 from lcmap.training.options import TrainOptions
 from lcmap.training.precision import choose_device
+from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import DEFAULT
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
 
 
-def new_trainer(data: TrainingSet, source: SampleSource, *, bfloat16: bool | None) -> Trainer:
+def new_trainer(
+    data: TrainingSet, source: SampleSource, *, bfloat16: bool | None, ranks: Ranks = ALONE
+) -> Trainer:
     """Return a trainer of the default recipe, in bfloat16 as told, or where the device has it."""
     network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.width, DEFAULT.depth)
     initialise(network, DEFAULT.initialisation, 0)
-    trainer = Trainer(data, source, network, DEFAULT, TrainOptions(epochs=10**4))
+    options = TrainOptions(epochs=10**4)
+    trainer = Trainer(data, source, network, DEFAULT, options, ranks=ranks)
     if bfloat16 is not None:
         trainer.bfloat16 = bfloat16
     return trainer
@@ -97,15 +102,14 @@ def step_table(
 @contextmanager
 def operations_of(own: bool) -> Iterator[None]:
     """Run the network with lcmap's fused operations, or with PyTorch's own."""
-    fused = {name: getattr(land_cover_network, name) for name in PYTORCHS}
-    if not own:
-        vars(land_cover_network).update(PYTORCHS)
-    yield
-    vars(land_cover_network).update(fused)
-
-
-def pytorch_max_pool(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    if own:
+        yield
+        return
+    with (
+        patch.multiple(land_cover_network, **PYTORCHS),
+        patch.object(operations.NormReluPad, "forward", pytorch_norm_relu_pad),
+    ):
+        yield
 
 
 def pytorch_unpool_and_join(
@@ -115,9 +119,13 @@ def pytorch_unpool_and_join(
     return operations.plain_mirror_pad(torch.cat((unpooled, skip), dim=1))
 
 
+def pytorch_norm_relu_pad(norm: torch.nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    y = torch.nn.functional.relu(torch.nn.BatchNorm2d.forward(norm, x), inplace=True)
+    return operations.plain_mirror_pad(y)
+
+
 PYTORCHS = {
     "mirror_pad": operations.plain_mirror_pad,
-    "max_pool": pytorch_max_pool,
     "unpool_and_join": pytorch_unpool_and_join,
 }
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from compare_oso import made
+from trials.berlin import TILE, Reference, prepare_reference, prepare_tiles
 
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.intervals import block_bootstrap
@@ -26,60 +27,16 @@ from lcmap.accuracy.measures import OVERALL, scores
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_nomenclature
 
-CLASSES = {
-    1: ("Roof", "Roo", "#d7191c"),
-    2: ("Pavement", "Pav", "#808080"),
-    3: ("Grass", "Gra", "#a6d96a"),
-    4: ("Tree", "Tre", "#1a9641"),
-    5: ("Soil", "Soi", "#c2a569"),
-}
-TILE = 128
 MAPS = ("3.6 m alone", "30 m alone", "fusion", "late: product", "late: mean")
 
 
-def write_rules(folder: Path) -> tuple[Path, Path]:
-    """Write the nomenclature and the rules of the reference's Level_2."""
-    nomenclature = folder / "berlin.toml"
-    lines = ['name = "berlin"', 'title = "Berlin-Urban-Gradient, level 2"']
-    rules = ['name = "berlin-rules"', 'title = "Level 2"', 'nomenclature = "berlin.toml"']
-    for code, (name, short, color) in CLASSES.items():
-        lines += ["[[classes]]", f"code = {code}", f'name = "{name}"']
-        lines += [f'short = "{short}"', f'color = "{color}"']
-        rules += ["[[rules]]", 'layer = "landcover"', f'class = "{name}"']
-        rules += [f'where = {{ Level_2 = "{name}" }}']
-    nomenclature.write_text("\n".join(lines) + "\n")
-    path = folder / "berlin-rules.toml"
-    path.write_text("\n".join(rules) + "\n")
-    return nomenclature, path
-
-
 def maps_of_a_seed(
-    seed: int, data: Path, work: Path, labels: Path, nomenclature: Path, options: list[object]
+    seed: int, data: Path, work: Path, reference: Reference, options: list[object]
 ) -> tuple[Path, list[Path]]:
     """Make the maps of one seed in the order of MAPS; return the tile index of their split too."""
     fine, coarse = data / "vhr_36.tif", data / "s2like_30m.tif"
     folder = work / f"seed{seed}"
-    folder.mkdir(exist_ok=True)
-    indexes = {name: folder / f"{name}.tiles.geojson" for name in ("fine", "coarse", "both")}
-    tiling = ["--labels", labels, "--nomenclature", nomenclature, "--tile-size", TILE]
-    tiling += ["--block-tiles", 1, "--gap", 8, "--seed", seed]
-    # as the fusion sees it: resampled bilinearly, scaled by the quantiles of its own pixels
-    quantiles = made(folder / "coarse.json", "prepare", "--quantiles-of", coarse)
-    alone = ["--like", fine, "--resampling", "bilinear", "--quantiles", quantiles]
-    stacks = {}
-    for name, image, more in (
-        ("fine", fine, []),
-        ("coarse", coarse, alone),
-        ("both", fine, ["--side", coarse]),
-    ):
-        stacks[name] = made(
-            folder / f"{name}.tif", "prepare", image, *more, *tiling, "--tiles", indexes[name]
-        )
-    windows = [
-        [(tile.window, tile.split) for tile in read_tile_index(path).tiles]
-        for path in indexes.values()
-    ]
-    assert windows[0] == windows[1] == windows[2], "the splits differ"
+    stacks, indexes = prepare_tiles(seed, data, folder, reference)
     maps, probabilities = [], []
     for name in ("fine", "coarse"):
         model = made(folder / f"{name}.onnx", "train", indexes[name], "--seed", seed, *options)
@@ -114,13 +71,9 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    nomenclature_file, rules = write_rules(work)
-    nomenclature = load_nomenclature(nomenclature_file)
-    labels = made(
-        work / "reference.tif", "rasterize-ref", arguments.data / "landcover.gpkg", "--rules",
-        rules, "--like", arguments.data / "vhr_36.tif",
-    )  # fmt: skip
-    truth = nomenclature.code_to_index[read(labels)]
+    reference = prepare_reference(arguments.data, work)
+    nomenclature = load_nomenclature(reference.nomenclature)
+    truth = nomenclature.code_to_index[read(reference.labels)]
     classes = len(nomenclature)
     truth[truth == 255] = classes
     options = ["--epochs", arguments.epochs, "--batch-size", arguments.batch_size]
@@ -129,9 +82,7 @@ def main() -> None:
     )
     of_seeds = []
     for seed in range(arguments.seeds):
-        index, paths = maps_of_a_seed(
-            seed, arguments.data, work, labels, nomenclature_file, options
-        )
+        index, paths = maps_of_a_seed(seed, arguments.data, work, reference, options)
         predicted = [nomenclature.code_to_index[read(path)] for path in paths]
         of_seed = np.zeros((len(MAPS), 3, classes), np.int64)
         for tile in read_tile_index(index).split("test"):

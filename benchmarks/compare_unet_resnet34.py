@@ -11,13 +11,7 @@ The contenders take turns, an epoch each, so that a disturbance of the machine h
 each has its own clock for training and validation. Kept is what scores best on the validation
 tiles; it predicts every zone whole, and `lcmap score` counts the pixels of the test tiles.
 
-segmentation_models_pytorch is no dependency of lcmap. In an environment of its own:
-
-    python -m venv smp && . smp/bin/activate
-    pip install -c constraints.txt -e . segmentation-models-pytorch==0.6.0 timm torchvision==0.28.0
-
-where torchvision has to be the one made for the installed torch (0.28 for 2.13). A torchvision
-built for CUDA beside a torch for the CPU works too: what it misses is not used.
+The head of study.py says how to install segmentation_models_pytorch, in an environment of its own.
 """
 
 from __future__ import annotations
@@ -25,97 +19,57 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from trials import grounds
+from trials.declaration import Contender, Smp
+from trials.networks import network_of
 
 from lcmap.accuracy.measures import PER_CLASS
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.score import score
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.reading import TileReader
-from lcmap.imagery.options import LabelOptions, PrepareOutputs, TileIndexOptions
-from lcmap.imagery.prepare import prepare
-from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, atomic_raster
-from lcmap.training.initialisation import initialise
 from lcmap.training.options import TrainOptions
 from lcmap.training.recipe import DEFAULT, PAPER, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
 from lcmap.training.validation import padded_image
 
-FLAIR = Path(
-    os.environ.get("LCMAP_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
-) / "flair"  # fmt: skip
-CONTENDERS = ("default", "paper", "unet-resnet34")
+FLAIR = grounds.DATA / "flair"
+CONTENDERS = {
+    "default": Contender("default", DEFAULT),
+    "paper": Contender("paper", PAPER),
+    "unet-resnet34": Contender("unet-resnet34", DEFAULT, smp=Smp("Unet", "resnet34")),
+}
 
 
 def prepare_zones(zones: list[int], folder: Path) -> list[Path]:
-    """Stack and tile the zones in a folder; return the tile indexes."""
-    indexes = []
-    for zone in zones:
-        indexes.append(folder / f"zone{zone}.tiles.geojson")
-        prepare(
-            [FLAIR / f"zone{zone}_0.8m_rgbn.tif"],
-            PrepareOutputs(folder / f"zone{zone}.stack.tif"),
-            labels=LabelOptions(FLAIR / f"zone{zone}_0.8m_labels.tif", crosswalk="flair19:flair7"),
-            tiles=TileIndexOptions(indexes[-1]),
-        )
-    return indexes
-
-
-def unet_resnet34(channels: int, classes: int) -> nn.Module:
-    """Return segmentation_models_pytorch's U-Net with a ResNet-34 encoder, untrained."""
-    try:
-        with torchvision_operators():
-            import segmentation_models_pytorch as smp
-    except ImportError as error:
-        sys.exit(f"{error}: see the head of this script for how to install it")
-    return smp.Unet("resnet34", encoder_weights=None, in_channels=channels, classes=classes)
-
-
-@contextmanager
-def torchvision_operators() -> Iterator[None]:
-    """Declare the operators that torchvision registers on import, where its library is missing."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        torchvision_operators.library = library  # it lives as long as its operators
-    yield
+    """Stack and tile the FLAIR zones at 0.8 m in a folder; return the tile indexes."""
+    images = {
+        str(zone): (FLAIR / f"zone{zone}_0.8m_rgbn.tif", FLAIR / f"zone{zone}_0.8m_labels.tif")
+        for zone in zones
+    }
+    return list(grounds.prepare_zones(images, folder, "flair19:flair7").values())
 
 
 def contender(
     name: str, data: TrainingSet, source: SampleSource, seed: int, **budget: Any
 ) -> tuple[Trainer, Recipe, int]:
     """Return a contender's trainer for `minutes` or `epochs`, its recipe, its network's stride."""
-    recipe = PAPER if name == "paper" else DEFAULT
-    channels, classes = len(data.inputs[0].bands), len(data.nomenclature)
-    torch.manual_seed(seed)
-    if name == "unet-resnet34":
-        network = unet_resnet34(channels, classes)
-        network.stride = 32
-    else:
-        network = LandCoverNetwork([channels], classes, recipe.width, recipe.depth)
-        initialise(network, recipe.initialisation, seed)
-    options = TrainOptions(patience=10**6, seed=seed, **budget)
-    trainer = Trainer(data, source, network, recipe, options)
+    recipe = CONTENDERS[name].recipe
+    network = network_of(CONTENDERS[name], data, seed)
+    trainer = Trainer(data, source, network, recipe, TrainOptions(seed=seed, **budget))
     return trainer, recipe, network.stride
 
 

@@ -42,25 +42,31 @@ from lcmap.training.recipe import DEFAULT, PAPER
 from lcmap.training.samples import SampleSource, read_training_set
 
 
-def pool_with_every_maximum(x: Tensor) -> tuple[Tensor, operations.Indices]:
-    """Return what `max_pool` returns, but as indices every pixel that is its cell's maximum."""
-    if torch.compiler.is_exporting():
-        maxima = F.max_pool2d(x, 2)
-        return maxima, (x == F.interpolate(maxima, scale_factor=2.0, mode="nearest"),)
-    maxima, _ = operations.max_pool(x)
-    cells = (x[..., row::2, col::2] for row in (0, 1) for col in (0, 1))
-    return maxima, tuple(pixel == maxima for pixel in cells)
+def pool_with_every_maximum(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maxima, and every pixel that is its cell's, bool [N, C, H, W]."""
+    maxima = F.max_pool2d(x, 2)
+    return maxima, x == F.interpolate(maxima, scale_factor=2.0, mode="nearest")
 
 
-FORMS: dict[str, Callable[[Tensor], tuple[Tensor, operations.Indices]]] = {
-    "first maximum": operations.max_pool,
-    "every maximum": pool_with_every_maximum,
-}
+def unpool_to_every_maximum(x: Tensor, is_maximum: Tensor, skip: Tensor) -> Tensor:
+    """Return what `unpool_and_join` returns, unpooled to these pixels."""
+    joined = torch.cat((operations.plain_unpool(x, is_maximum), skip), dim=1)
+    return operations.mirror_pad(joined)
+
+
+FORMS: dict[str, dict[str, Callable[..., object]]] = {
+    "first maximum": {
+        "max_pool": operations.max_pool, "unpool_and_join": operations.unpool_and_join
+    },
+    "every maximum": {
+        "max_pool": pool_with_every_maximum, "unpool_and_join": unpool_to_every_maximum
+    },
+}  # fmt: skip
 
 
 def pooling(form: str) -> AbstractContextManager[object]:
-    """Let networks pool, and so unpool, in one of the forms."""
-    return patch.object(land_cover_network, "max_pool", FORMS[form])
+    """Let networks pool and unpool in one of the forms."""
+    return patch.multiple(land_cover_network, **FORMS[form])
 
 
 def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> None:

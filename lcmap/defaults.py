@@ -13,6 +13,9 @@ ENGINE: Final = "auto"
 PROVIDER: Final = "auto"
 """The device that computes: CUDA where it is there, else the processor."""
 
+SCHEDULER: Final = "local"
+"""What computes tiles: this process, else the workers of a Dask scheduler."""
+
 MEMORY = 2 << 30
 """Bytes that a mapping command may use; tiles larger than this allows win little."""
 
@@ -23,6 +26,9 @@ SEED = 0
 
 QUANTILES = "image"
 """By what images are scaled: their own 2 % and 98 % quantiles."""
+
+PREFER: Final = "order"
+"""Which of several images is mapped where they overlap: the first in the order given."""
 
 BOOTSTRAP_REPLICATES = 1000
 """How often blocks are drawn for the intervals of scores."""

@@ -7,7 +7,7 @@ Messages name a parameter of the library in backticks, as in "`overwrite` to rep
 without a value ("`precision=int8`"); the command line shows the option that sets it.
 
 The exit codes follow sysexits.h where it has one: 2 usage, 65 bad data, 66 no input,
-73 cannot write, 75 locked, try again.
+73 cannot write, 75 locked or another process lost, try again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class UsageError(LcmapError, ValueError):
 
 
 class UnavailableError(UsageError):
-    """An inference engine or a device that was asked for is not there."""
+    """An inference engine, a device or a cluster that was asked for is not there."""
 
 
 class UnexplainedLabelsError(UsageError):
@@ -141,6 +141,10 @@ class VerificationError(DataError):
     """A map depends on how it was cut into tiles."""
 
 
+class ShardError(DataError):
+    """Shards of a map are missing, not finished, damaged, or of different runs."""
+
+
 class RulesError(DataError):
     """Rules of rasterize-ref are malformed, contradict themselves or fit none of the sources."""
 
@@ -167,5 +171,11 @@ class OutputExistsError(CannotWriteError):
 
 class LockedError(LcmapError, BlockingIOError):
     """Another run holds what this one needs."""
+
+    exit_code = 75
+
+
+class RankLostError(LcmapError, ConnectionError):
+    """Another process of a run that several train together has ended."""
 
     exit_code = 75

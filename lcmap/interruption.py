@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from types import FrameType
 
+from lcmap.launch import says_errors
+
 INTERRUPTED = 130
 """The exit code of a run that a signal ended, whichever it was."""
 
@@ -61,7 +63,7 @@ def handle_signals() -> dict[int, _Handler]:
 
 
 def ignore_signals() -> None:
-    """Ignore them from now on: the run has its result, and the interpreter ends."""
+    """Ignore them from now on: the run has its result or its error, and the interpreter ends."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
@@ -99,8 +101,9 @@ def _end(signum: int, frame: FrameType | None) -> None:
     if _Run.uninterrupted:
         _Run.waiting = signum
     elif _Run.stage is _Stage.STARTING:
-        with suppress(OSError):
-            os.write(2, b"lcmap: interrupted\n")
+        if says_errors():
+            with suppress(OSError):
+                os.write(2, b"lcmap: interrupted\n")
         os._exit(INTERRUPTED)
     elif _Run.stage is _Stage.WORKING and not _is_raised():
         if _Run.received is None:

@@ -10,6 +10,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from lcmap.launch import launched
+
 _OUTPUT = re.compile(r"(?:--output=|-o)(.+)")
 _QUIET = re.compile(r"-[a-z]*q[a-z]*|--quiet")
 
@@ -19,6 +21,8 @@ def repeated(words: Sequence[str]) -> bool:
 
     Where anything is out of the ordinary it returns False: `cli.unattended` finds the same.
     """
+    if launched().size > 1:  # what is told to one of them, all must know
+        return False
     output = _first_output(words)
     streams = (sys.stdin, sys.stdout, sys.stderr)
     if output is None or None in streams or {"--overwrite", "--log-json"} & set(words):

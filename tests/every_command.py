@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from shapely.geometry import box
+from small_campaign import cut, picture
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
+from small_vectors import write_features
 from small_years import write_years
 from support import run_lcmap, write_raster
 
@@ -16,6 +19,7 @@ from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.windows import Window
 
 BDTOPO = Path(__file__).parent / "data" / "bdtopo"
 WEST, NORTH = 721_104.0, 6_249_288.0
@@ -56,6 +60,17 @@ def trained(folder: Path) -> None:
 def model(folder: Path) -> None:
     image(folder)
     write_small_model(folder / "model.onnx")
+
+
+def campaign(folder: Path) -> None:
+    """Three scenes in a folder, and two sheets."""
+    model(folder)
+    (folder / "scenes").mkdir()
+    windows = [Window(0, 0, 40, 40), Window(4, 24, 44, 40), Window(20, 0, 28, 44)]
+    for name, scene in zip("abc", cut(picture(48, 64), windows), strict=True):
+        scene.write(folder / "scenes" / f"{name}.tif")
+    places = [box(WEST, NORTH - 20, WEST + 30, NORTH), box(WEST + 25, NORTH - 90, WEST + 90, NORTH)]
+    write_features(folder / "sheets.gpkg", places, {"name": ["1", "2"]})
 
 
 def sides(folder: Path) -> None:
@@ -126,6 +141,13 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         _MAP,
         2,
     ),
+    "campaign": (
+        campaign,
+        "predict scenes -m model.onnx -o map.tif --scenes s.tif --sheets sheets.gpkg --qml"
+        " --tile 24",
+        "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml",
+        3,
+    ),
     "fuse": (
         fusion,
         "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --qml",
@@ -183,7 +205,7 @@ the disk make one of `killed_sets`."""
 
 INPUTS = {
     "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
-    "update": "new.tif",
+    "update": "new.tif", "campaign": "scenes/b.tif",
 }  # fmt: skip
 """What a command reads, where that is not image.tif."""
 

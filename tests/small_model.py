@@ -35,6 +35,29 @@ def write_small_model(path: Path, *, depth: int = 2, **changes: Any) -> Path:
     return path
 
 
+def write_label_fusion_model(path: Path, *, depth: int = 2) -> Path:
+    """Write a model of flair7 for such images and a label map in oso23, beside them at 10 m."""
+    image = ModelInput("image", "image", BANDS, "uint8", 0.8)
+    oso = ModelInput(
+        "side1", "labels", ("class",), "uint8", 10.0, nomenclature=load_nomenclature("oso23")
+    )
+    metadata = ModelMetadata(
+        load_nomenclature("flair7"), (image, oso), 2**depth, receptive_field=4 * 2**depth - 3
+    )
+    model = small_graph(image.channels + oso.channels, 7, depth)
+    graph = model.graph
+    for node in graph.node:
+        node.input[:] = ["joined" if name == "image" else name for name in node.input]
+    del graph.input[:]
+    graph.input.extend(
+        helper.make_tensor_value_info(one.name, TensorProto.FLOAT, ["N", one.channels, "H", "W"])
+        for one in (image, oso)
+    )
+    graph.node.insert(0, helper.make_node("Concat", ["image", "side1"], ["joined"], axis=1))
+    write_model(model.SerializeToString(), metadata, path)
+    return path
+
+
 def whole_image(model: Path, scaled: np.ndarray, stride: int) -> np.ndarray:
     """The definition: the network once over the image [C, H, W] mirrored to the pooling grid."""
     _, height, width = scaled.shape

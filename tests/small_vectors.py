@@ -16,37 +16,35 @@ from affine import Affine
 CLASSES = {"Roof": 1, "Road": 2, "Wood": 3, "Ring": 4}
 
 
+def write_features(
+    path: Path,
+    geometries: Sequence[Any],
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    layer: str | None = None,
+    crs: str | None = "EPSG:2154",
+    geometry_type: str = "Unknown",
+    **options: Any,
+) -> Path:
+    """Write shapely geometries (None for null) and columns as a layer of a vector file."""
+    columns = columns or {}
+    pyogrio.raw.write(
+        path,
+        np.array([None if g is None else shapely.to_wkb(g) for g in geometries], object),
+        [np.array(v, dtype=object if isinstance(v[0], str) else None) for v in columns.values()],
+        list(columns),
+        layer=layer,
+        crs=crs,
+        geometry_type=geometry_type,
+        **options,
+    )
+    return path
+
+
 @pytest.fixture
 def write_layer() -> Callable[..., Path]:
-    """Write shapely geometries (None for null) and columns as a layer of a vector file."""
-
-    def write(
-        path: Path,
-        geometries: Sequence[Any],
-        columns: Mapping[str, Sequence[Any]] | None = None,
-        *,
-        layer: str | None = None,
-        crs: str | None = "EPSG:2154",
-        geometry_type: str = "Unknown",
-        **options: Any,
-    ) -> Path:
-        columns = columns or {}
-        pyogrio.raw.write(
-            path,
-            np.array([None if g is None else shapely.to_wkb(g) for g in geometries], object),
-            [
-                np.array(v, dtype=object if isinstance(v[0], str) else None)
-                for v in columns.values()
-            ],
-            list(columns),
-            layer=layer,
-            crs=crs,
-            geometry_type=geometry_type,
-            **options,
-        )
-        return path
-
-    return write
+    """Return `write_features`."""
+    return write_features
 
 
 @pytest.fixture

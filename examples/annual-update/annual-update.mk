@@ -12,17 +12,19 @@ made := $(MAPS)/$(YEAR)
 before := $(shell ls -d $(MAPS)/[0-9][0-9][0-9][0-9]/map.tif 2>/dev/null | \
 	awk -F/ -v year=$(YEAR) '$$(NF - 1) < year')
 last := $(lastword $(sort $(before)))
+scenes := $(imagery) $(wildcard $(imagery)/*)
 beside = --confidence $(made)/confidence.tif --probabilities $(made)/probabilities.tif
+zones = $(if $(ZONES),--zones $(ZONES))
 
-all: $(made)/map.tif $(if $(REFERENCE),$(made)/scores.json)
+all: $(made)/map.tif $(made)/areas.csv $(if $(REFERENCE),$(made)/scores.json)
 .PHONY: all
 
 ifeq ($(last),)
-$(made)/map.tif: $(imagery) $(MODEL)
+$(made)/map.tif: $(scenes) $(MODEL)
 	mkdir -p $(made)
 	lcmap predict $(imagery) -m $(MODEL) -o $@ $(beside) $(PREDICTING)
 else
-$(made)/new.tif: $(imagery) $(MODEL)
+$(made)/new.tif: $(scenes) $(MODEL)
 	mkdir -p $(made)
 	lcmap predict $(imagery) -m $(MODEL) -o $@ $(beside) $(PREDICTING)
 
@@ -31,6 +33,9 @@ $(made)/map.tif: $(last) $(made)/new.tif
 		$(if $(MARGIN),--margin $(MARGIN)) $(if $(MIN_CHANGE),--min-change $(MIN_CHANGE)) \
 		--changes $(made)/changes.tif -o $@
 endif
+
+$(made)/areas.csv: $(last) $(made)/map.tif $(ZONES)
+	lcmap areas $(last) $(made)/map.tif $(zones) -o $@ -o $(made)/areas.json
 
 $(made)/scores.json: $(made)/map.tif $(subst %Y,$(YEAR),$(REFERENCE))
 	lcmap score $(made)/map.tif --reference $(subst %Y,$(YEAR),$(REFERENCE)) $(SCORING) \

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lcmap.accuracy.label_raster import LabelFile, LabelRaster, open_labels, raster_files
+from lcmap.accuracy.label_raster import LabelFile, LabelRaster, open_labels
 from lcmap.accuracy.options import ClassOptions
 from lcmap.accuracy.report import listed
 from lcmap.dataset.inputs import InputOptions
+from lcmap.dataset.raster_files import raster_files
 from lcmap.errors import NomenclatureMismatchError, UsageError
 from lcmap.nomenclature import (
     Crosswalk,

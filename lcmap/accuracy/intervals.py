@@ -70,11 +70,11 @@ def _scores_of_draws(
 
 def _percentiles(drawn: Scores, level: float) -> Interval:
     tails = (50 - level / 2, 50 + level / 2)
-    ends = [_nan_percentiles(values, tails) for values in drawn]
+    ends = [nan_percentiles(values, tails) for values in drawn]
     return Interval(*(Scores(*(end[side] for end in ends)) for side in (0, 1)))
 
 
-def _nan_percentiles(
+def nan_percentiles(
     values: NDArray[np.float64], percents: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return percentiles [2, ...] over the first axis, NaN where all values are NaN."""

@@ -1,50 +1,21 @@
-"""Label rasters that a user names: a file, a folder or a pattern of files, opened and read."""
+"""Label rasters that a user names, opened and read."""
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
 
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
-from lcmap.errors import InputMissingError
 from lcmap.nomenclature import as_codes
 from lcmap.paths import PathLike
-from lcmap.raster.input_watch import files_in
 from lcmap.raster.opening import read_valid, reading, require_label_band
-from lcmap.raster.pipes import STANDARD_STREAM, display_name
+from lcmap.raster.pipes import display_name
 from lcmap.raster.windows import Window
-
-_SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".png", ".vrt")
-
-
-def raster_files(given: PathLike) -> tuple[Path, ...]:
-    """Return the files that a user means by a file, a folder or a pattern with * ? or [ ].
-
-    Raises:
-        InputMissingError: a folder without rasters, or a pattern that fits no file.
-    """
-    text = os.fspath(given)
-    if text == STANDARD_STREAM:
-        return (Path(text),)
-    if os.path.isdir(text):
-        found = files_in(text, _SUFFIXES)
-        if not found:
-            raise InputMissingError(text, "the folder holds no raster", "name a folder of maps")
-        return tuple(found)
-    if glob.has_magic(text) and not os.path.exists(text):
-        found = files_in(text)
-        if not found:
-            raise InputMissingError(text, "no file fits this pattern", "check the path")
-        return tuple(found)
-    return (Path(text),)
 
 
 class LabelRaster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from lcmap.cli import (
     areas,
     fuse,
     generalise,
+    merge,
     predict,
     prepare,
     rasterize_ref,
@@ -29,6 +31,9 @@ from lcmap.cli.streams import flush_or_discard, occupy_closed_streams
 from lcmap.cli.unattended import WORDS, once
 from lcmap.errors import UsageError
 from lcmap.interruption import handle_signals, ignore_signals
+from lcmap.launch import helps_another
+
+_SECONDS_FOR_THE_FIRST = 30.0
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rasterize-ref": rasterize_ref.command,
@@ -37,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
+    "merge": merge.command,
     "score": score.command,
     "update": update.command,
     "generalise": generalise.command,
@@ -69,6 +75,10 @@ class _WithHelpCommand(TyperGroup):
             raise typer.Exit(missing[1]) from error
         except Exception as error:
             # typer has its own class for what is wrong with the words of a command line
+            if helps_another() and hasattr(error, "format_message"):
+                # the first of the processes says it, and torchrun then ends this one
+                time.sleep(_SECONDS_FOR_THE_FIRST)
+                raise typer.Exit(UsageError.exit_code) from error
             if not ("--log-json" in ctx.meta[WORDS] and hasattr(error, "format_message")):
                 raise
             said = error.format_message()
@@ -107,9 +117,9 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), to its accuracy (score), to the map of the next year (update)
-    to a map of a minimum mapping unit with its polygons (generalise) and to the areas of its
-    classes (areas).
+    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score), to the
+    map of the next year (update), to a map of a minimum mapping unit with its polygons (generalise)
+    and to the areas of its classes (areas).
     """
 
 

@@ -28,6 +28,7 @@ from lcmap.errors import (
     UnavailableError,
 )
 from lcmap.interruption import INTERRUPTED, was_interrupted, working
+from lcmap.launch import says_errors
 from lcmap.progress import Progress, silent
 from lcmap.raster.making import Making, current_making
 
@@ -269,7 +270,8 @@ def told(manner: Manner) -> Iterator[Voice]:
         if isinstance(error, typer.Exit):
             raise
         line, code = _line_and_code(error, verbose=manner.verbose)
-        voice.error(error, line, code)
+        if says_errors():
+            voice.error(error, line, code)
         raise typer.Exit(code) from error
 
 

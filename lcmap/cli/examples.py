@@ -84,6 +84,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap reclassify-oso spot.tif oso.tif --oso oso23 --crosswalk-only -o adapted.tif",
         ),
     ),
+    "merge": (
+        (
+            "Write a map from the parts that four runs made, on any machines:",
+            "for i in 1 2 3 4; do lcmap predict spot.tif -m model.onnx -o map.tif --shard $i/4; "
+            "done && lcmap merge map.tif",
+        ),
+    ),
     "generalise": (
         (
             "A map without objects below half a hectare, and its polygons with their confidence:",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lcmap.inference.late_fusion import LateFusion
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
-_OF_A_MODEL = ["model", *option_names(computing), "force", "verify"]
+_OF_A_MODEL = ["model", *option_names(computing), "force", "verify", "prefer", "scenes"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def command(
             autocompletion=builtin_names.meanings,
             help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
-            "input. With --late: files of class probabilities.",
+            "input. Each may be a folder, a pattern or an index of rasters, as with lcmap predict. "
+            "With --late: files of class probabilities.",
             show_default=False,
         ),
     ],
@@ -112,7 +113,7 @@ def command(
 
     With --late the maps of several models, each made by itself, are joined instead.
     """
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter, reporter.progress("fuse") as progress:
         fusion = rule.fusion()
         if fusion is not None:

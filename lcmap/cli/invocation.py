@@ -11,6 +11,7 @@ import typer
 
 from lcmap.cli import console
 from lcmap.errors import UsageError
+from lcmap.launch import helps_another, launched
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Invocation:
     def reporting(self) -> Iterator[console.Reporter]:
         """Yield what the command reports with, as `console.reporting`."""
         with console.reporting(self.manner) as reporter:
+            name = self.manner.command
+            if launched().size > 1 and name != "train":
+                raise UsageError(
+                    "torchrun", f"lcmap {name} is done by one process", "start it without"
+                )
             from lcmap.raster.datum_shift import datum_shifts
 
             with datum_shifts(strict=self.strict_crs):
@@ -75,5 +81,6 @@ def invocation(
 
 
 def manner_of(context: typer.Context, quiet: bool, verbose: bool, log_json: bool) -> console.Manner:
-    """Return how a command says what it does, by its options."""
+    """Return how a command says what it does, by its options; one that helps another is quiet."""
+    quiet = quiet or helps_another()
     return console.Manner(quiet, verbose, log_json, context.command.name or "")

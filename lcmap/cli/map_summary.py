@@ -20,18 +20,24 @@ logger = logging.getLogger("lcmap")
 class MapSummary:
     """The summary of a run that begins now, on standard error."""
 
-    def __init__(self, outputs: MapOutputs) -> None:
-        """Begin to measure the time of a run that makes these files."""
+    def __init__(self, outputs: MapOutputs, shard: str | None = None) -> None:
+        """Begin to measure the time of a run that makes these files, or a shard of them."""
         self._outputs = outputs
+        self._shard = shard
         self._start = time.monotonic()
 
-    def say(self, report: MapReport) -> None:
-        """Say which files were written, of what, how fast and by what."""
+    def say(self, report: MapReport, outputs: MapOutputs | None = None) -> None:
+        """Say which files were written, of what, how fast and by what.
+
+        `outputs` are those that only the run itself finds out.
+        """
         seconds = time.monotonic() - self._start
         taken = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
-        outputs = self._outputs
-        files = [outputs.codes, outputs.confidence, outputs.probabilities]
+        outputs = outputs or self._outputs
+        files = [outputs.codes, outputs.confidence, outputs.probabilities, outputs.scenes]
         written = ", ".join(_with_size(os.fspath(file)) for file in files if file is not None)
+        if self._shard is not None:
+            written = f"shard {self._shard} of {outputs.codes}"
         logger.info("wrote %s in %s: %s", written, taken, report.text(seconds))
 
 

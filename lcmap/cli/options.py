@@ -9,18 +9,21 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
+from lcmap.cli.grouped import grouped
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
 if TYPE_CHECKING:
     from lcmap.dataset.inputs import InputOptions
     from lcmap.inference.options import MapOutputs, ModelInputOptions
+
+PreferredImage = Literal["order", "newest", "confidence"]
 
 Output = Annotated[
     str,
@@ -110,6 +113,28 @@ Force = Annotated[
 ]
 
 
+def map_sheets(
+    sheets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write each output in sheets beside it, as map-SHEET.tif, one for each "
+            "polygon of this vector file that has ground of the map.",
+        ),
+    ] = None,
+    sheet_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help='The field that names the sheets [default: the only one, or "name"].',
+        ),
+    ] = None,
+) -> tuple[Path | None, str | None]:
+    """Return the file of the sheets of a map, and the field that names them."""
+    return sheets, sheet_name
+
+
+@grouped(in_sheets=map_sheets)
 def map_outputs(
     output: Output = "-",
     confidence: Annotated[
@@ -124,6 +149,15 @@ def map_outputs(
             metavar="FILE", help="Also write each class's probability (float32, a band per class)."
         ),
     ] = None,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write which of several images each pixel is mapped from: their numbers "
+            "(uint16), and in the tags their names.",
+        ),
+    ] = None,
+    in_sheets: tuple[Path | None, str | None] = (None, None),
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
     ] = False,
@@ -140,7 +174,16 @@ def map_outputs(
     """Return the files of a map."""
     from lcmap.inference.options import MapOutputs
 
-    return MapOutputs(output, confidence, probabilities, cog=cog, qml=qml, overwrite=overwrite)
+    return MapOutputs(
+        output,
+        confidence,
+        probabilities,
+        scenes,
+        *in_sheets,
+        cog=cog,
+        qml=qml,
+        overwrite=overwrite,
+    )
 
 
 def computing(
@@ -185,9 +228,26 @@ def computing(
     provider: Annotated[
         ProviderName, typer.Option(help="The device; auto takes CUDA where it is there.")
     ] = defaults.PROVIDER,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="local|tcp://HOST:PORT|FILE.json",
+            help="Compute on the workers of a Dask scheduler, by its address or the file that it "
+            "writes; they open the same files by the same paths. Needs "
+            "pip install 'lcmap[distributed]'.",
+        ),
+    ] = defaults.SCHEDULER,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Make part I of N of the map alone, as for job arrays: the part is kept beside "
+            "the map, and lcmap merge MAP writes the map once all parts are there.",
+        ),
+    ] = None,
 ) -> Compute:
     """Return what computes a map."""
-    return Compute(tile, memory, threads, precision, engine, provider)
+    return Compute(tile, memory, threads, precision, engine, provider, scheduler, shard)
 
 
 Nodata = Annotated[
@@ -213,6 +273,15 @@ Quantiles = Annotated[
         help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
         "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
         "prepared raster. Parts of one image need a file, so that they become parts of one map.",
+    ),
+]
+Prefer = Annotated[
+    PreferredImage,
+    typer.Option(
+        "--prefer",
+        help="Which of several images is mapped where they overlap: the first in the order given, "
+        "the one taken last, by its tags or name, or the one whose class is the surest, for which "
+        "all are mapped.",
     ),
 ]
 
@@ -243,10 +312,11 @@ def model_inputs(
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
     quantiles: Quantiles = defaults.QUANTILES,
+    prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
-    """Return how the input of a model of one input is opened."""
+    """Return how the images for a model of one input are opened."""
     from lcmap.inference.options import ModelInputOptions
 
     return ModelInputOptions(
@@ -256,6 +326,7 @@ def model_inputs(
         assume_crs=assume_crs,
         force=force,
         quantiles=quantiles,
+        prefer=prefer,
     )
 
 
@@ -272,9 +343,10 @@ def several_inputs(
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
     quantiles: Quantiles = defaults.QUANTILES,
+    prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,
 ) -> ModelInputOptions:
     """Return how the inputs of a model of several inputs are opened."""
-    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, force, tmpdir)
+    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, prefer, force, tmpdir)
     return dataclasses.replace(one, allow_missing=allow_missing)

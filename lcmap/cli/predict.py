@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 @grouped(outputs=map_outputs, compute=computing, options=model_inputs, called=invocation)
 def command(
-    image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="The image to map; - is standard input.")
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="The image to map; - is standard input. Or several that overlap, each a file, a "
+            "folder, a pattern or an index of images, as gdaltindex makes one.",
+            show_default=False,
+        ),
     ],
     *,
     model: Model,
@@ -30,11 +36,15 @@ def command(
     verify: Verify = False,
     called: Invocation,
 ) -> None:
-    """Make a land-cover map of an image with a trained model.
+    """Make a land-cover map of an image, or of overlapping images, with a trained model.
 
     The image needs the bands, data type and ground sampling distance that the model was trained
     on. It is scaled by its own 2 % and 98 % quantiles, which lcmap prepare writes into it; an
     image without them is read twice. Pixels without data in any band become 0.
+
+    Several images become one map on one grid; their pixels must lie on it. Each is scaled by its
+    own quantiles. Where they overlap, the first one counts that has data, or what --prefer says;
+    the network sees what is around a pixel in the same image, and beyond it in the next.
 
     A run that was stopped or killed is continued by the same command, to the same bytes. Until
     the map is whole, what is finished is kept beside it in the folder .MAP.lcmap-work: 1 byte
@@ -43,9 +53,9 @@ def command(
     """
     from lcmap.inference.predict import predict
 
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter, reporter.progress("predict") as progress:
         report = predict(
-            [image], model, outputs, compute, options, verify=verify, progress=progress
+            [images], model, outputs, compute, options, verify=verify, progress=progress
         )
         summary.say(report)

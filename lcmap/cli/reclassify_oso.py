@@ -28,6 +28,8 @@ _OF_A_MODEL = [
     "verify",
     "confidence",
     "probabilities",
+    "prefer",
+    "scenes",
 ]
 
 
@@ -101,11 +103,18 @@ def command(
     image: Annotated[
         str,
         typer.Argument(
-            metavar="IMAGE", help="The image, which gives the grid; - is standard input."
+            metavar="IMAGE",
+            help="The image, which gives the grid; - is standard input. Or a folder, a pattern or "
+            "an index of images that overlap, as with lcmap predict.",
         ),
     ],
     oso: Annotated[
-        Path, typer.Argument(metavar="OSO", help="The label map, on any grid.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="OSO",
+            help="The label map, on any grid; or a folder, a pattern or an index of its parts.",
+            show_default=False,
+        ),
     ],
     *,
     by: Reclassification,
@@ -121,7 +130,7 @@ def command(
     as with lcmap predict. With --crosswalk-only the map alone is brought into other classes: what
     the crosswalk leads to is kept, the rest becomes 0 (discarded), and new classes stay empty.
     """
-    summary = MapSummary(outputs)
+    summary = MapSummary(outputs, compute.shard)
     with called.reporting() as reporter:
         with reporter.progress("reclassify-oso") as progress:
             if not by.crosswalk_only:

@@ -14,6 +14,7 @@ from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, option_names
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import AllowVrt, Overwrite, Seed
+from lcmap.launch import helps_another
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
@@ -139,6 +140,15 @@ def training_options(
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="What computes; auto takes CUDA where it is there."),
     ] = defaults.TRAINING_DEVICE,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processor cores to use, of each process under torchrun [default: all it may, "
+            "divided among the processes of a machine].",
+        ),
+    ] = None,
     seed: Seed = defaults.SEED,
 ) -> TrainOptions:
     """Return how a network is trained, and from what."""
@@ -148,6 +158,7 @@ def training_options(
         initial_model=init_from,
         allow_overlap=allow_overlap,
         device=device,
+        threads=threads,
         seed=seed,
     )
 
@@ -241,15 +252,22 @@ def command(
     With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
     tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses
     more than --max-loss is not written, and the command fails.
+
+    Started by torchrun, several processes train one model together, on the processors or GPUs of
+    one machine or several: each takes its share of every batch, and the model is that of one
+    process, but for rounding. The first of them writes.
     """
     from lcmap.training.int8_model import quantise_model
     from lcmap.training.options import Int8Options
+    from lcmap.training.run import help_train
     from lcmap.training.train import train
 
     limits = Int8Options(int8.max_loss, options.seed, outputs.stac, outputs.overwrite)
     with called.reporting() as reporter:
         if int8.only_of is not None:
             called.refuse(_OF_TRAINING, "is about training", "leave it out with `quantize_only`")
+            if helps_another():
+                return
             with reporter.progress("quantize") as progress:
                 made = quantise_model(
                     tiles, int8.only_of, outputs.model, limits, inputs, progress=progress
@@ -260,6 +278,9 @@ def command(
             called.refuse(
                 ["max_loss"], "is about an int8 model", "give `quantize`, or leave it out"
             )
+        if helps_another():
+            help_train(tiles, options, inputs)
+            return
         with reporter.progress("train") as progress:
             report = train(
                 tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress

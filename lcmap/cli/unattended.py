@@ -12,12 +12,13 @@ import typer
 
 from lcmap.cli import console
 from lcmap.cli.invocation import manner_of
+from lcmap.launch import helps_another, launched
 from lcmap.raster.making import Making, Request
 
 OF_THE_RUN = frozenset(
     {
         "overwrite", "quiet", "verbose", "log_json", "tmpdir", "tile", "memory", "threads",
-        "resume",
+        "resume", "scheduler", "shard",
     }
 )  # fmt: skip
 """Parameters that say how a command runs, and have no influence on its outputs."""
@@ -48,7 +49,7 @@ def once(command: Command) -> Command:
     def run(**given: Any) -> None:
         context: typer.Context = given["context"]
         output = _first(context.params.get("output"))
-        if output is None:
+        if output is None or helps_another():
             command(**given)
             return
         overwrite = context.params.get("overwrite", False)
@@ -57,6 +58,7 @@ def once(command: Command) -> Command:
             making = Making(_request(context), output, overwrite=overwrite)
             if making.is_done():
                 say.up_to_date(output, making)
+                _dismiss_helpers()
                 return
             changed = None if overwrite else making.what_changed()
             if changed is not None:
@@ -65,6 +67,13 @@ def once(command: Command) -> Command:
             command(**given)
 
     return run
+
+
+def _dismiss_helpers() -> None:
+    if launched().size > 1:
+        from lcmap.training.ranks import dismiss
+
+        dismiss()
 
 
 def _first(output: Any) -> str | None:

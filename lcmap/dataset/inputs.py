@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.io import DatasetReader
 
 from lcmap.dataset.raster_content import RasterContent, content_of
 from lcmap.errors import AllNodataError, OverlapError
@@ -19,7 +21,16 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import alpha_band, check_placed, files_of, no_crs, open_raster
+from lcmap.raster.opening import (
+    RASTER_DRIVERS,
+    VIRTUAL_DRIVERS,
+    alpha_band,
+    check_placed,
+    files_of,
+    no_crs,
+    open_raster,
+    reading,
+)
 from lcmap.raster.pipes import display_name, input_path, is_copy
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
@@ -87,26 +98,29 @@ class RasterInput:
         if self.grid.crs is None:
             raise no_crs(self.name)
 
-    def quantiles(self, progress: Progress = silent) -> NDArray[np.float64]:
+    def quantiles(
+        self, progress: Progress = silent, *, one_of_many: bool = False
+    ) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
 
         They are those that its tags carry, where these are still those of its pixels, else they
-        are computed over all of it. An image without
-        a valid pixel has zeros.
+        are computed over all of it, which a message says unless it is `one_of_many`. An image
+        without a valid pixel has zeros.
 
         Raises:
             NotARasterError: its pixels cannot be read.
         """
-        found = self._quantiles(progress)
+        found = self._quantiles(progress, logging.DEBUG if one_of_many else logging.INFO)
         warn_of_border(self.dataset, found, self.name)
         return found
 
-    def _quantiles(self, progress: Progress) -> NDArray[np.float64]:
+    def _quantiles(self, progress: Progress, level: int) -> NDArray[np.float64]:
         carried = carried_quantiles(self.dataset, self.name)
         if carried is not None:
             return carried
         if read_quantiles(self.dataset) is None:
-            logger.info("%s carries no quantiles: computing them over the whole image", self.name)
+            text = "%s carries no quantiles: computing them over the whole image"
+            logger.log(level, text, self.name)
         try:
             return dataset_quantiles(self.dataset, self.name, progress=progress)
         except AllNodataError:
@@ -158,6 +172,25 @@ def seen_input(dataset: Any, path: Path, name: str, options: InputOptions) -> It
     """
     with viewed(dataset, _view(dataset, options, None, None, name)) as seen:
         yield RasterInput(seen, path, name, Grid.of(seen), None)
+
+
+@contextmanager
+def reopened_input(source: RasterInput, options: InputOptions, bands: int | None) -> Iterator[Any]:
+    """Yield the dataset of an input again that `open_input` opened with these and has closed since.
+
+    It was checked then. It may be closed by another thread, and in any order among others.
+
+    Raises:
+        NotARasterError: it cannot be opened any more.
+    """
+    drivers = VIRTUAL_DRIVERS if options.allow_vrt else RASTER_DRIVERS
+    with (
+        reading(source.name),
+        # not a context of rasterio's, which the thread that opens it would have to leave
+        closing(DatasetReader(os.fspath(source.path), driver=list(drivers))) as dataset,
+        viewed(dataset, _view(dataset, options, source.meaning, bands, source.name)) as seen,
+    ):
+        yield seen
 
 
 def _view(

@@ -28,6 +28,9 @@ class Compute:
     engine: what runs the network; "auto" takes OpenVINO where it is installed and a processor
         computes.
     provider: the device; "auto" takes CUDA where it is there.
+    scheduler: "local", this process; else the address of a Dask scheduler, or the file that it
+        writes, whose workers compute.
+    shard: the part of the map that this run computes, as "3/20"; None is all of it.
     """
 
     tile: int | None = None
@@ -36,3 +39,5 @@ class Compute:
     precision: Arithmetic | None = None
     engine: EngineName = defaults.ENGINE
     provider: Provider = defaults.PROVIDER
+    scheduler: str = defaults.SCHEDULER
+    shard: str | None = None

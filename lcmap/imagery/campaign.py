@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.accuracy.label_raster import raster_files
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
+from lcmap.dataset.raster_files import raster_files
 from lcmap.errors import AllNodataError, InputMismatchError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent

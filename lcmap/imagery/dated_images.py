@@ -16,7 +16,7 @@ from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
 from lcmap.imagery.opened_image import open_image
 from lcmap.imagery.options import StackOptions
-from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
+from lcmap.imagery.period import parse_day, parse_period
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
 from lcmap.imagery.sentinel2.masking import write_masked_scene
@@ -25,6 +25,7 @@ from lcmap.imagery.sentinel2.scene import Scene
 from lcmap.imagery.stack import GridImage, Stack, choose_bands, name_bands, stack
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
+from lcmap.raster.acquisition_day import acquisition_day
 from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
@@ -237,8 +238,7 @@ def _scene_grid(scene: Scene) -> Grid:
 
 def _day(image: RasterInput) -> date:
     """Return the day of an image, from its metadata or its name."""
-    day = day_in_tags(image.dataset.tags() | image.dataset.tags(ns="IMAGERY"))
-    day = day or day_in_name(Path(image.name).name)
+    day = acquisition_day(image.dataset, image.name)
     if day is None:
         raise DataError(
             image.name, "neither its tags nor its name say when it was taken", "give `dates`"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lcmap.graph.outputs import Result
 from lcmap.nomenclature import Nomenclature
 
-BandGroupName = Literal["codes", "confidence", "probabilities", "winning-probability"]
+BandGroupName = Literal["codes", "confidence", "probabilities", "scenes", "winning-probability"]
 
 
 class BandGroup(NamedTuple):
@@ -27,6 +27,9 @@ class BandGroup(NamedTuple):
         return self.bands * np.dtype(self.dtype).itemsize
 
 
+SCENES = BandGroup("scenes", 1, "uint16")
+"""The numbers of the scenes."""
+
 WINNING_PROBABILITY = BandGroup("winning-probability", 1, "float32")
 """Kept for a verification, and never written to a file of its own."""
 
@@ -36,11 +39,13 @@ class Prediction(NamedTuple):
 
     `results` are those of `graph.outputs.Result` that band groups need, without the batch's axis:
     the winner [h, w], its probability [h, w], the probabilities of all classes [K, h, w]; `valid`
-    is where the image has data, bool [h, w].
+    is where the image has data, bool [h, w]. `scenes`, uint16 [h, w], are the numbers of the scenes
+    that a campaign is mapped from, 0 for none; None of a single image.
     """
 
     results: Mapping[Result, npt.NDArray[Any]]
     valid: npt.NDArray[np.bool_]
+    scenes: npt.NDArray[np.uint16] | None = None
 
     @classmethod
     def of(cls, probabilities: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Prediction:
@@ -78,10 +83,17 @@ def class_probabilities(prediction: Prediction) -> npt.NDArray[np.float32]:
     return np.where(prediction.valid, found, np.float32(np.nan))
 
 
+def scene_numbers(prediction: Prediction) -> npt.NDArray[np.uint16]:
+    """Return the numbers of the scenes, uint16 [1, h, w], 0 for none; a single image's is 1."""
+    scenes = prediction.scenes
+    return (prediction.valid.astype(np.uint16) if scenes is None else scenes)[None]
+
+
 _MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
     "codes": codes,
     "confidence": lambda prediction, _: confidence_percent(prediction),
     "probabilities": lambda prediction, _: class_probabilities(prediction),
+    "scenes": lambda prediction, _: scene_numbers(prediction),
     "winning-probability": lambda prediction, _: winning_probability(prediction),
 }
 
@@ -91,7 +103,7 @@ RESULT_OF: dict[str, Result] = {
     "probabilities": "probabilities",
     "winning-probability": "winning_probability",
 }
-"""The result of the network that each band group is made from."""
+"""The result of the network that each band group is made from, where it is made from one."""
 
 
 def arrays(
@@ -103,4 +115,4 @@ def arrays(
 
 def results_of(wanted: Iterable[str]) -> list[Result]:
     """Return the results of the network that band groups are made from, each once."""
-    return list(dict.fromkeys(RESULT_OF[name] for name in wanted))
+    return list(dict.fromkeys(RESULT_OF[name] for name in wanted if name in RESULT_OF))

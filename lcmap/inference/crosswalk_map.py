@@ -28,6 +28,7 @@ from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
+from lcmap.inference.sheets import wanted_sheets
 from lcmap.nomenclature import Crosswalk, load_crosswalk
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -107,7 +108,7 @@ def crosswalk_map(
         InputChangedError: an input changed while it was read.
     """
     options = options or AlignedInputOptions()
-    for name in ("confidence", "probabilities"):
+    for name in ("confidence", "probabilities", "scenes"):
         if getattr(outputs, name) is not None:
             raise UsageError(f"`{name}`", "cannot be computed without a model", "leave it out")
     check_standard_input_once(inputs)
@@ -118,6 +119,7 @@ def crosswalk_map(
         chosen = _crosswalk(labels, crosswalk)
         files = output_files(outputs, chosen.target, inputs, {})
         check_before_work(files)
+        files = files.in_sheets(wanted_sheets(outputs, image.grid, options.tmpdir))
         require_label_band(labels.dataset.count, labels.name)
         check_ground(
             labels.grid, image.grid, labels.name, image.name, allow_missing=options.allow_missing

@@ -7,21 +7,28 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap import defaults
+from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
+from lcmap.engines.compute import Arithmetic
 from lcmap.errors import (
     InputMismatchError,
     NomenclatureMismatchError,
     UnexplainedLabelsError,
 )
+from lcmap.graph.outputs import Result
+from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaling_quantiles
+from lcmap.inference.source import Source, StoredMap, TileSource
+from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, ModelMetadata, check_image
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -47,6 +54,33 @@ class OpenedInputs:
     readers: tuple[InputReader, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
+
+    compared: ClassVar[tuple[Result, ...]] = ()
+
+    def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
+        """Return how the inputs travel to a network that is computed in `precision`."""
+        return tuple(travelling(reader.encoding, precision) for reader in self.readers)
+
+    def source(self, encodings: Sequence[Encoding], *, allow_missing: bool) -> Source[Any]:
+        """Return what tiles are read from in these encodings, for `predictor`."""
+        return TileSource(self.grid.shape, self.readers, encodings, allow_missing=allow_missing)
+
+    def predictor(self, predictor: TilePredictor) -> Predictor[Any]:
+        """Return what maps the tiles that `source` reads."""
+        return predictor
+
+    def verifying(self, source: Source[Any], stored: StoredMap) -> Source[Any]:
+        """Return what the tiles of a second prediction are read from."""
+        return source
+
+    def groups(self, written: Sequence[BandGroup], *, verify: bool) -> list[BandGroup]:
+        """Return the band groups to store, those that are written among them."""
+        return [*written, *[WINNING_PROBABILITY] * verify]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the map depends on, beside the rasters and how they are scaled, as JSON values."""
+        return {}
 
 
 def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
@@ -81,11 +115,13 @@ def open_inputs(
     model: PathLike,
     options: ModelInputOptions,
     progress: Progress,
+    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> OpenedInputs:
     """Open the rasters for a model's inputs, in their order; `resources` closes them.
 
     The first gives the grid. The others may name their kind or nomenclature after a colon, and with
-    `allow_missing` cover any part of the image, however small.
+    `allow_missing` cover any part of the image, however small. Where the `quantiles` of all are
+    known already, they are not sought again.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
@@ -105,7 +141,7 @@ def open_inputs(
         opening = open_input(path, options, meaning=meaning, bands=count)
         sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
-        _check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
+        check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
     opened = (image, *sides)
     for raster, model_input in zip(opened, wanted, strict=True):
         check_image(model_input, raster.dataset, subject=raster.name, force=options.force)
@@ -113,7 +149,7 @@ def open_inputs(
         check_ground(
             side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
         )
-    scaling = [
+    scaling = quantiles or [
         scaling_quantiles(raster, model_input, options.quantiles, progress)
         if model_input.kind == "image"
         else None
@@ -131,6 +167,16 @@ def open_inputs(
     )
     files = tuple(name for raster in opened for name in raster.files)
     return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), files)
+
+
+def travelling(encoding: Encoding, precision: Arithmetic) -> Encoding:
+    """Return the encoding in which an input travels to a network that is computed in `precision`.
+
+    OpenVINO rounds integers of 16 bits to bfloat16 before it scales them, so they are scaled first.
+    """
+    if precision != "bfloat16" or not isinstance(encoding, Scaling):
+        return encoding
+    return encoding if np.dtype(encoding.dtype).itemsize == 1 else None
 
 
 def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> None:
@@ -152,7 +198,12 @@ def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> No
     )
 
 
-def _check_content(given: RasterInput, wanted: RasterContent) -> None:
+def check_content(given: RasterInput, wanted: RasterContent) -> None:
+    """Check that an input beside the image holds what the model takes in its place.
+
+    Raises:
+        UnexplainedLabelsError, InputMismatchError, NomenclatureMismatchError: it does not.
+    """
     found, meaning = given.content, given.meaning
     if wanted.nomenclature is not None:
         name = wanted.nomenclature.name

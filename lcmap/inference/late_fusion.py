@@ -28,6 +28,7 @@ from lcmap.inference.output_files import output_files
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
+from lcmap.inference.sheets import wanted_sheets
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import input_identities, watched_inputs
@@ -121,6 +122,8 @@ def late_fusion(
     fusion, options = fusion or LateFusion(), options or AlignedInputOptions()
     weights = _weights(fusion.weights, len(inputs))
     check_standard_input_once(inputs)
+    if outputs.scenes is not None:
+        raise UsageError("`scenes`", "does not apply to late fusion", "leave it out")
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
         sources = [
@@ -131,6 +134,7 @@ def late_fusion(
             outputs, first.nomenclature, inputs, {"LCMAP_LATE_FUSION": fusion.method}
         )
         check_before_work(files)
+        files = files.in_sheets(wanted_sheets(outputs, first.grid, options.tmpdir))
         _check_alike(sources, allow_missing=options.allow_missing)
         aligned = [AlignedRaster(source.dataset, first.grid, source.name) for source in sources]
         combine = np.logical_or if options.allow_missing else np.logical_and

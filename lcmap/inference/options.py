@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lcmap import defaults
 from lcmap.dataset.inputs import InputOptions
 from lcmap.paths import PathLike
+
+Prefer = Literal["order", "newest", "confidence"]
+"""Which of the scenes counts where they overlap: the first in the order given, the one taken last,
+or the one whose class is the surest."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,12 @@ class ModelInputOptions(AlignedInputOptions):
     force: take an image of another ground sampling distance than the model's.
     quantiles: by what images are scaled: "image", each by its own quantiles; "model", by those of
         the training images; or a file of quantiles, see `dataset.quantile_file`.
+    prefer: which of several images is mapped where they overlap.
     """
 
     force: bool = False
     quantiles: PathLike = defaults.QUANTILES
+    prefer: Prefer = defaults.PREFER
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class MapOutputs:
     codes: the map itself, uint8 class codes, 0 without data; "-" is standard output.
     confidence: the probability of the mapped class in %, uint8, 0 without data; None for none.
     probabilities: a float32 band per class, NaN without data; None for none.
+    scenes: the number of the image that each pixel is mapped from, uint16, 0 without data, the
+        images' names in its tags; None for none.
+    sheets: a vector file with a polygon for each map sheet; each raster is also written in sheets,
+        equal to cutting the whole; None for none.
+    sheet_name: the field that names the sheets; None is the only one, or "name".
     cog: write cloud-optimised GeoTIFFs.
     qml: write a QGIS style and GDAL's class names beside the map; None for where it is a file, and
         its style that of no other layer.
@@ -48,6 +60,9 @@ class MapOutputs:
     codes: PathLike
     confidence: PathLike | None = None
     probabilities: PathLike | None = None
+    scenes: PathLike | None = None
+    sheets: PathLike | None = None
+    sheet_name: str | None = None
     cog: bool = False
     qml: bool | None = None
     overwrite: bool = False

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lcmap import __version__
 from lcmap.dataset.raster_content import parse_input
 from lcmap.errors import UsageError
-from lcmap.inference.band_groups import BandGroup, BandGroupName
+from lcmap.inference.band_groups import SCENES, BandGroup, BandGroupName
 from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
@@ -20,21 +20,33 @@ from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import check_apart, stream_at
 from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A sheet of a map: its name, its number from 1, and its window."""
+
+    name: str
+    number: int
+    window: Window
+
+
+@dataclass(frozen=True)
 class MapRaster:
-    """A raster of a map: its path, the band group that it holds, and its format."""
+    """A raster of a map, or of a sheet of it: its path, the band group in it, and its format."""
 
     path: PathLike
     group: BandGroup
     format: RasterFormat
+    sheet: Sheet | None = None
 
     @property
     def waiting(self) -> str:
         """What the finished file is called until it is given its name."""
-        return f"{self.group.name}.tif"
+        part = "" if self.sheet is None else f"-sheet{self.sheet.number}"
+        return f"{self.group.name}{part}.tif"
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,12 @@ class OutputFiles:
     inputs: tuple[PathLike, ...]
     overwrite: bool
 
+    def in_sheets(self, sheets: Sequence[Sheet]) -> OutputFiles:
+        """Return them with those of sheets: each raster has sheets of its own beside it, as
+        map-SHEET.tif."""
+        rasters = [_of_sheet(raster, sheet) for sheet in sheets for raster in self.rasters]
+        return replace(self, rasters=(*self.rasters, *rasters))
+
     @property
     def codes(self) -> PathLike:
         """The path of the map."""
@@ -73,7 +91,13 @@ class OutputFiles:
     @property
     def groups(self) -> list[BandGroup]:
         """The band groups that the rasters hold."""
-        return [raster.group for raster in self.rasters]
+        return [raster.group for raster in self.rasters if raster.sheet is None]
+
+    @property
+    def locked(self) -> list[PathLike]:
+        """The paths to lock, the map's first; its lock is that of its sheets too."""
+        sheets = [raster.path for raster in self.rasters if raster.sheet is not None]
+        return [file.path for file in reversed(self.in_naming_order) if file.path not in sheets]
 
     @property
     def in_naming_order(self) -> list[OutputFile]:
@@ -85,7 +109,13 @@ class OutputFiles:
         """The path of each file; and what decides their bytes beside the arrays of the map."""
         form = self.rasters[0].format
         paths = {file.waiting: os.path.abspath(file.path) for file in self.in_naming_order}
-        return paths | {"cog": str(form.cog)} | dict(form.tags or {}) | current_settings()
+        sheets = {
+            f"{raster.waiting} window": str(tuple(raster.sheet.window))
+            for raster in self.rasters
+            if raster.sheet is not None
+        }
+        form_facts = {"cog": str(form.cog), **(form.tags or {})}
+        return paths | sheets | form_facts | current_settings()
 
     @property
     def resumable(self) -> bool:
@@ -143,10 +173,12 @@ def output_files(
         tags | nomenclature_tag(nomenclature),
         cog=outputs.cog,
     )
+    scenes = RasterFormat(SCENES.bands, SCENES.dtype, 0, ["scene"], tags, cog=outputs.cog)
     wanted: list[tuple[PathLike | None, BandGroupName, RasterFormat]] = [
         (outputs.codes, "codes", codes),
         (outputs.confidence, "confidence", confidence),
         (outputs.probabilities, "probabilities", probabilities),
+        (outputs.scenes, "scenes", scenes),
     ]
     rasters = [
         MapRaster(path, BandGroup(name, form.count, form.dtype), form)
@@ -163,3 +195,14 @@ def output_files(
         ending = ".qml" if path.endswith(".qml") else ".aux.xml"
         sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
     return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite)
+
+
+def _of_sheet(raster: MapRaster, sheet: Sheet) -> MapRaster:
+    stem, suffix = os.path.splitext(raster.path)
+    tags = {**(raster.format.tags or {}), "LCMAP_SHEET": sheet.name}
+    return replace(
+        raster,
+        path=f"{stem}-{sheet.name}{suffix}",
+        sheet=sheet,
+        format=replace(raster.format, tags=tags),
+    )

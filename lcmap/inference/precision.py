@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from itertools import chain
 
-import numpy as np
 import onnx
 
-from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.engines.calibration import quantise
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import UsageError
-from lcmap.inference.inputs import OpenedInputs
+from lcmap.inference.campaign_inputs import Opened
 from lcmap.inference.source import calibration_samples
 from lcmap.model_file import ModelMetadata, load_graph
 from lcmap.paths import PathLike
@@ -42,18 +40,11 @@ def choose_precision(
     return precision
 
 
-def travelling(encoding: Encoding, precision: Arithmetic) -> Encoding:
-    """Return the encoding in which an input travels to a network that is computed in `precision`.
-
-    OpenVINO rounds integers of 16 bits to bfloat16 before it scales them, so they are scaled first.
-    """
-    if precision != "bfloat16" or not isinstance(encoding, Scaling):
-        return encoding
-    return encoding if np.dtype(encoding.dtype).itemsize == 1 else None
-
-
 def load_network(
-    model: PathLike, metadata: ModelMetadata, precision: Arithmetic, opened: OpenedInputs
+    model: PathLike,
+    metadata: ModelMetadata,
+    precision: Arithmetic,
+    opened: Opened,
 ) -> onnx.ModelProto:
     """Return a model's network, in int8 where that is wanted; for float16 it stays float32.
 

@@ -4,44 +4,50 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 
-from lcmap import __version__
+from lcmap import defaults
 from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute
-from lcmap.errors import VerificationError
+from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
-from lcmap.inference.band_groups import WINNING_PROBABILITY, Prediction, results_of
-from lcmap.inference.inputs import (
-    CACHE_BYTES,
-    OpenedInputs,
-    open_inputs,
-    warn_of_common_quantiles,
-    warn_without_dropout,
+from lcmap.inference.band_groups import Prediction, results_of
+from lcmap.inference.campaign_inputs import (
+    Images,
+    check_outside,
+    input_files,
+    open_rasters,
+    scene_tags,
 )
+from lcmap.inference.cluster import check_scheduler, compute_on_cluster
+from lcmap.inference.cluster_worker import Job
+from lcmap.inference.computation import Computation, gdal_environment
+from lcmap.inference.inputs import warn_of_common_quantiles, warn_without_dropout
+from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
-from lcmap.inference.output_files import output_files
-from lcmap.inference.precision import choose_precision, load_network, travelling
+from lcmap.inference.output_files import OutputFiles, output_files
+from lcmap.inference.precision import choose_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.plan import Plan, content_identity, tiling_facts
+from lcmap.inference.resume.plan import tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
-from lcmap.inference.source import TileSource
-from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
+from lcmap.inference.resume.shard import ResumableShard, Shard
+from lcmap.inference.resume.tile_work import TileWork
+from lcmap.inference.sheets import wanted_sheets
+from lcmap.inference.source import AnyPixels, Source
+from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
 from lcmap.model_file import read_model
 from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.input_watch import input_identities, watched_inputs
+from lcmap.raster.input_watch import watched_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +69,7 @@ class PredictReport(MapReport):
 
 @watched_inputs()
 def predict(
-    inputs: Sequence[PathLike],
+    inputs: Sequence[Images],
     model: PathLike,
     outputs: MapOutputs,
     compute: Compute | None = None,
@@ -77,6 +83,8 @@ def predict(
     The image is the first of the `inputs` and gives the grid. A model of several inputs takes the
     others in its order: images, label maps or class probabilities on any grid, which are brought
     onto the image's as they are read. A pixel without data in any of them has none in the map.
+    Each of the `inputs` may be many rasters, see `input_files`: see `campaign` for what is mapped
+    of several images, whose pixels are on one grid.
 
     The map equals what the network computes for the whole image at once, to float rounding,
     whatever the tile size. Until it is whole, what is finished is kept beside it, and the same call
@@ -84,13 +92,18 @@ def predict(
     `verify` the image is predicted again with other tiles and compared; where the two disagree,
     nothing is written. A float32 model computes in int8 after calibration on windows of the image.
 
+    The tiles may be computed by the workers of a Dask cluster, which read the same files by their
+    paths, to the same bytes. Where a shard of the map is to be computed, no file of the map is
+    written, and the report is of the shard: it is kept beside the map for `merge`.
+
     Raises:
         InputMissingError, NotARasterError: an input or the model cannot be read.
         NotAModelError, NewerModelError: as `read_model`.
         InputMismatchError, NomenclatureMismatchError, GsdMismatchError: the model was not made for
             these inputs.
         NoCrsError, OverlapError: an input is not of the image's area.
-        UnavailableError: as `choose_engine`.
+        GridMismatchError: several images are not on the pixels of one grid.
+        UnavailableError: as `choose_engine` and `compute_on_cluster`.
         DataError: the network's values for the image are not finite, so it has no int8 form.
         UsageError, OutputExistsError, CannotWriteError: an output cannot be written.
         LockedError: another run is making the same map.
@@ -101,91 +114,103 @@ def predict(
     metadata = read_model(model)
     precision = choose_precision(compute.precision, metadata, model, verify=verify)
     engine = choose_engine(compute, precision, model)
-    tags = {
-        "LCMAP_MODEL": Path(model).name,
-        "LCMAP_ENGINE": engine.title,
-        "LCMAP_PRECISION": precision,
-    }
-    files = output_files(outputs, metadata.nomenclature, inputs, tags)
+    given = [input_files(one, explained=place > 0) for place, one in enumerate(inputs)]
+    scenes = given[0] if outputs.scenes is not None or len(given[0]) > 1 else ()
+    tags = _tags(model, engine, precision) | scene_tags(scenes)
+    read = [file for several in given for file in several]
+    files = output_files(outputs, metadata.nomenclature, read, tags)
+    check_outside(files, inputs)
+    if compute.scheduler != defaults.SCHEDULER:
+        check_scheduler(compute.scheduler, read)
+    shard = _shard(compute, files, verify=verify)
     check_before_work(files)
     with ExitStack() as stack:
-        # GDAL decodes beside the network, which takes the cores; its cache serves the overlap
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="1"))
+        stack.enter_context(gdal_environment())
         if options.allow_missing:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
-        opened = open_inputs(stack, inputs, metadata.inputs, model, options, progress)
+        opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
         network = load_network(model, metadata, precision, opened)
-        encodings = [travelling(reader.encoding, precision) for reader in opened.readers]
-        groups = files.groups + [WINNING_PROBABILITY] * verify
-        results = results_of(group.name for group in groups)
-        predictor = TilePredictor(network, metadata, results, engine, encodings=encodings)
-        facts = _facts(model, engine, precision, opened, options) | {"outputs": groups}
-        size = compute.tile or continued_tile(outputs.codes, facts)
-        size = size or predictor.largest_block(compute.memory)
+        sheets = wanted_sheets(outputs, opened.grid, options.tmpdir)
+        computation = Computation(model, metadata, network, precision, engine, opened, options)
+        groups = opened.groups(files.groups, verify=verify)
+        predictor = computation.predictor(results_of(group.name for group in groups))
+        facts = computation.facts(groups)
+        # the shards of a map have tiles of one size, whatever was done of each
+        continued = None if shard else continued_tile(outputs.codes, facts)
+        size = compute.tile or continued or predictor.largest_block(compute.memory)
         tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
-        work = stack.enter_context(
-            ResumableMap(files, opened.grid, plan, windows, groups=groups, tmpdir=options.tmpdir)
-        )
+        draft = MapDraft(outputs, metadata.nomenclature, tags, opened.grid, sheets)
+        work: TileWork
+        if shard:
+            work = ResumableShard(draft, shard, plan, windows)
+        else:
+            work = ResumableMap(draft.files(read), opened.grid, plan, windows, groups=groups,
+                                tmpdir=options.tmpdir)  # fmt: skip
+        stack.enter_context(work)
         if work.published is not None:
             return PredictReport.from_record(work.published)
-        source = TileSource(
-            opened.grid.shape, opened.readers, encodings, allow_missing=options.allow_missing
-        )
-        _predict_tiles(work, predictor, tiles, source, progress)
+        source = computation.source()
+        if compute.scheduler == defaults.SCHEDULER:
+            _predict_tiles(work, predictor, tiles, source, progress)
+        else:
+            job = Job.of(computation, given, compute, groups)
+            compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
-            padded = TilePredictor(
-                network, metadata, ("probabilities",), engine, encodings=encodings, padded=True
-            )
-            verification = _verify(work, padded, size, source, progress)
+            padded = computation.predictor(("probabilities",), padded=True)
+            again = opened.verifying(source, work)
+            verification = _verify(work, padded, size, again, progress)
             _check(verification, LIMITS[precision], work, model)
-        computed_by = f"{engine.title} in {precision}"
-        report = _report(work, source, computed_by, verification)
+        report = _report(work, f"{engine.title} in {precision}", verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
-    if report.mapped == 0:
+    if report.mapped == 0 and not shard:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
     return report
 
 
-def _facts(
-    model: PathLike,
-    engine: Engine,
-    precision: Arithmetic,
-    opened: OpenedInputs,
-    options: ModelInputOptions,
-) -> Plan:
-    """Return all that the arrays of the tiles depend on, but the tiles."""
+def _tags(model: PathLike, engine: Engine, precision: Arithmetic) -> dict[str, str]:
+    """Return what the rasters of a map say of how it was computed."""
     return {
-        "lcmap": __version__,
-        "engine": engine.title,
-        "precision": precision,
-        "model": content_identity(model),
-        "inputs": input_identities(opened.files),
-        "quantiles": [None if q is None else q.tolist() for q in opened.quantiles],
-        "nodata": options.nodata,
-        "assumed-crs": options.assume_crs,
-        "allow-missing": options.allow_missing,
+        "LCMAP_MODEL": Path(model).name,
+        "LCMAP_ENGINE": engine.title,
+        "LCMAP_PRECISION": precision,
     }
 
 
+def _shard(compute: Compute, files: OutputFiles, *, verify: bool) -> Shard | None:
+    """Return the shard that is to be made, None for the whole map.
+
+    Raises:
+        UsageError: there is no such shard, or there can be none of this map.
+    """
+    if compute.shard is None:
+        return None
+    shard = Shard.parse(compute.shard)
+    if verify:
+        raise UsageError("`verify`", "needs the whole map", "leave out `shard`")
+    if not files.resumable:
+        raise UsageError("`shard`", "needs an image and a map in files", "name files, and not -")
+    return shard
+
+
 def _predict_tiles(
-    work: ResumableMap,
-    predictor: TilePredictor,
+    work: TileWork,
+    predictor: Predictor[AnyPixels],
     tiles: Sequence[Tile],
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> None:
     """Predict the tiles that are not done yet, and store them."""
     pending = work.pending(tiles)
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> ReadyTile:
+    def read(item: tuple[int, Tile]) -> ReadyTile[AnyPixels]:
         return predictor.ready(item[1], source.read(item[1]))
 
-    def compute(item: tuple[int, Tile], ready: ReadyTile) -> Prediction:
+    def compute(item: tuple[int, Tile], ready: ReadyTile[AnyPixels]) -> Prediction:
         return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
@@ -200,10 +225,10 @@ def _predict_tiles(
 
 
 def _verify(
-    work: ResumableMap,
-    predictor: TilePredictor,
+    work: TileWork,
+    predictor: Predictor[AnyPixels],
     size: int,
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> Verification:
     """Compare with a second prediction, made with other tiles than those of this size."""
@@ -213,7 +238,7 @@ def _verify(
     return verification
 
 
-def _check(verification: Verification, limits: Limits, work: ResumableMap, model: PathLike) -> None:
+def _check(verification: Verification, limits: Limits, work: TileWork, model: PathLike) -> None:
     """Check that a map does not depend on its tiles, and discard it where it does.
 
     Raises:
@@ -229,9 +254,6 @@ def _check(verification: Verification, limits: Limits, work: ResumableMap, model
         )
 
 
-def _report(
-    work: ResumableMap, source: TileSource, computed_by: str, verification: Verification | None
-) -> PredictReport:
+def _report(work: TileWork, computed_by: str, verification: Verification | None) -> PredictReport:
     mapped = sum(record["mapped"] for record in work.records("tile"))
-    pixels = math.prod(source.shape)
-    return PredictReport(pixels, mapped, computed_by, work.continued, verification)
+    return PredictReport(work.pixels, mapped, computed_by, work.continued, verification)

@@ -25,7 +25,7 @@ class MapReport:
 
     def text(self, seconds: float) -> str:
         """Return the report of a run of so many seconds in a line."""
-        mapped = 100 * self.mapped / self.pixels
+        mapped = 100 * self.mapped / max(self.pixels, 1)  # a shard may have none
         megapixels = self.pixels / 1e6
         rate = "" if self.continued else f", {_significant(megapixels / seconds)} megapixels/s"
         return (

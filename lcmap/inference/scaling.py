@@ -26,12 +26,18 @@ logger = logging.getLogger(__name__)
 
 
 def scaling_quantiles(
-    raster: RasterInput, wanted: ModelInput, chosen: PathLike, progress: Progress
+    raster: RasterInput,
+    wanted: ModelInput,
+    chosen: PathLike,
+    progress: Progress,
+    *,
+    one_of_many: bool = False,
 ) -> NDArray[np.float64]:
     """Return the 2 % and 98 % quantiles that an image is scaled by, float64 [bands, 2].
 
     `chosen` is "image", "model" or a file of quantiles. A warning says where an image's own
-    quantiles are far from those of the training images.
+    quantiles are far from those of the training images; `one_of_many` as with
+    `RasterInput.quantiles`.
 
     Raises:
         InputMissingError, DataError: the file cannot be read.
@@ -41,7 +47,7 @@ def scaling_quantiles(
     """
     trained = np.array(wanted.quantiles, np.float64).reshape(-1, 2)
     if os.fspath(chosen) == "image":
-        own = raster.quantiles(progress)
+        own = raster.quantiles(progress, one_of_many=one_of_many)
         if len(trained) == len(own) and are_far(own, trained):
             logger.warning(
                 "%s: its 2 %% and 98 %% quantiles are far from those of the training images; if it "

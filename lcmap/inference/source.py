@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,37 @@ class TilePixels(NamedTuple):
 
     inputs: tuple[npt.NDArray[Any], ...] | None
     valid: npt.NDArray[np.bool_]
+
+
+class Pixels(Protocol):
+    """What is read of a tile, of a single image or of many."""
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """Where the output window has data, bool [rows, columns]."""
+        ...
+
+
+AnyPixels = TypeVar("AnyPixels", bound=Pixels)
+Read = TypeVar("Read", bound=Pixels, covariant=True)
+
+
+class Source(Protocol[Read]):
+    """What tiles are read from; `shape` is that of the map, [rows, columns]."""
+
+    shape: tuple[int, int]
+
+    def read(self, tile: Tile) -> Read:
+        """Read one tile."""
+        ...
+
+
+class StoredMap(Protocol):
+    """A map of which windows can be read."""
+
+    def read(self, group: str, window: Window) -> npt.NDArray[Any]:
+        """Return a window of a band group, [bands, h, w]."""
+        ...
 
 
 class TileSource:
@@ -69,8 +100,16 @@ class TileSource:
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
 
 
+class WindowReader(Protocol):
+    """An input that is read by windows of the image's grid."""
+
+    def read(self, window: Window) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Return a window as the network takes it, and where valid, as `InputReader.read`."""
+        ...
+
+
 def calibration_samples(
-    inputs: Sequence[InputReader],
+    inputs: Sequence[WindowReader],
     shape: tuple[int, int],
     stride: int,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,43 @@ from lcmap.graph.padding import (
     padded_halo,
 )
 from lcmap.inference.band_groups import Prediction
-from lcmap.inference.source import TilePixels
+from lcmap.inference.source import AnyPixels, TilePixels
 from lcmap.inference.tiling import Tile, tiles_of
 from lcmap.model_file import ModelMetadata
+from lcmap.nomenclature import Nomenclature
 
 logger = logging.getLogger(__name__)
 
 
-class ReadyTile(NamedTuple):
+class ReadyTile(NamedTuple, Generic[AnyPixels]):
     """A tile that can be computed: what is read of it, and its graph, None if nothing is valid."""
 
     tile: Tile
-    pixels: TilePixels
+    pixels: AnyPixels
     graph: LoadedGraph | None
+
+
+class Predictor(Protocol[AnyPixels]):
+    """What maps tiles, of a single image or of many."""
+
+    tiles_at_once: int
+    nomenclature: Nomenclature
+
+    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+        """Return the tiles of a map, as `TilePredictor.tiles`."""
+        ...
+
+    def largest_block(self, memory: int) -> int:
+        """Return the side of the largest output window, as `TilePredictor.largest_block`."""
+        ...
+
+    def ready(self, tile: Tile, pixels: AnyPixels) -> ReadyTile[AnyPixels]:
+        """Return a tile with its graph loaded, as `TilePredictor.ready`."""
+        ...
+
+    def predict(self, ready: ReadyTile[AnyPixels]) -> Prediction:
+        """Return the prediction of the output window."""
+        ...
 
 
 class TilePredictor:
@@ -94,15 +118,17 @@ class TilePredictor:
         """What is cut off a tile at sides that are not the image border."""
         return self._halo
 
-    def largest_block(self, memory: int) -> int:
+    def largest_block(self, memory: int, views: int = 1) -> int:
         """Return the side of the largest output window with which a run fits in `memory` bytes.
+
+        Of each tile `views` are read before they are needed, one is computed at a time.
 
         Raises:
             UsageError: not even the smallest tile fits.
         """
         needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
         return largest_block(
-            memory, needed, self._channels, self._stride, self._halo, self.tiles_at_once
+            memory, needed, views * self._channels, self._stride, self._halo, self.tiles_at_once
         )
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
@@ -113,14 +139,14 @@ class TilePredictor:
         tiles = tiles_of(height, width, block, self._stride, self._halo, offset)
         return sorted(tiles, key=self._graph_key)
 
-    def ready(self, tile: Tile, pixels: TilePixels) -> ReadyTile:
+    def ready(self, tile: Tile, pixels: TilePixels) -> ReadyTile[TilePixels]:
         """Return a tile with its graph loaded: ahead of its turn, while another is computed."""
         if pixels.inputs is None:
             return ReadyTile(tile, pixels, None)
         with self._loading:
             return ReadyTile(tile, pixels, self._graph(tile))
 
-    def predict(self, ready: ReadyTile) -> Prediction:
+    def predict(self, ready: ReadyTile[TilePixels]) -> Prediction:
         """Return the prediction of the output window; as many threads may as `tiles_at_once`.
 
         Where none of its pixels is valid the network is not run, and all of it is 0.

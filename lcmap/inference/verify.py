@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lcmap.engines.compute import Arithmetic
-from lcmap.inference.resume.resumable_map import ResumableMap
-from lcmap.inference.source import TileSource
-from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
+from lcmap.inference.resume.tile_work import TileWork
+from lcmap.inference.source import AnyPixels, Source
+from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
 from lcmap.overlap import overlapped
 from lcmap.progress import Progress
@@ -103,25 +103,25 @@ class Verification:
         )
 
 
-class _Compared(NamedTuple):
+class _Compared(NamedTuple, Generic[AnyPixels]):
     """A tile of the image, of the map [h, w] and of the mapped class's probability [h, w]."""
 
-    ready: ReadyTile
+    ready: ReadyTile[AnyPixels]
     codes: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
 
 
-def other_tiles(predictor: TilePredictor, height: int, width: int, tile: int) -> list[Tile]:
+def other_tiles(predictor: Predictor[AnyPixels], height: int, width: int, tile: int) -> list[Tile]:
     """Return tiles of another size than `tile`, on a grid shifted against it."""
     block = max(min(tile, max(height, width)) * 5 // 8, 1)
     return predictor.tiles(height, width, block, offset=block // 3)
 
 
 def verify_tiles(
-    work: ResumableMap,
-    predictor: TilePredictor,
+    work: TileWork,
+    predictor: Predictor[AnyPixels],
     tiles: Sequence[Tile],
-    source: TileSource,
+    source: Source[AnyPixels],
     progress: Progress,
 ) -> Verification:
     """Predict again with these tiles, and return how that compares with what is stored.
@@ -132,7 +132,7 @@ def verify_tiles(
     pending = work.pending(tiles, "verified")
     finished = 0
 
-    def read(item: tuple[int, Tile]) -> _Compared:
+    def read(item: tuple[int, Tile]) -> _Compared[AnyPixels]:
         window = item[1].output_window
         (codes,) = work.read("codes", window)
         (probability,) = work.read("winning-probability", window)
@@ -140,12 +140,12 @@ def verify_tiles(
         return _Compared(ready, codes, probability)
 
     def compute(
-        item: tuple[int, Tile], read: _Compared
-    ) -> tuple[_Compared, npt.NDArray[np.float32]]:
+        item: tuple[int, Tile], read: _Compared[AnyPixels]
+    ) -> tuple[_Compared[AnyPixels], npt.NDArray[np.float32]]:
         return read, predictor.predict(read.ready).results["probabilities"]
 
     def compare(
-        item: tuple[int, Tile], computed: tuple[_Compared, npt.NDArray[np.float32]]
+        item: tuple[int, Tile], computed: tuple[_Compared[AnyPixels], npt.NDArray[np.float32]]
     ) -> None:
         nonlocal finished
         first, second = computed

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lcmap.network.geometry import stride
-from lcmap.network.operations import Indices, max_pool, mirror_pad, unpool_and_join
+from lcmap.network.operations import NormReluPad, max_pool, mirror_pad, unpool_and_join
 
 Skip = Literal["concat", "reduce"]
 
@@ -75,7 +75,7 @@ class LandCoverNetwork(nn.Module):
         if len(images) != len(self.encoders):
             raise ValueError(f"got {len(images)} images for {len(self.encoders)} inputs")
         features = []
-        skips: list[tuple[Tensor, Indices]] = []
+        skips: list[tuple[Tensor, Tensor]] = []
         for model_input, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
             for level in _children(encoder):
                 x = level(mirror_pad(x))  # [N, w, H, W]
@@ -114,16 +114,14 @@ class _Level(nn.Module):
 
     def __init__(self, channels: int, between: int, out: int) -> None:
         super().__init__()
-        self.first = _block(channels, between)
-        self.second = _block(between, out)
+        # A bias before batch normalisation would be subtracted again.
+        self.first = nn.Sequential(
+            nn.Conv2d(channels, between, 3, bias=False), NormReluPad(between)
+        )
+        self.second = nn.Sequential(
+            nn.Conv2d(between, out, 3, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+        )
 
     def forward(self, padded: Tensor) -> Tensor:
         """Return [N, out, H, W] from [N, channels, H+2, W+2]."""
-        return self.second(mirror_pad(self.first(padded)))  # type: ignore[no-any-return]
-
-
-def _block(channels: int, out: int) -> nn.Sequential:
-    # A bias before batch normalisation would be subtracted again.
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
-    )
+        return self.second(self.first(padded))  # type: ignore[no-any-return]

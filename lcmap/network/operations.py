@@ -1,25 +1,38 @@
-"""Mirror padding, max pooling that keeps its indices, and unpooling.
+"""Normalisation, mirror padding, max pooling that keeps its indices, and unpooling.
 
-Each is written twice: `plain_*` in operations that ONNX has and its runtimes compute fast, and an
-autograd function that fills one buffer instead of padding, unpooling and concatenating one after
-the other, for the speed of training. Both give the same bits, and those of
-`torch.nn.functional.max_pool2d` and `max_unpool2d`, ties included.
+Each is written twice: in operations that ONNX has and its runtimes compute fast (`plain_*`), and
+for the speed of training. On a processor such operations wait for memory, so what would be
+normalised, rectified, unpooled and concatenated first, and padded then, is written at once into the
+padded buffer that the next convolution reads. Both pool and unpool to the same bits, ties included.
 
 Shapes: N images, C channels, H × W pixels; a level below has h × w = H/2 × W/2.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-Indices: TypeAlias = tuple[Tensor, ...]
-"""Which pixel of each cell is its maximum, as `unpool_and_join` takes it: one-hot over the four
-pixels of a cell in reading order, each bool [N, C, h, w]; in the plain form one bool [N, C, H, W].
-"""
+
+class NormReluPad(nn.BatchNorm2d):
+    """Batch normalisation, then ReLU, then one mirrored pixel on each side.
+
+    Its state is that of `torch.nn.BatchNorm2d`, and so are its statistics: float32, also of what is
+    bfloat16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C, H+2, W+2] from x [N, C, H, W]."""
+        if torch.compiler.is_exporting() or x.device.type != "cpu":
+            return mirror_pad(F.relu(super().forward(x), inplace=True))
+        if self.training:
+            _tensor(self.num_batches_tracked).add_(1)
+        return _tensor(_apply(_NormReluPad, x, self.weight, self.bias, self))
 
 
 def mirror_pad(x: Tensor) -> Tensor:
@@ -29,27 +42,27 @@ def mirror_pad(x: Tensor) -> Tensor:
     return _tensor(_apply(_MirrorPad, x))
 
 
-def max_pool(x: Tensor) -> tuple[Tensor, Indices]:
+def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the 2 × 2 maxima of x [N, C, H, W], [N, C, h, w], and where they lay.
 
-    Where several pixels of a cell are its maximum, the first counts.
+    Where several pixels of a cell are its maximum, the first counts. Where they lay is for
+    `unpool_and_join` alone: PyTorch's indices [N, C, h, w], or in the plain form a mask
+    [N, C, H, W].
     """
     if torch.compiler.is_exporting():
-        maxima, is_maximum = plain_max_pool(x)
-        return maxima, (is_maximum,)
-    maxima, *indices = _apply(_MaxPool, x)
-    return maxima, tuple(indices)
+        return plain_max_pool(x)
+    return F.max_pool2d(x, 2, return_indices=True)
 
 
-def unpool_and_join(x: Tensor, indices: Indices, skip: Tensor) -> Tensor:
+def unpool_and_join(x: Tensor, indices: Tensor, skip: Tensor) -> Tensor:
     """Return x [N, C, h, w] unpooled, joined by skip [N, S, H, W], with one mirrored pixel around.
 
     Each value goes back to the pixel that its maximum came from, zeros elsewhere. The result is
     [N, C+S, H+2, W+2]. `indices` are those of `max_pool`.
     """
     if torch.compiler.is_exporting():
-        return plain_mirror_pad(torch.cat((plain_unpool(x, *indices), skip), dim=1))
-    return _tensor(_apply(_UnpoolAndJoin, x, skip, *indices))
+        return plain_mirror_pad(torch.cat((plain_unpool(x, indices), skip), dim=1))
+    return _tensor(_apply(_UnpoolAndJoin, x, indices, skip))
 
 
 def plain_mirror_pad(x: Tensor) -> Tensor:
@@ -82,28 +95,6 @@ def _upsampled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def _maxima_and_indices(x: Tensor) -> tuple[Tensor, Indices]:
-    """Return what `max_pool` returns outside of an export."""
-    upper_left, upper_right, lower_left, lower_right = _cell_pixels(x)
-    right_in_upper = upper_right > upper_left
-    right_in_lower = lower_right > lower_left
-    upper = torch.maximum(upper_left, upper_right)
-    lower = torch.maximum(lower_left, lower_right)
-    in_lower = lower > upper
-    indices = (
-        ~in_lower & ~right_in_upper,
-        ~in_lower & right_in_upper,
-        in_lower & ~right_in_lower,
-        in_lower & right_in_lower,
-    )
-    return torch.maximum(upper, lower), indices
-
-
-def _cell_pixels(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the four pixels of every 2 × 2 cell of x in reading order, as views [N, C, h, w]."""
-    return x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
-
-
 def _buffer(like: Tensor, channels: int, height: int, width: int) -> Tensor:
     return torch.empty(
         (like.shape[0], channels, height, width),
@@ -111,6 +102,16 @@ def _buffer(like: Tensor, channels: int, height: int, width: int) -> Tensor:
         device=like.device,
         memory_format=torch.channels_last,
     )
+
+
+def _inside(padded: Tensor) -> Tensor:
+    """Return what is not rim, [N, C, H, W], as a view."""
+    return padded[:, :, 1:-1, 1:-1]
+
+
+def _rim(padded: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the outermost rows, [N, C, W+2], and columns between them, [N, C, H], as views."""
+    return padded[:, :, 0], padded[:, :, -1], padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1]
 
 
 def _fill_rim(padded: Tensor) -> None:
@@ -121,19 +122,57 @@ def _fill_rim(padded: Tensor) -> None:
     padded[..., -1] = padded[..., -3]
 
 
-def _fold_rim(gradient: Tensor) -> Tensor:
-    """Return the inside of a padded gradient with the border's added where it was mirrored from."""
-    inside = gradient[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
-    if inside.data_ptr() == gradient.data_ptr():
-        inside = inside.clone()
-    inside[..., 1] += gradient[:, :, 1:-1, 0]
-    inside[..., -2] += gradient[:, :, 1:-1, -1]
-    for row, onto in ((gradient[:, :, 0], 1), (gradient[:, :, -1], -2)):
+def _add_rim(inside: Tensor, rim: Iterable[Tensor]) -> None:
+    """Add the gradients of a rim, ordered as in `_rim`, where it was mirrored from, in place."""
+    top, bottom, left, right = rim
+    inside[..., 1] += left
+    inside[..., -2] += right
+    for row, onto in ((top, 1), (bottom, -2)):
         folded = row[..., 1:-1].clone()
         folded[..., 1] += row[..., 0]
         folded[..., -2] += row[..., -1]
         inside[:, :, onto] += folded
-    return inside
+
+
+def _fold_rim(gradient: Tensor) -> Tensor:
+    """Return the inside of a padded gradient with the rim's added where it was mirrored from."""
+    inside = _inside(gradient)
+    folded = _buffer(inside, *inside.shape[1:]).copy_(inside)
+    _add_rim(folded, _rim(gradient))
+    return folded
+
+
+class _NormReluPad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: NormReluPad) -> Tensor:
+        _, c, h, w = x.shape
+        assert norm.momentum is not None
+        normalised, mean, inverse_deviation = torch.native_batch_norm(
+            x, weight, bias, norm.running_mean, norm.running_var,
+            norm.training, norm.momentum, norm.eps,
+        )  # fmt: skip
+        padded = _buffer(x, c, h + 2, w + 2)
+        torch.clamp_min(normalised, 0, out=_inside(padded))
+        _fill_rim(padded)
+        ctx.save_for_backward(
+            x, weight, norm.running_mean, norm.running_var, mean, inverse_deviation, padded
+        )
+        ctx.training, ctx.eps = norm.training, norm.eps
+        return padded
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, *statistics, padded = ctx.saved_tensors
+        (gradient,) = gradients
+        rectified = torch.empty_like(x)
+        relu_backward = torch.ops.aten.threshold_backward
+        relu_backward.grad_input(_inside(gradient), _inside(padded), 0, grad_input=rectified)
+        rims = zip(_rim(gradient), _rim(padded), strict=True)
+        _add_rim(rectified, (relu_backward(rim, of, 0) for rim, of in rims))
+        return *torch.ops.aten.native_batch_norm_backward(
+            rectified, x, *statistics, ctx.training, ctx.eps, ctx.needs_input_grad[:3]
+        ), None  # fmt: skip
 
 
 class _MirrorPad(torch.autograd.Function):
@@ -141,7 +180,7 @@ class _MirrorPad(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         _, c, h, w = x.shape
         padded = _buffer(x, c, h + 2, w + 2)
-        padded[:, :, 1:-1, 1:-1] = x
+        _inside(padded).copy_(x)
         _fill_rim(padded)
         return padded
 
@@ -150,52 +189,38 @@ class _MirrorPad(torch.autograd.Function):
         return _fold_rim(gradients[0])
 
 
-class _MaxPool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, ...]:
-        maxima, indices = _maxima_and_indices(x)
-        ctx.save_for_backward(*indices)
-        ctx.mark_non_differentiable(*indices)
-        return maxima, *indices
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        gradient = gradients[0]
-        _, c, h, w = gradient.shape
-        unpooled = _buffer(gradient, c, 2 * h, 2 * w)
-        for pixel, index in zip(_cell_pixels(unpooled), ctx.saved_tensors, strict=True):
-            torch.mul(gradient, index, out=pixel)
-        return unpooled
-
-
 class _UnpoolAndJoin(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, skip: Tensor, *indices: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, indices: Tensor, skip: Tensor) -> Tensor:
         _, c, h, w = x.shape
         joined = _buffer(x, c + skip.shape[1], 2 * h + 2, 2 * w + 2)
-        inside = joined[:, :, 1:-1, 1:-1]
-        for pixel, index in zip(_cell_pixels(inside[:, :c]), indices, strict=True):
-            torch.mul(x, index, out=pixel)
+        inside = _inside(joined)
+        with torch.autocast(x.device.type, enabled=False):  # which would unpool in float32
+            inside[:, :c] = F.max_unpool2d(x, indices, (2, 2))
         inside[:, c:] = skip
         _fill_rim(joined)
-        ctx.save_for_backward(*indices)
-        ctx.channels = c
+        ctx.save_for_backward(indices)
         return joined
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        indices = ctx.saved_tensors
+        (indices,) = ctx.saved_tensors
         (gradient,) = gradients
-        unpooled = _fold_rim(gradient[:, : ctx.channels])
-        pixels = _cell_pixels(unpooled)
-        to_x = pixels[0] * indices[0]
-        for pixel, index in zip(pixels[1:], indices[1:], strict=True):
-            to_x.addcmul_(pixel, index)
-        return to_x, _fold_rim(gradient[:, ctx.channels :]), None, None, None, None
+        n, c, h, w = indices.shape
+        unpooled = _fold_rim(gradient[:, :c])
+        # pixel by pixel as they lie in memory, for which `gather` is faster than for planes
+        picked = _by_pixel(unpooled).gather(1, _by_pixel(indices))
+        to_x = picked.view(n, h, w, c).permute(0, 3, 1, 2)
+        return to_x, None, _fold_rim(gradient[:, c:])
 
 
-def _apply(function: type[torch.autograd.Function], *tensors: Tensor) -> Any:
-    return function.apply(*tensors)  # type: ignore[no-untyped-call]
+def _by_pixel(x: Tensor) -> Tensor:
+    """Return x [N, C, H, W] as [N, H·W, C]."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _apply(function: type[torch.autograd.Function], *inputs: Any) -> Any:
+    return function.apply(*inputs)  # type: ignore[no-untyped-call]
 
 
 def _tensor(value: Any) -> Tensor:

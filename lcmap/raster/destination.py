@@ -124,7 +124,7 @@ def check_apart(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None
     Raises:
         UsageError: otherwise.
     """
-    taken = [path for path in inputs if os.path.exists(path)]
+    taken = {_identity(path) for path in inputs if os.path.exists(path)}
     seen: set[str] = set()
     for path in outputs:
         stream = stream_at(path)
@@ -132,11 +132,17 @@ def check_apart(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None
             name = f"stream {stream.target}"
         else:
             name = os.path.realpath(path)
-            if os.path.exists(name) and any(os.path.samefile(name, given) for given in taken):
+            if os.path.exists(name) and _identity(name) in taken:
                 raise UsageError(path, "is one of the inputs", "write to another file")
         if name in seen and not (stream and stream.takes_several):
             raise UsageError(path, "is named for two outputs", "give each a file of its own")
         seen.add(name)
+
+
+def _identity(path: PathLike) -> tuple[int, int]:
+    """Return what is the same for all names of a file, as hard links are."""
+    state = os.stat(path)
+    return state.st_dev, state.st_ino
 
 
 def check_place(path: PathLike) -> None:

@@ -182,6 +182,16 @@ class Making:
         """Return the digest of settings, version and all inputs that were read so far."""
         return _digest([self.request.settings_digest, current_watch().digest(everything=True)])
 
+    def account(self) -> dict[str, Any]:
+        """Return what was asked for and read so far, as JSON values, for `earlier_making`."""
+        return {
+            "request": self.request.to_dict(),
+            "settings": self.request.settings_digest,
+            "words": list(self.request.words),
+            "digest": self.digest(),
+            "inputs": current_watch().to_dict(),
+        }
+
     def note(self, files: Mapping[PathLike, Path], *, beside: Sequence[PathLike]) -> None:
         """Put outputs on record, each with the file that is about to be named so.
 
@@ -203,10 +213,7 @@ class Making:
         names = {self._name(path) for path in beside}
         self._new = {
             "lcmap-made": _VERSION,
-            "request": self.request.to_dict(),
-            "words": list(self.request.words),
-            "digest": self.digest(),
-            "inputs": current_watch().to_dict(),
+            **self.account(),
             "outputs": {name: it for name, it in outputs.items() if name not in names},
             "beside": {name: it for name, it in outputs.items() if name in names},
             "finished": False,
@@ -314,6 +321,13 @@ def printed_by_same(words: Sequence[str], output: PathLike) -> list[str] | None:
         return None
     texts = [text for text, is_summary in record["printed"] if not (is_summary and record["quiet"])]
     return texts
+
+
+def is_up_to_date(output: PathLike) -> bool:
+    """Tell whether an output is on record, and nothing changed since it was made."""
+    place = None if stream_at(output) is not None else file_at(output)
+    record = _read(place)
+    return place is not None and record is not None and _what_changed(record, place.parent) is None
 
 
 def record_path(output: Path) -> Path:

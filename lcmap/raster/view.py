@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -47,7 +47,8 @@ def viewed(dataset: Any, options: ViewOptions) -> Iterator[Any]:
     if options.changes_nothing:
         yield dataset
         return
-    with DatasetReader(_document(dataset, options), driver=["VRT"]) as view:
+    # not a context of rasterio's, which the thread that opens it would have to leave
+    with closing(DatasetReader(_document(dataset, options), driver=["VRT"])) as view:
         yield view
 
 

@@ -1,4 +1,4 @@
-"""Random variation of training samples. Pure functions of arrays and a random generator."""
+"""Random variation of training samples: what is drawn, and pure functions of arrays and of that."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.raster.windows import Window
 from lcmap.training.recipe import Jitter
 
 
@@ -28,9 +29,52 @@ class Pixels(NamedTuple):
         )
 
 
-def flip_and_turn(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Return a square crop in one of its eight orientations, all equally likely."""
-    turns, flipped = divmod(int(random.integers(8)), 2)
+class RadiometricChange(NamedTuple):
+    """Gain and offset of each band, float32 [C], and the exponent of all."""
+
+    gain: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    exponent: np.float32
+
+
+class Variation(NamedTuple):
+    """All that is random in a sample.
+
+    side: of the square that becomes one of the wanted size.
+    window: what is cut from the tile, counted from its corner.
+    orientation: 0 … 7.
+    radiometry: how each input changes, None where it does not.
+    dropped: whether the sample goes without each of the side inputs.
+    """
+
+    side: int
+    window: Window
+    orientation: int
+    radiometry: tuple[RadiometricChange | None, ...]
+    dropped: tuple[bool, ...]
+
+
+def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
+    """Return a window of `side` pixels, or of the tile's if less, counted from its corner."""
+    height, width = min(side, tile.height), min(side, tile.width)
+    row = int(random.integers(tile.height - height + 1))
+    col = int(random.integers(tile.width - width + 1))
+    return Window(row, col, height, width)
+
+
+def draw_radiometry(bands: int, jitter: Jitter, random: np.random.Generator) -> RadiometricChange:
+    """Return how an image of so many bands changes."""
+    gain = (1 + random.uniform(-1, 1) * jitter.contrast) * (
+        1 + random.uniform(-1, 1, bands) * jitter.band
+    )
+    offset = random.uniform(-1, 1) * jitter.contrast + random.uniform(-1, 1, bands) * jitter.band
+    exponent = np.float32(np.exp(random.uniform(-1, 1) * jitter.gamma))
+    return RadiometricChange(gain.astype(np.float32), offset.astype(np.float32), exponent)
+
+
+def flip_and_turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Return a square crop in one of its eight orientations, 0 … 7; 0 is as it is."""
+    turns, flipped = divmod(orientation, 2)
     columns = slice(None, None, -1 if flipped else 1)
 
     def oriented(array: NDArray[Any]) -> NDArray[Any]:
@@ -40,23 +84,14 @@ def flip_and_turn(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def vary_radiometry(
-    image: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    jitter: Jitter,
-    random: np.random.Generator,
+    image: NDArray[np.float32], valid: NDArray[np.bool_], change: RadiometricChange
 ) -> NDArray[np.float32]:
     """Return an image [C, h, w] with another gain, offset and gamma; invalid pixels stay 0."""
-    bands = len(image)
-    gain = (1 + random.uniform(-1, 1) * jitter.contrast) * (
-        1 + random.uniform(-1, 1, bands) * jitter.band
-    )
-    offset = random.uniform(-1, 1) * jitter.contrast + random.uniform(-1, 1, bands) * jitter.band
-    exponent = np.float32(np.exp(random.uniform(-1, 1) * jitter.gamma))
-    image = image * gain.astype(np.float32)[:, None, None]
-    image += offset.astype(np.float32)[:, None, None]
-    if jitter.gamma:
+    image = image * change.gain[:, None, None]
+    image += change.offset[:, None, None]
+    if change.exponent != 1:
         # values below the 2 % quantile are negative
-        image = np.sign(image) * np.abs(image) ** exponent
+        image = np.sign(image) * np.abs(image) ** change.exponent
     image *= valid
     return image
 

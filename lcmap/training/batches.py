@@ -15,8 +15,16 @@ from torch import Tensor
 
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
-from lcmap.raster.windows import Window
-from lcmap.training.augmentation import Pixels, flip_and_turn, vary_radiometry, zoom
+from lcmap.training.augmentation import (
+    Pixels,
+    Variation,
+    draw_radiometry,
+    draw_window,
+    flip_and_turn,
+    vary_radiometry,
+    zoom,
+)
+from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource
 
@@ -48,7 +56,8 @@ class Sampler:
     Tiles are drawn by their size; in whole passes they come in a random order, each once a pass,
     and the last batch of a pass may be a smaller one.
 
-    The batch of a number is the same whenever it is asked for, so a run can be continued.
+    The batch of a number is the same whenever it is asked for, so a run can be continued. Of
+    several ranks each gets its share of that batch.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Sampler:
         recipe: Recipe,
         side: int,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Cut squares of `side` pixels from these tiles."""
         self._source = source
@@ -65,20 +75,26 @@ class Sampler:
         self._recipe = recipe
         self._side = side
         self._seed = seed
+        self._ranks = ranks
         areas = np.array([t.window.height * t.window.width for t in tiles], np.float64)
         self._probabilities = areas / areas.sum()
 
     def batch(self, number: int) -> Batch:
-        """Return the batch of this number.
+        """Return the batch of this number, or this rank's share of it, which may be empty.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
         random = np.random.default_rng((self._seed, number))
-        crops = [self._crop(self._tiles[i], random) for i in self._drawn(number, random)]
+        tiles = [self._tiles[i] for i in self._drawn(number, random)]
+        # all are drawn by each rank, so that a sample does not depend on how many there are
+        varied = [(tile, self._variation(tile, random)) for tile in tiles]
+        mine = varied[self._ranks.share(len(varied))]
+        # of an empty share only the shape counts
+        crops = [self._crop(tile, variation) for tile, variation in mine or varied[:1]]
         images = map(channels_last, zip(*(crop.images for crop in crops), strict=True))
-        labels = np.stack([crop.labels for crop in crops]).astype(np.int64)
-        return Batch(tuple(images), torch.from_numpy(labels))
+        labels = torch.from_numpy(np.stack([crop.labels for crop in crops]).astype(np.int64))
+        return Batch(tuple(image[: len(mine)] for image in images), labels[: len(mine)])
 
     def _drawn(self, number: int, random: np.random.Generator) -> NDArray[np.intp]:
         """Return the places of the tiles of a batch."""
@@ -89,33 +105,43 @@ class Sampler:
         order = np.random.default_rng((self._seed, done, _ORDER)).permutation(tiles)
         return order[place * size :][:size]
 
-    def _crop(self, tile: IndexedTile, random: np.random.Generator) -> Pixels:
-        recipe = self._recipe
+    def _variation(self, tile: IndexedTile, random: np.random.Generator) -> Variation:
+        recipe, inputs = self._recipe, self._source.kinds
         side = self._side
         if recipe.zoom:
             side = max(round(side * float(np.exp(random.uniform(-1, 1) * recipe.zoom))), 2)
-        pixels = self._source.read(tile, draw_window(tile.window, side, random))
-        pixels = mirrored_to(pixels, side)
-        if side != self._side:
+        return Variation(
+            side,
+            draw_window(tile.window, side, random),
+            int(random.integers(8)) if recipe.flips_and_turns else 0,
+            tuple(
+                draw_radiometry(self._source.bands(tile, number), recipe.jitter, random)
+                if recipe.jitter and kind == "image"
+                else None
+                for number, kind in enumerate(inputs)
+            ),
+            tuple(
+                bool(recipe.side_dropout) and random.random() < recipe.side_dropout
+                for _ in inputs[1:]
+            ),
+        )
+
+    def _crop(self, tile: IndexedTile, variation: Variation) -> Pixels:
+        pixels = mirrored_to(self._source.read(tile, variation.window), variation.side)
+        if variation.side != self._side:
             pixels = zoom(pixels, self._side)
-        if recipe.flips_and_turns:
-            pixels = flip_and_turn(pixels, random)
-        if recipe.jitter:
-            jittered = tuple(
-                vary_radiometry(image, valid, recipe.jitter, random) if kind == "image" else image
-                for image, valid, kind in zip(
-                    pixels.images, pixels.valid, self._source.kinds, strict=True
-                )
+        pixels = flip_and_turn(pixels, variation.orientation)
+        image, *sides = (
+            vary_radiometry(image, valid, change) if change else image
+            for image, valid, change in zip(
+                pixels.images, pixels.valid, variation.radiometry, strict=True
             )
-            pixels = pixels._replace(images=jittered)
-        if recipe.side_dropout:
-            image, *sides = pixels.images
-            dropped = (
-                np.zeros_like(side) if random.random() < recipe.side_dropout else side
-                for side in sides
-            )
-            pixels = pixels._replace(images=(image, *dropped))
-        return pixels
+        )
+        kept = (
+            np.zeros_like(side) if dropped else side
+            for side, dropped in zip(sides, variation.dropped, strict=True)
+        )
+        return pixels._replace(images=(image, *kept))
 
 
 def steps_per_pass(tiles: int, batch_size: int) -> int:
@@ -129,14 +155,6 @@ def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:
     batch = np.empty((len(images), height, width, channels), np.float32)
     np.stack([image.transpose(1, 2, 0) for image in images], out=batch)
     return torch.from_numpy(batch).permute(0, 3, 1, 2)
-
-
-def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
-    """Return a window of `side` pixels, or of the tile's if less, counted from its corner."""
-    height, width = min(side, tile.height), min(side, tile.width)
-    row = int(random.integers(tile.height - height + 1))
-    col = int(random.integers(tile.width - width + 1))
-    return Window(row, col, height, width)
 
 
 def mirrored_to(pixels: Pixels, side: int) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ _OPSET = 20
 
 
 class _WithSoftmax(nn.Module):
-    def __init__(self, network: LandCoverNetwork) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -51,9 +51,18 @@ def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
     Batch, height and width are free, the latter two multiples of the stride. The weights keep the
     names that they have in the network's state dict, after `WEIGHT_PREFIX`.
     """
-    network = network.to("cpu").eval()
     channels = [next(encoder.parameters()).shape[1] for encoder in network.encoders]
-    images = tuple(torch.zeros(2, c, 4 * network.stride, 4 * network.stride) for c in channels)
+    side = 4 * network.stride
+    return exported(network, dict(zip(inputs, channels, strict=True)), side)
+
+
+def exported(network: nn.Module, inputs: Mapping[str, int], side: int) -> bytes:
+    """Return any network as `to_onnx` does, traced with images of `side` pixels.
+
+    `inputs` are the channels of each input, by the name that it gets.
+    """
+    network = network.to("cpu").eval()
+    images = tuple(torch.zeros(2, c, side, side) for c in inputs.values())
     free = torch.export.Dim.DYNAMIC
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(

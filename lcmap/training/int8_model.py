@@ -30,7 +30,7 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import check_output
-from lcmap.training.batches import draw_window
+from lcmap.training.augmentation import draw_window
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set

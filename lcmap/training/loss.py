@@ -9,19 +9,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.dataset.reading import IGNORE
+from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import ClassWeights
 
 
-def weighted_cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def weighted_cross_entropy(
+    scores: Tensor, labels: Tensor, weights: Tensor, ranks: Ranks = ALONE
+) -> Tensor:
     """Return the weighted mean of the pixels' cross entropy, a scalar; 0 without labelled pixels.
 
     scores: [N, K, H, W] before softmax; labels: int64 [N, H, W], 255 where there is none;
-    weights: float32 [K] (paper, section 2.4).
+    weights: float32 [K] (paper, section 2.4). Of several ranks each gets its part of the mean over
+    the pixels of all; the mean is the sum of these.
     """
     total = F.cross_entropy(
         scores.float(), labels, weight=weights, ignore_index=IGNORE, reduction="sum"
     )
     weight = torch.cat((weights, weights.new_zeros(IGNORE + 1 - len(weights))))[labels].sum()
+    weight = ranks.sum(weight)
     return total / weight.clamp(min=torch.finfo(torch.float32).tiny)
 
 

@@ -46,6 +46,7 @@ class TrainOptions:
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
     allow_overlap: train though training tiles share ground with validation or test tiles.
+    threads: processor cores of each process; None is all that it may use, or its share of them.
     """
 
     recipe: str = defaults.RECIPE
@@ -58,6 +59,7 @@ class TrainOptions:
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
     allow_overlap: bool = False
+    threads: int | None = None
 
     def check(self) -> None:
         """Check the choice before any work.

@@ -256,6 +256,11 @@ class SampleSource:
         self._kept: dict[_Key, LabelledWindow] = {}
         self._lock = threading.Lock()
 
+    def bands(self, tile: IndexedTile, number: int) -> int:
+        """Return how many bands a tile's input of this number has, which is an image."""
+        path = (tile.image, *tile.sides)[number]
+        return len(self._reader.quantiles(path))
+
     def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
         """Return a tile, or a window counted from its upper left corner.
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lcmap
-from lcmap import defaults
 from lcmap.accuracy.measures import PER_CLASS, Scores
-from lcmap.errors import DataError, InputMismatchError
+from lcmap.errors import DataError
 from lcmap.model_file import BOUNDS_KEY, ModelMetadata, check_model_path, write_model
-from lcmap.network import LandCoverNetwork, receptive_field, stride
+from lcmap.network import receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -28,8 +25,8 @@ from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
 from lcmap.training.ground import bounds_in_degrees
-from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.int8_model import QuantisationReport, quantise_model
+from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import (
     Int8Options,
     TileInputOptions,
@@ -37,8 +34,9 @@ from lcmap.training.options import (
     TrainOutputs,
     int8_path,
 )
-from lcmap.training.recipe import Recipe
-from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
+from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
+from lcmap.training.run import TrainingRun, told_how_to_go_on, training_run
+from lcmap.training.samples import TrainingSet
 from lcmap.training.trainer import Trainer
 from lcmap.training.validation import measured_by, validate_model, validation_values
 
@@ -101,8 +99,10 @@ def train(
     tiles, and a difference is said in a warning; the scores that a model carries are its own, as
     onnxruntime computes it.
 
+    Where torchrun started several processes, this is what rank 0 calls; the others `help_train`.
+
     Raises:
-        UsageError: options that contradict each other.
+        UsageError: options that contradict each other, or a batch that cannot be divided.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
@@ -112,9 +112,26 @@ def train(
         OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
         InputChangedError: a file changed while it was read.
         LockedError: another run is making one of the outputs, or has the checkpoint.
+        RankLostError: another process of the run ended; it says how to go on.
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
     options, inputs = options or TrainOptions(), inputs or TileInputOptions()
+    if outputs.export_best:
+        dismiss()
+        return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ALONE)
+    with all_ranks(options.device) as ranks, threads(options.threads):
+        return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ranks)
+
+
+def _train_and_write(
+    tile_indexes: Sequence[PathLike],
+    outputs: TrainOutputs,
+    options: TrainOptions,
+    inputs: TileInputOptions,
+    int8: Int8Options | None,
+    progress: Progress,
+    ranks: Ranks,
+) -> TrainReport:
     options.check()
     check_model_path(outputs.model)
     check_place(outputs.model)
@@ -126,47 +143,33 @@ def train(
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
         outputs.check(int8=int8 is not None)
-        return _train(tile_indexes, outputs, options, inputs, int8, files, progress)
-
-
-def _train(
-    tile_indexes: Sequence[PathLike],
-    outputs: TrainOutputs,
-    options: TrainOptions,
-    inputs: TileInputOptions,
-    int8: Int8Options | None,
-    files: OutputSet,
-    progress: Progress,
-) -> TrainReport:
-    data = read_training_set(
-        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
-    )
-    recipe = options.chosen_recipe()
-    network, architecture = _network(data, recipe, options)
-    settings = _settings(tile_indexes, recipe, architecture, options)
-    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
-        settings["quantiles"] = os.fspath(inputs.quantiles)
-    begun_with = settings | {"content of the inputs": current_watch().digest()}
-    with data.reader() as reader:
-        source = SampleSource(reader, data.sides)
-        trainer = Trainer(data, source, network, recipe, options, progress)
-        with _told_how_to_go_on(trainer, outputs):
-            _run(trainer, outputs, begun_with)
-            network.load_state_dict(trainer.best)
-            graph = to_onnx(network, [model_input.name for model_input in data.inputs])
-            agreement = verify(graph, network, trainer.samples_to_verify())
-            scores = validate_model(graph, source, data, stride=network.stride)
-            current_watch().check()
-            if not agreement.close:
-                logger.warning(
-                    "%s: %s of training tiles; the scores are those of the model as it is written",
-                    outputs.model, agreement.text,
-                )  # fmt: skip
-            metadata = _metadata(data, settings, trainer, network.depth, scores)
-            _write(graph, metadata, trainer, outputs, files)
-            integers = None
+        with (
+            training_run(tile_indexes, options, inputs, progress, ranks) as run,
+            told_how_to_go_on(run.trainer, outputs.checkpoint),
+        ):
+            _train(run, outputs)
+            report = _written(run, outputs, files)
             if int8 is not None:
-                integers = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
+                made = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
+                report = dataclasses.replace(report, int8=made)
+    return report
+
+
+def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> TrainReport:
+    """Write the best model with its curves, and return what the run came to."""
+    data, source, network, settings, trainer = run
+    network.load_state_dict(trainer.best)
+    graph = to_onnx(network, [model_input.name for model_input in data.inputs])
+    agreement = verify(graph, network, trainer.samples_to_verify())
+    scores = validate_model(graph, source, data, stride=network.stride)
+    current_watch().check()
+    if not agreement.close:
+        logger.warning(
+            "%s: %s of training tiles; the scores are those of the model as it is written",
+            outputs.model, agreement.text,
+        )  # fmt: skip
+    metadata = _metadata(data, settings, trainer, network.depth, scores)
+    _write(graph, metadata, trainer, outputs, files)
     return TrainReport(
         model=Path(outputs.model),
         nomenclature=data.nomenclature,
@@ -176,7 +179,6 @@ def _train(
         seconds=trainer.rows[-1]["seconds"],
         scores=scores,
         agreement=agreement,
-        int8=integers,
     )
 
 
@@ -236,77 +238,18 @@ def _in_int8(
         return error
 
 
-def _run(trainer: Trainer, outputs: TrainOutputs, settings: dict[str, Any]) -> None:
+def _train(run: TrainingRun, outputs: TrainOutputs) -> None:
     """Train to the end, from the checkpoint where it is wanted; only read it for the best model."""
+    trainer, settings = run.trainer, run.settings
+    settings = settings | {"content of the inputs": current_watch().digest()}
     if (outputs.resume or outputs.export_best) and outputs.checkpoint.exists():
         trainer.load_state_dict(read_checkpoint(outputs.checkpoint, settings))
     elif outputs.resume:
         logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
-    while not (trainer.ended or outputs.export_best):
-        trainer.epoch()
-        current_watch().check()
-        write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
-        write_curves(outputs.checkpoint, trainer.rows)
-
-
-@contextmanager
-def _told_how_to_go_on(trainer: Trainer, outputs: TrainOutputs) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if not (trainer.rows and outputs.checkpoint.exists()):
-            raise KeyboardInterrupt("interrupted in the first epoch: nothing is kept") from error
-        raise KeyboardInterrupt(
-            "interrupted; the same command with `resume` goes on after the last whole epoch, "
-            "with `export_best` it writes the best model so far"
-        ) from error
-
-
-def _network(
-    data: TrainingSet, recipe: Recipe, options: TrainOptions
-) -> tuple[LandCoverNetwork, dict[str, Any]]:
-    """Return the network to train, with its first weights, and what it is built of."""
-    channels = [model_input.channels for model_input in data.inputs]
-    sizes = _sizes(data, recipe, options)
-    network = LandCoverNetwork(channels, len(data.nomenclature), **sizes)
-    initialise(network, recipe.initialisation, options.seed)
-    if options.initial_model is not None:
-        network.start_as(load_network(options.initial_model))
-    return network, {"entry_channels": channels, "classes": len(data.nomenclature), **sizes}
-
-
-def _sizes(data: TrainingSet, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
-    """Return width, depth and skip of the network: those that an initial model has."""
-    sizes = dataclasses.asdict(options.size)
-    if options.initial_model is None:
-        default = {"width": recipe.width, "depth": recipe.depth, "skip": "concat"}
-        return {name: default[name] if size is None else size for name, size in sizes.items()}
-    has = read_initial_model(options.initial_model, data).architecture
-    for name, size in sizes.items():
-        if size is not None and has.get(name) != size:
-            raise InputMismatchError(
-                options.initial_model,
-                f"has {name} {has.get(name)}, not {size}",
-                f"leave out `{name}`",
-            )
-    return {name: has.get(name) for name in sizes}
-
-
-def _settings(
-    tile_indexes: Sequence[PathLike],
-    recipe: Recipe,
-    architecture: dict[str, Any],
-    options: TrainOptions,
-) -> dict[str, Any]:
-    """Return all that a run's result depends on, as JSON values: a checkpoint is of these."""
-    initial = options.initial_model
-    return {
-        "recipe": dataclasses.asdict(recipe),
-        "architecture": architecture,
-        "epochs": options.epochs,
-        "minutes": options.minutes,
-        "patience": recipe.patience,
-        "seed": options.seed,
-        "tile indexes": [os.fspath(path) for path in tile_indexes],
-        "initial model": os.fspath(initial) if initial is not None else None,
-    }
+    trainer.start_as_first()
+    with freed_memory_kept():
+        while not (trainer.ended or outputs.export_best):
+            trainer.epoch()
+            current_watch().check()
+            write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
+            write_curves(outputs.checkpoint, trainer.rows)

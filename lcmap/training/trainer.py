@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lcmap import defaults
-from lcmap.accuracy.measures import Scores
+from lcmap.accuracy.confusion import margins
+from lcmap.accuracy.measures import Scores, scores
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Sampler, batches_ahead, steps_per_pass
@@ -30,8 +33,10 @@ from lcmap.training.optimisation import (
 )
 from lcmap.training.options import TrainOptions
 from lcmap.training.precision import autocast, choose_device, computes_bfloat16
+from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet
+from lcmap.training.shared_normalisation import share_normalisation
 from lcmap.training.validation import padded_image, validate, validation_values
 
 logger = logging.getLogger(__name__)
@@ -47,7 +52,7 @@ class Trainer:
     """A network in training: epoch by epoch, the state with the best validation mIoU kept.
 
     `rows` are the curves so far, `best` is the kept state dict, of epoch `best_epoch`; `steps` are
-    those taken so far.
+    those taken so far. Of several ranks each has a trainer, and all of them the same state.
     """
 
     def __init__(
@@ -58,10 +63,17 @@ class Trainer:
         recipe: Recipe,
         options: TrainOptions,
         progress: Progress = silent,
+        ranks: Ranks = ALONE,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Train `network` in place, for as long as the options say."""
+        """Train `network` in place, for as long as the options say.
+
+        `now` gives the seconds that the run's clock counts: of the day, or of the processor.
+        """
+        self._ranks = ranks
         self.device = choose_device(options.device)
-        self.bfloat16 = computes_bfloat16(self.device)
+        self.bfloat16 = ranks.all_have(computes_bfloat16(self.device))
+        share_normalisation(network, ranks)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._data = data
         self._source = source
@@ -69,7 +81,7 @@ class Trainer:
         self._seed = options.seed
         self._progress = progress
         side = _side(recipe, data, network.stride)
-        self._sampler = Sampler(source, data.train, recipe, side, options.seed)
+        self._sampler = Sampler(source, data.train, recipe, side, options.seed, ranks)
         self._steps_per_epoch = _steps_per_epoch(recipe, data, side)
         self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
         if options.minutes is not None:
@@ -78,7 +90,8 @@ class Trainer:
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
         self._optimizer = make_optimizer(self.network, recipe)
         self._average = WeightAverage(self.network, recipe.average) if recipe.average else None
-        self._clock = Clock()
+        self._now = now
+        self._clock = Clock(now=now)
         self.steps = 0
         self.rows: list[Row] = []
         self.best: dict[str, Tensor] = {}
@@ -109,9 +122,9 @@ class Trainer:
         """
         self._clock.start()
         loss, rate = self._train_epoch()
-        started = time.monotonic()
+        started = self._now()
         found = self._validate()
-        self._validation_seconds = time.monotonic() - started
+        self._validation_seconds = self._now() - started
         self._clock.stop()
         row = self._row(loss, rate, found)
         self.rows.append(row)
@@ -139,19 +152,20 @@ class Trainer:
                 self._report()
                 if self._spent():
                     break
-        return float(torch.stack(losses).mean()), rate
+        return float(self._ranks.sum(torch.stack(losses).mean())), rate
 
     def step(self, batch: Batch) -> Tensor:
-        """Take one step of the optimizer; return the loss before it, on the device."""
+        """Take one step of the optimizer; return this rank's part of the loss before it."""
         rate = self.learning_rate()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         batch = batch.to(self.device)
         with autocast(self.device, self.bfloat16):
-            scores = self.network(*batch.images)  # [N, K, H, W]
-        loss = weighted_cross_entropy(scores, batch.labels, self._weights)
+            found = self.network(*batch.images)  # [N, K, H, W]
+        loss = weighted_cross_entropy(found, batch.labels, self._weights, self._ranks)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._ranks.sum_gradients(self.network)
         self._optimizer.step()
         self.steps += 1
         if self._average:
@@ -165,7 +179,7 @@ class Trainer:
         else:
             # the middle of the step, so that neither the first nor the last is lost
             half = 0.5 / self.budget.steps if self.budget.steps else 0.0
-            factor = one_cycle(self.budget.progress(self.steps, self._clock.seconds) + half)
+            factor = one_cycle(self._used() + half)
         return self._recipe.learning_rate * factor
 
     def state_dict(self) -> dict[str, Any]:
@@ -189,11 +203,23 @@ class Trainer:
             self._average.network.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
-        self._clock = Clock(before=state["seconds"])
+        self._clock = Clock(before=state["seconds"], now=self._now)
         self.rows = state["rows"]
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
         self._validation_seconds = state["validation_seconds"]
+
+    def start_as_first(self) -> None:
+        """Start, or continue, from the state that rank 0 has.
+
+        Raises:
+            RankLostError: another process ended.
+        """
+        if self._ranks.several:
+            buffer = io.BytesIO()
+            torch.save(self.state_dict(), buffer)
+            state = io.BytesIO(self._ranks.of_first(buffer.getvalue()))
+            self.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
 
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
         """Return training tiles, from all over them, to hold the exported model against PyTorch."""
@@ -205,8 +231,14 @@ class Trainer:
         ]
 
     def _spent(self) -> bool:
-        reserve = self._validation_seconds if self.budget.seconds is not None else 0.0
-        return self.budget.progress(self.steps, self._clock.seconds + reserve) >= 1
+        return self._used(reserve=self._validation_seconds) >= 1
+
+    def _used(self, reserve: float = 0.0) -> float:
+        """Return which fraction of the budget is used, with a reserve of seconds."""
+        if self.budget.steps is not None:
+            return self.budget.progress(self.steps, 0.0)
+        # clocks differ, and all must end with the same step
+        return self.budget.progress(self.steps, self._ranks.of_first(self._clock.seconds + reserve))
 
     def _report(self) -> None:
         if self.budget.seconds is not None:
@@ -217,11 +249,13 @@ class Trainer:
             self._progress(self.steps, self.budget.steps, self._note)
 
     def _validate(self) -> Scores:
-        return validate(
-            self.evaluated, self._source, self._data.validation,
+        tiles = self._data.validation
+        counts = validate(
+            self.evaluated, self._source, tiles[self._ranks.share(len(tiles))],
             classes=len(self._data.nomenclature), stride=self.network.stride,
             batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
+        return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
 
     def _row(self, loss: float, learning_rate: float, found: Scores) -> Row:
         return {

@@ -36,8 +36,8 @@ def validate(
     batch_size: int,
     device: torch.device,
     bfloat16: bool,
-) -> Scores:
-    """Return the scores of a network over the labelled pixels of all tiles together.
+) -> NDArray[np.int64]:
+    """Return how often a network takes each class for each, see `count_winners`.
 
     Its mode is left as it was.
 
@@ -54,7 +54,7 @@ def validate(
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        found = score_winners(
+        found = count_winners(
             winners, source, tiles, classes=classes, stride=stride, batch_size=batch_size
         )
     network.train(was_training)
@@ -85,10 +85,11 @@ def validate_model(
         after_tile()
         return probabilities.argmax(axis=1).astype(np.uint8)  # type: ignore[no-any-return]
 
-    return score_winners(
+    counts = count_winners(
         winners, source, data.validation, classes=len(data.nomenclature), stride=stride,
         batch_size=1,
     )  # fmt: skip
+    return scores(margins(counts))
 
 
 def measured_by(precision: Precision) -> dict[str, str]:
@@ -106,7 +107,7 @@ def validation_values(found: Scores, nomenclature: Nomenclature) -> dict[str, fl
     }
 
 
-def score_winners(
+def count_winners(
     winners: Winners,
     source: SampleSource,
     tiles: Sequence[IndexedTile],
@@ -114,10 +115,11 @@ def score_winners(
     classes: int,
     stride: int,
     batch_size: int,
-) -> Scores:
-    """Return the scores over the labelled pixels of all tiles together.
+) -> NDArray[np.int64]:
+    """Return the confusion of the labelled pixels of all tiles together, int64 [K, K+1].
 
-    Each tile is seen by itself, mirrored right and below to whole multiples of the stride.
+    Rows are the labels, columns the winners; the last is 0. Each tile is seen by itself, mirrored
+    right and below to whole multiples of the stride.
 
     Raises:
         NotARasterError: pixels cannot be read.
@@ -130,7 +132,7 @@ def score_winners(
             height, width = pixels.labels.shape
             reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
             counts += count(cells(reference, winner[:height, :width], classes), classes)
-    return scores(margins(counts[:classes, : classes + 1]))
+    return counts[:classes, : classes + 1]
 
 
 def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -269,8 +269,8 @@ def read_features(
     return features
 
 
-def largest_number(layer: VectorLayer, field: str) -> float:
-    """Return the largest number in a field of a layer, 0 where it has none.
+def read_column(layer: VectorLayer, field: str) -> NDArray[Any]:
+    """Return a field of all features of a layer, [N], in their order.
 
     Raises:
         NotAVectorError: the layer cannot be read.
@@ -279,7 +279,17 @@ def largest_number(layer: VectorLayer, field: str) -> float:
         _, _, _, data = pyogrio.raw.read(
             _Literal(layer.path), layer=layer.name, columns=[field], read_geometry=False
         )
-    numbers = as_numbers(data[0])
+    column: NDArray[Any] = data[0]
+    return column
+
+
+def largest_number(layer: VectorLayer, field: str) -> float:
+    """Return the largest number in a field of a layer, 0 where it has none.
+
+    Raises:
+        NotAVectorError: the layer cannot be read.
+    """
+    numbers = as_numbers(read_column(layer, field))
     return float(np.nanmax(numbers, initial=0.0)) if numbers.size else 0.0
 
 

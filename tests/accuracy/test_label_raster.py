@@ -10,7 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 from small_labels import WriteLabels
 
-from lcmap.accuracy.label_raster import LabelFile, open_labels, raster_files
+from lcmap.accuracy.label_raster import LabelFile, open_labels
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import InputMissingError, LabelBandError, NoCrsError, UnknownLabelError
 from lcmap.raster.windows import Window
@@ -69,26 +69,6 @@ def test_a_raster_without_crs_is_refused(write_labels: WriteLabels) -> None:
     path = write_labels("map.tif", np.ones((2, 2), np.uint8), crs=None)
     with pytest.raises(NoCrsError, match=r"map\.tif: has no coordinate"), open_labels(path):
         pass
-
-
-def test_a_folder_or_a_pattern_stands_for_its_rasters(tmp_path: Path) -> None:
-    for name in ("b.tif", "a.TIF", "a.txt", "c.jp2"):
-        (tmp_path / name).touch()
-    assert [p.name for p in raster_files(tmp_path)] == ["a.TIF", "b.tif", "c.jp2"]
-    assert [p.name for p in raster_files(tmp_path / "*.tif")] == ["b.tif"]
-    assert raster_files("gone.tif") == (Path("gone.tif"),)
-
-
-def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> None:
-    path = tmp_path / "map[1].tif"
-    path.touch()
-    assert raster_files(path) == (path,)
-
-
-@pytest.mark.parametrize("text", ["*.tif", ""])
-def test_a_folder_or_pattern_without_rasters_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputMissingError):
-        raster_files(tmp_path / text)
 
 
 def test_a_file_that_is_open_already_is_not_opened_again(write_labels: WriteLabels) -> None:

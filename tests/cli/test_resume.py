@@ -14,17 +14,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from killed_runs import CANNOT_WRITE
+from small_campaign import cut, picture
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
 from small_model import BANDS, write_small_model
+from small_vectors import write_layer
 from support import Run, write_raster
 
 from lcmap.inference.resume import work_folder
-from lcmap.inference.resume.resumable_map import ResumableMap, Step
+from lcmap.inference.resume.resumable_map import ResumableMap
+from lcmap.inference.resume.tile_work import Step
 from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.quantile_tags import write_quantiles
+from lcmap.raster.windows import Window
+
+__all__ = ["write_layer"]
 
 Lcmap = Callable[..., Run]
 KILLED_RUNS = Path(__file__).parent.parent / "killed_runs.py"
@@ -111,6 +118,37 @@ def test_fuse_is_continued_from_any_step(tmp_path: Path) -> None:
     write_fusion_model(tmp_path / "two.onnx", [IMAGE, S2])
     command = "fuse image.tif s2.tif -m two.onnx -o map.tif --confidence c.tif --tile 40"
     assert kill_at_steps(tmp_path, 13, 5, "map.tif,c.tif,map.qml,map.tif.aux.xml", command) > 1
+
+
+def write_campaign(folder: Path, write_layer: Callable[..., Path]) -> str:
+    """Write scenes and sheets; return all that is made of them."""
+    (folder / "scenes").mkdir()
+    windows = [Window(0, 0, 40, 50), Window(2, 30, 38, 45), Window(25, 10, 35, 60)]
+    for i, scene in enumerate(cut(picture(60, 75), windows)):
+        scene.write(folder / "scenes" / f"{i}.tif")
+    sheets = [shapely.box(WEST, NORTH - 30, WEST + 30, NORTH), shapely.box(WEST, 0, WEST + 9, 1e7)]
+    write_layer(folder / "sheets.gpkg", sheets, {"name": ["a", "b"]})
+    rasters = [f"{name}{sheet}.tif" for sheet in ("", "-a", "-b") for name in ("map", "s")]
+    return ",".join([*rasters, "map.qml", "map.tif.aux.xml"])
+
+
+CAMPAIGN = (
+    "predict scenes -m model.onnx -o map.tif --scenes s.tif --prefer confidence --tile 40"
+    " --sheets sheets.gpkg"
+)
+
+
+def test_a_campaign_in_sheets_is_continued_from_any_step(
+    folder: Path, write_layer: Callable[..., Path]
+) -> None:
+    assert kill_at_steps(folder, 43, 3, write_campaign(folder, write_layer), CAMPAIGN) > 1
+
+
+@pytest.mark.slow
+def test_a_campaign_in_sheets_is_continued_from_every_step(
+    folder: Path, write_layer: Callable[..., Path]
+) -> None:
+    assert kill_at_steps(folder, 1, 1, write_campaign(folder, write_layer), CAMPAIGN) > 50
 
 
 def write_probabilities(folder: Path, *names: str) -> None:

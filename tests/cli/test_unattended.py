@@ -15,8 +15,10 @@ import numpy as np
 import onnx
 import pytest
 import rasterio
-from every_command import FORMS, INPUTS, change, grid
+from every_command import FORMS, INPUTS, NORTH, WEST, change, grid
+from shapely.geometry import box
 from small_model import write_small_model
+from small_vectors import write_features
 from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.raster.making import DIGEST, MEMBER
@@ -194,6 +196,57 @@ def test_a_file_that_joins_a_folder_is_a_change(
     assert json.loads(Path("scenes/q.json").read_text())["images"] == 3
     Path("scenes/a.tif").unlink()
     assert "since scenes/a.tif is gone\n" in run_lcmap(*words).stderr
+
+
+def test_the_scenes_of_a_campaign_and_its_sheets_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = Command(tmp_path, "campaign")
+    assert command.run().exit_code == 0
+    first = command.bytes()
+
+    def made_again(why: str) -> None:
+        run = command.run()
+        assert run.exit_code == 0, run.stderr
+        assert f"to be made again, since {why}\n" in run.stderr
+        assert command.run().stderr == "map.tif: up to date\n"
+
+    shutil.copy("scenes/b.tif", "scenes/d.tif")
+    made_again("scenes/d.tif joined")
+    Path("scenes/d.tif").unlink()
+    made_again("scenes/d.tif is gone")
+    assert command.bytes() == first
+    change(Path("scenes/b.tif"))
+    made_again("scenes/b.tif changed")
+    places = [box(WEST, NORTH - 20, WEST + 25, NORTH), box(WEST, NORTH - 30, WEST + 90, NORTH)]
+    write_features(tmp_path / "sheets.gpkg", places, {"name": ["1", "2"]})
+    made_again("sheets.gpkg changed")
+    assert command.bytes()["map-1.tif"] != first["map-1.tif"]
+
+
+def test_the_images_of_an_index_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    FORMS["campaign"][0](tmp_path)
+    words = ("predict", "index.gpkg", "-m", "model.onnx", "-o", "map.tif")
+
+    def index(*names: str) -> None:
+        locations = {"location": [f"scenes/{name}.tif" for name in names]}
+        write_features(tmp_path / "index.gpkg", [box(0, 0, 1, 1)] * len(names), locations)
+
+    index("c", "a")
+    assert run_lcmap(*words).exit_code == 0
+    first = Path("map.tif").read_bytes()
+    assert run_lcmap(*words).stderr == "map.tif: up to date\n"
+    index("a", "c")
+    assert "since index.gpkg changed\n" in run_lcmap(*words).stderr
+    assert Path("map.tif").read_bytes() != first
+    change(Path("scenes/c.tif"))
+    assert "since scenes/c.tif changed\n" in run_lcmap(*words).stderr
+    Path("scenes/c.tif").unlink()
+    run = run_lcmap(*words)
+    assert run.exit_code == 66
+    assert run.stderr.splitlines()[-1].startswith("lcmap: scenes/c.tif: no such file")
 
 
 @pytest.mark.parametrize("read", ["nomenclature", "crosswalk", "rules", "model", "quantiles"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.crs import CRS
+from small_vectors import write_layer
 
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.tile_index import SPLITS, IndexedTile, TileIndex, write_tile_index
@@ -15,6 +16,8 @@ from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
 from lcmap.raster.writing import RasterFormat, atomic_raster
+
+__all__ = ["write_layer"]
 
 GRID = Grid(
     CRS.from_epsg(2154), rasterio.Affine(0.8, 0, 721104, 0, -0.8, 6249288), width=50, height=70

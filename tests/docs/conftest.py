@@ -13,6 +13,7 @@ import pyogrio.raw
 import pytest
 import rasterio
 import rasterio.warp
+import rasterio.windows
 import shapely
 import small_sentinel2
 from small_dimap import write_dimap
@@ -42,7 +43,9 @@ def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(EXAMPLE_DATA / f"suburb_{file}.tif", folder / f"{name}.tif")
     write_bdtopo(folder / "bdtopo.gpkg")
     write_rpg(folder / "rpg.gpkg")
-    write_communes(folder / "communes.gpkg")
+    write_communes(folder / "communes.gpkg", "nom")
+    write_communes(folder / "sheets.gpkg", "name")
+    write_scenes(folder)
     write_sentinel2(folder)
     write_panchromatic(folder)
     for kind in ("MS", "P"):
@@ -125,13 +128,13 @@ def write_rpg(path: Path) -> None:
     write_layer(path, "parcelles_graphiques", parcels, {"code_group": groups})
 
 
-def write_communes(path: Path) -> None:
-    """Write two zones on the ground of the example."""
+def write_communes(path: Path, field: str) -> None:
+    """Write two zones on the ground of the example, named by a field."""
     plants, _ = features("vegetation")
     west, south, east, north = shapely.total_bounds(plants)
     middle = (west + east) / 2
     halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
-    write_layer(path, "communes", halves, {"nom": ["Ouest", "Est"]})
+    write_layer(path, "communes", halves, {field: ["Ouest", "Est"]})
 
 
 def features(layer: str) -> tuple[np.ndarray, list[str]]:
@@ -169,6 +172,20 @@ def write_sentinel2(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small_sentinel2, "CORNER", corner)
         small_sentinel2.write_theia(folder, day=DAYS[0])
+
+
+def write_scenes(folder: Path) -> None:
+    """Write two halves of spot.tif that overlap, of different days."""
+    (folder / "scenes").mkdir()
+    with rasterio.open(folder / "spot.tif") as dataset:
+        third = dataset.width // 3
+        for day, col in zip(DAYS, (0, third), strict=True):
+            window = rasterio.windows.Window(col, 0, 2 * third, dataset.height)
+            place = dataset.window_transform(window)
+            profile = dataset.profile | {"width": 2 * third, "transform": place}
+            with rasterio.open(folder / "scenes" / f"spot_{day}.tif", "w", **profile) as scene:
+                scene.write(dataset.read(window=window))
+                scene.descriptions = dataset.descriptions
 
 
 def write_panchromatic(folder: Path) -> None:

@@ -25,7 +25,10 @@ CODE = re.compile(r"`([^`\n]+)`")
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 FOLDERS = ("lcmap", "tests", "docs", "examples", "benchmarks", "man", "completions")
 MADE_BY_USERS = {"examples/output"}
-OF_OTHER_PROGRAMS = {"--index-url", "--extra-index-url"}
+OF_OTHER_PROGRAMS = {
+    "--index-url", "--extra-index-url",
+    "--max-restarts", "--nproc-per-node", "--signal",
+}  # fmt: skip
 
 
 def default_of(command: str, parameter: str) -> object:

@@ -27,10 +27,11 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 """
-PREDICT = "predict imagery/{0}.tif -m model.onnx -o maps/{0}/{1}.tif --confidence "
+PREDICT = "predict imagery/{0} -m model.onnx -o maps/{0}/{1}.tif --confidence "
 PREDICT += "maps/{0}/confidence.tif --probabilities maps/{0}/probabilities.tif"
 UPDATE = "update maps/{1}/map.tif maps/{0}/new.tif --probabilities maps/{0}/probabilities.tif "
 UPDATE += "--margin 1 --min-change 0.1 --changes maps/{0}/changes.tif -o maps/{0}/map.tif"
+AREAS = "areas{1} maps/{0}/map.tif -o maps/{0}/areas.csv -o maps/{0}/areas.json"
 
 
 class Production:
@@ -43,9 +44,8 @@ class Production:
         (folder / "bin" / "lcmap").chmod(0o755)
         shutil.copy(FOLDER / "annual-update.conf", folder)
         (folder / "model.onnx").touch()
-        (folder / "imagery").mkdir()
         for year in ("2024", "2025", "2026"):
-            (folder / "imagery" / f"{year}.tif").touch()
+            (folder / "imagery" / year).mkdir(parents=True)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
@@ -86,17 +86,22 @@ def run_year(production: Production, by: str, year: str) -> subprocess.Completed
 @pytest.mark.parametrize("by", ["script", "make"])
 def test_a_year_after_another(production: Production, by: str) -> None:
     assert run_year(production, by, "2024").returncode == 0
-    assert production.said() == [PREDICT.format(2024, "map")]
+    assert production.said() == [PREDICT.format(2024, "map"), AREAS.format(2024, "")]
     done = run_year(production, by, "2025")
     assert done.returncode == 0, done.stderr
-    assert production.said() == [PREDICT.format(2025, "new"), UPDATE.format(2025, 2024)]
-    production.set(REFERENCE="ref-%Y.tif", PREDICTING="--quantiles model")
-    for name in ("ref-2025.tif", "ref-2026.tif"):
+    assert production.said() == [
+        PREDICT.format(2025, "new"),
+        UPDATE.format(2025, 2024),
+        AREAS.format(2025, " maps/2024/map.tif"),
+    ]
+    production.set(ZONES="communes.gpkg", REFERENCE="ref-%Y.tif", PREDICTING="--prefer newest")
+    for name in ("communes.gpkg", "ref-2025.tif", "ref-2026.tif"):
         (production.folder / name).touch()
     assert run_year(production, by, "2026").returncode == 0
     assert production.said() == [
-        PREDICT.format(2026, "new") + " --quantiles model",
+        PREDICT.format(2026, "new") + " --prefer newest",
         UPDATE.format(2026, 2025),
+        AREAS.format(2026, " maps/2025/map.tif").replace(" -o", " --zones communes.gpkg -o", 1),
         "score maps/2026/map.tif --reference ref-2026.tif -o maps/2026/scores.json "
         "-o maps/2026/scores.txt",
     ]
@@ -109,12 +114,12 @@ def test_make_starts_nothing_where_nothing_changed(production: Production) -> No
     assert production.make("2026").returncode == 0
     production.said()
     assert production.make("2026").returncode == 0 and production.said() == []
-    (production.folder / "imagery/2026.tif").touch()
+    (production.folder / "imagery/2026/scene.tif").touch()
     assert production.make("2026").returncode == 0
-    assert [line.split()[0] for line in production.said()] == ["predict"]
+    assert [line.split()[0] for line in production.said()] == ["predict", "areas"]
 
 
-@pytest.mark.parametrize("command", ["predict", "update"])
+@pytest.mark.parametrize("command", ["predict", "update", "areas"])
 @pytest.mark.parametrize("code", [66, 75])
 def test_what_fails_ends_the_run_and_the_next_goes_on(
     production: Production, command: str, code: int
@@ -126,13 +131,13 @@ def test_what_fails_ends_the_run_and_the_next_goes_on(
     assert production.said()[-1].startswith(command)
     (production.folder / f"fails-{command}").unlink()
     assert production.script("2026").returncode == 0
-    assert [line.split()[0] for line in production.said()] == ["predict", "update"]
+    assert [line.split()[0] for line in production.said()] == ["predict", "update", "areas"]
 
 
 def test_a_year_without_imagery_has_nothing_to_do(production: Production) -> None:
     done = production.script("2031")
     assert (done.returncode, production.said()) == (0, [])
-    assert done.stderr == "imagery/2031.tif: not there yet, so there is nothing to do\n"
+    assert done.stderr == "imagery/2031: not there yet, so there is nothing to do\n"
     assert not (production.folder / "maps").exists()
 
 
@@ -186,11 +191,11 @@ def test_two_years_with_lcmap(tmp_path: Path) -> None:
     write_small_model(tmp_path / "model.onnx")
     light = np.random.default_rng(0).integers(0, 256, (4, 96, 96)).astype("uint8")
     for year, pixels in (("2025", light), ("2026", np.roll(light, 5, axis=2))):
-        write_raster(tmp_path / "imagery" / f"{year}.tif", pixels, names=BANDS)
+        write_raster(tmp_path / "imagery" / year / "scene.tif", pixels, names=BANDS)
         done = production.script(year)
         assert done.returncode == 0, done.stderr
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "maps").rglob("*")}
     done = production.script("2026")
     assert done.returncode == 0
-    assert [line.split(":")[1] for line in done.stderr.splitlines()] == [" up to date"] * 2
+    assert [line.split(":")[1] for line in done.stderr.splitlines()] == [" up to date"] * 3
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "maps").rglob("*")} == made

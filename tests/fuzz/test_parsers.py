@@ -35,7 +35,7 @@ from lcmap.dataset.raster_content import content_of
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import LcmapError
 from lcmap.imagery.dimap import calibration, find_dimap, read_dimap
-from lcmap.imagery.period import day_in_name, day_in_tags, parse_day, parse_period
+from lcmap.imagery.period import parse_day, parse_period
 from lcmap.imagery.sentinel2.esa import read_polygons, read_safe
 from lcmap.imagery.sentinel2.product import product_bands
 from lcmap.imagery.sentinel2.theia import read_theia
@@ -44,6 +44,7 @@ from lcmap.inference.resume.plan import read_plan
 from lcmap.model_file import read_model
 from lcmap.nomenclature import load_crosswalk, load_nomenclature
 from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG
+from lcmap.raster.acquisition_day import day_in_name, day_in_tags
 from lcmap.raster.classes import CLASSES_TAG, NOMENCLATURE_TAG, read_class_table
 from lcmap.raster.usable_crs import parse_crs
 from lcmap.reference.rules_file import load_rules

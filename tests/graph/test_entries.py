@@ -18,7 +18,7 @@ from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.graph.entries import entry_names, with_entries
 from lcmap.graph.float16 import in_half_precision
-from lcmap.inference.precision import travelling
+from lcmap.inference.inputs import travelling
 from lcmap.nomenclature import load_nomenclature
 
 HEIGHT, WIDTH = 5, 7

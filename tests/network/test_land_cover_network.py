@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -30,6 +31,8 @@ def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
             x = F.conv_transpose2d(x, kernel, padding=2)
         else:
             x = F.conv2d(x, convolution.weight)
+        if network.training:
+            return torch.relu(nn.BatchNorm2d.forward(norm, x))
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         x = (x - norm.running_mean[:, None, None]) * scale[:, None, None]
         return torch.relu(x + norm.bias[:, None, None])
@@ -79,6 +82,44 @@ def test_gradients_are_the_references() -> None:
     expected = torch.autograd.grad(reference(network, image).square().sum(), parameters)
     for mine, theirs in zip(found, expected, strict=True):
         assert torch.allclose(mine, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_steps_of_training_are_the_references() -> None:
+    torch.manual_seed(2)
+    network = LandCoverNetwork([2], 3, width=3, depth=2).double()
+    other = copy.deepcopy(network)
+    started = copy.deepcopy(network.state_dict())
+    forward = {network: network, other: partial(reference, other)}
+    for run, scores in forward.items():
+        torch.manual_seed(3)
+        optimizer = torch.optim.SGD(run.parameters(), 0.05, momentum=0.9)
+        for _ in range(4):
+            optimizer.zero_grad()
+            image = torch.randn(2, 2, 16, 16, dtype=torch.float64)
+            scores(image).square().mean().backward()
+            optimizer.step()
+    expected = other.state_dict()
+    for name, found in network.state_dict().items():
+        assert not torch.equal(found, started[name]), name
+        assert torch.allclose(found, expected[name], rtol=1e-7, atol=1e-9), name
+
+
+def test_statistics_and_gradients_stay_float32_in_bfloat16() -> None:
+    torch.manual_seed(4)
+    network = LandCoverNetwork([2], 3, width=4, depth=2)
+    other = copy.deepcopy(network)
+    image = torch.randn(4, 2, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(image)
+    assert scores.dtype == torch.bfloat16
+    scores.float().square().mean().backward()
+    reference(other, image)
+    expected = other.state_dict()
+    for name, found in network.state_dict().items():
+        assert found.dtype == expected[name].dtype
+        if "running" in name:
+            torch.testing.assert_close(found, expected[name], rtol=0.05, atol=0.01)
+    assert {p.grad.dtype for p in network.parameters()} == {torch.float32}
 
 
 def test_the_second_entry_matters_and_gives_no_skips() -> None:

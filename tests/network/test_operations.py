@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from lcmap.network.operations import (
+    NormReluPad,
     max_pool,
     mirror_pad,
     plain_max_pool,
@@ -44,8 +45,6 @@ def test_pooling_and_unpooling_give_the_bits_of_pytorchs(x: Tensor) -> None:
 
 @given(tied_images())
 def test_exactly_one_pixel_of_each_cell_is_its_maximum(x: Tensor) -> None:
-    _, indices = max_pool(x)
-    assert (torch.stack(indices).sum(dim=0) == 1).all()
     _, is_maximum = plain_max_pool(x)
     assert (F.avg_pool2d(is_maximum.double(), 2) == 0.25).all()
 
@@ -90,8 +89,89 @@ def test_layout_in_memory_changes_nothing() -> None:
 
 
 def test_inputs_and_gradients_are_left_as_they_are() -> None:
-    x = torch.randn(1, 1, 4, 4, requires_grad=True)
-    gradient = torch.randn(1, 1, 6, 6)
-    before = gradient.clone()
-    mirror_pad(x).backward(gradient)
-    assert torch.equal(gradient, before)
+    x = torch.randn(1, 3, 4, 4, requires_grad=True)
+    gradient = torch.randn(1, 3, 6, 6)
+    before = x.detach().clone(), gradient.clone()
+    for padded in (mirror_pad, NormReluPad(3)):
+        padded(x).backward(gradient)
+        assert torch.equal(gradient, before[1])
+        assert torch.equal(x, before[0])
+
+
+def normalised_by_pytorch(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return F.pad(torch.relu(norm(x)), (1, 1, 1, 1), mode="reflect")
+
+
+def norms(training: bool, dtype: torch.dtype = torch.float32) -> tuple[NormReluPad, nn.BatchNorm2d]:
+    """Return lcmap's normalisation and PyTorch's in the same state, with weights of either sign."""
+    ours, theirs = NormReluPad(3), nn.BatchNorm2d(3)
+    nn.init.normal_(theirs.weight)
+    nn.init.normal_(theirs.bias)
+    nn.init.normal_(theirs.running_mean)
+    nn.init.uniform_(theirs.running_var, 0.5, 2.0)
+    ours.load_state_dict(theirs.state_dict())
+    return ours.to(dtype).train(training), theirs.to(dtype).train(training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_normalisation_relu_and_padding_at_once_are_pytorchs_one_by_one(
+    training: bool, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(6)
+    # weights and statistics stay float32 where pixels are bfloat16, as in autocast
+    ours, theirs = norms(training, torch.float64 if dtype == torch.float64 else torch.float32)
+    x = (3 * torch.randn(2, 3, 6, 5) + 1).to(dtype).to(memory_format=layout)
+    towards = torch.randn(2, 3, 8, 7).to(dtype)
+    results = []
+    for norm in (ours, theirs):
+        given = x.clone().requires_grad_()
+        y = norm(given) if norm is ours else normalised_by_pytorch(theirs, given)
+        gradients = torch.autograd.grad(y, [given, norm.weight, norm.bias], towards)
+        results.append((y, *gradients, *norm.state_dict().values()))
+    close = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}[dtype]
+    for found, expected in zip(*results, strict=True):
+        assert found.dtype == expected.dtype
+        assert (found - expected).abs().max() <= close * expected.abs().max()
+
+
+@given(st.booleans(), st.integers(1, 3), st.integers(2, 6), st.integers(2, 6), st.integers(0, 99))
+def test_normalisation_relu_and_padding_of_any_size(
+    training: bool, n: int, height: int, width: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    ours, theirs = norms(training, torch.float64)
+    x = torch.randn(n, 3, height, width, dtype=torch.float64, requires_grad=True)
+    found, expected = ours(x), normalised_by_pytorch(theirs, x)
+    towards = torch.randn_like(expected)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, [x, *ours.parameters()], towards),
+        torch.autograd.grad(expected, [x, *theirs.parameters()], towards),
+    )
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_of_normalisation_relu_and_padding_are_differences(training: bool) -> None:
+    torch.manual_seed(7)
+    norm, _ = norms(training, torch.float64)
+    x = torch.randn(2, 3, 4, 3, dtype=torch.float64, requires_grad=True)
+    parameters = dict(norm.named_parameters())
+
+    def of_all(x: Tensor, *values: Tensor) -> Tensor:
+        return torch.func.functional_call(norm, dict(zip(parameters, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(of_all, (x, *parameters.values()))
+
+
+def test_bfloat16_stays_bfloat16_in_every_operation() -> None:
+    skip = torch.randn(1, 2, 4, 6, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        maxima, indices = max_pool(skip)
+        joined = unpool_and_join(maxima, indices, skip)
+        padded = mirror_pad(skip)
+    assert maxima.dtype == joined.dtype == padded.dtype == torch.bfloat16
+    expected = F.max_unpool2d(maxima.float(), indices, 2)
+    assert torch.equal(joined[:, :2, 1:-1, 1:-1].float(), expected)

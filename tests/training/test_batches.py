@@ -16,8 +16,8 @@ from lcmap.dataset.reading import TileReader
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import NotARasterError
 from lcmap.raster.windows import Window
-from lcmap.training.augmentation import Pixels
-from lcmap.training.batches import Sampler, batches_ahead, draw_window, mirrored_to
+from lcmap.training.augmentation import Pixels, draw_window
+from lcmap.training.batches import Sampler, batches_ahead, mirrored_to
 from lcmap.training.recipe import DEFAULT, PAPER
 from lcmap.training.samples import SampleSource, read_training_set
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-from lcmap.training.optimisation import one_cycle, stepwise
+from lcmap.network import LandCoverNetwork
+from lcmap.training.optimisation import make_optimizer, one_cycle, stepwise
+from lcmap.training.recipe import DEFAULT, PAPER, Recipe
 
 
 def test_one_cycle_rises_to_one_then_falls_to_nothing() -> None:
@@ -26,3 +29,33 @@ def test_one_cycle_stays_at_its_ends() -> None:
 def test_paper_rate_falls_every_50_epochs() -> None:
     assert [stepwise(n) for n in (0, 49, 50, 99, 100)] == pytest.approx([1, 1, 0.7, 0.7, 0.49])
     assert math.prod(stepwise(50) for _ in range(3)) == pytest.approx(stepwise(150))
+
+
+@pytest.mark.parametrize("recipe", [DEFAULT, PAPER], ids=lambda recipe: recipe.name)
+def test_fused_steps_are_those_of_single_operations_also_from_their_checkpoint(
+    recipe: Recipe,
+) -> None:
+    torch.manual_seed(0)
+    image = torch.randn(2, 4, 8, 8)
+    first = LandCoverNetwork([4], 3, width=4, depth=1).to(memory_format=torch.channels_last)
+    start = first.state_dict()
+    runs = []
+    for fused in ([True, True], [False, False], [False, True]):
+        network = LandCoverNetwork([4], 3, width=4, depth=1).to(memory_format=torch.channels_last)
+        network.load_state_dict(start)
+        state = None
+        for now in fused:
+            optimizer = make_optimizer(network, recipe)
+            for group in optimizer.param_groups:
+                group["fused"] = now
+            if state:
+                optimizer.load_state_dict(state)
+            for _ in range(3):
+                optimizer.zero_grad()
+                network(image).square().mean().backward()
+                optimizer.step()
+            state = optimizer.state_dict()
+        runs.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    assert not torch.equal(runs[0], torch.cat([p.flatten() for p in first.parameters()]))
+    for found in runs[1:]:
+        assert torch.allclose(found, runs[0], rtol=1e-4, atol=1e-5)

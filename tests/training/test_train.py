@@ -134,7 +134,7 @@ def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
             started.append(copy.deepcopy(network).eval())
             super().__init__(data, source, network, *rest, **options)
 
-    monkeypatch.setattr("lcmap.training.train.Trainer", Watched)
+    monkeypatch.setattr("lcmap.training.run.Trainer", Watched)
     tuned = run(index, both, initial_model=alone, epochs=1, width=None, depth=None)
     image, side = torch.rand(1, 2, 32, 32), torch.rand(1, 3, 32, 32)
     with torch.no_grad():

@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 from lcmap.errors import CannotWriteError
 from lcmap.inference.output_files import MapRaster, OutputFile, OutputFiles, Sidecar
 from lcmap.inference.resume.journal import Record, last
-from lcmap.inference.resume.tile_store import TileStore
+from lcmap.inference.resume.tile_store import StoredArrays
 from lcmap.inference.resume.work_folder import writing_to
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
@@ -34,7 +34,9 @@ from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_pl
 
 _STRIP = 16 * BLOCK
 _PIECE = 1 << 24
-_WAITING = re.compile(r"(codes|confidence|probabilities)\.tif(\.qml|\.aux\.xml)?")
+_WAITING = re.compile(
+    r"(codes|confidence|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
+)
 
 
 def naming_record(files: OutputFiles, folder: Path, report: Record) -> Record:
@@ -77,8 +79,9 @@ def left_by_a_killed_run(files: OutputFiles, folder: Path, records: Sequence[Rec
 
     Where it was of other files, it must have been killed while it named them.
     """
-    if last(records, "naming") == files.naming:
-        return already_named(files, folder, records)
+    naming = last(records, "naming") or {}
+    if files.naming.items() <= naming.items():  # it may have had sheets, which are not known yet
+        return _named(folder, records, {file.waiting: file.path for file in files.in_naming_order})
     paths = _recorded_paths(files, folder, records)
     named = _named(folder, records, paths)
     return _at(files, [paths[name] for name in named]) if len(named) < len(paths) else set()
@@ -103,7 +106,8 @@ def finish_naming(files: OutputFiles, folder: Path, records: Sequence[Record]) -
     begun = named or any(folder.glob("before-*"))
     if not (begun and left and all(can_be_named)):
         return set()
-    with OutputSet(paths.values(), overwrite=True, part_of_another=True), uninterrupted():
+    locked = [path for name, path in paths.items() if "-sheet" not in name]
+    with OutputSet(locked, overwrite=True, part_of_another=True), uninterrupted():
         _name({folder / name: path for name, path in left.items()}, list(paths.values()))
     return _at(files, paths.values())
 
@@ -162,7 +166,7 @@ def _identity(path: PathLike) -> list[int]:
 
 
 def make_file(
-    file: OutputFile, store: TileStore, grid: Grid, folder: Path, progress: Progress
+    file: OutputFile, store: StoredArrays, grid: Grid, folder: Path, progress: Progress
 ) -> None:
     """Write a file of the map into a folder, by its waiting name.
 
@@ -184,15 +188,18 @@ def _write_sidecar(file: Sidecar, folder: Path) -> None:
 
 
 def _write_raster(
-    file: MapRaster, store: TileStore, grid: Grid, folder: Path, progress: Progress
+    file: MapRaster, store: StoredArrays, grid: Grid, folder: Path, progress: Progress
 ) -> None:
+    whole = Window(0, 0, *grid.shape) if file.sheet is None else file.sheet.window
+    grid = grid.subgrid(whole)
     windows = list(_strips(*grid.shape))
     bands = range(file.group.bands)
     done = 0
     with atomic_raster(folder / file.waiting, grid, file.format, overwrite=True) as raster:
         for band in bands:
             for window in windows:
-                values = store.read(file.group.name, window, slice(band, band + 1))
+                place = window.shifted(whole.row, whole.col)
+                values = store.read(file.group.name, place, slice(band, band + 1))
                 try:
                     raster.write(values, [band + 1], window=window.ranges)
                 except RasterioError as error:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,24 +24,53 @@ from lcmap.raster.windows import Window
 _PIECE = 1 << 24
 
 
+class StoredArrays(Protocol):
+    """The band groups of a map, readable by window."""
+
+    def read(self, name: str, window: Window, bands: slice = slice(None)) -> npt.NDArray[Any]:
+        """Return a window of a band group, [bands, rows, columns]."""
+
+
+class TilePartition:
+    """A partition of an image in rows and columns of tiles, or some of its tiles."""
+
+    def __init__(self, tiles: Sequence[Window]) -> None:
+        """Take the tiles, in any order."""
+        self._tiles = {(tile.row, tile.col): tile for tile in tiles}
+        self._rows = sorted({tile.row for tile in tiles})
+        self._cols = sorted({tile.col for tile in tiles})
+
+    def crossed(self, window: Window) -> Iterator[Window]:
+        """Yield the tiles that a window crosses, all of which are there, row by row."""
+        rows = self._rows[bisect_right(self._rows, window.row) - 1 :]
+        cols = self._cols[bisect_right(self._cols, window.col) - 1 :]
+        for row in rows:
+            if row >= window.stop_row:
+                return
+            for col in cols:
+                if col >= window.stop_col:
+                    break
+                yield self._tiles[row, col]
+
+
 class TileStore:
     """Arrays by window, in files of their full size of which only what was written takes space."""
 
     def __init__(self, folder: Path, tiles: Sequence[Window], groups: Sequence[BandGroup]) -> None:
         """Open the files of the band groups in a folder, or create them.
 
-        The `tiles` are a partition of the image, in rows and columns of tiles.
+        The `tiles` are a partition of the image, in rows and columns of tiles, or some of them.
 
         Raises:
             OSError: they cannot be created or written.
         """
         self.groups: dict[str, BandGroup] = {group.name: group for group in groups}
-        self._tiles = {(tile.row, tile.col): tile for tile in tiles}
-        self._rows = sorted({tile.row for tile in tiles})
-        self._cols = sorted({tile.col for tile in tiles})
+        self._partition = TilePartition(tiles)
         before = accumulate((tile.height * tile.width for tile in tiles), initial=0)
         *starts, self._pixels = before
-        self._starts = dict(zip(self._tiles, starts, strict=True))
+        self._starts = {
+            (tile.row, tile.col): start for tile, start in zip(tiles, starts, strict=True)
+        }
         self._files: dict[str, int] = {}
         for group in groups:
             path = folder / f"{group.name}.raw"
@@ -99,7 +128,7 @@ class TileStore:
         group = self.groups[name]
         wanted = range(group.bands)[bands]
         result = np.zeros((len(wanted), window.height, window.width), group.dtype)
-        for tile in self._crossed(window):
+        for tile in self._partition.crossed(window):
             part = tile.intersection(window)
             assert part is not None
             into = part.shifted(-window.row, -window.col).slices
@@ -123,17 +152,6 @@ class TileStore:
         """Close the files."""
         for file in self._files.values():
             os.close(file)
-
-    def _crossed(self, window: Window) -> Iterator[Window]:
-        rows = self._rows[bisect_right(self._rows, window.row) - 1 :]
-        cols = self._cols[bisect_right(self._cols, window.col) - 1 :]
-        for row in rows:
-            if row >= window.stop_row:
-                return
-            for col in cols:
-                if col >= window.stop_col:
-                    break
-                yield self._tiles[row, col]
 
     def _read_rows(
         self, group: BandGroup, tile: Window, band: int, first: int, rows: npt.NDArray[Any]

@@ -91,19 +91,32 @@ def remove(path: Path) -> None:
 class WorkFolder:
     """A work folder: made and locked when it is entered, removed or kept when it is left.
 
-    A context manager. Left without an error, or after `discard`, the folder is removed. Left by an
-    error it stays, for the same command to continue, if anything was finished.
+    A context manager. Left without an error, or after `discard`, the folder is removed; after
+    `keep` it stays. Left by an error it stays, for the same command to continue, if anything was
+    finished.
     """
 
     path: Path
 
-    def __init__(self, output: PathLike, *, resumable: bool, tmpdir: Path | None = None) -> None:
-        """Make `output` there; if not `resumable`, in a folder of `tmpdir` that never stays."""
+    def __init__(
+        self,
+        output: PathLike,
+        *,
+        resumable: bool,
+        tmpdir: Path | None = None,
+        place: Path | None = None,
+    ) -> None:
+        """Make `output` there; if not `resumable`, in a folder of `tmpdir` that never stays.
+
+        The folder is the one at `place`, by default `work_folder_path(output)`.
+        """
         self.output = os.fspath(output)
+        self._place = place
         self._resumable = resumable
         self._tmpdir = tmpdir
         self._temporary = ExitStack()
         self._discarded = False
+        self._kept = False
 
     def __enter__(self) -> WorkFolder:
         """Make the folder and lock it.
@@ -114,7 +127,7 @@ class WorkFolder:
         """
         with writing_to(self.output):
             if self._resumable:
-                self.path = work_folder_path(self.output)
+                self.path = self._place or work_folder_path(self.output)
                 check_work_folder(self.path, self.output)
             else:
                 self.path = self._temporary.enter_context(temporary_folder(self._tmpdir))
@@ -124,6 +137,10 @@ class WorkFolder:
     def discard(self) -> None:
         """Remove the folder in the end, even after an error: what is in it is wrong."""
         self._discarded = True
+
+    def keep(self) -> None:
+        """Leave the folder as it is: others will read what is in it."""
+        self._kept = True
 
     def clear(self) -> None:
         """Remove all but the lock, the plan last: as long as it is there, the run is not over."""
@@ -163,17 +180,18 @@ class WorkFolder:
 
     def _leave(self, failed: bool) -> None:
         try:
-            keep = failed and self._resumable and not self._discarded
-            if keep and self._has_records():
-                logger.info(
-                    "%s: what is done stays in %s; run the same command to continue, or delete it",
-                    self.output, self.path,
-                )  # fmt: skip
-            elif self.path.is_dir():
+            to_continue = failed and self._resumable and self._has_records()
+            over = self._discarded or not (self._kept or to_continue)
+            if over and self.path.is_dir():
                 self.clear()
                 with suppress(OSError):
                     (self.path / LOCK).unlink()
                     self.path.rmdir()
+            elif not over and not self._kept:
+                logger.info(
+                    "%s: what is done stays in %s; run the same command to continue, or delete it",
+                    self.output, self.path,
+                )  # fmt: skip
         finally:
             os.close(self._lock)
             self._temporary.close()

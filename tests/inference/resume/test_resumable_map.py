@@ -18,7 +18,7 @@ from rasterio.crs import CRS
 from lcmap.errors import CannotWriteError, LcmapError, LockedError, OutputExistsError
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.output_files import OutputFiles, output_files
-from lcmap.inference.resume import journal, resumable_map, work_folder
+from lcmap.inference.resume import journal, resumable_map, tile_work, work_folder
 from lcmap.inference.resume.plan import Plan, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.resume.tile_store import TileStore
@@ -305,7 +305,7 @@ def test_another_layout_starts_afresh(
     output: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(resumable_map, "LAYOUT", 1)
+        patch.setattr(tile_work, "LAYOUT", 1)
         work = begun(output)
         store(work, 0)
         work.commit()

@@ -1,0 +1,129 @@
+"""What a network scores on the test ground, block by block: agreement and confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lcmap.accuracy.confusion import cells, count, margins
+from lcmap.accuracy.tally import cut
+from lcmap.dataset.reading import IGNORE
+from lcmap.raster.windows import Window, round_up
+from lcmap.training.augmentation import Pixels
+from lcmap.training.samples import SampleSource
+from lcmap.training.validation import padded_image
+from trials.grounds import Area
+from trials.statistics import BINS
+
+_CORE = 512
+"""Pixels along a side of what is predicted at once, without the margin."""
+
+Place = tuple[int, int, int]
+"""A block: the number of its area, its row and its column."""
+
+
+class Block(NamedTuple):
+    """Counts of a block of ground.
+
+    matrix: int64 [K, K+1], as `lcmap.accuracy` has it, no pixel without a class.
+    calibration: float64 [3, bins], see `expected_calibration_error`.
+    """
+
+    matrix: NDArray[np.int64]
+    calibration: NDArray[np.float64]
+
+    def __add__(self, other: Block) -> Block:
+        """Return the counts of both."""
+        return Block(self.matrix + other.matrix, self.calibration + other.calibration)
+
+    def to_dict(self, place: Place) -> dict[str, Any]:
+        """Return the block as JSON values."""
+        return {
+            "place": list(place),
+            "margins": margins(self.matrix).tolist(),
+            "calibration": [[round(value, 3) for value in row] for row in self.calibration],
+        }
+
+
+def measure(
+    network: nn.Module,
+    source: SampleSource,
+    areas: Sequence[Area],
+    *,
+    classes: int,
+    margin: int,
+    block: int,
+) -> dict[Place, Block]:
+    """Return the counts of the labelled pixels in the windows of areas, by block.
+
+    Blocks are squares of so many pixels, counted from the corner of each area's image; those
+    without a labelled pixel are left out.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
+    found: dict[Place, Block] = {}
+    network = network.to("cpu").eval()
+    for number, area in enumerate(areas):
+        for window in area.windows:
+            for core in _cores(window):
+                pixels, inside = _around(source, area, core, margin, network.stride)
+                probabilities = _probabilities(network, pixels)[:, *inside.slices]
+                labels = pixels.labels[inside.slices]
+                for (row, col), part in cut(core, block):
+                    here = part.slices
+                    counted = count_block(probabilities[:, *here], labels[here], classes)
+                    if counted.matrix.any():
+                        place = (number, row, col)
+                        found[place] = found[place] + counted if place in found else counted
+    return found
+
+
+def count_block(
+    probabilities: NDArray[np.float32], labels: NDArray[np.uint8], classes: int
+) -> Block:
+    """Return the counts of pixels: probabilities [K, h, w] against labels [h, w], 255 for none."""
+    known = labels != IGNORE
+    reference = labels[known]
+    predicted = probabilities.argmax(axis=0).astype(np.uint8)[known]
+    confidence = probabilities.max(axis=0)[known].astype(np.float64)
+    matrix = count(cells(reference, predicted, classes), classes)[:classes, : classes + 1]
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
+    agreed = (reference == predicted).astype(np.float64)
+    calibration = [
+        np.bincount(bins, weights, minlength=BINS)
+        for weights in (np.ones_like(confidence), confidence, agreed)
+    ]
+    return Block(matrix, np.stack(calibration))
+
+
+def _cores(window: Window) -> Iterator[Window]:
+    for _, part in cut(window, _CORE):
+        yield part.shifted(window.row, window.col)
+
+
+def _around(
+    source: SampleSource, area: Area, core: Window, margin: int, stride: int
+) -> tuple[Pixels, Window]:
+    """Return what the network sees of a window, on its pooling grid, and where in it that is."""
+    whole = area.image.window
+    row, col = (max(start - margin, 0) // stride * stride for start in core[:2])
+    height = round_up(core.stop_row + margin, stride) - row
+    width = round_up(core.stop_col + margin, stride) - col
+    seen = Window(row, col, height, width).clipped(whole.height, whole.width)
+    pixels = source.read(area.image, seen)
+    images = tuple(padded_image(image, stride) for image in pixels.images)
+    return pixels._replace(images=images), core.shifted(-row, -col)
+
+
+def _probabilities(network: nn.Module, pixels: Pixels) -> NDArray[np.float32]:
+    """Return class probabilities [K, H, W] of padded images."""
+    images = [torch.from_numpy(image)[None] for image in pixels.images]
+    with torch.inference_mode():
+        found: NDArray[np.float32] = torch.softmax(network(*images)[0], dim=0).numpy()
+    return found

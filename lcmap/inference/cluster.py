@@ -1,0 +1,378 @@
+"""The tiles of a map on the workers of a Dask cluster; one process, this one, stores them.
+
+A worker opens the files of a `cluster_worker.Job` by their paths, and keeps them and the network
+open. What comes back of a tile are the arrays of its band groups. Dask computes the tiles of lost
+workers again and gives work to those that join.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from lcmap.errors import InputMissingError, UnavailableError, UsageError
+from lcmap.inference.cluster_queue import NumberedTile, Pace, TileQueue, task_length
+from lcmap.inference.cluster_worker import Computed, ComputedTask, Job, PackedJob, compute_tiles
+from lcmap.inference.resume.tile_work import TileWork
+from lcmap.inference.tiling import Tile
+from lcmap.json_text import parse_json
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+from lcmap.raster.pipes import STANDARD_STREAM
+
+_MOST_AT_ONCE = 2
+"""Tasks that a worker has under way, a tile of one read while one of the other is computed, if it
+has so many threads; one more waits there."""
+
+_MOST_BYTES = 1 << 26
+"""Of the arrays that a thread brings here together."""
+
+_AT_ONCE = 4
+"""Threads that bring arrays here."""
+
+_LOOK_AGAIN = 0.02
+"""Seconds after which it is looked whether other tasks are finished while arrays are fetched."""
+
+_MOST_LOST = 4
+"""How often a worker may be lost that had a tile."""
+
+_COUNTED_EVERY = 2.0
+"""Seconds between two counts of the cluster's workers."""
+
+_REACHED_WITHIN = 5.0
+"""Seconds that a connection to a worker may take."""
+
+_WEIGHT = 0.1
+"""Of a task in the mean of the time that a tile takes."""
+
+Answer = TypeVar("Answer")
+Fetched = Future[tuple[list[Any], list[ComputedTask] | None]]
+
+logger = logging.getLogger(__name__)
+
+
+def check_scheduler(scheduler: str, inputs: Sequence[PathLike]) -> None:
+    """Check that what names a scheduler names one, and that workers can open the inputs.
+
+    Raises:
+        UsageError: it is neither an address nor a scheduler file; an input is a pipe.
+        InputMissingError: there is no such file.
+    """
+    if STANDARD_STREAM in [os.fspath(path) for path in inputs]:
+        raise UsageError("`scheduler`", "needs inputs in files", "name files, and not -")
+    if "://" in scheduler:
+        return
+    if not scheduler.endswith(".json"):
+        raise UsageError(
+            f"`scheduler={scheduler}`", "is neither an address nor a scheduler file",
+            "write local, tcp://HOST:PORT or FILE.json",
+        )  # fmt: skip
+    if not os.path.isfile(scheduler):
+        raise InputMissingError(
+            scheduler, "no such file", "dask scheduler --scheduler-file writes it"
+        )
+
+
+def _address(scheduler: str) -> str:
+    """Return the address of a scheduler that is named by it or by the file that it writes.
+
+    Raises:
+        UnavailableError: the file names none.
+    """
+    if "://" in scheduler:
+        return scheduler
+    try:
+        return str(parse_json(Path(scheduler).read_bytes())["address"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UnavailableError(
+            scheduler, "does not name a scheduler", "dask scheduler --scheduler-file writes it"
+        ) from error
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    """Yield the client of a scheduler.
+
+    Raises:
+        UnavailableError: dask.distributed is not installed, or the scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UnavailableError(
+            "`scheduler`", f"dask.distributed cannot be imported ({error})",
+            "pip install 'lcmap[distributed]', or choose local",
+        ) from error  # fmt: skip
+    # it warns, in a form of its own, of tiles that are lost, which are computed again
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    address = _address(scheduler)
+    try:
+        client = Client(address, set_as_default=False, name="lcmap")
+    except (OSError, ValueError) as error:
+        raise UnavailableError(
+            f"`scheduler={scheduler}`", f"does not answer ({error})", "start it: dask scheduler"
+        ) from error
+    with client:
+        yield client
+
+
+def compute_on_cluster(
+    work: TileWork, tiles: Sequence[Tile], job: Job, scheduler: str, progress: Progress
+) -> None:
+    """Compute the tiles that are not done yet on a cluster, and store them as they come.
+
+    Raises:
+        UnavailableError: dask.distributed is not installed; the scheduler does not answer or went
+            away; a worker has other versions or inputs than this process; a tile was lost with its
+            workers again and again.
+        LcmapError: whatever a worker finds wrong with the inputs.
+        CannotWriteError: no space left.
+    """
+    pending = work.pending(tiles)
+    if not pending:
+        return
+    with _connected(scheduler) as client:
+        run = _ClusterRun(client, scheduler, job, pending)
+        for finished, (number, computed) in enumerate(run.results(), start=1):
+            work.store(number, computed.arrays, mapped=computed.mapped)
+            progress(finished, len(pending), "predicting")
+    work.commit()
+
+
+def _is_reachable(worker: str) -> bool:
+    """Tell whether this process can connect to a worker, as Dask finds out after long."""
+    address = urlsplit(worker)
+    try:
+        with socket.create_connection((address.hostname, address.port or 0), _REACHED_WITHIN):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+class _Task(NamedTuple):
+    """Tiles on their way to a worker and back."""
+
+    worker: str
+    tiles: list[NumberedTile]
+    future: Any
+
+
+class _ClusterRun:
+    """Tiles on their way to the workers and back, as many at once as the cluster has use for.
+
+    Each task is for one worker, so that the fast ones get more. Dask keeps to that; what becomes of
+    the tasks of a worker that is lost is seen to here.
+    """
+
+    def __init__(
+        self, client: Any, scheduler: str, job: Job, pending: Sequence[NumberedTile]
+    ) -> None:
+        from distributed import as_completed
+
+        self._client = client
+        self._scheduler = scheduler
+        self._job = PackedJob.of(job)
+        self._queue = TileQueue(pending)
+        self._running: dict[str, _Task] = {}
+        self._completed = as_completed([], loop=client.loop)
+        self._lost: Counter[int] = Counter()
+        self._threads: dict[str, int] = {}
+        self._direct: bool | None = None
+        self._pace = Pace(0, 0.0, 1)
+        self._keys = 0
+        self._has_use = True
+        self._counted_at = float("-inf")
+
+    def results(self) -> Iterator[tuple[int, Computed]]:
+        """Yield the number of each tile with what was computed of it, in any order."""
+        self._submit()
+        if not self._threads:
+            logger.info("%s: no worker is there yet; waiting", self._scheduler)
+        fetching: set[Fetched] = set()
+        finished: deque[Any] = deque()
+        pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
+        try:
+            while self._running or self._queue:
+                finished += filter(self._is_done, self._completed.next_batch(block=False))
+                while finished and len(fetching) < _AT_ONCE:
+                    fetching.add(pool.submit(self._fetch, self._next(finished)))
+                if fetching:
+                    ready, fetching = wait(fetching, _LOOK_AGAIN, FIRST_COMPLETED)
+                else:
+                    ready = set()
+                    time.sleep(_LOOK_AGAIN)
+                results = [result for fetched in ready for result in self._taken(*fetched.result())]
+                self._submit()  # before these are stored, so that no worker waits for that
+                yield from results
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _next(self, finished: deque[Any]) -> list[Any]:
+        """Return finished tasks whose arrays are brought here together."""
+        futures: list[Any] = []
+        size = 0
+        while finished and (not futures or size < _MOST_BYTES):
+            futures.append(finished.popleft())
+            task = self._running.get(futures[-1].key)
+            size += self._pace.tile_bytes * len(task.tiles) if task else 0
+        return futures
+
+    def _fetch(self, futures: list[Any]) -> tuple[list[Any], list[ComputedTask] | None]:
+        """Return finished tasks with their arrays; None if those were lost again meanwhile.
+
+        That takes long where a worker is lost that had one, while other threads fetch others.
+        """
+        from distributed import KilledWorker
+
+        try:
+            return futures, self._client.gather(futures, direct=self._direct)
+        except (KilledWorker, CancelledError, OSError):
+            return futures, None
+
+    def _taken(
+        self, futures: list[Any], results: list[ComputedTask] | None
+    ) -> list[tuple[int, Computed]]:
+        """Return arrays with the numbers of their tiles; wait for those that were lost again."""
+        if results is None:
+            for future in futures:
+                if future.key in self._running:
+                    self._completed.add(future)
+            return []
+        taken: list[tuple[int, Computed]] = []
+        for future, result in zip(futures, results, strict=True):
+            task = self._running.pop(future.key, None)
+            future.release()
+            if task is None:  # given up before it came
+                continue
+            self._has_use = True
+            self._time(result)
+            numbers = (number for number, _ in task.tiles)
+            taken += zip(numbers, result.tiles, strict=True)
+        return taken
+
+    def _time(self, result: ComputedTask) -> None:
+        """Take the time and size of a task's tiles into the pace."""
+        seconds = result.seconds / len(result.tiles)
+        size = max(sum(a.nbytes for a in tile.arrays.values()) for tile in result.tiles)
+        if self._pace.tile_seconds:
+            seconds = (1 - _WEIGHT) * self._pace.tile_seconds + _WEIGHT * seconds
+        size = max(self._pace.tile_bytes, size)
+        self._pace = self._pace._replace(tile_seconds=seconds, tile_bytes=size)
+
+    def _submit(self) -> None:
+        """Give each worker as many tasks as it has use for."""
+        if time.monotonic() - self._counted_at >= _COUNTED_EVERY:
+            self._count_workers()
+        if not self._queue or not self._has_use:
+            return
+        if self._client.status != "running":
+            self._wait_for_connection()
+        self._has_use = False
+        under_way = Counter(task.worker for task in self._running.values())
+        for waiting in range(_MOST_AT_ONCE + 1):  # so that none has two before all have one
+            for worker, threads in self._threads.items():
+                if under_way[worker] <= waiting <= threads:
+                    tiles = self._queue.take(worker, task_length(len(self._queue), self._pace))
+                    if not tiles:
+                        return
+                    self._give(worker, tiles)
+                    under_way[worker] += 1
+
+    def _give(self, worker: str, tiles: list[NumberedTile]) -> None:
+        key = f"lcmap-{self._job.token}-{self._keys}"
+        self._keys += 1
+        future = self._client.submit(
+            compute_tiles, self._job, [tile for _, tile in tiles], key=key, workers=[worker]
+        )
+        self._running[key] = _Task(worker, tiles, future)
+        self._completed.add(future)
+
+    def _count_workers(self) -> None:
+        """Look which workers there are; what those had that are gone waits again."""
+        self._threads = dict(self._asked(self._client.nthreads))
+        if self._direct is None and self._threads:
+            self._direct = _is_reachable(next(iter(self._threads)))
+            if not self._direct:
+                logger.info("%s: workers cannot be reached from here, so that their arrays come "
+                            "through it, which is slower", self._scheduler)  # fmt: skip
+        lanes = sum(min(threads, _MOST_AT_ONCE) for threads in self._threads.values())
+        self._pace = self._pace._replace(lanes=lanes)
+        for key, task in list(self._running.items()):
+            if task.worker not in self._threads and task.future.status == "pending":
+                self._give_up(key)
+        self._has_use = True
+        self._counted_at = time.monotonic()
+
+    def _is_done(self, future: Any) -> bool:
+        """Tell whether a task has arrays; the tiles of one that was lost wait again."""
+        from distributed import KilledWorker
+
+        if future.key not in self._running:
+            return False
+        status = future.status
+        if status == "finished":
+            return True
+        if status == "cancelled":  # with all others, when this process lost its connection
+            self._queue.put_back(self._running.pop(future.key).tiles)
+            self._wait_for_connection()
+        elif status == "error":
+            error = future.exception()
+            if not isinstance(error, KilledWorker):
+                raise error
+            self._give_up(future.key)
+        else:  # the worker that had it was lost meanwhile
+            self._completed.add(future)
+        return False
+
+    def _give_up(self, key: str) -> None:
+        """Let the tiles of a task wait again whose worker was lost.
+
+        Raises:
+            UnavailableError: one of them was lost too often.
+        """
+        task = self._running.pop(key)
+        task.future.release()
+        for number, _ in task.tiles:
+            self._lost[number] += 1
+            if self._lost[number] == _MOST_LOST:
+                raise UnavailableError(
+                    self._scheduler, f"tile {number} was lost with its worker again and again",
+                    "give workers more memory, or `memory` less",
+                )  # fmt: skip
+        self._queue.put_back_alone(task.tiles)
+
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
+        """Return what the scheduler answers, asked again where the connection was lost meanwhile.
+
+        Raises:
+            UnavailableError: it went away.
+        """
+        while True:
+            try:
+                return question()
+            except (OSError, CancelledError):
+                self._wait_for_connection()
+
+    def _wait_for_connection(self) -> None:
+        """Wait as long as Dask tries to connect again: `distributed.comm.timeouts.connect`.
+
+        Raises:
+            UnavailableError: it gave that up.
+        """
+        while self._client.status == "connecting":
+            time.sleep(_LOOK_AGAIN)
+        if self._client.status != "running":
+            raise UnavailableError(
+                f"`scheduler={self._scheduler}`", "went away",
+                "start it and its workers again, then the same command, which continues",
+            )  # fmt: skip
+        time.sleep(_LOOK_AGAIN)

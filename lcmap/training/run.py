@@ -1,0 +1,164 @@
+"""A training run as each of its processes sets it up, and what those do that do not write."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lcmap
+from lcmap import defaults
+from lcmap.errors import InputMismatchError, RankLostError
+from lcmap.network import LandCoverNetwork
+from lcmap.paths import PathLike
+from lcmap.progress import Progress, silent
+from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.training.initialisation import initialise, load_network, read_initial_model
+from lcmap.training.memory import freed_memory_kept
+from lcmap.training.options import TileInputOptions, TrainOptions
+from lcmap.training.ranks import Ranks, all_ranks, is_needed, threads
+from lcmap.training.recipe import Recipe
+from lcmap.training.samples import CACHE_BYTES, SampleSource, TrainingSet, read_training_set
+from lcmap.training.trainer import Trainer
+
+
+class TrainingRun(NamedTuple):
+    """What is trained, on what; `settings` are all that the result depends on, but for the data."""
+
+    data: TrainingSet
+    source: SampleSource
+    network: LandCoverNetwork
+    settings: dict[str, Any]
+    trainer: Trainer
+
+
+@contextmanager
+def training_run(
+    tile_indexes: Sequence[PathLike],
+    options: TrainOptions,
+    inputs: TileInputOptions,
+    progress: Progress,
+    ranks: Ranks,
+) -> Iterator[TrainingRun]:
+    """Yield what all ranks make in the same way."""
+    recipe = options.chosen_recipe()
+    ranks.check_batch(recipe.batch_size)
+    data = read_training_set(
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
+    )
+    network, architecture = make_network(data, recipe, options)
+    settings = _settings(tile_indexes, recipe, architecture, options)
+    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
+        settings["quantiles"] = os.fspath(inputs.quantiles)
+    ranks.check_same(settings | {"tiles": len(data.train), "lcmap": lcmap.__version__})
+    with data.reader() as reader:
+        source = SampleSource(reader, data.sides, CACHE_BYTES // ranks.launch.local_size)
+        trainer = Trainer(data, source, network, recipe, options, progress, ranks)
+        yield TrainingRun(data, source, network, settings, trainer)
+
+
+@watched_inputs()
+def help_train(
+    tile_indexes: Sequence[PathLike],
+    options: TrainOptions | None = None,
+    inputs: TileInputOptions | None = None,
+) -> None:
+    """Take this process's share of what rank 0 trains; write nothing.
+
+    Returns at once where rank 0 finds that there is nothing to train.
+
+    Raises:
+        UsageError: options that contradict each other or are not those of rank 0, or a batch that
+            cannot be divided.
+        InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
+            InputMismatchError, NotARasterError, NotAModelError, NewerModelError: as `train`.
+        InputChangedError: a file changed while it was read.
+        RankLostError: another process of the run ended; it says how to go on.
+        KeyboardInterrupt: whoever stops the run; it says how to go on.
+    """
+    options, inputs = options or TrainOptions(), inputs or TileInputOptions()
+    if not is_needed():
+        return
+    with (
+        all_ranks(options.device) as ranks,
+        threads(options.threads),
+        training_run(tile_indexes, options, inputs, silent, ranks) as run,
+        told_how_to_go_on(run.trainer),
+    ):
+        run.trainer.start_as_first()
+        with freed_memory_kept():
+            while not run.trainer.ended:
+                run.trainer.epoch()
+                current_watch().check()
+
+
+@contextmanager
+def told_how_to_go_on(trainer: Trainer, checkpoint: Path | None = None) -> Iterator[None]:
+    """Say of what ends the run how to go on; `checkpoint` is where rank 0 keeps its state."""
+    try:
+        yield
+    except RankLostError as error:
+        if not trainer.rows:
+            raise
+        remedy = "the same command with `resume` goes on after the last whole epoch"
+        raise RankLostError(error.subject, error.problem, remedy) from error
+    except KeyboardInterrupt as error:
+        if not trainer.rows or (checkpoint is not None and not checkpoint.exists()):
+            raise KeyboardInterrupt("interrupted in the first epoch: nothing is kept") from error
+        raise KeyboardInterrupt(
+            "interrupted; the same command with `resume` goes on after the last whole epoch, "
+            "with `export_best` it writes the best model so far"
+        ) from error
+
+
+def make_network(
+    data: TrainingSet, recipe: Recipe, options: TrainOptions
+) -> tuple[LandCoverNetwork, dict[str, Any]]:
+    """Return the network to train, with its first weights, and what it is built of."""
+    channels = [model_input.channels for model_input in data.inputs]
+    sizes = _sizes(data, recipe, options)
+    network = LandCoverNetwork(channels, len(data.nomenclature), **sizes)
+    initialise(network, recipe.initialisation, options.seed)
+    if options.initial_model is not None:
+        network.start_as(load_network(options.initial_model))
+    return network, {"entry_channels": channels, "classes": len(data.nomenclature), **sizes}
+
+
+def _sizes(data: TrainingSet, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+    """Return width, depth and skip of the network: those that an initial model has."""
+    sizes = dataclasses.asdict(options.size)
+    if options.initial_model is None:
+        default = {"width": recipe.width, "depth": recipe.depth, "skip": "concat"}
+        return {name: default[name] if size is None else size for name, size in sizes.items()}
+    has = read_initial_model(options.initial_model, data).architecture
+    for name, size in sizes.items():
+        if size is not None and has.get(name) != size:
+            raise InputMismatchError(
+                options.initial_model,
+                f"has {name} {has.get(name)}, not {size}",
+                f"leave out `{name}`",
+            )
+    return {name: has.get(name) for name in sizes}
+
+
+def _settings(
+    tile_indexes: Sequence[PathLike],
+    recipe: Recipe,
+    architecture: dict[str, Any],
+    options: TrainOptions,
+) -> dict[str, Any]:
+    """Return all that a run's result depends on, as JSON values: a checkpoint is of these."""
+    initial = options.initial_model
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "architecture": architecture,
+        "epochs": options.epochs,
+        "minutes": options.minutes,
+        "patience": recipe.patience,
+        "seed": options.seed,
+        "tile indexes": [os.fspath(path) for path in tile_indexes],
+        "initial model": os.fspath(initial) if initial is not None else None,
+    }

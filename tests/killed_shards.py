@@ -1,0 +1,71 @@
+"""Make the shards of a map and merge them, killed again and again before each step to the disk.
+
+    python killed_shards.py COUNT EVERY FIRST OUTPUT[,OUTPUT...] ARGS...
+
+For each of the steps FIRST, FIRST + EVERY, ...: makes every shard of COUNT with
+`lcmap ARGS... --shard I/COUNT` and merges them, each command killed before that step, if it makes
+as many, and then run to its end. Ends after the first step that no command makes; prints how many
+were killed. Fails where the outputs have not the bytes of a run without shards, or anything else
+stays.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from killed_runs import CANNOT_WRITE, run
+
+NO_SHARDS = 66
+
+
+def main(count: int, every: int, first: int, outputs: list[Path], arguments: list[str]) -> None:
+    """Kill and finish, and compare."""
+    # importing this takes long: once is enough
+    for name in ("predict", "merge"):
+        importlib.import_module(f"lcmap.inference.{name}")
+
+    from lcmap.inference.resume import journal
+
+    journal.COMMIT_SECONDS = 0.0
+    before = set(Path().iterdir())
+    assert run(arguments) == 0
+    expected = [output.read_bytes() for output in outputs]
+    shards = [[*arguments, "--shard", f"{number}/{count}"] for number in range(1, count + 1)]
+    killed, step, last = 0, first, -1
+    while killed > last:
+        last = killed
+        for output in [*outputs, outputs[0].with_name(f".{outputs[0].name}.lcmap-made")]:
+            output.unlink()
+        assert set(Path().iterdir()) == before, f"step {step}: {set(Path().iterdir()) - before}"
+        for command in [*shards, ["merge", str(outputs[0])]]:
+            status = run(command, step)
+            if status == -signal.SIGKILL:
+                killed += 1
+                there = [output.exists() for output in outputs]
+                assert command[0] == "merge" or not any(there), f"step {step}: {there}"
+                for output, content in zip(outputs, expected, strict=True):
+                    assert not output.exists() or output.read_bytes() == content, output
+                status = run(command)
+                # what was killed with nothing left to do but to remove what is over was finished
+                finished = command[0] == "merge" and all(there)
+                assert status == 0 or (finished and status in (CANNOT_WRITE, NO_SHARDS)), (
+                    f"step {step} of {command}: then {status}"
+                )
+                for path in Path().glob(".*") if status else ():  # the next run would remove it
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            else:
+                assert status == 0, f"step {step} of {command}: {status}"
+        for output, content in zip(outputs, expected, strict=True):
+            assert output.read_bytes() == content, f"step {step}: {output}"
+        step += every
+    print(killed)
+
+
+if __name__ == "__main__":
+    count, every, first, outputs, *arguments = sys.argv[1:]
+    names = [Path(name) for name in outputs.split(",")]
+    main(int(count), int(every), int(first), names, arguments)

@@ -1,0 +1,222 @@
+"""Several processes that train one model, started by torchrun."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support import Run, run_lcmap
+
+from lcmap.dataset.reading import TileReader
+from lcmap.errors import UsageError
+from lcmap.launch import Launch
+from lcmap.training.batches import Sampler
+from lcmap.training.ranks import Ranks
+from lcmap.training.recipe import DEFAULT
+from lcmap.training.samples import SampleSource, read_training_set
+
+MakeIndex = Callable[..., Path]
+KILLED = str(Path(__file__).with_name("lcmap_with_a_killed_rank.py"))
+PAPER = ["--recipe", "paper", "--batch-size", "2", "--epochs", "3"]
+"""Three tiles, two a step: of the last one a pass, one of two processes gets nothing."""
+
+
+def begin(*words: object) -> subprocess.Popen[str]:
+    """Begin two processes by torchrun."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.Popen(
+        [*torchrun, "--nproc-per-node=2", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def end(run: subprocess.Popen[str]) -> Run:
+    stdout, stderr = run.communicate(timeout=300)
+    return Run(run.returncode, stdout, stderr)
+
+
+def torchrun(*words: object) -> Run:
+    return end(begin(*words))
+
+
+def said(run: Run) -> list[str]:
+    """Return what ended lcmap, apart from what torchrun says."""
+    return [line for line in run.stderr.splitlines() if line.startswith("lcmap: ")]
+
+
+def train_words(index: Path, output: Path, *words: str) -> list[str]:
+    size = ["--width", "4", "--depth", "2", "--threads", "1"]
+    return ["train", str(index), "-o", str(output), *size, *words]
+
+
+def uneven(make_index: MakeIndex) -> Path:
+    """Make tiles of which some have far fewer labelled pixels than others."""
+    codes = np.random.default_rng(1).choice([2, 5], (48, 48)).astype(np.uint8)
+    codes[:14] = codes[:, 34:] = 0
+    return make_index(codes=codes)
+
+
+def assert_close(model: Path, other: Path) -> None:
+    """Check that two models have the same weights, and were trained alike."""
+    graphs = [onnx.load(str(path)).graph for path in (model, other)]
+    one, two = ({t.name: onnx.numpy_helper.to_array(t) for t in g.initializer} for g in graphs)
+    assert one.keys() == two.keys()
+    for name, weights in one.items():
+        np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-4, err_msg=name)
+    tables = [path.with_suffix(".curves.csv").read_text().splitlines() for path in (model, other)]
+    rows, others = (list(csv.DictReader(table)) for table in tables)
+    for row, same in zip(rows, others, strict=True):
+        for name in row.keys() - {"seconds"}:
+            assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-4, nan_ok=True)
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_shares_follow_each_other_and_are_alike(count: int, size: int) -> None:
+    shares = [Ranks(Launch(rank, size)).share(count) for rank in range(size)]
+    items = [list(range(count))[share] for share in shares]
+    assert [item for part in items for item in part] == list(range(count))
+    assert max(map(len, items)) - min(map(len, items)) <= 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 9])
+def test_a_sample_does_not_depend_on_how_many_there_are(make_index: MakeIndex, size: int) -> None:
+    data = read_training_set([make_index()])
+    with TileReader(data.nomenclature) as reader:
+        source = SampleSource(reader)
+        whole = Sampler(source, data.train, DEFAULT, 16, 0).batch(5)
+        parts = [
+            Sampler(source, data.train, DEFAULT, 16, 0, Ranks(Launch(rank, size))).batch(5)
+            for rank in range(size)
+        ]
+    assert torch.equal(torch.cat([part.images[0] for part in parts]), whole.images[0])
+    assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused() -> None:
+    Ranks(Launch(0, 4)).check_batch(8)
+    with pytest.raises(UsageError, match=r"`batch_size=8`: cannot .* 3 processes; use a multiple"):
+        Ranks(Launch(0, 3)).check_batch(8)
+
+
+def test_two_processes_train_what_one_does(make_index: MakeIndex, tmp_path: Path) -> None:
+    index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
+    alone = run_lcmap(*train_words(index, one, *PAPER))
+    assert alone.exit_code == 0
+    before = set(tmp_path.iterdir())
+    several = torchrun("-m", "lcmap", *train_words(index, two, *PAPER))
+    assert several.exit_code == 0, several.stderr
+    assert_close(one, two)
+    # one of them speaks and writes
+    assert len(several.stdout.splitlines()) == len(alone.stdout.splitlines()) == 2
+    assert [several.stderr.count(f"epoch {number}:") for number in (1, 2, 3)] == [1, 1, 1]
+    beside = {".two.onnx.lcmap-made", "two.onnx", "two.curves.csv", "two.curves.png"}
+    assert {path.name for path in set(tmp_path.iterdir()) - before} == beside
+
+
+def killed_and_resumed(rank: int, index: Path, tmp_path: Path) -> Path:
+    """Return the model of a run of which one process was killed, and that one process finished."""
+    parts = tmp_path / "parts.onnx"
+    words = train_words(index, parts, *PAPER)
+    killed = torchrun(KILLED, rank, 3, *words)
+    assert killed.exit_code != 0
+    (line,) = said(killed)
+    assert re.search("the same command with --resume goes on after the last whole epoch", line)
+    assert not parts.exists() and parts.with_suffix(".checkpoint.pt").exists()
+    resumed = run_lcmap(*words, "--resume")
+    assert resumed.exit_code == 0 and "epoch 1:" not in resumed.stderr
+    return parts
+
+
+def test_one_that_is_killed_ends_all_and_one_process_goes_on(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    assert killed_and_resumed(1, uneven(make_index), tmp_path).exists()
+
+
+@pytest.mark.slow
+def test_the_first_may_be_killed_too(make_index: MakeIndex, tmp_path: Path) -> None:
+    index, whole = uneven(make_index), tmp_path / "whole.onnx"
+    parts = killed_and_resumed(0, index, tmp_path)
+    assert run_lcmap(*train_words(index, whole, *PAPER)).exit_code == 0
+    assert_close(whole, parts)
+
+
+@pytest.mark.slow
+def test_torchrun_may_start_all_again_where_one_was_killed(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
+    words = train_words(index, two, *PAPER, "--resume")
+    run = torchrun("--max-restarts=1", KILLED, 1, 3, *words)
+    assert run.exit_code == 0, run.stderr
+    assert run_lcmap(*train_words(index, one, *PAPER)).exit_code == 0
+    assert_close(one, two)
+
+
+@pytest.mark.slow
+def test_two_go_on_where_one_was_stopped(make_index: MakeIndex, tmp_path: Path) -> None:
+    index, one, two = make_index(), tmp_path / "one.onnx", tmp_path / "two.onnx"
+    words = train_words(index, two, "--batch-size", "4", "--epochs", "3")
+    run = subprocess.run(
+        [sys.executable, KILLED, "0", "70", *words], env=os.environ | {"RANK": "0"}, check=False
+    )
+    assert run.returncode == -signal.SIGKILL
+    resumed = torchrun("-m", "lcmap", *words, "--resume")
+    assert resumed.exit_code == 0 and "epoch 1:" not in resumed.stderr
+    whole = train_words(index, one, "--batch-size", "4", "--epochs", "3")
+    assert run_lcmap(*whole).exit_code == 0
+    assert_close(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_in_one_line(
+    make_index: MakeIndex, tmp_path: Path, signum: signal.Signals
+) -> None:
+    output = tmp_path / "m.onnx"
+    run = begin("-m", "lcmap", *train_words(make_index(), output, "--epochs", "100000"))
+    while not output.with_suffix(".checkpoint.pt").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signum)
+    ended = end(run)
+    assert ended.exit_code != 0
+    (line,) = said(ended)
+    assert line.startswith("lcmap: interrupted; the same command with --resume goes on")
+    assert not output.exists() and not list(tmp_path.glob("*.lcmap-????????"))
+
+
+@pytest.mark.slow
+def test_what_is_refused_or_done_is_said_once(make_index: MakeIndex, tmp_path: Path) -> None:
+    index, output = make_index(), tmp_path / "m.onnx"
+    refused = torchrun("-m", "lcmap", *train_words(index, output, "--batch-size", "3"))
+    expected = "lcmap: --batch-size 3: cannot be divided among 2 processes; use a multiple of 2"
+    assert refused.exit_code != 0 and said(refused) == [expected]
+    wrong = torchrun("-m", "lcmap", *train_words(index, output, "--batches", "4"))
+    assert wrong.exit_code != 0 and wrong.stderr.count("No such option") == 1
+    output.touch()
+    there = torchrun("-m", "lcmap", *train_words(index, output, *PAPER))
+    expected = f"lcmap: {output}: exists already; --overwrite to replace it"
+    assert there.exit_code != 0 and said(there) == [expected]
+    output.unlink()
+    assert run_lcmap(*train_words(index, output, *PAPER)).exit_code == 0
+    again = torchrun("-m", "lcmap", *train_words(index, output, *PAPER))
+    assert again.exit_code == 0 and again.stderr.count("up to date") == 1
+    assert len(again.stdout.splitlines()) == 2
