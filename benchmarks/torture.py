@@ -239,6 +239,22 @@ def ended(child: int, limit: float = SECONDS_TO_HANG) -> int:
         time.sleep(0.002)
 
 
+def stopped(child: int, stop: signal.Signals, moment: float) -> int:
+    """Return the exit status of a run that is stopped at a moment, in seconds, if it comes to it.
+
+    Raises:
+        Wrong: it stands still.
+    """
+    deadline = time.monotonic() + moment
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(min(0.002, max(0.0, deadline - time.monotonic())))
+    os.kill(child, stop)
+    return ended(child)
+
+
 @dataclasses.dataclass
 class Trial:
     """Stops of one command, until a run ended."""
@@ -261,9 +277,7 @@ def one_trial(command: Command, form: str, seed: int, number: int) -> Trial:
             stop = signal.SIGTERM if chance.random() < SHARE_TERM else signal.SIGKILL
             moment = chance.random() * command.seconds[trial.how]
             child = command.start([*more, *resume(command)])
-            time.sleep(moment)
-            os.kill(child, stop)
-            status = ended(child)
+            status = stopped(child, stop, moment)
             what = f"{stop.name} after {1e3 * moment:.0f} ms"
             if status == 0:
                 break
@@ -326,7 +340,10 @@ def heal(command: Command, more: list[str]) -> None:
     Raises:
         Wrong: not all is as an undisturbed run leaves it.
     """
+    start = time.monotonic()
     status = ended(command.start([*more, *resume(command)]))
+    # others may have kept the processor busy when it was measured first
+    command.seconds = dict.fromkeys(HOW, time.monotonic() - start)
     if status:
         raise Wrong(f"then exit status {status}: {command.said()}")
     state = command.state()

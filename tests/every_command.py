@@ -146,7 +146,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "predict scenes -m model.onnx -o map.tif --scenes s.tif --sheets sheets.gpkg --qml"
         " --tile 24",
         "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml",
-        3,
+        11,
     ),
     "fuse": (
         fusion,

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from lcmap.errors import LcmapError
+from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_apart, check_place, file_at, stream_at
@@ -162,7 +162,21 @@ class OutputSet:
                 if not (self._moves and _manifest_path(self._moves).exists()):
                     for folder in self._folders:
                         shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, Exception):
+                self._check_folders(error)
         return False
+
+    def _check_folders(self, error: Exception) -> None:
+        """Give the cause of an error where the folder of an output is gone.
+
+        Raises:
+            CannotWriteError: it is.
+        """
+        for path in self._paths:
+            if stream_at(path) is None and not file_at(path).parent.is_dir():
+                raise CannotWriteError(
+                    path, "its folder was removed while it was made", "create it, and start again"
+                ) from error
 
     def _publish(self) -> None:
         moves = self._moves

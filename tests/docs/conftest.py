@@ -181,7 +181,7 @@ def write_scenes(folder: Path) -> None:
         third = dataset.width // 3
         for day, col in zip(DAYS, (0, third), strict=True):
             window = rasterio.windows.Window(col, 0, 2 * third, dataset.height)
-            place = dataset.window_transform(window)
+            place = dataset.transform @ rasterio.Affine.translation(col, 0)
             profile = dataset.profile | {"width": 2 * third, "transform": place}
             with rasterio.open(folder / "scenes" / f"spot_{day}.tif", "w", **profile) as scene:
                 scene.write(dataset.read(window=window))

@@ -181,12 +181,13 @@ class WorkFolder:
     def _leave(self, failed: bool) -> None:
         try:
             to_continue = failed and self._resumable and self._has_records()
-            if self._discarded or not (self._kept or to_continue):
+            over = self._discarded or not (self._kept or to_continue)
+            if over and self.path.is_dir():
                 self.clear()
                 with suppress(OSError):
                     (self.path / LOCK).unlink()
                     self.path.rmdir()
-            elif not self._kept:
+            elif not over and not self._kept:
                 logger.info(
                     "%s: what is done stays in %s; run the same command to continue, or delete it",
                     self.output, self.path,
@@ -223,4 +224,4 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
