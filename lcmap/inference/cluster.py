@@ -307,7 +307,7 @@ class _ClusterRun:
         lanes = sum(min(threads, _MOST_AT_ONCE) for threads in self._threads.values())
         self._pace = self._pace._replace(lanes=lanes)
         for key, task in list(self._running.items()):
-            if task.worker not in self._threads and task.future.status == "pending":
+            if task.worker not in self._threads and task.future.status in ("pending", "lost"):
                 self._give_up(key)
         self._has_use = True
         self._counted_at = time.monotonic()
