@@ -24,9 +24,13 @@ _QUIET = {
 
 
 class SmallCluster:
-    """A scheduler, which writes `file`, and its workers; a context manager that ends them all."""
+    """A scheduler, which writes `file`, and its workers; a context manager that ends them all.
 
-    def __init__(self, folder: Path) -> None:
+    A worker that says nothing is given up after `patience`, in Dask's words.
+    """
+
+    def __init__(self, folder: Path, patience: str = "5 minutes") -> None:
+        self._patience = patience
         self.file = folder / "scheduler.json"
         self._folder = folder
         self._scheduler: subprocess.Popen[bytes] | None = None
@@ -61,7 +65,9 @@ class SmallCluster:
                 [sys.executable, "-m", "dask", what, "--scheduler-file", self.file,
                  *(["--host", "127.0.0.1"] if what == "scheduler" else []),
                  "--no-dashboard", *options],
-                stdout=file, stderr=file, cwd=self._folder, env=os.environ | _QUIET,
+                stdout=file, stderr=file, cwd=self._folder,
+                env=os.environ | _QUIET
+                | {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": self._patience},
             )  # fmt: skip
 
     def __exit__(self, *_: object) -> None:

@@ -7,13 +7,14 @@ workers again and gives work to those that join.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -37,7 +38,7 @@ _MOST_BYTES = 1 << 26
 """Of the arrays that a thread brings here together."""
 
 _AT_ONCE = 4
-"""Threads that bring arrays here."""
+"""Times that arrays of several tasks are on their way here at once."""
 
 _LOOK_AGAIN = 0.02
 """Seconds after which it is looked whether other tasks are finished while arrays are fetched."""
@@ -55,7 +56,7 @@ _WEIGHT = 0.1
 """Of a task in the mean of the time that a tile takes."""
 
 Answer = TypeVar("Answer")
-Fetched = Future[tuple[list[Any], list[ComputedTask] | None]]
+Fetched = Future[list[ComputedTask] | None]
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +185,7 @@ class _ClusterRun:
         self._queue = TileQueue(pending)
         self._running: dict[str, _Task] = {}
         self._completed = as_completed([], loop=client.loop)
+        self._fetching: dict[Fetched, list[Any]] = {}
         self._lost: Counter[int] = Counter()
         self._threads: dict[str, int] = {}
         self._direct: bool | None = None
@@ -197,24 +199,21 @@ class _ClusterRun:
         self._submit()
         if not self._threads:
             logger.info("%s: no worker is there yet; waiting", self._scheduler)
-        fetching: set[Fetched] = set()
         finished: deque[Any] = deque()
-        pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
         try:
             while self._running or self._queue:
                 finished += filter(self._is_done, self._completed.next_batch(block=False))
-                while finished and len(fetching) < _AT_ONCE:
-                    fetching.add(pool.submit(self._fetch, self._next(finished)))
-                if fetching:
-                    ready, fetching = wait(fetching, _LOOK_AGAIN, FIRST_COMPLETED)
-                else:
-                    ready = set()
+                while finished and len(self._fetching) < _AT_ONCE:
+                    self._begin_fetching(self._next(finished))
+                ready, _ = wait(self._fetching, _LOOK_AGAIN, FIRST_COMPLETED)
+                if not self._fetching:
                     time.sleep(_LOOK_AGAIN)
-                results = [result for fetched in ready for result in self._taken(*fetched.result())]
+                results = [result for fetched in ready for result in self._taken(fetched)]
                 self._submit()  # before these are stored, so that no worker waits for that
                 yield from results
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for fetched in self._fetching:
+                fetched.cancel()
 
     def _next(self, finished: deque[Any]) -> list[Any]:
         """Return finished tasks whose arrays are brought here together."""
@@ -226,26 +225,31 @@ class _ClusterRun:
             size += self._pace.tile_bytes * len(task.tiles) if task else 0
         return futures
 
-    def _fetch(self, futures: list[Any]) -> tuple[list[Any], list[ComputedTask] | None]:
-        """Return finished tasks with their arrays; None if those were lost again meanwhile.
+    def _begin_fetching(self, futures: list[Any]) -> None:
+        """Let the arrays of finished tasks come here, while others are fetched as well."""
+        loop = self._client.loop.asyncio_loop
+        self._fetching[asyncio.run_coroutine_threadsafe(self._fetch(futures), loop)] = futures
 
-        That takes long where a worker is lost that had one, while other threads fetch others.
+    async def _fetch(self, futures: list[Any]) -> list[ComputedTask] | None:
+        """Return the arrays of finished tasks; None if some were lost again meanwhile.
+
+        That takes long, or for ever, where the worker that has them hangs.
         """
         from distributed import KilledWorker
 
         try:
-            return futures, self._client.gather(futures, direct=self._direct)
-        except (KilledWorker, CancelledError, OSError):
-            return futures, None
+            found: list[ComputedTask] = await self._client.gather(
+                futures, direct=self._direct, asynchronous=True
+            )
+        except (KilledWorker, CancelledError, asyncio.CancelledError, OSError):
+            return None
+        return found
 
-    def _taken(
-        self, futures: list[Any], results: list[ComputedTask] | None
-    ) -> list[tuple[int, Computed]]:
+    def _taken(self, fetched: Fetched) -> list[tuple[int, Computed]]:
         """Return arrays with the numbers of their tiles; wait for those that were lost again."""
+        futures, results = self._fetching.pop(fetched), fetched.result()
         if results is None:
-            for future in futures:
-                if future.key in self._running:
-                    self._completed.add(future)
+            self._wait_again(futures)
             return []
         taken: list[tuple[int, Computed]] = []
         for future, result in zip(futures, results, strict=True):
@@ -306,11 +310,25 @@ class _ClusterRun:
                             "through it, which is slower", self._scheduler)  # fmt: skip
         lanes = sum(min(threads, _MOST_AT_ONCE) for threads in self._threads.values())
         self._pace = self._pace._replace(lanes=lanes)
-        for key, task in list(self._running.items()):
-            if task.worker not in self._threads and task.future.status in ("pending", "lost"):
-                self._give_up(key)
+        gone = [
+            key for key, task in self._running.items()
+            if task.worker not in self._threads and task.future.status not in ("error", "cancelled")
+        ]  # fmt: skip
+        for key in gone:
+            self._give_up(key)
+        for fetched, futures in list(self._fetching.items()):
+            if any(future.key in gone for future in futures):
+                fetched.cancel()
+                del self._fetching[fetched]
+                self._wait_again(futures)
         self._has_use = True
         self._counted_at = time.monotonic()
+
+    def _wait_again(self, futures: list[Any]) -> None:
+        """Wait for tasks whose arrays did not come, but for those that were given up."""
+        for future in futures:
+            if future.key in self._running:
+                self._completed.add(future)
 
     def _is_done(self, future: Any) -> bool:
         """Tell whether a task has arrays; the tiles of one that was lost wait again."""

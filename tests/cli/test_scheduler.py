@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -166,6 +167,20 @@ def test_lost_and_added_workers_lose_no_tile(
         assert process.poll() is None
         kill(second)  # none is left
         cluster.add_worker()
+        finish(process)
+    assert taken() == expected
+
+
+def test_a_worker_that_hangs_is_given_up(
+    folder: Path, lcmap: Lcmap, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = undisturbed(lcmap, 8)
+    with SmallCluster(tmp_path_factory.mktemp("cluster"), patience="1s") as cluster:
+        first, _ = cluster.add_worker(), cluster.add_worker()
+        process = start(8, "--scheduler", cluster.file)
+        wait_for_tiles(process, 5)
+        assert process.poll() is None
+        first.send_signal(signal.SIGSTOP)
         finish(process)
     assert taken() == expected
 
