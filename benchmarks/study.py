@@ -97,7 +97,6 @@ def main(words: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code, 1 where a run failed."""
     words = sys.argv[1:] if words is None else words
     arguments = parser().parse_args(words)
-    tell()
     try:
         study = read_study(arguments.study)
         runs, folder = chosen(study, arguments.only), Folder(arguments.work)
@@ -124,4 +123,5 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    tell()
     sys.exit(main())

@@ -14,7 +14,6 @@ from lcmap.imagery.period import parse_period
 from lcmap.imagery.sentinel2.product import is_product
 from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
-from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import check_raster_output
 
@@ -71,8 +70,6 @@ class CompositeOptions:
         if self.clear_dates is not None:
             if os.fspath(self.clear_dates) == STANDARD_STREAM:
                 raise UsageError("`clear_dates`", "goes to a file", "name one")
-            if file_at(self.clear_dates) == file_at(outputs.output):
-                raise UsageError("`clear_dates`", "is the output itself", "name another file")
             check_raster_output(self.clear_dates, overwrite=outputs.overwrite)
 
     def _check_without_period(self) -> None:

@@ -135,7 +135,7 @@ class PrepareOutputs:
         """Check every output before any work.
 
         Raises:
-            UsageError: an output would replace an input, or belongs to a stack in a file.
+            UsageError: an output belongs to a stack in a file.
             OutputExistsError, CannotWriteError: an output cannot be written.
         """
         stream = stream_at(self.output)
@@ -152,8 +152,3 @@ class PrepareOutputs:
             return
         labels.check()
         check_output(self.labels, overwrite=self.overwrite)
-        given = Path(labels.path)
-        if self.labels.exists() and given.exists() and self.labels.samefile(given):
-            raise UsageError(
-                given, "would be replaced by the labels made from it", "give another `output`"
-            )

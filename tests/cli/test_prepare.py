@@ -712,7 +712,7 @@ def test_labels_are_not_replaced_by_those_made_from_them(
         "prepare", image, "--labels", labels, "--nomenclature", "flair19", "--overwrite",
         "-o", tmp_path / "out.tif",
     )  # fmt: skip
-    check_refused(run, 2, "would be replaced", tmp_path, image.name, labels.name)
+    check_refused(run, 2, "out.labels.tif: is one of the inputs", tmp_path, image.name, labels.name)
     assert np.array_equal(read(labels), codes())
 
 

@@ -376,7 +376,7 @@ def test_clear_dates_are_an_output_like_others(
     refused(run, 73, "n.tif", "--overwrite")
     assert counts.read_bytes() == b"kept"
     run = lcmap("prepare", *stacks, "--period", "2018", "--clear-dates", out, "-o", out)
-    refused(run, 2, "--clear-dates", "is the output itself")
+    refused(run, 2, "out.tif: is named for two outputs")
 
 
 def test_failure_leaves_nothing(lcmap: Lcmap, tmp_path: Path, products: list[Path]) -> None:

@@ -21,7 +21,8 @@ from support import Run
 
 from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.score import score
-from lcmap.cli.score import _rich
+from lcmap.accuracy.tables import notes, tables
+from lcmap.cli.tables import for_terminal
 from lcmap.dataset.tile_index import IndexedTile, TileIndex, write_tile_index
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import Window
@@ -236,7 +237,7 @@ def test_a_raster_that_is_cut_short_in_a_pipe_is_refused(rasters: NDArray[np.uin
 def test_a_terminal_gets_the_same_figures(rasters: NDArray[np.uint8]) -> None:
     report = score(["spot.tif", "s2.tif"], ["ref.tif"], bootstrap=BootstrapOptions(block=16))
     console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
-    console.print(_rich(report, matrix=True))
+    console.print(for_terminal(tables(report, matrix=True), notes(report)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "…" not in shown, "nothing is cut"
     for item in report.maps:

@@ -18,8 +18,9 @@ from lcmap.raster.quantile_tags import write_quantiles
 
 SUBMIT = """#!/bin/sh
 for script in "$@"; do :; done
-[ -f "$script" ] || { script=$(mktemp); cat > "$script"; }
-sh "$script" > job.log 2>&1 &
+# as batch systems do: the script may be gone when the job starts
+if [ -f "$script" ]; then cat "$script" > job.sh; else cat > job.sh; fi
+sh job.sh > job.log 2>&1 &
 echo $! >> jobs
 echo "$ANSWER $!"
 """
