@@ -112,6 +112,7 @@ def test_fuse_and_reclassify_are_continued_from_every_step(tmp_path: Path) -> No
             (tmp_path / name).unlink()
 
 
+@pytest.mark.slow
 def test_fuse_is_continued_from_any_step(tmp_path: Path) -> None:
     write_image(tmp_path / "image.tif")
     write_sides(tmp_path)
@@ -170,7 +171,13 @@ CROSSWALK = (
 )
 
 
-@pytest.mark.parametrize(("command", "outputs"), [LATE, CROSSWALK], ids=["late", "crosswalk"])
+@pytest.mark.parametrize(
+    ("command", "outputs"),
+    [
+        pytest.param(*LATE, id="late"),
+        pytest.param(*CROSSWALK, id="crosswalk", marks=pytest.mark.slow),
+    ],
+)
 def test_without_a_network_it_is_continued_from_any_step(
     tmp_path: Path, command: str, outputs: str
 ) -> None:

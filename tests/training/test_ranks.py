@@ -144,6 +144,7 @@ def killed_and_resumed(rank: int, index: Path, tmp_path: Path) -> Path:
     return parts
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_ends_all_and_one_process_goes_on(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
