@@ -139,6 +139,7 @@ CAMPAIGN = (
 )
 
 
+@pytest.mark.slow
 def test_a_campaign_in_sheets_is_continued_from_any_step(
     folder: Path, write_layer: Callable[..., Path]
 ) -> None:
@@ -171,13 +172,8 @@ CROSSWALK = (
 )
 
 
-@pytest.mark.parametrize(
-    ("command", "outputs"),
-    [
-        pytest.param(*LATE, id="late"),
-        pytest.param(*CROSSWALK, id="crosswalk", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "outputs"), [LATE, CROSSWALK], ids=["late", "crosswalk"])
 def test_without_a_network_it_is_continued_from_any_step(
     tmp_path: Path, command: str, outputs: str
 ) -> None:

@@ -171,6 +171,7 @@ def test_lost_and_added_workers_lose_no_tile(
     assert taken() == expected
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_given_up(
     folder: Path, lcmap: Lcmap, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

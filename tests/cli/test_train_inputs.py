@@ -87,6 +87,7 @@ def test_images_are_scaled_by_the_quantiles_of_a_campaign(
     assert "scale this one" not in done.stderr
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_the_quantiles_of_the_model(
     lcmap: Lcmap, image: Path, tmp_path: Path
 ) -> None:
