@@ -18,7 +18,7 @@ from lcmap.inference.tiling import Tile
 
 TASKS_A_SECOND = 25.0
 """How many tasks all workers together end, at most: the scheduler and the process that stores have
-a few ms for each, see `benchmarks/bench_shards.py`."""
+a few ms for each, see `benchmarks/bench_cluster.py`."""
 
 _SHORTER = 4
 """How many times shorter tasks become towards the end: so many more a second go just well."""

@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform as transform_coordinates
 from rasterio.warp import transform_bounds
 
-from lcmap.errors import DataError, NoCrsError, OverlapError, UsageError
+from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.grid import Grid, same_crs
@@ -59,12 +59,7 @@ def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zon
         OverlapError: no zone meets the grid.
     """
     layer = _layer(given)
-    if layer.crs is None:
-        raise NoCrsError(
-            str(layer),
-            "does not say its coordinate reference system",
-            "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
-        )
+    layer.require_crs()
     chosen = find_field(layer.fields, _NAMES if field is None else [field])
     if chosen is None and field is not None:
         raise UsageError(

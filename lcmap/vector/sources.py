@@ -85,6 +85,20 @@ class VectorLayer:
         """Return the layer as a user would name it."""
         return str(self.path) if self.path.stem == self.name else f"{self.path}:{self.name}"
 
+    def require_crs(self) -> CRS:
+        """Return its CRS.
+
+        Raises:
+            NoCrsError: it does not say it.
+        """
+        if self.crs is None:
+            raise NoCrsError(
+                str(self),
+                "does not say its coordinate reference system",
+                "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
+            )
+        return self.crs
+
 
 @dataclass(frozen=True)
 class Features:
@@ -306,16 +320,11 @@ def indexed_copy(
         NoCrsError: it does not say its CRS.
         DataError: as `check_datum_shift`.
     """
-    if layer.crs is None:
-        raise NoCrsError(
-            str(layer),
-            "does not say its coordinate reference system",
-            "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
-        )
-    if layer.indexed and layer.crs == crs:
+    own = layer.require_crs()
+    if layer.indexed and own == crs:
         return layer
-    if layer.crs != crs:
-        check_datum_shift(layer.crs, crs, bounds)
+    if own != crs:
+        check_datum_shift(own, crs, bounds)
     handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
     os.close(handle)
     copy, view = Path(name), Path(name).with_suffix(".vrt")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stored_image import GROUPS, image, part
 
 from lcmap.graph.padding import padded_halo
-from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.resume import merging
 from lcmap.inference.resume.merging import FoundShard, GatheredArrays
 from lcmap.inference.resume.shard import Shard
@@ -19,20 +19,6 @@ from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import WorkFolder
 from lcmap.inference.tiling import tiles_of
 from lcmap.raster.windows import Window
-
-GROUPS = [BandGroup("codes", 1, "uint8"), BandGroup("probabilities", 3, "float32")]
-
-
-def image(height: int, width: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {
-        "codes": rng.integers(0, 256, (1, height, width), np.uint8),
-        "probabilities": rng.random((3, height, width), np.float32),
-    }
-
-
-def part(arrays: dict[str, np.ndarray], window: Window) -> dict[str, np.ndarray]:
-    return {name: values[:, *window.slices] for name, values in arrays.items()}
 
 
 def made(folder: Path, arrays: dict[str, np.ndarray], tile: int, count: int) -> list[FoundShard]:
