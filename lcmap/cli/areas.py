@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import MapNomenclature, Overwrite, label_input_options
-from lcmap.errors import UsageError
+from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
     from lcmap.dataset.inputs import InputOptions
-    from lcmap.products.area_report import AreaReport
     from lcmap.products.areas import AreaOptions
-
-
-@dataclass(frozen=True)
-class Printed:
-    """The form in which areas are printed."""
-
-    as_json: bool
-    as_csv: bool
-
-    def check(self) -> None:
-        """Check what is asked for before any work.
-
-        Raises:
-            UsageError: standard output is to take two forms.
-        """
-        if self.as_json and self.as_csv:
-            raise UsageError(
-                "--csv", "standard output takes one form", "write the other with -o FILE.csv"
-            )
-
-    def of(self, report: AreaReport) -> Any:
-        """Return what is printed of areas."""
-        if self.as_json:
-            return report.to_json()
-        if self.as_csv:
-            return report.to_csv()
-        from lcmap.products.area_tables import area_notes, area_tables, area_text
-
-        if sys.stdout.isatty():
-            from lcmap.cli.tables import for_terminal
-
-            return for_terminal(area_tables(report), area_notes(report))
-        return area_text(report)
-
-
-def printed(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
-    ] = False,
-) -> Printed:
-    """Return the form in which areas are printed."""
-    return Printed(as_json, as_csv)
 
 
 def area_options(
@@ -84,16 +35,7 @@ def area_options(
         ),
     ] = None,
     nomenclature: MapNomenclature = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Also write everything to a file, in the format of its ending: .json, .csv or "
-            ".txt. May be repeated.",
-        ),
-    ] = None,
+    output: AlsoTo = None,
     overwrite: Overwrite = False,
 ) -> AreaOptions:
     """Return what areas are counted of, and where they go."""
@@ -102,7 +44,7 @@ def area_options(
     return AreaOptions(nomenclature, zones, zone_name, tuple(output or ()), overwrite)
 
 
-@grouped(options=area_options, to=printed, inputs=label_input_options, called=invocation)
+@grouped(options=area_options, to=printed_form, inputs=label_input_options, called=invocation)
 def command(
     maps: Annotated[
         list[str],
@@ -114,7 +56,7 @@ def command(
     ],
     *,
     options: AreaOptions,
-    to: Printed,
+    to: PrintedForm,
     inputs: InputOptions,
     called: Invocation,
 ) -> None:
@@ -127,10 +69,17 @@ def command(
     These are counts of pixels, not estimates of areas: where the map is wrong, so are they. The
     difference of two maps is for the most part their errors; lcmap update makes one to compare.
     """
+    from lcmap.products.area_tables import area_notes, area_tables, area_text
     from lcmap.products.areas import areas
 
     with called.reporting() as reporter:
         to.check()
         with reporter.progress("areas") as progress:
             report = areas(maps, options, inputs=inputs, progress=progress)
-        reporter.result(to.of(report))
+        reporter.result(
+            to.of(
+                report,
+                lambda: (area_tables(report), area_notes(report)),
+                lambda: area_text(report),
+            )
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +12,7 @@ from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
-from lcmap.errors import UsageError
+from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
 
 if TYPE_CHECKING:
     from lcmap.accuracy.options import (
@@ -22,40 +21,20 @@ if TYPE_CHECKING:
         ReportOptions,
         SplitOptions,
     )
-    from lcmap.accuracy.report import Report
     from lcmap.cli.invocation import Invocation
     from lcmap.dataset.inputs import InputOptions
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is written and printed of a report."""
+    """What is written and printed of a report, and how."""
 
     written: ReportOptions
     matrix: bool
-    as_json: bool
-    as_csv: bool
-
-    def check(self) -> None:
-        """Check what is asked for before any work.
-
-        Raises:
-            UsageError: standard output is to take two forms.
-        """
-        if self.as_json and self.as_csv:
-            raise UsageError(
-                "--csv", "standard output takes one form", "write the other with -o FILE.csv"
-            )
-
-    def printed(self, report: Report) -> Any:
-        """Return what is printed of a report."""
-        if self.as_json:
-            return report.to_json()
-        if self.as_csv:
-            return report.to_csv()
-        return _tables(report, matrix=self.matrix)
+    form: PrintedForm
 
 
+@grouped(form=printed_form)
 def results(
     name: Annotated[
         list[str] | None,
@@ -67,29 +46,15 @@ def results(
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON instead of tables.")
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print everything as CSV instead of tables.")
-    ] = False,
-    output: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Also write everything to a file, in the format of its ending: .json, .csv or "
-            ".txt. May be repeated.",
-        ),
-    ] = None,
+    *,
+    form: PrintedForm,
+    output: AlsoTo = None,
     overwrite: Overwrite = False,
 ) -> Results:
     """Return what is written and printed."""
     from lcmap.accuracy.options import ReportOptions
 
-    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite)
-    return Results(written, matrix, as_json, as_csv)
+    return Results(ReportOptions(tuple(name or ()), tuple(output or ()), overwrite), matrix, form)
 
 
 def scored_classes(
@@ -238,9 +203,10 @@ def command(
     missed. A map of another pixel size is read at the centre of each reference pixel.
     """
     from lcmap.accuracy.score import score
+    from lcmap.accuracy.tables import notes, plain_text, tables
 
     with called.reporting() as reporter:
-        to.check()
+        to.form.check()
         with reporter.progress("score") as progress:
             report = score(
                 maps,
@@ -252,15 +218,10 @@ def command(
                 inputs=inputs,
                 progress=progress,
             )
-        reporter.result(to.printed(report))
-
-
-def _tables(report: Report, *, matrix: bool) -> Any:
-    """Return a report's tables and notes, for a terminal or as plain text."""
-    from lcmap.accuracy.tables import notes, plain_text, tables
-
-    if sys.stdout.isatty():
-        from lcmap.cli.tables import for_terminal
-
-        return for_terminal(tables(report, matrix=matrix), notes(report))
-    return plain_text(report, matrix=matrix)
+        reporter.result(
+            to.form.of(
+                report,
+                lambda: (tables(report, matrix=to.matrix), notes(report)),
+                lambda: plain_text(report, matrix=to.matrix),
+            )
+        )
