@@ -6,7 +6,7 @@ import textwrap
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug; 2 usage; 65 bad data; 66 no input; 73 cannot write; "
-    "75 locked, try again; 130 interrupted."
+    "75 locked, or a process was lost: try again; 130 interrupted."
 )
 
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {

@@ -11,7 +11,7 @@ import typer
 
 from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import MapNomenclature, Output, Overwrite, label_input_options
+from lcmap.cli.options import Cog, MapNomenclature, Output, Overwrite, label_input_options
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
@@ -29,9 +29,7 @@ def generalise_outputs(
             "and area.",
         ),
     ] = None,
-    cog: Annotated[
-        bool, typer.Option("--cog", help="Write a cloud-optimised GeoTIFF (COG).")
-    ] = False,
+    cog: Cog = False,
     overwrite: Overwrite = False,
 ) -> GeneraliseOutputs:
     """Return the files to write."""

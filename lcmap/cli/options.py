@@ -39,6 +39,7 @@ Overwrite = Annotated[
         help="Make outputs again that are up to date, and replace files that lcmap did not make.",
     ),
 ]
+Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]
 Tmpdir = Annotated[
     Path | None,
     typer.Option(
@@ -158,9 +159,7 @@ def map_outputs(
         ),
     ] = None,
     in_sheets: tuple[Path | None, str | None] = (None, None),
-    cog: Annotated[
-        bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")
-    ] = False,
+    cog: Cog = False,
     qml: Annotated[
         bool | None,
         typer.Option(

@@ -30,14 +30,14 @@ kill "$@" 2> /dev/null; exit 0
 
 
 @pytest.mark.parametrize(
-    ("example", "submit", "cancel", "answer", "directive"),
+    ("system", "submit", "cancel", "answer", "directive"),
     [
-        ("slurm_workers.py", "sbatch", "scancel", "Submitted batch job", "#SBATCH"),
-        ("pbs_workers.py", "qsub", "qdel", "", "#PBS"),
+        ("slurm", "sbatch", "scancel", "Submitted batch job", "#SBATCH"),
+        ("pbs", "qsub", "qdel", "", "#PBS"),
     ],
 )
 def test_a_batch_system_starts_the_workers(
-    tmp_path: Path, model: Path, example: str, submit: str, cancel: str, answer: str, directive: str
+    tmp_path: Path, model: Path, system: str, submit: str, cancel: str, answer: str, directive: str
 ) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -51,8 +51,8 @@ def test_a_batch_system_starts_the_workers(
     shutil.copy(model, tmp_path / "model.onnx")
     command = ["predict", "image.tif", "-m", "model.onnx", "-o", "map.tif", "--no-qml"]
     done = subprocess.run(
-        [sys.executable, PROJECT / "examples" / example, "--workers", "1", "--cores", "2",
-         "--memory", "2GB", "--", *command],
+        [sys.executable, PROJECT / "examples/batch_workers.py", system, "--workers", "1",
+         "--cores", "2", "--memory", "2GB", "--", *command],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)},
     )  # fmt: skip
