@@ -34,7 +34,7 @@ $(made)/map.tif: $(last) $(made)/new.tif
 		--changes $(made)/changes.tif -o $@
 endif
 
-$(made)/areas.csv: $(last) $(made)/map.tif $(ZONES)
+$(made)/areas.csv: $(last) $(made)/map.tif $(firstword $(wildcard $(ZONES)) $(subst :, ,$(ZONES)))
 	lcmap areas $(last) $(made)/map.tif $(zones) -o $@ -o $(made)/areas.json
 
 $(made)/scores.json: $(made)/map.tif $(subst %Y,$(YEAR),$(REFERENCE))

@@ -70,7 +70,7 @@ class ZoneCounter:
                 areas = count_block(cells, row_areas)
             else:
                 areas = _count_parts(cells, window, row_areas, shapely.intersection(polygon, block))
-            found.setdefault(int(self._zones.of_polygons[number]), Counter()).update(areas)
+            found[number] = areas
         return found
 
 

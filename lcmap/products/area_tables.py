@@ -118,13 +118,16 @@ def _changes_by_zone(report: AreaReport) -> Table:
 def _changed(report: AreaReport, areas: Areas) -> tuple[str, str]:
     """Return the hectares that are in another class in the second map, and their share."""
     rows = [row for row in report.rows(areas) if row.share is not None]
-    changed = [
-        row
-        for row in rows
-        if report.class_name(0, row.codes[0]) != report.class_name(1, row.codes[1])
-    ]
+    changed = [row for row in rows if _differ(report, row.codes)]
     share = sum(row.share or 0.0 for row in changed) if rows else None
     return _hectares(sum(row.hectares for row in changed)), _percent(share)
+
+
+def _differ(report: AreaReport, codes: tuple[int, ...]) -> bool:
+    """Tell whether two codes are not one class: by name, where both maps name theirs."""
+    if None in report.nomenclatures:
+        return codes[0] != codes[1]
+    return report.class_name(0, codes[0]) != report.class_name(1, codes[1])
 
 
 def _with_class(rows: list[AreaRow]) -> float:

@@ -32,24 +32,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Zones:
-    """Zones, each of one or several polygons.
+    """Zones, each a polygon or several.
 
     names: the name of each zone, Z in all.
-    polygons: [N], in pixels of the map with y upwards: the pixel of row r and column c is the
+    polygons: [Z], in pixels of the map with y upwards: the pixel of row r and column c is the
         square from (c, -r - 1) to (c + 1, -r).
-    of_polygons: the zone of each polygon, [N].
     """
 
     names: Sequence[str]
     polygons: NDArray[Any]
-    of_polygons: NDArray[np.int64]
 
 
 def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zones:
     """Return the zones of a vector file that meet a grid, which messages call by `name`.
 
-    Their names are in a `field`, else in one that is called so, else they are numbered from 1 on.
-    Polygons of the same name are one zone.
+    Their names are in a `field`, else in one that is called so, else those that meet the grid are
+    numbered from 1 on. Polygons of the same name are one zone.
 
     Raises:
         InputMissingError, NotAVectorError, DataError, UsageError: as `find_layers`.
@@ -67,23 +65,25 @@ def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zon
             f"is no field of {layer}",
             f"it has {', '.join(layer.fields) or 'none'}",
         )
-    features = read_features(layer, [chosen] if chosen else [], _bounds(grid, layer, name))
+    bounds = _bounds(grid, layer, name)
+    features = read_features(layer, [chosen] if chosen else [], bounds)
     if not np.isin(shapely.get_type_id(features.geometries), _POLYGONS).all():
         raise DataError(str(layer), "has other geometries than polygons", "give polygons")
     if features.broken:
         logger.warning("%s: some zones have no geometry that can be meant: left out", layer)
-    polygons = _in_pixels(features.geometries, layer, grid)
+    polygons = _in_pixels(_near(features.geometries, bounds), layer, grid)
     inside = shapely.intersects(polygons, shapely.box(0, -grid.height, grid.width, 0))
     if not inside.any():
         raise OverlapError(str(layer), f"no zone meets {name}", "give zones of its ground")
-    if chosen is None:
-        texts = [str(number) for number in range(1, len(features) + 1)]
-    else:
-        texts = [as_text(value) or "" for value in features.columns[chosen].tolist()]
-    texts = [text for text, here in zip(texts, inside.tolist(), strict=True) if here]
-    names = list(dict.fromkeys(texts))
-    numbers = {text: number for number, text in enumerate(names)}
-    return Zones(names, polygons[inside], np.array([numbers[text] for text in texts]))
+    polygons = polygons[inside]
+    values = [None] * len(polygons) if chosen is None else features.columns[chosen][inside].tolist()
+    parts: dict[str, list[Any]] = {}
+    for number, (value, polygon) in enumerate(zip(values, polygons, strict=True), start=1):
+        own = str(number) if chosen is None else f"without a name {number}"
+        parts.setdefault(as_text(value) or own, []).append(polygon)
+    # what several polygons of a zone cover counts once
+    whole = [some[0] if len(some) == 1 else shapely.union_all(some) for some in parts.values()]
+    return Zones(tuple(parts), np.array(whole, object))
 
 
 def _layer(given: PathLike) -> VectorLayer:
@@ -111,6 +111,16 @@ def _bounds(grid: Grid, layer: VectorLayer, name: str) -> tuple[float, float, fl
             str(layer), f"does not reach {name}", "give zones of its ground"
         ) from error
     return bounds
+
+
+def _near(geometries: NDArray[Any], bounds: tuple[float, float, float, float]) -> NDArray[Any]:
+    """Return geometries without what is far from bounds: it may have no place in a map's system."""
+    west, south, east, north = bounds
+    width, height = (east - west) / 10, (north - south) / 10
+    near = shapely.box(west - width, south - height, east + width, north + height)
+    found, beyond = geometries.copy(), ~shapely.covers(near, geometries)
+    found[beyond] = shapely.intersection(shapely.make_valid(found[beyond]), near)
+    return found
 
 
 def _in_pixels(geometries: NDArray[Any], layer: VectorLayer, grid: Grid) -> NDArray[Any]:

@@ -76,11 +76,11 @@ class Ranks:
             RankLostError: another process ended.
         """
         first = self.of_first(settings)
-        for name, value in settings.items():
-            if value != first.get(name):
+        for name in {**first, **settings}:
+            if settings.get(name) != first.get(name):
                 raise UsageError(
                     f"rank {self.launch.rank}",
-                    f"has {name} {value}, rank 0 has {first.get(name)}",
+                    f"has {name} {settings.get(name)}, rank 0 has {first.get(name)}",
                     "start all processes with the same command",
                 )
 
@@ -253,6 +253,8 @@ def _store() -> Store:
 def _others_needed() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     # of a connection that was closed, gloo, nccl and the store each raise another kind of it
     except RuntimeError as error:
         # torchrun is about to end this process too: that is not the reason to be said

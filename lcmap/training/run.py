@@ -19,6 +19,7 @@ from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TileInputOptions, TrainOptions
+from lcmap.training.precision import choose_device
 from lcmap.training.ranks import Ranks, all_ranks, is_needed, threads
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import CACHE_BYTES, SampleSource, TrainingSet, read_training_set
@@ -53,7 +54,10 @@ def training_run(
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
-    ranks.check_same(settings | {"tiles": len(data.train), "lcmap": lcmap.__version__})
+    device = choose_device(options.device).type
+    ranks.check_same(
+        settings | {"tiles": len(data.train), "lcmap": lcmap.__version__, "device": device}
+    )
     with data.reader() as reader:
         source = SampleSource(reader, data.sides, CACHE_BYTES // ranks.launch.local_size)
         trainer = Trainer(data, source, network, recipe, options, progress, ranks)
@@ -71,8 +75,7 @@ def help_train(
     Returns at once where rank 0 finds that there is nothing to train.
 
     Raises:
-        UsageError: options that contradict each other or are not those of rank 0, or a batch that
-            cannot be divided.
+        UsageError: options that are not those of rank 0, or a batch that cannot be divided.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError, NotAModelError, NewerModelError: as `train`.
         InputChangedError: a file changed while it was read.

@@ -116,11 +116,12 @@ def train(
         KeyboardInterrupt: whoever stops the run; it says how to go on.
     """
     options, inputs = options or TrainOptions(), inputs or TileInputOptions()
-    if outputs.export_best:
-        dismiss()
-        return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ALONE)
-    with all_ranks(options.device) as ranks, threads(options.threads):
-        return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ranks)
+    with threads(options.threads):
+        if outputs.export_best:
+            dismiss()
+            return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ALONE)
+        with all_ranks(options.device) as ranks:
+            return _train_and_write(tile_indexes, outputs, options, inputs, int8, progress, ranks)
 
 
 def _train_and_write(

@@ -144,15 +144,15 @@ class Trainer:
         steps = self._steps_per_epoch
         if self.budget.steps is not None:
             steps = min(steps, self.budget.steps - self.steps)
-        losses, rate = [], 0.0
+        losses = []
         with batches_ahead(self._sampler, self.steps, self.steps + steps) as batches:
             for batch in batches:
-                rate = self.learning_rate()
                 losses.append(self.step(batch))
                 self._report()
                 if self._spent():
                     break
-        return float(self._ranks.sum(torch.stack(losses).mean())), rate
+        loss = float(self._ranks.sum(torch.stack(losses).mean()))
+        return loss, self._optimizer.param_groups[0]["lr"]
 
     def step(self, batch: Batch) -> Tensor:
         """Take one step of the optimizer; return this rank's part of the loss before it."""

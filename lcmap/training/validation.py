@@ -125,7 +125,7 @@ def count_winners(
         NotARasterError: pixels cannot be read.
     """
     counts = np.zeros((classes + 2, classes + 2), np.int64)
-    for batch in _batches_of_one_shape(source, tiles, stride, batch_size):
+    for batch in _batches_of_one_shape(source, tiles, batch_size):
         inputs = zip(*(pixels.images for pixels in batch), strict=True)
         images = [[padded_image(image, stride) for image in of_input] for of_input in inputs]
         for pixels, winner in zip(batch, winners(images), strict=True):
@@ -142,7 +142,7 @@ def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]
 
 
 def _batches_of_one_shape(
-    source: SampleSource, tiles: Sequence[IndexedTile], stride: int, size: int
+    source: SampleSource, tiles: Sequence[IndexedTile], size: int
 ) -> Iterator[list[Pixels]]:
     by_shape: dict[tuple[int, int], list[IndexedTile]] = {}
     for tile in tiles:

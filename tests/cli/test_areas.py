@@ -36,7 +36,7 @@ def codes(seed: int = 0, shape: tuple[int, int] = (60, 80)) -> Any:
 
 
 def write_zones(
-    path: Path, polygons: Sequence[Any], names: Sequence[str] | None = None,
+    path: Path, polygons: Sequence[Any], names: Sequence[str | None] | None = None,
     crs: str | None = "EPSG:2154", field: str = "nom",
 ) -> Path:  # fmt: skip
     pyogrio.raw.write(
@@ -172,6 +172,39 @@ def test_zones_of_another_system(lcmap: Lcmap, write: WriteLabels, tmp_path: Pat
                  ["zones"][0]["areas"]) for name in ("a", "b")
     ]  # fmt: skip
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_zones_that_reach_round_the_earth(lcmap: Lcmap, write: WriteLabels, tmp_path: Path) -> None:
+    made = write("map.tif", codes(), gsd=2.0)
+    earth = write_zones(tmp_path / "z.gpkg", [shapely.box(-180, -90, 180, 90)], ["A"], "EPSG:4326")
+    values = printed(lcmap("areas", made, "--zones", earth, "--json"))
+    assert hectares(values["zones"][0]["areas"]) == pytest.approx(hectares(values["areas"]))
+
+
+def test_what_polygons_of_one_name_cover_counts_once(
+    lcmap: Lcmap, write: WriteLabels, tmp_path: Path
+) -> None:
+    made = write("map.tif", np.full((60, 80), 1, np.uint8), gsd=2.0)
+    one, other = star(40, 30, 25), star(45, 30, 25)
+    zones = write_zones(tmp_path / "z.gpkg", [one, star(40, 30, 9), other], ["A", None, "A"])
+    found = {
+        zone["zone"]: hectares(zone["areas"])[1]
+        for zone in printed(lcmap("areas", made, "--zones", zones, "--json"))["zones"]
+    }
+    assert found == pytest.approx(
+        {
+            "A": covered(shapely.union(one, other)).sum() / 1e4,
+            "without a name 2": covered(star(40, 30, 9)).sum() / 1e4,
+        },
+        rel=1e-4,
+    )
+
+
+def test_codes_are_compared_where_a_map_does_not_name_its_classes(
+    lcmap: Lcmap, write: WriteLabels
+) -> None:
+    named, bare = write("one.tif", codes(), classes=FLAIR7), write("other.tif", codes())
+    assert "in another class: 0.00 ha (0.0 %)" in lcmap("areas", named, bare).stdout
 
 
 def test_a_map_in_degrees(lcmap: Lcmap, write: WriteLabels, tmp_path: Path) -> None:

@@ -46,10 +46,10 @@ def test_fused_steps_are_those_of_single_operations_also_from_their_checkpoint(
         state = None
         for now in fused:
             optimizer = make_optimizer(network, recipe)
-            for group in optimizer.param_groups:
-                group["fused"] = now
             if state:
                 optimizer.load_state_dict(state)
+            for group in optimizer.param_groups:  # a state says too whether it was fused
+                group["fused"] = now
             for _ in range(3):
                 optimizer.zero_grad()
                 network(image).square().mean().backward()
