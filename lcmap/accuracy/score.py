@@ -75,7 +75,9 @@ def score(
     if split.split and not split.tiles:
         raise UsageError("`split`", "there is no tile index", "name it with `tiles`")
     with (
-        OutputSet(outputs.files, overwrite=outputs.overwrite, inputs=[*maps, *references]) as files,
+        OutputSet(
+            outputs.files, overwrite=outputs.overwrite, inputs=[*maps, *references, *split.tiles]
+        ) as files,
         unchanged_inputs(),
     ):
         for output in outputs.files:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lcmap.errors import InputMissingError
+from lcmap.errors import DataError, InputMissingError
 from lcmap.paths import PathLike
 from lcmap.raster.input_watch import files_in
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -28,6 +28,7 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     Raises:
         InputMissingError: a folder or index without rasters, or a pattern that fits no file.
         NotAVectorError: an index cannot be read.
+        DataError: a feature of an index names no raster.
     """
     text = os.fspath(given)
     if text == STANDARD_STREAM:
@@ -75,6 +76,11 @@ def _indexed(index: Path) -> tuple[Path, ...]:
                 found = dict.fromkeys(index.parent / text for text in texts if text)
                 if not found:
                     raise InputMissingError(index, "the index names no raster", "make it again")
+                if empty := sum(not text for text in texts):
+                    raise DataError(
+                        index, f"names no raster in {empty} of its {len(texts)} rows",
+                        "make it again with gdaltindex",
+                    )  # fmt: skip
                 _check_there(found, index)
                 return tuple(found)
     raise InputMissingError(

@@ -16,7 +16,7 @@ from lcmap.raster.opening import no_crs
 from lcmap.raster.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
-    from lcmap.vector.sources import Features, VectorLayer
+    from lcmap.vector.layer import Features, VectorLayer
 
 _USUAL_FIELD = "name"
 _NO_FILE_NAME = frozenset('/\\:*?"<>|')
@@ -32,13 +32,17 @@ def wanted_sheets(outputs: MapOutputs, grid: Grid, tmpdir: Path | None) -> tuple
     does.
 
     Raises:
-        UsageError: an output is a stream, or the field of the names is not known.
+        UsageError: an output is a stream, the field of the names is not known, or one is named
+            without sheets; or as `find_layer`.
         InputMissingError, NotAVectorError: the polygons cannot be read.
         NoCrsError: they or the map do not say where on earth they are.
-        DataError: a sheet has no name, one that no file can have, or that of another.
+        DataError: there are other geometries than polygons; a sheet has no name, one that no file
+            can have, or that of another.
         OverlapError: no sheet has ground of the map.
     """
     if outputs.sheets is None:
+        if outputs.sheet_name is not None:
+            raise UsageError("`sheet_name`", "there are no sheets", "name them with `sheets`")
         return ()
     for path in (outputs.codes, outputs.confidence, outputs.probabilities, outputs.scenes):
         if path is not None and stream_at(path) is not None:
@@ -60,18 +64,16 @@ def find_sheets(path: PathLike, field: str | None, grid: Grid, tmpdir: Path | No
             `wanted_sheets`.
     """
     # the reader of vector files takes a second to load, and most maps have no sheets
-    from lcmap.vector.sources import find_layers, indexed_copy, read_features
+    from lcmap.vector.sources import find_layer, indexed_copy, read_features
 
     if grid.crs is None:
         raise no_crs("the map")
-    layers = find_layers([path])
-    if len(layers) != 1:
-        names = ", ".join(layer.name for layer in layers) or "none"
-        raise DataError(path, f"has {len(layers)} layers ({names})", "name one as FILE:LAYER")
-    name = _field(layers[0], field)
+    layer = find_layer(path)
+    name = _field(layer, field)
     with temporary_folder(tmpdir) as folder:
-        here = indexed_copy(layers[0], [name], grid.crs, grid.bounds, folder)
+        here = indexed_copy(layer, [name], grid.crs, grid.bounds, folder)
         features = read_features(here, [name], grid.bounds)
+    features.require_polygons(layer)
     sheets = _named_windows(features, name, grid, path)
     if not sheets:
         raise OverlapError(path, "no sheet has ground of the map", "give sheets of its area")

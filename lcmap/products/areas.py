@@ -28,6 +28,7 @@ from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.pixel_areas import PixelAreas, pixel_areas
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
+from lcmap.vector.sources import vector_file
 
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are counted at once."""
@@ -85,7 +86,7 @@ def areas(
         raise UsageError("`zone_name`", "there are no zones", "name them with `zones`")
     check_standard_input_once(maps)
     with (
-        OutputSet(options.files, overwrite=options.overwrite) as files,
+        OutputSet(options.files, overwrite=options.overwrite, inputs=_read(maps, options)) as files,
         unchanged_inputs(),
         rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
         ExitStack() as stack,
@@ -114,6 +115,13 @@ def areas(
         for file in options.files:
             write_area_report(report, file, files)
     return report
+
+
+def _read(maps: Sequence[PathLike], options: AreaOptions) -> list[PathLike]:
+    """Return the files that are read, which are not to be written."""
+    named = [vector_file(options.zones)] if options.zones is not None else []
+    nomenclature = [options.nomenclature] if options.nomenclature is not None else []
+    return [*maps, *named, *nomenclature]
 
 
 def _check_grids(one: ClassMap, other: ClassMap) -> None:

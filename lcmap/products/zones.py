@@ -14,18 +14,17 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform as transform_coordinates
 from rasterio.warp import transform_bounds
 
-from lcmap.errors import DataError, OverlapError, UsageError
+from lcmap.errors import OverlapError, UsageError
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.vector.columns import as_text
+from lcmap.vector.layer import VectorLayer
 from lcmap.vector.names import find_field
-from lcmap.vector.sources import VectorLayer, find_layers, read_features
+from lcmap.vector.sources import find_layer, read_features
 
 _NAMES = ("nom", "name", "nom_officiel", "libelle", "nom_com", "label")
 """The fields that are taken for the names of zones, the first that is there."""
-
-_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +49,13 @@ def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zon
     numbered from 1 on. Polygons of the same name are one zone.
 
     Raises:
-        InputMissingError, NotAVectorError, DataError, UsageError: as `find_layers`.
-        UsageError: the file has several layers, or no such field.
+        InputMissingError, NotAVectorError, DataError, UsageError: as `find_layer`.
+        UsageError: the file has no such field.
         NoCrsError: it does not say its CRS.
         DataError: it has other geometries than polygons; or as `check_datum_shift`.
         OverlapError: no zone meets the grid.
     """
-    layer = _layer(given)
+    layer = find_layer(given)
     layer.require_crs()
     chosen = find_field(layer.fields, _NAMES if field is None else [field])
     if chosen is None and field is not None:
@@ -67,8 +66,7 @@ def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zon
         )
     bounds = _bounds(grid, layer, name)
     features = read_features(layer, [chosen] if chosen else [], bounds)
-    if not np.isin(shapely.get_type_id(features.geometries), _POLYGONS).all():
-        raise DataError(str(layer), "has other geometries than polygons", "give polygons")
+    features.require_polygons(layer)
     if features.broken:
         logger.warning("%s: some zones have no geometry that can be meant: left out", layer)
     polygons = _in_pixels(_near(features.geometries, bounds), layer, grid)
@@ -84,17 +82,6 @@ def read_zones(given: PathLike, field: str | None, grid: Grid, name: str) -> Zon
     # what several polygons of a zone cover counts once
     whole = [some[0] if len(some) == 1 else shapely.union_all(some) for some in parts.values()]
     return Zones(tuple(parts), np.array(whole, object))
-
-
-def _layer(given: PathLike) -> VectorLayer:
-    layers = find_layers([given])
-    if len(layers) != 1:
-        raise UsageError(
-            given,
-            f"has {len(layers)} layers with geometry",
-            "name one as FILE:LAYER, of " + (", ".join(layer.name for layer in layers) or "none"),
-        )
-    return layers[0]
 
 
 def _bounds(grid: Grid, layer: VectorLayer, name: str) -> tuple[float, float, float, float]:

@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from lcmap.errors import RulesError
 from lcmap.raster.grid import Grid
 from lcmap.reference.rules import Condition, Rule, RuleSet
+from lcmap.vector.layer import Features, VectorLayer
 from lcmap.vector.names import find_field
-from lcmap.vector.sources import (
-    Bounds,
-    Features,
-    VectorLayer,
-    indexed_copy,
-    largest_number,
-)
+from lcmap.vector.sources import Bounds, indexed_copy, largest_number
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from lcmap.reference.burning import (
 )
 from lcmap.reference.rules import Near, Rule, RuleSet
 from lcmap.reference.tally import Tally, starting
-from lcmap.vector.sources import Features, read_features
+from lcmap.vector.layer import Features
+from lcmap.vector.sources import read_features
 
 Taken = Sequence[tuple[Rule, Geometries]]
 

@@ -18,8 +18,8 @@ from lcmap.reference.binding import BoundLayer
 from lcmap.reference.burning import PixelFrame
 from lcmap.reference.rules import Rule, RuleSet
 from lcmap.vector.columns import as_text
+from lcmap.vector.layer import Features
 from lcmap.vector.names import fold_value
-from lcmap.vector.sources import Features
 
 _MOST_NAMED = 8
 

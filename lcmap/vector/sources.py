@@ -8,9 +8,8 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -23,7 +22,12 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
-from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
+from lcmap.errors import (
+    DataError,
+    InputMissingError,
+    NotAVectorError,
+    UsageError,
+)
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
@@ -31,6 +35,7 @@ from lcmap.raster.input_watch import files_in, note_input
 from lcmap.raster.usable_crs import crs_of
 from lcmap.user_file import check_regular
 from lcmap.vector.columns import as_numbers
+from lcmap.vector.layer import Features, VectorLayer
 from lcmap.vector.names import fold_name, mend_encoding
 from lcmap.vector.soundness import excess, read_wkb
 from lcmap.vector.views import check_views
@@ -68,62 +73,6 @@ class _Literal(str):
         return prefix == "/vsi" or super().startswith(prefix, *bounds)
 
 
-@dataclass(frozen=True)
-class VectorLayer:
-    """A layer of a vector database: its file, its name there, its CRS and its fields."""
-
-    path: Path
-    name: str
-    crs: CRS | None
-    fields: Mapping[str, str]
-    encoding: str
-    driver: str
-    indexed: bool
-    empty: bool
-
-    def __str__(self) -> str:
-        """Return the layer as a user would name it."""
-        return str(self.path) if self.path.stem == self.name else f"{self.path}:{self.name}"
-
-    def require_crs(self) -> CRS:
-        """Return its CRS.
-
-        Raises:
-            NoCrsError: it does not say it.
-        """
-        if self.crs is None:
-            raise NoCrsError(
-                str(self),
-                "does not say its coordinate reference system",
-                "write it in with ogr2ogr -a_srs, or put the .prj beside the .shp",
-            )
-        return self.crs
-
-
-@dataclass(frozen=True)
-class Features:
-    """Features that were read: geometries [N], and a column [N] of any dtype per field.
-
-    `broken` says that others beside them have no geometry that can be meant.
-    """
-
-    geometries: NDArray[Any]
-    columns: Mapping[str, NDArray[Any]]
-    broken: bool = False
-
-    def __len__(self) -> int:
-        """Return the number of features, N."""
-        return len(self.geometries)
-
-    def only(self, chosen: NDArray[np.bool_]) -> Features:
-        """Return the features where `chosen`, bool [N], is true."""
-        return Features(
-            self.geometries[chosen],
-            {name: column[chosen] for name, column in self.columns.items()},
-            self.broken,
-        )
-
-
 def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
     """Return the layers with geometry of files, of folders of files, or named by FILE:LAYER.
 
@@ -149,6 +98,30 @@ def find_layers(sources: Sequence[PathLike]) -> tuple[VectorLayer, ...]:
                 raise DataError(path, f'has no layer "{wanted}"', f"it has {names}")
         layers += [layer for layer in found if layer not in layers]
     return tuple(layers)
+
+
+def find_layer(source: PathLike) -> VectorLayer:
+    """Return the layer with geometry of a file that has one, or that FILE:LAYER names.
+
+    Raises:
+        InputMissingError, NotAVectorError, DataError, UsageError: as `find_layers`.
+        NotAVectorError: there is none.
+        UsageError: there are several.
+    """
+    layers = find_layers([source])
+    if not layers:
+        raise NotAVectorError(source, "holds no layer with geometry", "give a whole file of it")
+    if len(layers) > 1:
+        names = ", ".join(layer.name for layer in layers)
+        raise UsageError(
+            source, f"has {len(layers)} layers with geometry", f"name one as FILE:LAYER, of {names}"
+        )
+    return layers[0]
+
+
+def vector_file(source: PathLike) -> Path:
+    """Return the file that FILE or FILE:LAYER names."""
+    return _split(os.fspath(source))[0]
 
 
 def _split(source: str) -> tuple[Path, str | None]:

@@ -272,6 +272,7 @@ def test_the_field_of_the_names_may_be_given(
         ("map.tif -o areas.xlsx", 2, "no form has this ending"),
         ("map.tif -o there.csv", 73, "exists already; --overwrite to replace it"),
         ("four.tif", 65, "not label codes"),
+        ("map.tif --zones cut.fgb", 65, "holds no layer with geometry"),
         ("none.tif", 66, "no such file"),
     ],
 )
@@ -286,6 +287,10 @@ def test_refused(
     write_zones(tmp_path / "z.gpkg", [star(40, 30, 9)], ["A"])
     write_zones(tmp_path / "far.gpkg", [star(4000, 30, 9)], ["A"])
     write_zones(tmp_path / "nowhere.gpkg", [star(40, 30, 9)], ["A"], None)
+    pyogrio.raw.write(tmp_path / "whole.fgb", shapely.to_wkb(np.array([star(40, 30, 9)])), [], [],
+                      geometry_type="Polygon", crs="EPSG:2154", driver="FlatGeobuf")  # fmt: skip
+    whole = (tmp_path / "whole.fgb").read_bytes()
+    (tmp_path / "cut.fgb").write_bytes(whole[: len(whole) // 2])
     write_zones(tmp_path / "lines.gpkg", [star(40, 30, 9).exterior], ["A"])
     for layer, append in (("one", False), ("two", True)):
         pyogrio.raw.write(tmp_path / "two.gpkg", shapely.to_wkb(np.array([star(40, 30, 9)])), [],
@@ -296,3 +301,21 @@ def test_refused(
     assert run.exit_code == exit_code, run.stderr
     assert said in run.stderr
     assert not run.stdout
+
+
+@pytest.mark.parametrize("layer", ["", ":zones"])
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_read_is_not_replaced(
+    lcmap: Lcmap, write: WriteLabels, tmp_path: Path, *, layer: str, link: bool
+) -> None:
+    made = write("map.tif", codes(), gsd=2.0)
+    zones = write_zones(tmp_path / "zones.gpkg", [star(40, 30, 9)], ["A"])
+    zones = zones.rename(tmp_path / "zones.json")
+    output = tmp_path / "linked.json" if link else zones
+    if link:
+        output.hardlink_to(zones)
+    before = zones.read_bytes()
+    run = lcmap("areas", made, "--zones", f"{zones}{layer}", "-o", output, "--overwrite")
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert run.stderr == f"lcmap: {output}: is one of the inputs; write to another file\n"
+    assert zones.read_bytes() == before

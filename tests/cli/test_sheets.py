@@ -161,3 +161,18 @@ def test_sheets_that_have_no_place_are_refused(
     assert run.exit_code == 65
     assert "no sheet has ground of the map" in run.stderr
     assert not (folder / "map.tif").exists()
+
+
+def test_sheets_are_polygons(
+    lcmap: Lcmap, image: Path, model: Path, write_layer: Callable[..., Path]
+) -> None:
+    outline = place(0, 0, 9, 9).exterior
+    sheets = write_layer(image.with_name("sheets.gpkg"), [outline], {"n": ["s"]})
+    output = image.with_name("map.tif")
+    run = lcmap("predict", image, "-m", model, "-o", output, "--sheets", sheets)
+    assert run.exit_code == 65
+    assert "sheets.gpkg: has other geometries than polygons; give polygons" in run.stderr
+    run = lcmap("predict", image, "-m", model, "-o", output, "--sheet-name", "n")
+    assert run.exit_code == 2
+    assert "--sheet-name: there are no sheets; name them with --sheets" in run.stderr
+    assert not output.exists()

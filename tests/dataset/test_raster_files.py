@@ -13,7 +13,7 @@ from shapely.geometry import box
 from support import write_raster
 
 from lcmap.dataset.raster_files import raster_files, would_join
-from lcmap.errors import InputMissingError, NotAVectorError
+from lcmap.errors import DataError, InputMissingError, NotAVectorError
 
 
 def test_a_folder_or_a_pattern_stands_for_its_rasters(tmp_path: Path) -> None:
@@ -117,3 +117,14 @@ def test_an_output_that_would_be_an_input_is_told(
     if not path.endswith("json"):
         (tmp_path / path).touch()
         assert ((tmp_path / path).resolve() in [f.resolve() for f in raster_files(given)]) == joins
+
+
+def test_an_index_with_a_row_that_names_no_raster_is_refused(
+    tmp_path: Path, write_layer: Callable[..., Path]
+) -> None:
+    (tmp_path / "a.tif").touch()
+    index = write_layer(
+        tmp_path / "i.gpkg", [box(0, 0, 1, 1), box(1, 0, 2, 1)], {"location": ["a.tif", ""]}
+    )
+    with pytest.raises(DataError, match=r"i\.gpkg: names no raster in 1 of its 2 rows"):
+        raster_files(index)

@@ -17,13 +17,7 @@ from rasterio.warp import transform
 
 from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.vector.names import fold_value
-from lcmap.vector.sources import (
-    SUFFIXES,
-    find_layers,
-    indexed_copy,
-    largest_number,
-    read_features,
-)
+from lcmap.vector.sources import SUFFIXES, find_layers, indexed_copy, largest_number, read_features
 
 LAMBERT = CRS.from_epsg(2154)
 EVERYWHERE = (-1e7, -1e7, 1e7, 1e7)
