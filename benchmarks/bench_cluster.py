@@ -138,7 +138,7 @@ def processor_seconds(process: psutil.Process) -> float:
     return float(used.user + used.system)
 
 
-def run(arguments: argparse.Namespace, blocks: int, side: int) -> list[tuple[float, float, float]]:
+def run(arguments: argparse.Namespace, blocks: int, side: int) -> list[tuple[float, ...]]:
     """Compute so many blocks; return when each ended, slept, both processor times, tasks."""
     cluster.compute_tiles = sleeping(arguments.seconds, arguments.spread)
     seen: list[tuple[float, ...]] = []
@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace, blocks: int, side: int) -> list[tuple[flo
             start = time.clock_gettime(time.CLOCK_MONOTONIC)
             cluster.compute_on_cluster(work, tiles, job, address, lambda *_: None)
     cluster._ClusterRun._give = submit  # type: ignore[method-assign]
-    return [(at - start, *rest) for at, *rest in seen]  # type: ignore[misc]
+    return [(at - start, *rest) for at, *rest in seen]
 
 
 def overhead(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ Takes turns on the cores of this machine, each way with all of them: `lcmap pred
 is; on a Dask cluster of a worker for each core; and in two shards, one after the other, and merge.
 Every process counts from its start to its end, and the maps must be the same to the byte. Printed
 are medians of the seconds, and of the speed relative to the first in each round, by the clock and
-by processor time, which other programs on the machine disturb less.
+by processor time, which other programs on the machine disturb less; and the speed by round.
 """
 
 from __future__ import annotations
@@ -91,13 +91,16 @@ def compare(arguments: argparse.Namespace) -> None:
               f"{arguments.rounds} rounds; the maps are the same")  # fmt: skip
         for way, found in seconds.items():
             medians = [statistics.median(each) for each in zip(*found, strict=True)]
-            ratios = [
-                statistics.median(one[i] / it[i] for one, it in
-                                  zip(seconds["one process"], found, strict=True))
+            speeds = [
+                [one[i] / it[i] for one, it in zip(seconds["one process"], found, strict=True)]
                 for i in range(2)
-            ]  # fmt: skip
-            print(f"{way}: {medians[0]:.1f} s, {medians[1]:.1f} s of processor time; "
-                  f"speed {ratios[0]:.2f}, by processor time {ratios[1]:.2f}")  # fmt: skip
+            ]
+            ratios = [statistics.median(speed) for speed in speeds]
+            by_round = ", ".join(f"{speed:.2f}" for speed in speeds[0])
+            print(
+                f"{way}: {medians[0]:.1f} s, {medians[1]:.1f} s of processor time; "
+                f"speed {ratios[0]:.2f} ({by_round}), by processor time {ratios[1]:.2f}"
+            )
 
 
 def main() -> None:

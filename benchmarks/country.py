@@ -427,7 +427,7 @@ def table(arguments: argparse.Namespace, figures: Figures) -> None:
 
 
 def plot(arguments: argparse.Namespace, figures: Figures, path: Path) -> None:
-    """Draw the share of the machines' time that maps are made in, by number of machines."""
+    """Draw the hours, and the share of the ideal speed, by number of machines."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -13,7 +13,7 @@ byte, and nothing else stays.
 Prints a table by form. What fails is kept in WORK/failures, with the words that repeat it.
 
 Runs are forked from a process that has imported all, so that all the time is work on outputs; one
-that stands still is shot after a minute.
+that stands still is shot after ten minutes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import itertools
 import json
 import os
 import random
@@ -83,7 +84,7 @@ class Command:
             alter(path)
         self.inputs = set(os.listdir(self.new))
         self.expected: dict[Path, State] = {}
-        self.seconds: dict[str, float] = {}
+        self.seconds = 0.0
         self._import_all()
         for inputs in (self.old, self.new):
             self._run_undisturbed(inputs)
@@ -111,7 +112,7 @@ class Command:
             if differ or None in state.values():
                 raise SystemExit(f"{self.words}: two runs differ in {differ}")
         self.record = self.others()
-        self.seconds = dict.fromkeys(HOW, statistics.median(times))
+        self.seconds = statistics.median(times)
         if inputs == self.old:
             shutil.copytree(self.work, self.folder / "before")
 
@@ -275,7 +276,7 @@ def one_trial(command: Command, form: str, seed: int, number: int) -> Trial:
     try:
         while len(trial.stops) < MOST_STOPS:
             stop = signal.SIGTERM if chance.random() < SHARE_TERM else signal.SIGKILL
-            moment = chance.random() * command.seconds[trial.how]
+            moment = chance.random() * command.seconds
             child = command.start([*more, *resume(command)])
             status = stopped(child, stop, moment)
             what = f"{stop.name} after {1e3 * moment:.0f} ms"
@@ -343,7 +344,7 @@ def heal(command: Command, more: list[str]) -> None:
     start = time.monotonic()
     status = ended(command.start([*more, *resume(command)]))
     # others may have kept the processor busy when it was measured first
-    command.seconds = dict.fromkeys(HOW, time.monotonic() - start)
+    command.seconds = time.monotonic() - start
     if status:
         raise Wrong(f"then exit status {status}: {command.said()}")
     state = command.state()
@@ -362,7 +363,7 @@ def run_form(form: str, arguments: argparse.Namespace) -> None:
     """Stop one form as often as asked, and print each trial as JSON."""
     place = arguments.work / form.replace(" ", "-")
     command = Command(form, place)
-    numbers = [arguments.trial] if arguments.trial is not None else count()
+    numbers = [arguments.trial] if arguments.trial is not None else itertools.count()
     kills = 0
     for number in numbers:
         trial = one_trial(command, form, arguments.seed, number)
@@ -379,14 +380,6 @@ def run_form(form: str, arguments: argparse.Namespace) -> None:
         if kills >= arguments.kills:
             break
     shutil.rmtree(place)
-
-
-def count() -> Iterator[int]:
-    """Yield 0, 1, 2 …"""
-    number = 0
-    while True:
-        yield number
-        number += 1
 
 
 def run_forms(forms: list[str], arguments: argparse.Namespace) -> Iterator[tuple[str, list[Trial]]]:

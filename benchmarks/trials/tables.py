@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lcmap.errors import DataError
 from trials.declaration import Contender, Ground, Run, Study
-from trials.statistics import OVERALL_MEASURES, Counts, Estimate, bootstrap, measures, nan_mean
+from trials.statistics import OVERALL_MEASURES, Counts, Estimate, bootstrap, mean_measures
 
 REPLICATES = 2000
 LEVEL = 95.0
@@ -152,7 +152,7 @@ def _row(contender: Contender, cells: Cells, baseline: Cells, is_baseline: bool)
         difference=difference,
         paired=sum(map(len, shared.values())),
         by_fold={
-            fold: float(nan_mean(measures(_summed(_counts([{fold: seeds}])[0])), axis=0)[0, miou])
+            fold: float(mean_measures(_counts([{fold: seeds}]))[0, miou])
             for fold, seeds in cells.items()
         },
         costs={
@@ -210,7 +210,3 @@ def _stacked(results: Sequence[Sequence[Result]], name: str) -> NDArray[np.float
         [[[b[name] for b in result["test"]["blocks"]] for result in row] for row in results],
         np.float64,
     )
-
-
-def _summed(counts: Counts) -> Counts:
-    return Counts(*(values.sum(axis=-3) for values in counts))

@@ -165,9 +165,8 @@ def _objects_of(
     objects = find_objects(around[1:-1, 1:-1])
     numbers: Numbers = objects.spread(np.arange(len(objects), dtype=np.int32))
     row_areas = areas.of_rows(window.row, window.height)
-    run_areas = objects.lengths * row_areas[objects.starts // window.width]
     sums = np.zeros((3, len(objects)))
-    sums[0] = np.bincount(objects.of_runs, run_areas, len(objects))
+    sums[0] = objects.areas(row_areas)
     if confidence is not None:
         percent = confidence(window).ravel()
         sums[1] = np.bincount(numbers.ravel(), percent > 0, len(objects))

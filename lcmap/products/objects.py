@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,11 @@ class Objects:
         """Return the number of objects, N."""
         return len(self.codes)
 
-    def areas(self, row_areas: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the area of each object, int64 [N], from that of a pixel in each row."""
+    def areas(self, row_areas: NDArray[Any]) -> NDArray[Any]:
+        """Return the area of each object, [N], in the type of the areas of a pixel in each row."""
         areas = self.lengths * row_areas[self.starts // self.shape[1]]
         # exact: sums are below 2 ** 53
-        return np.bincount(self.of_runs, areas, len(self)).astype(np.int64)
+        return np.bincount(self.of_runs, areas, len(self)).astype(row_areas.dtype)
 
     def spread(self, values: NDArray[Value]) -> NDArray[Value]:
         """Return the values [N] of objects at all their pixels, [height, width]."""
