@@ -1,8 +1,8 @@
 """Speed of two processes with a thread each against one process with two.
 
-    torchrun --standalone --nproc-per-node 2 benchmarks/bench_ranks.py [--steps 3] [--rounds 5]
+    python benchmarks/bench_ranks.py [--steps 3] [--rounds 5]
 
-Both take steps of the default recipe on the same batch of a FLAIR zone (beside the project:
+torchrun starts the processes. Both take steps of the default recipe on the same batch of a FLAIR zone (beside the project:
 LCMAP_DATA, else ../shared/data), in turns. Printed are the seconds of a step, on the clock and of
 the processors, medians of the rounds, and medians of the ratios in each round.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from functools import partial
@@ -21,6 +23,7 @@ from bench_training import new_trainer
 from compare_unet_resnet34 import prepare_zones
 
 from lcmap.dataset.reading import TileReader
+from lcmap.launch import launched
 from lcmap.training.batches import Batch, Sampler
 from lcmap.training.ranks import Ranks, all_ranks
 from lcmap.training.recipe import DEFAULT
@@ -69,6 +72,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if launched().size == 1:
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        sys.exit(subprocess.call([*start, "--nproc-per-node", "2", __file__, *sys.argv[1:]]))
     with tempfile.TemporaryDirectory() as folder, all_ranks("auto") as ranks:
         compare(ranks, Path(folder), arguments.steps, arguments.rounds)
 
