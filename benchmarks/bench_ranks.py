@@ -3,8 +3,9 @@
     python benchmarks/bench_ranks.py [--steps 3] [--rounds 5]
 
 torchrun starts the processes. Both take steps of the default recipe on the same batch of a FLAIR
-zone (beside the project: LCMAP_DATA, else ../shared/data), in turns. Printed are the seconds of a step, on the clock and of
-the processors, medians of the rounds, and medians of the ratios in each round.
+zone (beside the project: LCMAP_DATA, else ../shared/data), in turns. Printed are the
+seconds of a step, on the clock and of the processors, medians of the rounds, and medians of the
+ratios in each round.
 """
 
 from __future__ import annotations
