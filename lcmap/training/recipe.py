@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lcmap import defaults
+from lcmap.network.architecture import Architecture, Stem
 
 Schedule = Literal["steps", "one-cycle"]
 ClassWeights = Literal["paper", "square root", "none"]
@@ -34,7 +35,8 @@ class Recipe:
     running average of the weights, which is what is validated and kept (0: the weights as they
     are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
     it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
-    learning rate where training starts from a model. `width` and `depth` are the network's.
+    learning rate where training starts from a model. `width`, `depth`, `stem`, `context`,
+    `reparametrised` and `clip` are the network's, see `Architecture`.
     In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
     drawn by their size, again and again. Training ends after `patience` epochs without a better
     model (None: it does not).
@@ -59,6 +61,22 @@ class Recipe:
     depth: int
     whole_passes: bool
     patience: int | None
+    stem: Stem = "full"
+    context: int = 0
+    reparametrised: bool = False
+    clip: tuple[float, float] | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with whole skips."""
+        return Architecture(
+            width=self.width,
+            depth=self.depth,
+            stem=self.stem,
+            context=self.context,
+            reparametrised=self.reparametrised,
+            clip=self.clip,
+        )
 
 
 PAPER = Recipe(
