@@ -54,8 +54,8 @@ class _Held(NamedTuple):
 def activations(graph: onnx.GraphProto) -> list[str]:
     """Return the tensors whose ranges `with_integers` needs.
 
-    They are the results of the convolutions that another one follows, after ReLU where there is
-    one.
+    They are the results of the convolutions that another one follows, and of sums with such a
+    result, after ReLU where there is one.
     """
     return list(_results(graph).values())
 
@@ -110,6 +110,8 @@ class _Rewriting:
         first = self._held.get(node.input[0]) if node.input else None
         if node.op_type == "Conv":
             self._convolve(node, first)
+        elif node.op_type == "Add" and node.output[0] in self._results:
+            self._quantised(node, [self._as_float(name) for name in node.input])
         elif node.op_type in _MOVES and first:
             self._keep(node, [first.name, *node.input[1:]], first)
         elif node.op_type == "Shape" and first:
@@ -124,13 +126,17 @@ class _Rewriting:
             self._write(node, [self._as_float(name) for name in node.input])
 
     def _convolve(self, node: onnx.NodeProto, given: _Held | None) -> None:
-        result = self._results.get(node.output[0])
         inputs = [self._as_float(node.input[0]), *node.input[1:]]
-        if result is None:
+        if node.output[0] not in self._results:
             self._write(node, inputs)
             return
         if given is not None:
             inputs[1:] = self._integer_weights(inputs[1:], given.scale)
+        self._quantised(node, inputs)
+
+    def _quantised(self, node: onnx.NodeProto, inputs: Sequence[str]) -> None:
+        """Write a node that has a result, and hold that."""
+        result = self._results[node.output[0]]
         self._quantise(self._write(node, inputs, f"{result}.sum"), result, self._ranges[result])
 
     def _integer_weights(self, names: Sequence[str], scale: float) -> list[str]:
@@ -237,7 +243,10 @@ class _Rewriting:
 
 
 def _results(graph: onnx.GraphProto) -> dict[str, str]:
-    """Return the result of each convolution that another follows: its ReLU's output, or its own."""
+    """Return the result of each convolution that another follows: its ReLU's output, or its own.
+
+    So for each sum with what a convolution gives.
+    """
     users: dict[str, list[onnx.NodeProto]] = {}
     leading: set[str] = set()
     for node in reversed(graph.node):
@@ -245,9 +254,11 @@ def _results(graph: onnx.GraphProto) -> dict[str, str]:
             leading.update(node.input)
         for name in node.input:
             users.setdefault(name, []).append(node)
+    convolved = {node.output[0] for node in graph.node if node.op_type == "Conv"}
     found = {}
     for node in graph.node:
-        if node.op_type == "Conv" and node.output[0] in leading:
+        is_sum = node.op_type == "Add" and convolved & set(node.input)
+        if (node.op_type == "Conv" or is_sum) and node.output[0] in leading:
             (output,) = node.output
             relu = len(users[output]) == 1 and users[output][0].op_type == "Relu"
             found[output] = users[output][0].output[0] if relu else output

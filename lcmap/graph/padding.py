@@ -34,7 +34,9 @@ _ELEMENTWISE = frozenset({
 _ENLARGING = frozenset({"ConvTranspose", "DepthToSpace", "Resize"})
 """Operators that make a cell of 2 × 2 of each pixel."""
 
-_CROPPABLE = _ELEMENTWISE | _ENLARGING | {"Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
+_CROPPABLE = (
+    _ELEMENTWISE | _ENLARGING | {"Conv", "Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
+)
 """Operators that compute a part of their result from a part of their inputs."""
 
 _PADDINGS = (b"reflect", b"edge")
@@ -167,6 +169,10 @@ class _Extent(NamedTuple):
         """Return the pooling cells that this touches."""
         return _Extent(self.scale + 1, self.start // 2, -(-self.stop // 2))
 
+    def around(self, result: _Extent, part: _Extent) -> _Extent:
+        """Return what of this a part of a result takes, all of which takes all of this."""
+        return self.grown(result.start - part.start, part.stop - result.stop)
+
     def united(self, other: _Extent) -> _Extent:
         return _Extent(self.scale, min(self.start, other.start), max(self.stop, other.stop))
 
@@ -271,6 +277,9 @@ class _Derivation:
             return covered
         if node.op_type in _ENLARGING:
             return wanted.each(_Extent.cells)
+        if node.op_type == "Conv":
+            whole = self._covered[node.output[0]]
+            return _Covered(*map(_Extent.around, covered, whole, wanted))
         return wanted if covered.rows.scale == wanted.rows.scale else wanted.each(_Extent.unpooled)
 
     def _write(self, node: onnx.NodeProto) -> None:

@@ -144,8 +144,9 @@ class LandCoverNetwork(nn.Module):
                 mean = f"{name.removesuffix('0')}1.running_mean"
                 state[mean] = state[mean] - bias
         own = plain.state_dict()
+        plain.to(self.classifier.weight).train(self.training)
         plain.load_state_dict({key: value for key, value in state.items() if key in own})
-        return plain.to(kernel).train(self.training)
+        return plain
 
 
 def _children(modules: nn.Module) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from trials.running import Folder, carry_out
 
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
+from lcmap.network import Architecture
 from lcmap.training.recipe import DEFAULT, Jitter
 from lcmap.training.trainer import Trainer
 
@@ -78,14 +80,21 @@ network = { skip = "reduce" }
 [[contenders]]
 name = "whole"
 recipe = { crop = false, jitter = false, patience = 5 }
+[[contenders]]
+name = "seeing-far"
+recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
 """
     )
-    plain, other, whole = study_of(tmp_path, text).contenders
+    plain, other, whole, far = study_of(tmp_path, text).contenders
     assert (plain.recipe.width, plain.recipe.optimizer) == (4, "adamw")
     assert (other.recipe.optimizer, other.recipe.crop) == ("adam", 64)
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
+    assert plain.recipe.architecture == Architecture(4, 2)
+    assert far.recipe.architecture == dataclasses.replace(
+        DEFAULT.architecture, stem="half", context=2, reparametrised=True, clip=(0.0, 1.5)
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,6 +119,8 @@ recipe = { crop = false, jitter = false, patience = 5 }
             HEAD + PLAIN + 'network = { depth = 2 }\nsmp = { architecture = "Unet" }\n' + GROUND,
             "network is of lcmap's own",
         ),
+        (HEAD + PLAIN.replace("width = 4", "clip = [1]") + GROUND, "clip: has 1 values, not 2"),
+        (HEAD + PLAIN.replace("width = 4", "clip = 1") + GROUND, "clip: is no array"),
         (HEAD + PLAIN + 'smp = { encoder = "resnet34" }\n' + GROUND, "smp: lacks architecture"),
         (HEAD + PLAIN + GROUND.replace('"suburb", ', ""), "needs two zones or more"),
         (HEAD + PLAIN + GROUND.replace("leave-one-zone-out", "random"), "is none of leave-one"),

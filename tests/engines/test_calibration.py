@@ -31,6 +31,7 @@ ARCHITECTURES: list[tuple[tuple[int, ...], dict]] = [
     ((4,), {"skip": "reduce"}),
     ((4, 3, 23), {}),
     ((4,), {"stem": "half", "clip": (-1, 2)}),
+    ((4, 3), {"stem": "half", "context": 2}),
 ]
 
 
@@ -76,6 +77,7 @@ def test_an_int8_network_maps_what_the_float32_network_maps(
         assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.97
     nodes = [node.op_type for node in onnx.load(dump).graph.node]
     assert nodes.count("QLinearConv") == in_integers
+    assert nodes.count("QLinearAdd") == options.get("context", 0)
     # its tiles are cut like those of float32
     stride = 2 ** (options.get("depth", 2) + ("stem" in options))
     borders = find_halo(onnx.load_model_from_string(graph), stride)

@@ -177,7 +177,7 @@ def assert_same_at_every_border(model: onnx.ModelProto, step: int, side: int) ->
             assert np.array_equal(found, expected), (border, load)
 
 
-@pytest.mark.parametrize("parts", [{}, {"stem": "half"}], ids=str)
+@pytest.mark.parametrize("parts", [{}, {"stem": "half", "context": 1}], ids=str)
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_graphs_of_every_border_give_the_same_bits(precision: str, parts: dict) -> None:
     architecture = Architecture(width=CHANNELS, depth=2, **parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from functools import partial
 
 import pytest
@@ -196,8 +197,87 @@ def test_wrong_arguments_are_refused() -> None:
         LandCoverNetwork([], 7)
     with pytest.raises(ValueError, match="at least 1"):
         LandCoverNetwork([4], 7, Architecture(depth=0))
+    with pytest.raises(ValueError, match="unknown kind of stem"):
+        Architecture(stem="quarter")
+    with pytest.raises(ValueError, match="context must be from 0 to 16"):
+        Architecture(context=17)
+    with pytest.raises(ValueError, match="clip must leave 0 … 1 as it is"):
+        Architecture(clip=(0, 0.5))
     with pytest.raises(ValueError, match="unknown kind of skip"):
         LandCoverNetwork([4], 7, Architecture(skip="sum"))
     with pytest.raises(ValueError, match="got 2 images for 1 inputs"):
         image = torch.zeros(1, 4, 16, 16)
         LandCoverNetwork([4], 7)(image, image)
+
+
+def test_levels_of_cells_are_the_papers_network_of_unshuffled_images() -> None:
+    """With the refinement taken apart: what it is given is what the paper's network gives."""
+    torch.manual_seed(6)
+    architecture = Architecture(width=4, depth=2, stem="half", skip="reduce")
+    network = LandCoverNetwork([2, 3], 5, architecture).double()
+    trained_a_little(network, [2, 3])
+    images = [torch.randn(2, c, 24, 40, dtype=torch.float64) for c in (2, 3)]
+    # channels behind one another in PyTorch's order become cells behind one another
+    cells = [
+        F.pixel_unshuffle(x, 2).unflatten(1, (-1, 4)).transpose(1, 2).flatten(1, 2) for x in images
+    ]
+    levels = copy.copy(network)
+    levels._modules = {**network._modules, "classifier": nn.Identity()}
+    found = reference(levels, *cells)  # [2, 32, 12, 20]
+    fine = F.pixel_shuffle(found.unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2), 2)
+    refinement = network.refinement
+
+    def block(x: Tensor, layers: nn.Sequential) -> Tensor:
+        return layers(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+
+    joined = torch.cat((fine, block(images[0], refinement.feature)), dim=1)
+    expected = network.classifier(block(joined, refinement.joint))
+    assert torch.allclose(network(*images), expected, rtol=0, atol=1e-10)
+
+
+def test_inputs_are_cut_off_at_the_clip() -> None:
+    torch.manual_seed(7)
+    network = LandCoverNetwork([2], 3, Architecture(width=4, depth=1, clip=(-0.5, 2))).eval()
+    image = 3 * torch.randn(1, 2, 8, 8)
+    clipped = image.clamp(-0.5, 2)
+    assert not torch.equal(image, clipped)
+    assert torch.equal(network(image), network(clipped))
+
+
+def test_context_starts_as_the_identity_and_is_trained() -> None:
+    torch.manual_seed(8)
+    with_context = LandCoverNetwork([2], 3, Architecture(width=4, depth=1, context=2))
+    plain = LandCoverNetwork([2], 3, Architecture(width=4, depth=1))
+    plain.load_state_dict(with_context.state_dict(), strict=False)
+    image = torch.randn(2, 2, 16, 16)
+    assert torch.equal(with_context(image), plain(image))
+    with_context(image).square().mean().backward()
+    for block in with_context.context:
+        assert block.across[1].weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=4, depth=2, reparametrised=True),
+        Architecture(width=4, depth=1, reparametrised=True, stem="half", context=1),
+    ],
+    ids=str,
+)
+def test_merged_branches_are_a_plain_network_that_computes_the_same(
+    architecture: Architecture,
+) -> None:
+    torch.manual_seed(9)
+    network = LandCoverNetwork([2, 1], 3, architecture).double()
+    for value in network.parameters():
+        if value.ndim == 1:
+            nn.init.uniform_(value, 0.5, 1.5)
+    trained_a_little(network, [2, 1])
+    before = copy.deepcopy(network.state_dict())
+    merged = network.merged()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    plain = dataclasses.replace(architecture, reparametrised=False)
+    assert merged.architecture == plain
+    assert merged.state_dict().keys() == LandCoverNetwork([2, 1], 3, plain).state_dict().keys()
+    images = [torch.randn(2, c, 16, 24, dtype=torch.float64) for c in (2, 1)]
+    assert torch.allclose(merged(*images), network(*images), rtol=0, atol=1e-10)

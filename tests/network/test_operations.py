@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from lcmap.network.operations import (
     NormReluPad,
+    cells_to_pixels_and_join,
     max_pool,
     mirror_pad,
+    pixels_to_cells,
     plain_max_pool,
     plain_mirror_pad,
     plain_unpool,
@@ -71,6 +73,23 @@ def test_fast_and_plain_forms_agree_forward_and_backward(x: Tensor, skip_channel
         results.append((output, *torch.autograd.grad((output * weights).sum(), inputs)))
     for found, expected in zip(*results, strict=True):
         assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@given(tied_images())
+def test_cells_hold_their_pixels_in_reading_order(x: Tensor) -> None:
+    by_channel = F.pixel_unshuffle(x, 2).unflatten(1, (-1, 4))
+    cells = pixels_to_cells(x)
+    assert torch.equal(cells, by_channel.transpose(1, 2).flatten(1, 2))
+    joined = cells_to_pixels_and_join(cells, x[:, :1])
+    assert torch.equal(joined, F.pad(torch.cat((x, x[:, :1]), dim=1), (1, 1, 1, 1), "reflect"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3)])
+def test_cells_become_pixels_with_their_gradient(size: tuple[int, int]) -> None:
+    cells = torch.randn(2, 8, *size, dtype=torch.float64, requires_grad=True)
+    height, width = size
+    feature = torch.randn(2, 3, 2 * height, 2 * width, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(cells_to_pixels_and_join, (cells, feature))
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (7, 3)])

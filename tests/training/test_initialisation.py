@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,10 @@ def test_a_network_comes_back_bit_for_bit(
         ({}, "does not say how its network is built"),
         (ARCHITECTURE | {"skip": "sum"}, "does not say how its network is built"),
         (ARCHITECTURE | {"width": "wide"}, "does not say how its network is built"),
+        (ARCHITECTURE | {"context": 10**9}, "does not say how its network is built"),
+        (ARCHITECTURE | {"clip": [0]}, "does not say how its network is built"),
         (ARCHITECTURE | {"width": 8}, "lacks the weights encoders"),
+        (ARCHITECTURE | {"stem": "half"}, "lacks the weights encoders"),
     ],
 )
 def test_a_file_without_such_a_network_is_refused(
@@ -67,6 +71,21 @@ def test_a_file_without_such_a_network_is_refused(
 ) -> None:  # fmt: skip
     with pytest.raises(NotAModelError, match=match):
         load_network(saved(architecture)[1])
+
+
+def test_every_part_of_a_network_comes_back(three: Nomenclature, tmp_path: Path) -> None:
+    built = Architecture(4, 1, "reduce", "half", context=1, reparametrised=True, clip=(-0.5, 2.0))
+    network = LandCoverNetwork([3], len(three), built).eval()
+    merged = network.merged()
+    metadata = ModelMetadata(
+        three, (ModelInput("image", "image", BANDS, "uint8", 0.8),), stride(built),
+        receptive_field(built), architecture=dataclasses.asdict(merged.architecture),
+    )  # fmt: skip
+    write_model(to_onnx(network, ["image"]), metadata, tmp_path / "model.onnx")
+    found = load_network(tmp_path / "model.onnx")
+    assert found.architecture == dataclasses.replace(built, reparametrised=False)
+    for name, value in merged.state_dict().items():
+        assert torch.equal(value, found.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("kind", ["xavier", "kaiming"])
