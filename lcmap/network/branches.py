@@ -18,31 +18,29 @@ class Branches(nn.Module):
     def __init__(self, channels: int, out: int) -> None:
         """Take `channels`, return `out`."""
         super().__init__()
-        self.around = nn.Sequential(nn.Conv2d(channels, out, 3, bias=False), nn.BatchNorm2d(out))
-        self.across = nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
-        self.same = nn.BatchNorm2d(channels) if channels == out else None
+        self.around = nn.Conv2d(channels, out, 3, bias=False)
+        self.around_norm = nn.BatchNorm2d(out)
+        self.across = nn.Conv2d(channels, out, 1, bias=False)
+        self.across_norm = nn.BatchNorm2d(out)
+        self.same_norm = nn.BatchNorm2d(channels) if channels == out else None
 
     def forward(self, padded: Tensor) -> Tensor:
         """Return [N, out, H, W] from [N, channels, H+2, W+2]."""
         x = padded[:, :, 1:-1, 1:-1]
-        found = self.around(padded) + self.across(x)
-        return found if self.same is None else found + self.same(x)
+        found: Tensor = self.around_norm(self.around(padded)) + self.across_norm(self.across(x))
+        return found if self.same_norm is None else found + self.same_norm(x)
 
     @torch.no_grad()
     def merged(self) -> tuple[Tensor, Tensor]:
         """Return kernel [out, channels, 3, 3] and bias [out] that give the sum, in evaluation."""
-        around, across = self.around[0].weight, F.pad(self.across[0].weight, (1, 1, 1, 1))
-        kernel, bias = _normalised(around, self.around[1])
-        for branch, norm in ((across, self.across[1]), (_identity(around), self.same)):
+        around, across = self.around.weight, F.pad(self.across.weight, (1, 1, 1, 1))
+        same = nn.init.dirac_(torch.empty_like(around))
+        kernel, bias = _normalised(around, self.around_norm)
+        for branch, norm in ((across, self.across_norm), (same, self.same_norm)):
             if norm is not None:
                 of_branch, shift = _normalised(branch, norm)
                 kernel, bias = kernel + of_branch, bias + shift
         return kernel, bias
-
-
-def _identity(like: Tensor) -> Tensor:
-    """Return the kernel [C, C, 3, 3] that leaves its input as it is."""
-    return nn.init.dirac_(torch.empty_like(like))
 
 
 def _normalised(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

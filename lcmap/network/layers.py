@@ -63,10 +63,9 @@ class ContextBlock(nn.Module):
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
         )
-        self.across = nn.Sequential(
-            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
-        )
-        nn.init.zeros_(self.across[1].weight)
+        norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(norm.weight)
+        self.across = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, C, H, W] from x [N, C, H, W], no value of which is below 0."""

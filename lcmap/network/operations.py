@@ -267,12 +267,14 @@ class _CellsToPixelsAndJoin(torch.autograd.Function):
 
 def _cells(x: Tensor) -> Tensor:
     """Return x [N, C, H, W] with the pixels of a cell apart, [N, C, h, 2, w, 2], as a view."""
-    return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    n, c, height, width = x.shape
+    return x.view(n, c, height // 2, 2, width // 2, 2)
 
 
 def _pixels(x: Tensor) -> Tensor:
     """Return x [N, 4·C, h, w] with the pixels of a cell apart, [N, C, h, 2, w, 2], as a view."""
-    return x.unflatten(1, (2, 2, -1)).permute(0, 3, 4, 1, 5, 2)
+    n, c, h, w = x.shape
+    return x.view(n, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2)
 
 
 def _by_pixel(x: Tensor) -> Tensor:
