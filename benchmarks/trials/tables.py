@@ -87,7 +87,8 @@ def _machine(result: Result) -> str:
     trained = "" if about["device"] == "cpu" else f"trained on {about['device']}; "
     return (
         f"{trained}{about['processor']} ({', '.join(about['flags'])}), "
-        f"threads: {about['threads']}, Python {about['python']}, {libraries}, commit {about['commit']}"
+        f"threads: {about['threads']}, Python {about['python']}, {libraries}, "
+        f"commit {about['commit']}"
     )
 
 
