@@ -160,7 +160,8 @@ def carry_out_one(
     """
     torch.set_num_threads(run.threads)
     fold = prepare_fold(run.ground, run.fold, data, folder.grounds)
-    training = read_training_set(fold.indexes)
+    training = read_training_set(fold.indexes, scaling=run.contender.recipe.scaling)
+    training = scaled_as_trained(training, [area.image.image for area in fold.areas])
     with training.reader() as reader:
         source = SampleSource(reader, training.sides)
         network = network_of(run.contender, training, run.seed)
@@ -177,6 +178,15 @@ def carry_out_one(
         "network": costs(network, channels, run.threads),
         "test": _tested(blocks, training, fold),
     }
+
+
+def scaled_as_trained(training: TrainingSet, images: Iterable[Path]) -> TrainingSet:
+    """Return a training set that scales these images, of the test ground, as `predict` would."""
+    of_image = training.inputs[0]
+    if of_image.normalisation == "quantiles-2-98":
+        return training
+    alike = dict.fromkeys(images, np.array(of_image.quantiles))
+    return dataclasses.replace(training, quantiles={**training.quantiles, **alike})
 
 
 def _trainer(

@@ -10,6 +10,8 @@ from lcmap import defaults
 Schedule = Literal["steps", "one-cycle"]
 ClassWeights = Literal["paper", "square root", "none"]
 Initialisation = Literal["xavier", "kaiming"]
+Scaling = Literal["image", "training"]
+"""What images are scaled by: each by its own quantiles, all by the mean of those of training."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,19 @@ class Jitter:
 class Recipe:
     """All that decides how a network is trained, apart from the data and the time given.
 
-    `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
-    `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
-    running average of the weights, which is what is validated and kept (0: the weights as they
-    are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
-    it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
-    learning rate where training starts from a model. `width` and `depth` are the network's.
-    In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
-    drawn by their size, again and again. Training ends after `patience` epochs without a better
-    model (None: it does not).
+    `scaling` is what images are scaled by where nothing else was chosen. `crop` is the side of the
+    squares cut from tiles at random, in pixels (None: whole tiles). `zoom` is the largest logarithm
+    of a random change of scale. `average` is the decay of the running average of the weights, which
+    is what is validated and kept (0: the weights as they are). `side_dropout` is how often a sample
+    goes without a side input, which becomes 0 as where it is missing, so that the network does not
+    lean on it alone. `fine_tuning` multiplies the learning rate where training starts from a model.
+    `width` and `depth` are the network's. In `whole_passes` an epoch is one pass over the training
+    tiles, each taken once; else tiles are drawn by their size, again and again. Training ends after
+    `patience` epochs without a better model (None: it does not).
     """
 
     name: str
+    scaling: Scaling
     optimizer: Literal["adam", "adamw"]
     learning_rate: float
     weight_decay: float
@@ -63,6 +66,7 @@ class Recipe:
 
 PAPER = Recipe(
     name="paper",
+    scaling="image",
     optimizer="adam",
     learning_rate=1e-2,
     weight_decay=0.0,
@@ -86,6 +90,7 @@ PAPER = Recipe(
 
 DEFAULT = Recipe(
     name="default",
+    scaling="training",
     optimizer="adamw",
     learning_rate=3e-3,
     weight_decay=1e-2,
