@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lcmap import defaults
+from lcmap.network.architecture import Architecture, Stem
 
 Schedule = Literal["steps", "one-cycle"]
 ClassWeights = Literal["paper", "square root", "none"]
@@ -31,15 +32,18 @@ class Jitter:
 class Recipe:
     """All that decides how a network is trained, apart from the data and the time given.
 
-    `scaling` is what images are scaled by where nothing else was chosen. `crop` is the side of the
-    squares cut from tiles at random, in pixels (None: whole tiles). `zoom` is the largest logarithm
-    of a random change of scale. `average` is the decay of the running average of the weights, which
-    is what is validated and kept (0: the weights as they are). `side_dropout` is how often a sample
-    goes without a side input, which becomes 0 as where it is missing, so that the network does not
-    lean on it alone. `fine_tuning` multiplies the learning rate where training starts from a model.
-    `width` and `depth` are the network's. In `whole_passes` an epoch is one pass over the training
-    tiles, each taken once; else tiles are drawn by their size, again and again. Training ends after
-    `patience` epochs without a better model (None: it does not).
+    scaling: what images are scaled by where nothing else was chosen.
+    crop: the side of the squares cut from tiles at random, in pixels; None: whole tiles.
+    zoom: the largest logarithm of a random change of scale.
+    average: the decay of the running average of the weights, which is what is validated and kept;
+        0: the weights as they are.
+    side_dropout: how often a sample goes without a side input, which becomes 0 as where it is
+        missing, so that the network does not lean on it alone.
+    fine_tuning: multiplies the learning rate where training starts from a model.
+    width, depth, stem, context, reparametrised, clip: the network's, see `Architecture`.
+    whole_passes: an epoch is one pass over the training tiles, each taken once; else tiles are
+        drawn by their size, again and again.
+    patience: training ends after so many epochs without a better model; None: it does not.
     """
 
     name: str
@@ -62,6 +66,22 @@ class Recipe:
     depth: int
     whole_passes: bool
     patience: int | None
+    stem: Stem = "full"
+    context: int = 0
+    reparametrised: bool = False
+    clip: tuple[float, float] | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with whole skips."""
+        return Architecture(
+            width=self.width,
+            depth=self.depth,
+            stem=self.stem,
+            context=self.context,
+            reparametrised=self.reparametrised,
+            clip=self.clip,
+        )
 
 
 PAPER = Recipe(
