@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from lcmap import defaults
@@ -26,6 +26,42 @@ class Jitter:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What training minimises beside the cross entropy weighted by class; each 0 leaves it out.
+
+    dice: weight of 1 less the mean Dice coefficient of the classes, over the batch.
+    lovasz: weight of the Lovász extension of 1 less the IoU, by image (Berman et al. 2018).
+    boundary: pixels within `boundary_width` of another class count 1 + `boundary` times.
+    border: pixels within so many of another class have no label, as references are shifted. The
+        width of a boundary counts from there.
+    smoothing: share of a label that all classes get which training has (Szegedy et al. 2016).
+    robust: exponent q, up to 1, of the generalised cross entropy (1 - p^q) / q, which pixels with a
+        wrong label pull less than -log p (Zhang and Sabuncu 2018, arXiv:1805.07836).
+    """
+
+    dice: float = 0.0
+    lovasz: float = 0.0
+    boundary: float = 0.0
+    boundary_width: int = 3
+    border: int = 0
+    smoothing: float = 0.0
+    robust: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one of them is out of its range.
+        """
+        for name, value in asdict(self).items():
+            if value < 0:
+                raise ValueError(f"{name} of the loss is {value}, below 0")
+        for name in ("smoothing", "robust"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} of the loss is {getattr(self, name)}, above 1")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that decides how a network is trained, apart from the data and the time given.
 
@@ -37,7 +73,7 @@ class Recipe:
     learning rate where training starts from a model. `width` and `depth` are the network's.
     In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
     drawn by their size, again and again. Training ends after `patience` epochs without a better
-    model (None: it does not).
+    model (None: it does not). `loss` is what joins the cross entropy.
     """
 
     name: str
@@ -59,6 +95,7 @@ class Recipe:
     depth: int
     whole_passes: bool
     patience: int | None
+    loss: Loss = Loss()
 
 
 PAPER = Recipe(

@@ -22,7 +22,7 @@ from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Sampler, batches_ahead, steps_per_pass
 from lcmap.training.curves import Row
-from lcmap.training.loss import class_weights, weighted_cross_entropy
+from lcmap.training.loss import class_weights, training_loss
 from lcmap.training.optimisation import (
     Budget,
     Clock,
@@ -162,7 +162,7 @@ class Trainer:
         batch = batch.to(self.device)
         with autocast(self.device, self.bfloat16):
             found = self.network(*batch.images)  # [N, K, H, W]
-        loss = weighted_cross_entropy(found, batch.labels, self._weights, self._ranks)
+        loss = training_loss(found, batch.labels, self._weights, self._recipe.loss, self._ranks)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._ranks.sum_gradients(self.network)
