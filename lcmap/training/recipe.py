@@ -7,7 +7,8 @@ from typing import Literal
 
 from lcmap import defaults
 
-Schedule = Literal["steps", "one-cycle"]
+Schedule = Literal["steps", "one-cycle", "trapezoid"]
+Normalisation = Literal["running", "recomputed"]
 ClassWeights = Literal["paper", "square root", "none"]
 Initialisation = Literal["xavier", "kaiming"]
 
@@ -23,6 +24,14 @@ class Jitter:
     contrast: float
     band: float
     gamma: float
+
+
+@dataclass(frozen=True)
+class Muon:
+    """How the optimizer "muon" trains hidden convolutions; AdamW trains the rest."""
+
+    learning_rate: float = 0.02
+    momentum: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,17 @@ class Recipe:
     learning rate where training starts from a model. `width` and `depth` are the network's.
     In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
     drawn by their size, again and again. Training ends after `patience` epochs without a better
-    model (None: it does not). `loss` is what joins the cross entropy.
+    model (None: it does not).
+
+    The schedule "one-cycle" lets the learning rate rise in the run's first `warm_up` (a fraction)
+    and fall along a cosine; "trapezoid" keeps it until it falls in the last `cool_down`. Batch
+    normalisation has the `normalisation` of running statistics, or has them recomputed on training
+    crops before each validation. `loss` is what joins the cross entropy, `muon` the optimizer of
+    this name.
     """
 
     name: str
-    optimizer: Literal["adam", "adamw"]
+    optimizer: Literal["adam", "adamw", "muon"]
     learning_rate: float
     weight_decay: float
     schedule: Schedule
@@ -96,6 +111,10 @@ class Recipe:
     whole_passes: bool
     patience: int | None
     loss: Loss = Loss()
+    muon: Muon = Muon()
+    warm_up: float = 0.1
+    cool_down: float = 0.3
+    normalisation: Normalisation = "running"
 
 
 PAPER = Recipe(
