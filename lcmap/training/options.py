@@ -79,7 +79,10 @@ class TrainOptions:
             recipe = replace(recipe, patience=self.patience)
         if self.initial_model is not None:
             rate = recipe.learning_rate * recipe.fine_tuning
-            recipe = replace(recipe, learning_rate=rate)
+            muon = replace(
+                recipe.muon, learning_rate=recipe.muon.learning_rate * recipe.fine_tuning
+            )
+            recipe = replace(recipe, learning_rate=rate, muon=muon)
         return recipe
 
 
