@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lcmap
-from lcmap import defaults
 from lcmap.errors import InputMismatchError, RankLostError
 from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
@@ -48,11 +47,12 @@ def training_run(
     recipe = options.chosen_recipe()
     ranks.check_batch(recipe.batch_size)
     data = read_training_set(
-        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
-    )
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap,
+        scaling=recipe.scaling,
+    )  # fmt: skip
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
-    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
+    if inputs.quantiles is not None:
         settings["quantiles"] = os.fspath(inputs.quantiles)
     device = choose_device(options.device).type
     ranks.check_same(

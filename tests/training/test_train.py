@@ -39,6 +39,7 @@ from lcmap.training.checkpoint import checkpoint_path
 from lcmap.training.initialisation import load_network
 from lcmap.training.int8_model import quantise_model
 from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.recipe import DEFAULT, RECIPES, Loss, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.train import TrainReport, train
 from lcmap.training.trainer import Trainer
@@ -77,9 +78,20 @@ def interrupt_after(steps: int) -> Callable[..., None]:
     return progress
 
 
+EVERY_LEVER = dataclasses.replace(
+    DEFAULT,
+    loss=Loss(dice=0.5, lovasz=0.5, boundary=1.0, border=1, smoothing=0.05, robust=0.3),
+    optimizer="muon",
+    schedule="trapezoid",
+    normalisation="recomputed",
+)
+
+
+@pytest.mark.parametrize("recipe", [DEFAULT, EVERY_LEVER], ids=["default", "every lever"])
 def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
-    make_index: MakeIndex, tmp_path: Path
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
+    monkeypatch.setitem(RECIPES, "default", recipe)
     index = make_index()
     whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
     report = run(index, whole)
