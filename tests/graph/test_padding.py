@@ -146,6 +146,15 @@ def test_known_borders_of_depth_three() -> None:
     assert padded_halo(8, 44) == Halo(before=HaloSide(0, 48), after=HaloSide(0, 48))
 
 
+def test_what_the_refinement_takes_of_an_image_is_cropped_before_it_computes() -> None:
+    architecture = Architecture(width=2, depth=2, stem="half")
+    model = exported((4,), architecture)
+    (image,) = (value.name for value in model.graph.input)
+    interior = graph_for(model, stride(architecture), INTERIOR, find_halo(model, 8))
+    takes = [node.op_type for node in interior.graph.node if image in node.input]
+    assert sorted(takes) == ["Slice", "SpaceToDepth"]
+
+
 def test_an_interior_tile_is_not_padded() -> None:
     model = exported((4,), Architecture(width=2, depth=2))
     assert any(node.op_type == "Pad" for node in model.graph.node)
@@ -164,7 +173,7 @@ def changed(model: onnx.ModelProto, operator: str, attribute: str, value: object
 @pytest.mark.parametrize(
     "operator, attribute, value",
     [
-        ("Pad", "mode", "edge"),
+        ("Pad", "mode", "constant"),
         ("Conv", "strides", [2, 2]),
         ("Conv", "pads", [1, 1, 1, 1]),
         ("Conv", "dilations", [2, 2]),

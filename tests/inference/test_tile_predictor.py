@@ -128,7 +128,7 @@ def test_a_graph_that_cannot_be_followed_is_padded_all_around(
 ) -> None:
     graph = load_graph(model)
     pad = next(node for node in graph.graph.node if node.op_type == "Pad")
-    pad.attribute[0].s = b"edge"
+    pad.attribute[0].s = b"constant"
     metadata = read_model(model)
     results = ("probabilities",)
     cautious = TilePredictor(graph, metadata, results, ENGINE)
