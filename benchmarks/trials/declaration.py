@@ -344,7 +344,11 @@ def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: is no array")
-        return tuple(_value(arguments[0], item, where) for item in value)
+        if arguments[-1] is Ellipsis:
+            arguments = arguments[:1] * len(value)
+        if len(value) != len(arguments):
+            raise ValueError(f"{where}: has {len(value)} values, not {len(arguments)}")
+        return tuple(_value(hint, item, where) for hint, item in zip(arguments, value, strict=True))
     if isinstance(value, hint):  # tables that are read already
         if hint is int and isinstance(value, bool):
             raise ValueError(f"{where}: {value!r} is no int")

@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from lcmap import defaults
+from lcmap.network.architecture import Architecture, Stem
 
 Schedule = Literal["steps", "one-cycle", "trapezoid"]
 Normalisation = Literal["running", "recomputed"]
 ClassWeights = Literal["paper", "square root", "none"]
 Initialisation = Literal["xavier", "kaiming"]
+Scaling = Literal["image", "training"]
+"""What images are scaled by: each by its own quantiles, all by the mean of those of training."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +77,28 @@ class Loss:
 class Recipe:
     """All that decides how a network is trained, apart from the data and the time given.
 
-    `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
-    `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
-    running average of the weights, which is what is validated and kept (0: the weights as they
-    are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
-    it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
-    learning rate where training starts from a model. `width` and `depth` are the network's.
-    In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
-    drawn by their size, again and again. Training ends after `patience` epochs without a better
-    model (None: it does not).
-
-    The schedule "one-cycle" lets the learning rate rise in the run's first `warm_up` (a fraction)
-    and fall along a cosine; "trapezoid" keeps it until it falls in the last `cool_down`. Batch
-    normalisation has the `normalisation` of running statistics, or has them recomputed on training
-    crops before each validation. `loss` is what joins the cross entropy, `muon` the optimizer of
-    this name.
+    scaling: what images are scaled by where nothing else was chosen.
+    schedule: "one-cycle" lets the learning rate rise in the run's first `warm_up` (a fraction) and
+        fall along a cosine; "trapezoid" keeps it until it falls in the last `cool_down`.
+    crop: the side of the squares cut from tiles at random, in pixels; None: whole tiles.
+    zoom: the largest logarithm of a random change of scale.
+    average: the decay of the running average of the weights, which is what is validated and kept;
+        0: the weights as they are.
+    side_dropout: how often a sample goes without a side input, which becomes 0 as where it is
+        missing, so that the network does not lean on it alone.
+    fine_tuning: multiplies the learning rate where training starts from a model.
+    width, depth, stem, context, reparametrised, clip: the network's, see `Architecture`.
+    whole_passes: an epoch is one pass over the training tiles, each taken once; else tiles are
+        drawn by their size, again and again.
+    patience: training ends after so many epochs without a better model; None: it does not.
+    loss: what joins the cross entropy.
+    muon: the optimizer of this name.
+    normalisation: the statistics of batch normalisation are running ones, or are recomputed on
+        training crops before each validation.
     """
 
     name: str
+    scaling: Scaling
     optimizer: Literal["adam", "adamw", "muon"]
     learning_rate: float
     weight_decay: float
@@ -115,10 +122,27 @@ class Recipe:
     warm_up: float = 0.1
     cool_down: float = 0.3
     normalisation: Normalisation = "running"
+    stem: Stem = "full"
+    context: int = 0
+    reparametrised: bool = False
+    clip: tuple[float, float] | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with whole skips."""
+        return Architecture(
+            width=self.width,
+            depth=self.depth,
+            stem=self.stem,
+            context=self.context,
+            reparametrised=self.reparametrised,
+            clip=self.clip,
+        )
 
 
 PAPER = Recipe(
     name="paper",
+    scaling="image",
     optimizer="adam",
     learning_rate=1e-2,
     weight_decay=0.0,
@@ -142,6 +166,7 @@ PAPER = Recipe(
 
 DEFAULT = Recipe(
     name="default",
+    scaling="training",
     optimizer="adamw",
     learning_rate=3e-3,
     weight_decay=1e-2,

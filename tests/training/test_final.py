@@ -18,7 +18,7 @@ from lcmap.dataset.reading import TileReader
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import CheckpointError
 from lcmap.model_file import read_model
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import Sampler
@@ -109,7 +109,7 @@ def test_the_final_weights_are_those_of_as_many_steps_on_all_tiles(
 ) -> None:
     index = make_index()
     report = run(index, tmp_path / "final.onnx")
-    data = read_training_set([index])
+    data = read_training_set([index], scaling=OPTIONS.chosen_recipe().scaling)
     assert (len(data.train), len(data.validation)) == (3, 3)
     everything = with_validation_tiles(data)
     assert set(everything.train) == {*data.train, *data.validation}
@@ -117,7 +117,7 @@ def test_the_final_weights_are_those_of_as_many_steps_on_all_tiles(
     counts = [sum(tile.class_counts.get(code, 0) for tile in everything.train) for code in (2, 5)]
     np.testing.assert_allclose(everything.shares, [*np.divide(counts, sum(counts)), 0])
     recipe = OPTIONS.chosen_recipe()
-    network = LandCoverNetwork([2], 3, width=4, depth=1)
+    network = LandCoverNetwork([2], 3, Architecture(width=4, depth=1))
     initialise(network, DEFAULT.initialisation, OPTIONS.seed)
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader)
@@ -190,7 +190,7 @@ def test_minutes_are_shared_and_learning_rates_are_those_of_the_first_run(
     ticks = iter(range(10_000))  # a second each time that the clock is looked at
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader)
-        network = LandCoverNetwork([2], 3, width=2, depth=1)
+        network = LandCoverNetwork([2], 3, Architecture(width=2, depth=1))
         first = Trainer(
             data, source, network, options.chosen_recipe(), options, now=lambda: next(ticks)
         )
@@ -198,7 +198,9 @@ def test_minutes_are_shared_and_learning_rates_are_those_of_the_first_run(
             first.epoch()
         assert 500 < first.rows[-1]["seconds"] < 700  # of 20 minutes
         first.best_epoch = 2
-        final = FinalTrainer(first, LandCoverNetwork([2], 3, width=2, depth=1), options)
+        final = FinalTrainer(
+            first, LandCoverNetwork([2], 3, Architecture(width=2, depth=1)), options
+        )
     kept = first.rows[1]
     assert kept["learning_rate"] > 2e-4
     assert final.budget.last_step == kept["steps"]

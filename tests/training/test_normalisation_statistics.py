@@ -6,7 +6,7 @@ import torch
 from threaded_ranks import in_ranks
 from torch import nn
 
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.normalisation_statistics import recompute_statistics
 from lcmap.training.ranks import Ranks
 from lcmap.training.shared_normalisation import share_normalisation
@@ -15,7 +15,7 @@ from lcmap.training.shared_normalisation import share_normalisation
 def trained_a_little() -> LandCoverNetwork:
     """Return a network in training, with statistics that mean nothing any more."""
     torch.manual_seed(0)
-    network = LandCoverNetwork([3], 4, width=4, depth=1).train()
+    network = LandCoverNetwork([3], 4, Architecture(width=4, depth=1)).train()
     network(5 + torch.randn(2, 3, 8, 8))
     return network
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.optimisation import make_optimizer, one_cycle, stepwise, trapezoid
 from lcmap.training.recipe import DEFAULT, PAPER, Recipe
 
@@ -52,11 +52,15 @@ def test_fused_steps_are_those_of_single_operations_also_from_their_checkpoint(
 ) -> None:
     torch.manual_seed(0)
     image = torch.randn(2, 4, 8, 8)
-    first = LandCoverNetwork([4], 3, width=4, depth=1).to(memory_format=torch.channels_last)
+    first = LandCoverNetwork([4], 3, Architecture(width=4, depth=1)).to(
+        memory_format=torch.channels_last
+    )
     start = first.state_dict()
     runs = []
     for fused in ([True, True], [False, False], [False, True]):
-        network = LandCoverNetwork([4], 3, width=4, depth=1).to(memory_format=torch.channels_last)
+        network = LandCoverNetwork([4], 3, Architecture(width=4, depth=1)).to(
+            memory_format=torch.channels_last
+        )
         network.load_state_dict(start)
         state = None
         for now in fused:

@@ -28,7 +28,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.model_file import read_model
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import silent
 from lcmap.raster.output_set import OutputSet
@@ -198,7 +198,9 @@ def test_the_papers_epoch_is_one_pass_without_patience(
     orders = []
     with TileReader(data.nomenclature) as reader:
         source = Watched(reader)
-        trainer = Trainer(data, source, LandCoverNetwork([2], 3, width=2, depth=1), recipe, options)
+        trainer = Trainer(
+            data, source, LandCoverNetwork([2], 3, Architecture(width=2, depth=1)), recipe, options
+        )
         sampler = Sampler(source, data.train, recipe, 16, options.seed)
         for epoch in range(50):
             read.clear()
