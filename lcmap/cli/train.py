@@ -110,11 +110,21 @@ def recipe_options(
             f"[default: {defaults.PATIENCE}; with --recipe paper, never].",
         ),
     ] = None,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final",
+            help="Afterwards train anew on the validation tiles too, for as many steps as the best "
+            "model had. Each run has half of the minutes.",
+        ),
+    ] = False,
 ) -> TrainOptions:
     """Return how a network is trained, and for how long."""
     from lcmap.training.options import TrainOptions
 
-    return TrainOptions(recipe, batch_size, epochs=epochs, minutes=minutes, patience=patience)
+    return TrainOptions(
+        recipe, batch_size, epochs=epochs, minutes=minutes, patience=patience, final=final
+    )
 
 
 @grouped(recipe=recipe_options, size=network_size)
@@ -249,6 +259,10 @@ def command(
     Until the run has ended, its checkpoint (.checkpoint.pt) and the curves so far
     (.checkpoint.curves.csv, .checkpoint.curves.png) are there: --resume goes on from it, and
     --export-best writes the best model so far, both with the options that the run was begun with.
+
+    With --final the run tells for how many steps to train, and another model is trained on the
+    training and validation tiles and written. The scores that it carries are those of the run
+    without the validation tiles. Test tiles are never used.
 
     With --quantize its convolutions are brought to 8-bit integers as well, calibrated on training
     tiles. mIoU and OA on the validation tiles are reported before and after; a model that loses

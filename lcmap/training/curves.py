@@ -17,7 +17,11 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
 
 Row = dict[str, Any]
-"""One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class."""
+"""One epoch: epoch, steps, seconds, learning_rate, loss, miou, oa, and the IoU of each class.
+
+Of a run with a final one, also which `tiles` trained, "training" or "all"; with all, there are no
+scores.
+"""
 
 
 _FEW = 10
@@ -59,10 +63,18 @@ def _figure(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
+    final = [row for row in rows if "miou" not in row]
+    rows = [row for row in rows if "miou" in row]
     epochs = [row["epoch"] for row in rows]
     # a single point has no line that shows it
     marker = "o" if len(rows) <= _FEW else "."
     left.plot(epochs, [row["loss"] for row in rows], marker=marker)
+    if final:
+        left.plot(
+            [row["epoch"] for row in final], [row["loss"] for row in final],
+            marker=marker, linestyle="--", label="on all tiles",
+        )  # fmt: skip
+        left.legend(loc="best")
     left.set(xlabel="epoch", ylabel="training loss")
     rate = left.twinx()
     rate.plot(

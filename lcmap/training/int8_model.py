@@ -31,6 +31,7 @@ from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import check_output
 from lcmap.training.augmentation import draw_window
+from lcmap.training.final import SCORES_OF_KEY
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
@@ -41,7 +42,8 @@ from lcmap.training.validation import measured_by, padded_image, validate_model,
 class QuantisationReport:
     """What became of a model in int8; the scores are those on the validation tiles.
 
-    `in_integers` of its `convolutions` compute in integers.
+    `in_integers` of its `convolutions` compute in integers. Where the model was trained on the
+    validation tiles, their scores tell what int8 costs, and nothing else.
     """
 
     model: Path
@@ -49,13 +51,15 @@ class QuantisationReport:
     in_integers: int
     before: Scores
     after: Scores
+    trained_on_validation: bool = False
 
     @property
     def text(self) -> str:
         """The report in one line."""
+        of_tiles = ", on tiles that trained it" if self.trained_on_validation else ""
         return (
             f"{self.model}: {self.in_integers} of {self.convolutions} convolutions in int8, "
-            f"{_change(self.before, self.after)}"
+            f"{_change(self.before, self.after)}{of_tiles}"
         )
 
 
@@ -145,16 +149,19 @@ def _quantise(
             f"int8 costs more than {options.max_loss:g} points: {_change(before, after)}",
             f"it was not written{earlier}; use {os.fspath(model)}, or allow more with `max_loss`",
         )
+    final = SCORES_OF_KEY in metadata.training
+    found = [validation_values(each, data.nomenclature) for each in (before, after)]
     changed = dataclasses.replace(
         metadata,
-        training=metadata.training | measured_by("int8"),
-        scores={"validation": validation_values(after, data.nomenclature)},
+        training=metadata.training if final else metadata.training | measured_by("int8"),
+        scores=metadata.scores if final else {"validation": found[1]},
         precision="int8",
         quantisation={
             "calibration": "training tiles",
             "samples": samples,
-            "validation before": validation_values(before, data.nomenclature),
-        },
+            "validation before": found[0],
+        }
+        | ({"validation after": found[1]} if final else {}),
         lcmap_version=lcmap.__version__,
         format_version=FORMAT_VERSION,
     )
@@ -162,8 +169,9 @@ def _quantise(
         integers, changed, output, overwrite=options.overwrite, stac=options.stac, within=files
     )
     return QuantisationReport(
-        Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after
-    )
+        Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after,
+        trained_on_validation=final,
+    )  # fmt: skip
 
 
 def _samples(

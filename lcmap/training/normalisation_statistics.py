@@ -14,7 +14,7 @@ def recompute_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, ...
 
     A batch has one image [N, C, H, W] per input. The running statistics of an average of weights
     are those of other weights (Izmailov et al. 2018, arXiv:1803.05407, section 3.2).
-    torch.optim.swa_utils.update_bn does the same for networks of one input, in one process.
+    torch.optim.swa_utils.update_bn takes networks of one input, whose layers need no momentum.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [layer.momentum for layer in layers]

@@ -24,10 +24,19 @@ _FIRST_STEPS = 10
 
 @dataclass
 class Budget:
-    """How long a run lasts: so many steps, or so many seconds of training and validation."""
+    """How long a run lasts: so many steps, or so many seconds of training and validation.
+
+    One of steps ends at the step `end`, where that comes first.
+    """
 
     steps: int | None = None
     seconds: float | None = None
+    end: int | None = None
+
+    @property
+    def last_step(self) -> int | None:
+        """The steps after which the run ends, if it counts them."""
+        return self.steps if self.end is None else self.end
 
     def progress(self, steps: int, seconds: float) -> float:
         """Return which fraction of the budget is used, at least 1 once it is spent."""

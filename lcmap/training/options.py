@@ -42,6 +42,8 @@ class TrainOptions:
         side inputs, the network starts as the model does and learns what they add.
     epochs: how long to train, unless `minutes` are given.
     minutes: how long to train and validate; None counts epochs.
+    final: once trained, train anew on training and validation tiles, for as many steps as the
+        kept epoch had. Each run has half of the `minutes`.
     patience: training ends after so many epochs without a better model; None is the recipe's.
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
@@ -56,6 +58,7 @@ class TrainOptions:
     epochs: int | None = None
     minutes: float | None = None
     patience: int | None = None
+    final: bool = False
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
     allow_overlap: bool = False
@@ -69,6 +72,15 @@ class TrainOptions:
         """
         if self.epochs is not None and self.minutes is not None:
             raise UsageError("`minutes`", "cannot be given with `epochs`", "choose one of them")
+
+    @property
+    def minutes_of_a_run(self) -> float:
+        """The minutes that are given, or half of them where a final run follows the first.
+
+        The final one takes no longer: it has at most as many steps, and validates nothing.
+        """
+        assert self.minutes is not None
+        return self.minutes / 2 if self.final else self.minutes
 
     def chosen_recipe(self) -> Recipe:
         """Return the recipe with what is chosen otherwise."""

@@ -15,6 +15,7 @@ from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.training.final import FinalTrainer
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TileInputOptions, TrainOptions
@@ -90,12 +91,29 @@ def help_train(
         threads(options.threads),
         training_run(tile_indexes, options, inputs, silent, ranks) as run,
         told_how_to_go_on(run.trainer),
+        freed_memory_kept(),
     ):
-        run.trainer.start_as_first()
-        with freed_memory_kept():
-            while not run.trainer.ended:
-                run.trainer.epoch()
-                current_watch().check()
+        _train(run.trainer)
+        if options.final:
+            _train(final_trainer(run, options))
+
+
+def _train(trainer: Trainer) -> None:
+    trainer.start_as_first()
+    while not trainer.ended:
+        trainer.epoch()
+        current_watch().check()
+
+
+def final_trainer(run: TrainingRun, options: TrainOptions) -> FinalTrainer:
+    """Return what trains the network anew on all tiles, once a run has ended.
+
+    Raises:
+        InputMissingError, NotAModelError, NewerModelError, InputMismatchError: as `train`, of the
+            initial model.
+    """
+    network, _ = make_network(run.data, options.chosen_recipe(), options)
+    return FinalTrainer(run.trainer, network, options)
 
 
 @contextmanager
@@ -167,6 +185,7 @@ def _settings(
         "epochs": options.epochs,
         "minutes": options.minutes,
         "patience": recipe.patience,
+        "final": options.final,
         "seed": options.seed,
         "tile indexes": [os.fspath(path) for path in tile_indexes],
         "initial model": os.fspath(initial) if initial is not None else None,

@@ -24,6 +24,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
 from lcmap.training.export import Agreement, to_onnx, verify
+from lcmap.training.final import SCORES_OF, FinalTrainer, rows_of_both
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.int8_model import QuantisationReport, quantise_model
 from lcmap.training.memory import freed_memory_kept
@@ -35,7 +36,7 @@ from lcmap.training.options import (
     int8_path,
 )
 from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
-from lcmap.training.run import TrainingRun, told_how_to_go_on, training_run
+from lcmap.training.run import TrainingRun, final_trainer, told_how_to_go_on, training_run
 from lcmap.training.samples import TrainingSet
 from lcmap.training.trainer import Trainer
 from lcmap.training.validation import measured_by, validate_model, validation_values
@@ -49,7 +50,8 @@ class TrainReport:
 
     The scores are those of the exported model on the validation tiles, run by onnxruntime in
     float32; `agreement` is that of onnxruntime and PyTorch. `int8` is what became of it in int8,
-    where that was asked for, or why there is no such model.
+    where that was asked for, or why there is no such model. Where the validation tiles trained too
+    in the end, for `final_steps`, the scores are those of the model before.
     """
 
     model: Path
@@ -61,10 +63,11 @@ class TrainReport:
     scores: Scores
     agreement: Agreement
     int8: QuantisationReport | DataError | None = None
+    final_steps: int | None = None
 
     @property
     def text(self) -> str:
-        """The report in two lines."""
+        """The report in two lines, or three."""
         miou, oa, *_ = 100 * self.scores.overall
         ious = 100 * self.scores.per_class[PER_CLASS.index("iou")]
         classes = ", ".join(
@@ -76,6 +79,15 @@ class TrainReport:
             f"{self.seconds / 60:.1f} min), validation mIoU {miou:.1f} %, "
             f"OA {oa:.1f} %; {self.agreement.text}\n"
             f"validation IoU in %: {classes}"
+        ) + self._of_final
+
+    @property
+    def _of_final(self) -> str:
+        if self.final_steps is None:
+            return ""
+        return (
+            f"\ntrained anew on training and validation tiles, {self.final_steps} steps; "
+            f"the scores are those of {SCORES_OF}"
         )
 
 
@@ -92,7 +104,9 @@ def train(
     """Train a network on the training tiles of indexes and write the best model as ONNX.
 
     The model with the best mIoU on the validation tiles is kept. It appears together with its
-    curves and, with `int8`, its int8 form; where that is refused, without it. After every epoch a
+    curves and, with `int8`, its int8 form; where that is refused, without it. With `final`, another
+    network is trained on training and validation tiles afterwards, for as many steps as the kept
+    epoch had, and written with the scores of the first. After every epoch a
     checkpoint and the curves so far are beside the output; with `resume` a run that was interrupted
     goes on from there to the same result, on the same machine; with `export_best` the best model so
     far is written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training
@@ -148,38 +162,50 @@ def _train_and_write(
             training_run(tile_indexes, options, inputs, progress, ranks) as run,
             told_how_to_go_on(run.trainer, outputs.checkpoint),
         ):
-            _train(run, outputs)
-            report = _written(run, outputs, files)
+            final = _train(run, outputs, options)
+            report = _written(run, final, outputs, files)
             if int8 is not None:
                 made = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
                 report = dataclasses.replace(report, int8=made)
     return report
 
 
-def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> TrainReport:
-    """Write the best model with its curves, and return what the run came to."""
+def _written(
+    run: TrainingRun, final: FinalTrainer | None, outputs: TrainOutputs, files: OutputSet
+) -> TrainReport:
+    """Write the best model, or the final one, with the curves; return what the run came to."""
     data, source, network, settings, trainer = run
+    names = [model_input.name for model_input in data.inputs]
     network.load_state_dict(trainer.best)
-    graph = to_onnx(network, [model_input.name for model_input in data.inputs])
-    agreement = verify(graph, network, trainer.samples_to_verify())
+    graph = to_onnx(network, names)
     scores = validate_model(graph, source, data, stride=network.stride)
+    if final:
+        network.load_state_dict(final.best)
+        graph = to_onnx(network, names)
+    agreement = verify(graph, network, (final or trainer).samples_to_verify())
     current_watch().check()
     if not agreement.close:
-        logger.warning(
-            "%s: %s of training tiles; the scores are those of the model as it is written",
-            outputs.model, agreement.text,
-        )  # fmt: skip
+        of_scores = "" if final else "; the scores are those of the model as it is written"
+        logger.warning("%s: %s of training tiles%s", outputs.model, agreement.text, of_scores)
     metadata = _metadata(data, settings, trainer, network.merged().architecture, scores)
-    _write(graph, metadata, trainer, outputs, files)
+    rows = trainer.rows
+    if final:
+        metadata = dataclasses.replace(metadata, training=metadata.training | final.said)
+        rows = rows_of_both(trainer, final)
+    write_curves(outputs.model, rows, overwrite=outputs.replaces, within=files)
+    write_model(
+        graph, metadata, outputs.model, overwrite=outputs.replaces, stac=outputs.stac, within=files
+    )
     return TrainReport(
         model=Path(outputs.model),
         nomenclature=data.nomenclature,
         epoch=trainer.best_epoch,
         epochs=len(trainer.rows),
         steps=trainer.steps,
-        seconds=trainer.rows[-1]["seconds"],
+        seconds=(final or trainer).rows[-1]["seconds"],
         scores=scores,
         agreement=agreement,
+        final_steps=final.steps if final else None,
     )
 
 
@@ -210,24 +236,6 @@ def _metadata(
     )
 
 
-def _write(
-    graph: bytes,
-    metadata: ModelMetadata,
-    trainer: Trainer,
-    outputs: TrainOutputs,
-    files: OutputSet,
-) -> None:
-    write_curves(outputs.model, trainer.rows, overwrite=outputs.replaces, within=files)
-    write_model(
-        graph,
-        metadata,
-        outputs.model,
-        overwrite=outputs.replaces,
-        stac=outputs.stac,
-        within=files,
-    )
-
-
 def _in_int8(
     tile_indexes: Sequence[PathLike],
     inputs: TileInputOptions,
@@ -247,12 +255,17 @@ def _in_int8(
         return error
 
 
-def _train(run: TrainingRun, outputs: TrainOutputs) -> None:
-    """Train to the end, from the checkpoint where it is wanted; only read it for the best model."""
-    trainer, settings = run.trainer, run.settings
-    settings = settings | {"content of the inputs": current_watch().digest()}
+def _train(run: TrainingRun, outputs: TrainOutputs, options: TrainOptions) -> FinalTrainer | None:
+    """Train to the end, from the checkpoint where it is wanted; only read it for the best model.
+
+    Returns what trained on all tiles, where that was asked for.
+    """
+    trainer = run.trainer
+    state: dict[str, Any] = {}
+    settings = run.settings | {"content of the inputs": current_watch().digest()}
     if (outputs.resume or outputs.export_best) and outputs.checkpoint.exists():
-        trainer.load_state_dict(read_checkpoint(outputs.checkpoint, settings))
+        state = read_checkpoint(outputs.checkpoint, settings)
+        trainer.load_state_dict(state)
     elif outputs.resume:
         logger.info("%s: no checkpoint, starting from the beginning", outputs.checkpoint)
     trainer.start_as_first()
@@ -262,3 +275,16 @@ def _train(run: TrainingRun, outputs: TrainOutputs) -> None:
             current_watch().check()
             write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
             write_curves(outputs.checkpoint, trainer.rows)
+        if not options.final or outputs.export_best:
+            return None
+        final = final_trainer(run, options)
+        if "final" in state:
+            final.load_state_dict(state["final"])
+        final.start_as_first()
+        while not final.ended:
+            final.epoch()
+            current_watch().check()
+            state = trainer.state_dict() | {"final": final.state_dict()}
+            write_checkpoint(outputs.checkpoint, settings, state)
+            write_curves(outputs.checkpoint, rows_of_both(trainer, final))
+    return final

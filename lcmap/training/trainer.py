@@ -88,7 +88,7 @@ class Trainer:
         self._steps_per_epoch = _steps_per_epoch(recipe, data, side)
         self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
         if options.minutes is not None:
-            self.budget = Budget(seconds=60 * options.minutes)
+            self.budget = Budget(seconds=60 * options.minutes_of_a_run)
         weights = class_weights(data.shares, recipe.class_weights)
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
         self._optimizer = make_optimizer(self.network, recipe)
@@ -129,11 +129,11 @@ class Trainer:
         found = self._validate()
         self._validation_seconds = self._now() - started
         self._clock.stop()
-        row = self._row(loss, rate, found)
+        row = self._row(loss, rate) | validation_values(found, self._data.nomenclature)
         self.rows.append(row)
         if not self.best_epoch or row["miou"] > self.rows[self.best_epoch - 1]["miou"]:
             self.best_epoch = len(self.rows)
-            self.best = _copy_of(self.evaluated.state_dict())
+            self.best = copy_of(self.evaluated.state_dict())
         best = self.rows[self.best_epoch - 1]["miou"]
         self._note = f"epoch {row['epoch']}, mIoU {row['miou']:.3f} (best {best:.3f})"
         logger.info(
@@ -145,8 +145,8 @@ class Trainer:
     def _train_epoch(self) -> tuple[float, float]:
         """Take the steps of an epoch; return their mean loss and the last learning rate."""
         steps = self._steps_per_epoch
-        if self.budget.steps is not None:
-            steps = min(steps, self.budget.steps - self.steps)
+        if self.budget.last_step is not None:
+            steps = min(steps, self.budget.last_step - self.steps)
         losses = []
         with batches_ahead(self._sampler, self.steps, self.steps + steps) as batches:
             for batch in batches:
@@ -239,6 +239,8 @@ class Trainer:
         ]
 
     def _spent(self) -> bool:
+        if self.budget.last_step is not None:
+            return self.steps >= self.budget.last_step
         return self._used(reserve=self._validation_seconds) >= 1
 
     def _used(self, reserve: float = 0.0) -> float:
@@ -253,12 +255,11 @@ class Trainer:
             done = min(int(self._clock.seconds), int(self.budget.seconds))
             self._progress(done, max(int(self.budget.seconds), 1), self._note)
         else:
-            assert self.budget.steps is not None
-            self._progress(self.steps, self.budget.steps, self._note)
+            assert self.budget.last_step is not None
+            self._progress(self.steps, self.budget.last_step, self._note)
 
     def _validate(self) -> Scores:
-        if self._recipe.normalisation == "recomputed":
-            self._recompute_statistics()
+        self._settle_statistics()
         tiles = self._data.validation
         counts = validate(
             self.evaluated, self._source, tiles[self._ranks.share(len(tiles))],
@@ -267,8 +268,13 @@ class Trainer:
         )  # fmt: skip
         return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
 
-    def _recompute_statistics(self) -> None:
-        """Recompute the statistics of batch normalisation on the batches of the last steps."""
+    def _settle_statistics(self) -> None:
+        """Take the statistics of batch normalisation anew, where the recipe wants it.
+
+        They are those of the batches of the last steps.
+        """
+        if self._recipe.normalisation == "running":
+            return
         numbers = range(max(self.steps - _BATCHES_OF_STATISTICS, 0), self.steps)
         with (
             batches_ahead(self._sampler, numbers.start, numbers.stop) as batches,
@@ -277,14 +283,14 @@ class Trainer:
             images = (batch.to(self.device).images for batch in batches)
             recompute_statistics(self.evaluated, images)
 
-    def _row(self, loss: float, learning_rate: float, found: Scores) -> Row:
+    def _row(self, loss: float, learning_rate: float) -> Row:
         return {
             "epoch": len(self.rows) + 1,
             "steps": self.steps,
             "seconds": self._clock.seconds,
             "learning_rate": learning_rate,
             "loss": loss,
-        } | validation_values(found, self._data.nomenclature)
+        }
 
 
 def _side(recipe: Recipe, data: TrainingSet, grid: int) -> int:
@@ -301,6 +307,6 @@ def _steps_per_epoch(recipe: Recipe, data: TrainingSet, side: int) -> int:
     return math.ceil(passes * data.pixels / pixels_per_step)
 
 
-def _copy_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def copy_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict that further training does not change."""
     return {name: copy.deepcopy(value.detach().cpu()) for name, value in state.items()}

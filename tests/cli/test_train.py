@@ -300,6 +300,7 @@ def test_the_model_is_kept_where_its_int8_form_is_refused(
         ("--width", 8, "--depth", 1),
         ("--recipe", "default"),
         ("--patience", 30),
+        ("--final",),
         ("--device", "auto"),
     ],
 )

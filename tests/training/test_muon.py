@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.muon import orthogonalised
 from lcmap.training.optimisation import Optimizer, make_optimizer
 from lcmap.training.recipe import DEFAULT, Muon
@@ -17,7 +17,7 @@ RECIPE = replace(DEFAULT, optimizer="muon", muon=Muon(learning_rate=0.05))
 
 def small_network(memory_format: torch.memory_format = torch.channels_last) -> LandCoverNetwork:
     torch.manual_seed(0)
-    return LandCoverNetwork([4], 3, width=16, depth=1).to(memory_format=memory_format)
+    return LandCoverNetwork([4], 3, Architecture(width=16, depth=1)).to(memory_format=memory_format)
 
 
 def trained(network: LandCoverNetwork, optimizer: Optimizer, steps: int = 3) -> None:

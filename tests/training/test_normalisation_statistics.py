@@ -6,7 +6,7 @@ import torch
 from threaded_ranks import in_ranks
 from torch import nn
 
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.normalisation_statistics import recompute_statistics
 from lcmap.training.ranks import Ranks
 from lcmap.training.shared_normalisation import share_normalisation
@@ -15,13 +15,14 @@ from lcmap.training.shared_normalisation import share_normalisation
 def trained_a_little() -> LandCoverNetwork:
     """Return a network in training, with statistics that mean nothing any more."""
     torch.manual_seed(0)
-    network = LandCoverNetwork([3], 4, width=4, depth=1).train()
+    network = LandCoverNetwork([3], 4, Architecture(width=4, depth=1)).train()
     network(5 + torch.randn(2, 3, 8, 8))
     return network
 
 
 def test_statistics_are_those_of_the_batches_as_pytorch_takes_them() -> None:
-    network = trained_a_little()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
+    network(5 + torch.randn(2, 3, 8, 8))
     expected = copy.deepcopy(network)
     batches = [torch.randn(2, 3, 8, 8) for _ in range(3)]
     torch.optim.swa_utils.update_bn(batches, expected)

@@ -96,7 +96,7 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
     report = run(index, whole)
     miou, oa, *_ = report.scores.overall
-    assert miou > 0.75 and oa > 0.85
+    assert miou > 0.75 and oa > (0.85 if recipe == DEFAULT else 0.8)
     assert report.agreement.difference < 1e-4 and report.agreement.apart < 1e-2
 
     with pytest.raises(Interrupted):
