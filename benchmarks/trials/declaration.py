@@ -8,7 +8,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +56,7 @@ class Contender:
     @property
     def identity(self) -> dict[str, Any]:
         """All that its result depends on, as JSON values."""
-        recipe = dataclasses.asdict(self.recipe)
+        recipe = _without_defaults(self.recipe)
         del recipe["name"]
         network = dataclasses.asdict(self.smp or self.size)
         return {"recipe": recipe, "network": network}
@@ -191,6 +191,20 @@ class Study:
                         yield Run(contender, ground, fold, seed, self.budget, self.threads)
 
 
+def _without_defaults(group: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON values, without the fields that are as by default.
+
+    So a result stays that of its run when recipes get further fields.
+    """
+    given = {}
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if value != field.default:
+            nested = dataclasses.is_dataclass(value)
+            given[field.name] = _without_defaults(value) if nested else value
+    return given
+
+
 def digest(value: Any) -> str:
     """Return twelve hexadecimal digits that stand for a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
@@ -297,9 +311,12 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
     for name in values:
         if name not in names:
             raise ValueError(f"{where}: unknown {name}; there are {', '.join(names)}")
-    filled = {name: _value(hints[name], v, f"{where}, {name}") for name, v in values.items()}
+    filled = {
+        name: _value(hints[name], v, f"{where}, {name}", getattr(start, name, None))
+        for name, v in values.items()
+    }
     if start is not None:
-        return dataclasses.replace(start, **filled)
+        return _checked(where, dataclasses.replace, start, **filled)
     missing = [
         f.name
         for f in fields
@@ -309,17 +326,28 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
     ]
     if missing:
         raise ValueError(f"{where}: lacks {', '.join(missing)}")
-    return kind(**filled)
+    return _checked(where, kind, **filled)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a TOML value as a field's type; `false` stands for None, which TOML lacks."""
+def _checked(where: str, make: Callable[..., Any], *arguments: Any, **values: Any) -> Any:
+    """Return what `make` does of values, and say where they are if it refuses them."""
+    try:
+        return make(*arguments, **values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:
+    """Return a TOML value as a field's type; `false` stands for None, which TOML lacks.
+
+    A table changes what `start` is, if that is of the type.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is False and types.NoneType in arguments and bool not in arguments:
             return None
         (other,) = [item for item in arguments if item is not types.NoneType]
-        return _value(other, value, where)
+        return _value(other, value, where, start)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
@@ -333,7 +361,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where}: {value!r} is no int")
         return value
     if dataclasses.is_dataclass(hint):
-        return _filled(typing.cast(type, hint), value, where)
+        kind = typing.cast(type, hint)
+        return _filled(kind, value, where, start if isinstance(start, kind) else None)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     raise ValueError(f"{where}: {value!r} is no {hint.__name__}")

@@ -18,11 +18,55 @@ class Jitter:
 
     `contrast` varies the gain and the offset of all bands together, `band` those of each band by
     itself, `gamma` the logarithm of an exponent.
+
+    `content` is how often a sample is scaled as if there were other ground in its image (see
+    `content_scales`): the quantiles of an image depend on what is in it. `noise` is the largest
+    standard deviation of a Gaussian noise, as a share of the range between the quantiles. `blur` is
+    how often a sample is blurred.
     """
 
     contrast: float
     band: float
     gamma: float
+    content: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that probabilities are such."""
+        _check_shares(self, "content", "blur")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which ground training shows more often than it occurs; each 0 leaves it as it is.
+
+    `balance` is how often a crop is drawn by its class: a class by its share of the labelled
+    pixels to the power of `power` (0: all alike, 1: as they occur), a tile by its pixels of the
+    class, and a window with one of these at any place in it.
+
+    `paste` is how many objects of rare classes are pasted on a crop, on average; a class is rare
+    whose share is below `rare`. Source: Ghiasi et al. 2021 (arXiv:2012.07177), here for semantic
+    labels.
+    """
+
+    balance: float = 0.0
+    power: float = 0.5
+    paste: float = 0.0
+    rare: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check that probabilities and shares are such."""
+        _check_shares(self, "balance", "power", "rare")
+        if self.paste < 0:
+            raise ValueError(f"paste: {self.paste:g} is below 0")
+
+
+def _check_shares(group: object, *names: str) -> None:
+    for name in names:
+        value = getattr(group, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: {value:g} is not in 0 … 1")
 
 
 @dataclass(frozen=True)
@@ -35,6 +79,7 @@ class Recipe:
     are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
     it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
     learning rate where training starts from a model. `width` and `depth` are the network's.
+    `sampling` says what is shown more often than it occurs.
     In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
     drawn by their size, again and again. Training ends after `patience` epochs without a better
     model (None: it does not).
@@ -59,6 +104,7 @@ class Recipe:
     depth: int
     whole_passes: bool
     patience: int | None
+    sampling: Sampling = Sampling()
 
 
 PAPER = Recipe(

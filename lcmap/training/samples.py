@@ -258,8 +258,25 @@ class SampleSource:
 
     def bands(self, tile: IndexedTile, number: int) -> int:
         """Return how many bands a tile's input of this number has, which is an image."""
-        path = (tile.image, *tile.sides)[number]
-        return len(self._reader.quantiles(path))
+        return len(self.quantiles(tile, number))
+
+    def quantiles(self, tile: IndexedTile, number: int) -> NDArray[np.float64]:
+        """Return what a tile's input of this number, an image, is scaled by, float64 [C, 2]."""
+        return self._reader.quantiles((tile.image, *tile.sides)[number])
+
+    def index_of(self, code: int) -> int:
+        """Return the index that a class has in labels."""
+        return self._reader.index_of(code)
+
+    def labels(self, tile: IndexedTile) -> NDArray[np.uint8]:
+        """Return a tile's class indices, uint8 [h, w], 255 where there is none.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        found = self._whole(tile).labels
+        assert found is not None
+        return found
 
     def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
         """Return a tile, or a window counted from its upper left corner.
@@ -269,11 +286,9 @@ class SampleSource:
         Raises:
             NotARasterError: the pixels cannot be read.
         """
-        key = (tile.image, tile.window)
-        sample = self._kept.get(key)
+        sample = self._kept.get((tile.image, tile.window))
         if sample is None and (inside is None or self._left > 0):
-            sample = self._reader.read(tile)
-            self._keep(key, sample)
+            sample = self._whole(tile)
         window = tile.window
         if inside is not None:
             window = inside.shifted(tile.window.row, tile.window.col)
@@ -295,6 +310,14 @@ class SampleSource:
             valid.append(where)
         labels = np.where(np.logical_and.reduce(valid), sample.labels, np.uint8(IGNORE))
         return Pixels(tuple(images), labels, tuple(valid))
+
+    def _whole(self, tile: IndexedTile) -> LabelledWindow:
+        key = (tile.image, tile.window)
+        sample = self._kept.get(key)
+        if sample is None:
+            sample = self._reader.read(tile)
+            self._keep(key, sample)
+        return sample
 
     def _keep(self, key: _Key, sample: LabelledWindow) -> None:
         assert sample.labels is not None

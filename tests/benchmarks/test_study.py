@@ -15,7 +15,7 @@ from trials.running import Folder, carry_out
 
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
-from lcmap.training.recipe import DEFAULT, Jitter
+from lcmap.training.recipe import DEFAULT, Jitter, Sampling
 from lcmap.training.trainer import Trainer
 
 HEAD = """
@@ -78,13 +78,19 @@ network = { skip = "reduce" }
 [[contenders]]
 name = "whole"
 recipe = { crop = false, jitter = false, patience = 5 }
+[[contenders]]
+name = "levers"
+recipe = { jitter = { content = 0.5 }, sampling = { balance = 1 } }
 """
     )
-    plain, other, whole = study_of(tmp_path, text).contenders
+    plain, other, whole, levers = study_of(tmp_path, text).contenders
     assert (plain.recipe.width, plain.recipe.optimizer) == (4, "adamw")
     assert (other.recipe.optimizer, other.recipe.crop) == ("adam", 64)
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
+    # a table changes the fields of the recipe's
+    assert levers.recipe.jitter == Jitter(0.1, 0.05, 0.0, content=0.5)
+    assert levers.recipe.sampling == Sampling(balance=1.0)
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
 
 
@@ -101,6 +107,14 @@ recipe = { crop = false, jitter = false, patience = 5 }
         (HEAD.replace("threads = 1", "threads = true") + PLAIN + GROUND, "threads: True is no int"),
         (HEAD + PLAIN.replace("width", "breadth") + GROUND, "recipe: unknown breadth; there are"),
         (HEAD + PLAIN.replace("= 4", '= "4"') + GROUND, "width: '4' is no int"),
+        (
+            HEAD + PLAIN.replace("width = 4", "sampling = { balance = 2 }") + GROUND,
+            "contender plain, recipe, sampling: balance: 2 is not in 0 … 1",
+        ),
+        (
+            HEAD + PLAIN.replace("width = 4", "jitter = { gain = 2 }") + GROUND,
+            "recipe, jitter: unknown gain; there are contrast, band",
+        ),
         (HEAD + PLAIN + 'base = "none"\n' + GROUND, "base 'none' is none of default, paper"),
         (
             HEAD + PLAIN + 'network = { skip = "half" }\n' + GROUND,
@@ -137,12 +151,14 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace('name = "plain"', 'title = "Plain"\nname = "plain"'),
         text.replace('name = "out"', 'title = "Out"\nname = "out"'),
         text.replace("seeds = [0]", "seeds = [0, 1]"),
+        text.replace("width = 4", "width = 4, sampling = { balance = 0 }"),
     ):
         assert digests(same)[: len(before)] == before
     for other in (
         text.replace("steps = 3", "steps = 4"),
         text.replace("threads = 1", "threads = 2"),
         text.replace("width = 4", "width = 8"),
+        text.replace("width = 4", "width = 4, sampling = { balance = 0.5 }"),
         text.replace("seeds = [0]", "seeds = [1]"),
         text + "block = 64\n",
     ):
