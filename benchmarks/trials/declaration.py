@@ -44,13 +44,15 @@ class Contender:
     """A network and the recipe that it is trained with.
 
     `size` is that of lcmap's own network beyond the recipe's width and depth; `smp` takes its
-    place. `title` is its name in tables.
+    place. With `unlabelled` the images that are tested are trained on too, without their labels.
+    `title` is its name in tables.
     """
 
     name: str
     recipe: Recipe
     size: NetworkSize = _OF_THE_RECIPE
     smp: Smp | None = None
+    unlabelled: bool = False
     title: str = ""
 
     @property
@@ -59,7 +61,8 @@ class Contender:
         recipe = _without_defaults(self.recipe)
         del recipe["name"]
         network = dataclasses.asdict(self.smp or self.size)
-        return {"recipe": recipe, "network": network}
+        identity = {"recipe": recipe, "network": network}
+        return identity | {"unlabelled": True} if self.unlabelled else identity
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,10 @@ def carry_out_one(run: Run, folder: Folder, data: Path) -> dict[str, Any]:
     """
     torch.set_num_threads(run.threads)
     fold = prepare_fold(run.ground, run.fold, data, folder.grounds)
-    training = read_training_set(fold.indexes)
+    tested = [area.image.image for area in fold.areas]
+    training = read_training_set(
+        fold.indexes, unlabelled=tested if run.contender.unlabelled else ()
+    )
     with training.reader() as reader:
         source = SampleSource(reader, training.sides)
         network = network_of(run.contender, training, run.seed)
@@ -211,6 +214,7 @@ def _train(
                 written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
     network.load_state_dict(trainer.best)
+    trainer.adapt(network)
     return {
         "steps": trainer.steps,
         "epochs": len(trainer.rows),

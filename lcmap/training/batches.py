@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource
 
+if TYPE_CHECKING:
+    from lcmap.training.unlabelled_batches import UnlabelledBatch
+
 _AHEAD = 4
 _ORDER = 1
 """Makes the seed of a pass's order another than those of batches."""
@@ -26,10 +30,21 @@ _ORDER = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S]."""
+    """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S].
+
+    `unlabelled` are crops without labels to learn from in the same step.
+    """
 
     images: tuple[Tensor, ...]
     labels: Tensor
+    unlabelled: UnlabelledBatch | None = None
+
+    @property
+    def all_images(self) -> tuple[Tensor, ...]:
+        """The images of all crops, those without labels last."""
+        if self.unlabelled is None:
+            return self.images
+        return tuple(map(torch.cat, zip(self.images, self.unlabelled.strong, strict=True)))
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
@@ -38,7 +53,16 @@ class Batch:
         return Batch(
             tuple(image.pin_memory().to(device, non_blocking=True) for image in self.images),
             self.labels.pin_memory().to(device, non_blocking=True),
+            self.unlabelled and self.unlabelled.to(device),
         )
+
+
+class Batches(Protocol):
+    """What makes batches, each the same whenever it is asked for."""
+
+    def batch(self, number: int) -> Batch:
+        """Return the batch of this number."""
+        ...
 
 
 class Sampler:
@@ -109,7 +133,7 @@ def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:
 
 
 @contextmanager
-def batches_ahead(sampler: Sampler, first: int, last: int) -> Iterator[Iterator[Batch]]:
+def batches_ahead(sampler: Batches, first: int, last: int) -> Iterator[Iterator[Batch]]:
     """Yield an iterator over the batches first … last - 1, made ahead in a thread.
 
     Leaving the context ends the thread. An error in the thread is raised by the iterator.

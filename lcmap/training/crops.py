@@ -115,6 +115,14 @@ class Crops:
         Raises:
             NotARasterError: pixels cannot be read.
         """
+        return self.varied(self.cut(tile, variation), tile, variation)
+
+    def cut(self, tile: IndexedTile, variation: Variation) -> Pixels:
+        """Return the crop of a tile, side × side, with its radiometry as it is.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
         window = variation.window
         if isinstance(window, Focus):
             index = self._source.index_of(window.code)
@@ -124,7 +132,14 @@ class Crops:
             pixels = self._objects.paste(pixels, variation.pastes)
         if variation.side != self._side:
             pixels = zoom(pixels, self._side)
-        pixels = flip_and_turn(pixels, variation.orientation)
+        return flip_and_turn(pixels, variation.orientation)
+
+    def varied(self, pixels: Pixels, tile: IndexedTile, variation: Variation) -> Pixels:
+        """Return what `cut` gives with its radiometry varied and side inputs left out.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
         image, *sides = (
             vary_radiometry(image, valid, change) if change else image
             for image, valid, change in zip(

@@ -62,6 +62,36 @@ class Sampling:
             raise ValueError(f"paste: {self.paste:g} is below 0")
 
 
+@dataclass(frozen=True)
+class Consistency:
+    """How a network learns from pixels without labels, where there are such images.
+
+    The running average of its weights is its teacher (see `mean_teacher`): where that gives a class
+    a probability of `threshold` or more, the network learns the class on the same crop, varied
+    `strength` times as much and mixed with another. `weight` is that of this loss beside the
+    labels', reached after `ramp_up` of the run; `share` is how many such crops a step has, as a
+    share of the batch. With `own_tiles` the pixels of the training tiles that have no label are
+    used too, whether or not there are images.
+
+    `adapt_normalisation` is how much the statistics of batch normalisation become, in the end,
+    those of these crops (0: not at all).
+    """
+
+    weight: float = 1.0
+    threshold: float = 0.9
+    strength: float = 2.0
+    share: float = 0.25
+    ramp_up: float = 0.3
+    own_tiles: bool = False
+    adapt_normalisation: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that probabilities and shares are such."""
+        _check_shares(self, "threshold", "share", "ramp_up", "adapt_normalisation")
+        if self.weight < 0:
+            raise ValueError(f"weight: {self.weight:g} is below 0")
+
+
 def _check_shares(group: object, *names: str) -> None:
     for name in names:
         value = getattr(group, name)
@@ -79,7 +109,8 @@ class Recipe:
     are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
     it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
     learning rate where training starts from a model. `width` and `depth` are the network's.
-    `sampling` says what is shown more often than it occurs.
+    `sampling` says what is shown more often than it occurs, `consistency` how the network learns
+    from pixels without labels.
     In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
     drawn by their size, again and again. Training ends after `patience` epochs without a better
     model (None: it does not).
@@ -105,6 +136,12 @@ class Recipe:
     whole_passes: bool
     patience: int | None
     sampling: Sampling = Sampling()
+    consistency: Consistency = Consistency()
+
+    def __post_init__(self) -> None:
+        """Check that there is a teacher where one is needed."""
+        if self.consistency.own_tiles and not self.average:
+            raise ValueError("consistency: own_tiles needs an average, which is the teacher")
 
 
 PAPER = Recipe(

@@ -48,12 +48,16 @@ def training_run(
     recipe = options.chosen_recipe()
     ranks.check_batch(recipe.batch_size)
     data = read_training_set(
-        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
-    )
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap,
+        unlabelled=options.unlabelled,
+    )  # fmt: skip
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
         settings["quantiles"] = os.fspath(inputs.quantiles)
+    if options.unlabelled:
+        images = dict.fromkeys(os.fspath(tile.image) for tile in data.unlabelled)
+        settings["unlabelled images"] = list(images)
     device = choose_device(options.device).type
     ranks.check_same(
         settings | {"tiles": len(data.train), "lcmap": lcmap.__version__, "device": device}

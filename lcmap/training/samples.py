@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
 from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.shared_ground import check_shared_ground
+from lcmap.training.unlabelled_images import unlabelled_tiles
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class TrainingSet:
     """The labelled tiles of all indexes, and what they have in common.
 
     `shares` are the classes' shares of the labelled training pixels, float64 [K]; `quantiles`,
-    float64 [C, 2], are what each image is scaled by.
+    float64 [C, 2], are what each image is scaled by. `unlabelled` are tiles of the images that are
+    given without labels.
     """
 
     nomenclature: Nomenclature
@@ -61,6 +63,7 @@ class TrainingSet:
     tile_size: int
     quantiles: Mapping[Path, NDArray[np.float64]]
     allow_vrt: bool = False
+    unlabelled: tuple[IndexedTile, ...] = ()
 
     def reader(self) -> TileReader:
         """Return a reader of the tiles, which the caller closes."""
@@ -83,11 +86,13 @@ def read_training_set(
     *,
     model: PathLike | None = None,
     allow_overlap: bool = True,
+    unlabelled: Sequence[PathLike] = (),
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. A class that no training tile has is said in a
-    warning. `model` is the one whose quantiles may be asked for.
+    warning. `model` is the one whose quantiles may be asked for; `unlabelled` are images to be used
+    too, see `unlabelled_tiles`.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
@@ -98,6 +103,7 @@ def read_training_set(
             have the same bands, or not those of the quantiles.
         InputMissingError, DataError: the file of quantiles cannot be used.
         UsageError: the quantiles are to be a model's, and there is none.
+        DataError, UsageError: as `unlabelled_tiles`.
     """
     options = options or TileInputOptions()
     indexes = [read_tile_index(path) for path in paths]
@@ -124,10 +130,11 @@ def read_training_set(
     with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
         scaling = ScalingChoice(options, reader, model)
         inputs = _inputs(sides, train + validation, scaling)
-    size = max(index.tile_size for index in indexes)
+        size = max(index.tile_size for index in indexes)
+        without_labels = unlabelled_tiles(unlabelled, inputs, scaling, size)
     return TrainingSet(
         nomenclature, sides, inputs, train, validation, shares, size,
-        scaling.chosen, options.allow_vrt,
+        scaling.chosen, options.allow_vrt, without_labels,
     )  # fmt: skip
 
 
@@ -236,6 +243,13 @@ def _check_bands(
         )
 
 
+def _with_labels(sample: LabelledWindow) -> LabelledWindow:
+    """Return a window with labels; where it has none, no pixel has one."""
+    if sample.labels is not None:
+        return sample
+    return replace(sample, labels=np.full(sample.valid.shape, IGNORE, np.uint8))
+
+
 class SampleSource:
     """Gives windows of tiles as the network takes them; keeps images in memory up to a bound.
 
@@ -293,7 +307,7 @@ class SampleSource:
         if inside is not None:
             window = inside.shifted(tile.window.row, tile.window.col)
         if sample is None:
-            sample = self._reader.read(tile, window)
+            sample = _with_labels(self._reader.read(tile, window))
         elif inside is not None:
             assert sample.labels is not None
             sample = LabelledWindow(
@@ -315,7 +329,7 @@ class SampleSource:
         key = (tile.image, tile.window)
         sample = self._kept.get(key)
         if sample is None:
-            sample = self._reader.read(tile)
+            sample = _with_labels(self._reader.read(tile))
             self._keep(key, sample)
         return sample
 

@@ -38,6 +38,7 @@ from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
 from lcmap.training.run import TrainingRun, told_how_to_go_on, training_run
 from lcmap.training.samples import TrainingSet
 from lcmap.training.trainer import Trainer
+from lcmap.training.unlabelled_images import unlabelled_files
 from lcmap.training.validation import measured_by, validate_model, validation_values
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ def train(
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
+        InputMismatchError, GsdMismatchError: an image without labels is none of the tiles' kind.
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
         UsageError: the model's name is not that of a model.
@@ -140,7 +142,12 @@ def _train_and_write(
     obsolete = () if outputs.export_best else outputs.in_work
     with (
         OutputSet(outputs.in_work, overwrite=True),
-        OutputSet(paths, overwrite=outputs.overwrite, obsolete=obsolete) as files,
+        OutputSet(
+            paths,
+            overwrite=outputs.overwrite,
+            obsolete=obsolete,
+            inputs=unlabelled_files(options.unlabelled),
+        ) as files,
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
         outputs.check(int8=int8 is not None)
@@ -160,6 +167,7 @@ def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> Train
     """Write the best model with its curves, and return what the run came to."""
     data, source, network, settings, trainer = run
     network.load_state_dict(trainer.best)
+    trainer.adapt(network)
     graph = to_onnx(network, [model_input.name for model_input in data.inputs])
     agreement = verify(graph, network, trainer.samples_to_verify())
     scores = validate_model(graph, source, data, stride=network.stride)

@@ -25,7 +25,7 @@ STEP = 6 / 1536
 def image(seed: int, low: int, high: int) -> NDArray[np.uint8]:
     """Return an image [2, 48, 48] whose second band is the first, darker; rows grow brighter."""
     random = np.random.default_rng(seed)
-    first = np.linspace(low, high, 48)[:, None] + random.normal(0, 4, (48, 48))
+    first = np.linspace(low, high, 48)[:, None] + random.normal(0, 1.5, (48, 48))
     return np.clip([first, 0.5 * first + 20], 0, 255).astype(np.uint8)
 
 
@@ -53,8 +53,8 @@ def drawn(scales: ContentScales, path: Path, number: int = 0) -> NDArray[np.floa
 
 
 def near(found: NDArray[np.float32], wanted: NDArray[np.float64]) -> NDArray[np.bool_]:
-    # a grey level is a hundredth of the range here
-    return (np.abs(found - wanted) < (4 * STEP + 0.01) * wanted[0].max()).all(axis=(1, 2))
+    # a grey level is a fiftieth of a tile's range here, and between two the oracle interpolates
+    return (np.abs(found - wanted) < (4 * STEP + 0.03) * wanted[0].max()).all(axis=(1, 2))
 
 
 @pytest.mark.parametrize("nodata", [None, 0])
