@@ -58,7 +58,7 @@ class Contender:
     @property
     def identity(self) -> dict[str, Any]:
         """All that its result depends on, as JSON values."""
-        recipe = _without_defaults(self.recipe)
+        recipe = _spelt_out(self.recipe)
         del recipe["name"]
         network = dataclasses.asdict(self.smp or self.size)
         identity = {"recipe": recipe, "network": network}
@@ -194,18 +194,15 @@ class Study:
                         yield Run(contender, ground, fold, seed, self.budget, self.threads)
 
 
-def _without_defaults(group: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON values, without the fields that are as by default.
+def _spelt_out(value: Any) -> Any:
+    """Return a recipe as JSON values, without what it leaves as it is by default.
 
-    So a result stays that of its run when recipes get further fields.
+    So a result counts further where recipes get a field.
     """
-    given = {}
-    for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        if value != field.default:
-            nested = dataclasses.is_dataclass(value)
-            given[field.name] = _without_defaults(value) if nested else value
-    return given
+    if not dataclasses.is_dataclass(value):
+        return value
+    items = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {field.name: _spelt_out(item) for field, item in items if item != field.default}
 
 
 def digest(value: Any) -> str:
@@ -315,8 +312,8 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
         if name not in names:
             raise ValueError(f"{where}: unknown {name}; there are {', '.join(names)}")
     filled = {
-        name: _value(hints[name], v, f"{where}, {name}", getattr(start, name, None))
-        for name, v in values.items()
+        name: _value(hints[name], value, f"{where}, {name}", getattr(start, name, None))
+        for name, value in values.items()
     }
     if start is not None:
         return _checked(where, dataclasses.replace, start, **filled)
@@ -343,7 +340,7 @@ def _checked(where: str, make: Callable[..., Any], *arguments: Any, **values: An
 def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:
     """Return a TOML value as a field's type; `false` stands for None, which TOML lacks.
 
-    A table changes what `start` is, if that is of the type.
+    A table changes `start`, where that is of its kind.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -358,7 +355,11 @@ def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: is no array")
-        return tuple(_value(arguments[0], item, where) for item in value)
+        if arguments[-1] is Ellipsis:
+            arguments = arguments[:1] * len(value)
+        if len(value) != len(arguments):
+            raise ValueError(f"{where}: has {len(value)} values, not {len(arguments)}")
+        return tuple(_value(hint, item, where) for hint, item in zip(arguments, value, strict=True))
     if isinstance(value, hint):  # tables that are read already
         if hint is int and isinstance(value, bool):
             raise ValueError(f"{where}: {value!r} is no int")

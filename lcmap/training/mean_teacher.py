@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lcmap.dataset.reading import IGNORE
 from lcmap.training.loss import weighted_cross_entropy
+from lcmap.training.normalisation_statistics import recompute_statistics
 from lcmap.training.precision import autocast
 from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Consistency
@@ -89,24 +90,16 @@ def adapt_normalisation(network: nn.Module, sampler: UnlabelledSampler, share: f
     """
     device = next(network.parameters()).device
     layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    trained = [(_copy(m.running_mean), _copy(m.running_var), m.momentum) for m in layers]
-    modes = [m.training for m in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.train()
+    trained = [(_copy(m.running_mean), _copy(m.running_var)) for m in layers]
     stop_sharing(network)
-    for number in range(_ADAPTING_BATCHES):
-        for layer in layers:
-            layer.momentum = 1 / (number + 1)  # the mean of all batches
-        network(*(image.to(device) for image in sampler.whole(number)))
-    for layer, (mean, variance, momentum), mode in zip(layers, trained, modes, strict=True):
+    batches = map(sampler.whole, range(_ADAPTING_BATCHES))
+    recompute_statistics(network, (tuple(x.to(device) for x in images) for images in batches))
+    for layer, (mean, variance) in zip(layers, trained, strict=True):
         assert layer.running_mean is not None and layer.running_var is not None
         own_mean, own_variance = layer.running_mean.clone(), layer.running_var.clone()
         layer.running_mean.copy_(mean.lerp(own_mean, share))
         between = share * (1 - share) * (own_mean - mean) ** 2
         layer.running_var.copy_(variance.lerp(own_variance, share) + between)
-        layer.momentum = momentum
-        layer.train(mode)
 
 
 def _copy(values: Tensor | None) -> Tensor:

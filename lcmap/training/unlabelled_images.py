@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.raster_files import raster_files
 from lcmap.dataset.tile_index import IndexedTile
@@ -15,7 +17,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.opening import band_names
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.plain_vrt import is_plain_mosaic
-from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
+from lcmap.raster.radiometry import NamedRadiometry, common_radiometry, radiometry_of
 from lcmap.raster.windows import iter_blocks
 from lcmap.training.scaling_choice import ScalingChoice
 
@@ -64,11 +66,16 @@ def unlabelled_tiles(
             except (InputMismatchError, GsdMismatchError) as error:
                 raise _to_train_with(error) from error
             meant = NamedRadiometry(os.fspath(file), radiometry_of(image.dataset, image.name))
+            if inputs[0].normalisation == "training-quantiles-2-98":
+                trained = NamedRadiometry("the training images", inputs[0].radiometry)
+                common_radiometry([trained, meant])
             scaling.quantiles(meant, band_names(image.dataset), 0)
             tiles.extend(
                 IndexedTile(file, None, (), window, "train", 0.0, {})
                 for window in iter_blocks(*image.grid.shape, tile_size)
             )
+    if inputs[0].normalisation == "training-quantiles-2-98":
+        scaling.scale_alike(0, np.array(inputs[0].quantiles, np.float64), files)
     return tuple(tiles)
 
 
