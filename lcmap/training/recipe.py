@@ -24,9 +24,9 @@ class Jitter:
     itself, `gamma` the logarithm of an exponent.
 
     `content` is how often a sample is scaled as if there were other ground in its image (see
-    `content_scales`): the quantiles of an image depend on what is in it. `noise` is the largest
-    standard deviation of a Gaussian noise, as a share of the range between the quantiles. `blur` is
-    how often a sample is blurred.
+    `content_scales`): the quantiles of an image depend on what is in it. It prepares for images
+    that are scaled by their own. `noise` is the largest standard deviation of a Gaussian noise, as
+    a share of the range between the quantiles. `blur` is how often a sample is blurred.
     """
 
     contrast: float

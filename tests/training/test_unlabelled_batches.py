@@ -11,7 +11,7 @@ import torch
 from lcmap.dataset.normalisation import scale
 from lcmap.launch import Launch
 from lcmap.training.ranks import Ranks
-from lcmap.training.recipe import DEFAULT, Consistency, Jitter, Recipe
+from lcmap.training.recipe import DEFAULT, Consistency, Jitter, Recipe, Scaling
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.unlabelled_batches import (
     UnlabelledSampler,
@@ -60,6 +60,18 @@ def test_the_teacher_sees_the_image_as_it_would_be_predicted(data: TrainingSet) 
         assert places, "a window of the image"
         (row, col), *_ = places
         assert np.array_equal(valid[row : row + 8, col : col + 8], unknown)
+
+
+@pytest.mark.parametrize("scaling", ["image", "training"])
+def test_an_image_is_scaled_as_it_would_be_for_a_map(
+    make_index: MakeIndex, scaling: Scaling
+) -> None:
+    image = make_index("other", image=np.full((2, 48, 48), 9, np.uint8)).with_name("other.tif")
+    data = read_training_set([make_index()], unlabelled=[image], scaling=scaling)
+    own, trained = np.full((2, 2), 9.0), np.array(data.inputs[0].quantiles)
+    assert np.array_equal(data.quantiles[image], own if scaling == "image" else trained)
+    assert {tile.image for tile in data.unlabelled} == {image}
+    assert sum(tile.window.height * tile.window.width for tile in data.unlabelled) == 48 * 48
 
 
 def test_crops_are_mixed_in_pairs_by_a_rectangle_of_half_their_area(data: TrainingSet) -> None:
