@@ -8,7 +8,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,13 +44,15 @@ class Contender:
     """A network and the recipe that it is trained with.
 
     `size` is that of lcmap's own network beyond the recipe's width and depth; `smp` takes its
-    place. `title` is its name in tables.
+    place. With `unlabelled` the images that are tested are trained on too, without their labels.
+    `title` is its name in tables.
     """
 
     name: str
     recipe: Recipe
     size: NetworkSize = _OF_THE_RECIPE
     smp: Smp | None = None
+    unlabelled: bool = False
     title: str = ""
 
     @property
@@ -59,7 +61,8 @@ class Contender:
         recipe = _spelt_out(self.recipe)
         del recipe["name"]
         network = dataclasses.asdict(self.smp or self.size)
-        return {"recipe": recipe, "network": network}
+        identity = {"recipe": recipe, "network": network}
+        return identity | {"unlabelled": True} if self.unlabelled else identity
 
 
 @dataclass(frozen=True)
@@ -313,7 +316,7 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
         for name, value in values.items()
     }
     if start is not None:
-        return dataclasses.replace(start, **filled)
+        return _checked(where, dataclasses.replace, start, **filled)
     missing = [
         f.name
         for f in fields
@@ -323,7 +326,15 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
     ]
     if missing:
         raise ValueError(f"{where}: lacks {', '.join(missing)}")
-    return kind(**filled)
+    return _checked(where, kind, **filled)
+
+
+def _checked(where: str, make: Callable[..., Any], *arguments: Any, **values: Any) -> Any:
+    """Return what `make` does of values, and say where they are if it refuses them."""
+    try:
+        return make(*arguments, **values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:

@@ -160,8 +160,13 @@ def carry_out_one(
     """
     torch.set_num_threads(run.threads)
     fold = prepare_fold(run.ground, run.fold, data, folder.grounds)
-    training = read_training_set(fold.indexes, scaling=run.contender.recipe.scaling)
-    training = scaled_as_trained(training, [area.image.image for area in fold.areas])
+    tested = [area.image.image for area in fold.areas]
+    training = read_training_set(
+        fold.indexes,
+        scaling=run.contender.recipe.scaling,
+        unlabelled=tested if run.contender.unlabelled else (),
+    )
+    training = scaled_as_trained(training, tested)
     with training.reader() as reader:
         source = SampleSource(reader, training.sides)
         network = network_of(run.contender, training, run.seed)
@@ -230,6 +235,7 @@ def _train(run: Run, trainer: Trainer, training: TrainingSet, checkpoint: Path) 
                 written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
     trainer.network.load_state_dict(trainer.best)
+    trainer.adapt(trainer.network)
     return {
         "steps": trainer.steps,
         "epochs": len(trainer.rows),

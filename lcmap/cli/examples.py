@@ -48,6 +48,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap train a.tiles.geojson b.tiles.geojson -o model.onnx --minutes 60 --seed 0",
         ),
         (
+            "Learn from the image that is to be mapped too, which has no labels:",
+            "lcmap train a.tiles.geojson -o c.onnx --minutes 60 --unlabelled c.tif",
+        ),
+        (
             "Convert a model to int8, unless that costs more than 0.3 points of mIoU or OA:",
             "lcmap train a.tiles.geojson -o model.int8.onnx --quantize-only model.onnx "
             "--max-loss 0.3",

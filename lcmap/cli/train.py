@@ -139,6 +139,14 @@ def training_options(
             "last side inputs, training starts from what it predicts and learns what they add.",
         ),
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="An image without labels, above all the one to be mapped: training learns from it "
+            "too. A folder, a pattern or an index of images is taken as well; repeatable.",
+        ),
+    ] = None,
     allow_overlap: Annotated[
         bool,
         typer.Option(
@@ -166,6 +174,7 @@ def training_options(
         recipe,
         size=size,
         initial_model=init_from,
+        unlabelled=tuple(unlabelled or ()),
         allow_overlap=allow_overlap,
         device=device,
         threads=threads,

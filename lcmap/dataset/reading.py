@@ -124,6 +124,12 @@ class TileReader:
             codes: NDArray[np.uint8] = dataset.read(1, window=window.ranges)
         return self._table[codes]
 
+    def index_of(self, code: int) -> int:
+        """Return the class index of a code, as `labels` has it."""
+        if self._table is None:
+            raise ValueError("reading labels takes the nomenclature they are in")
+        return int(self._table[code])
+
     def side(
         self, path: Path, content: RasterContent, image: Path, window: Window
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from lcmap.dataset.reading import IGNORE
 from lcmap.raster.windows import Window
 from lcmap.training.recipe import Jitter
+
+_BLURS = (0.3, 1.0)
+"""Standard deviations, in pixels: less is not seen, more is no image of this resolution."""
 
 
 class Pixels(NamedTuple):
@@ -30,28 +36,22 @@ class Pixels(NamedTuple):
 
 
 class RadiometricChange(NamedTuple):
-    """Gain and offset of each band, float32 [C], and the exponent of all."""
+    """Gain and offset of each band, float32 [C], and the exponent of all.
+
+    `blur` is the standard deviation of a Gaussian blur, in pixels; `noise` that of a Gaussian
+    noise, which `seed` draws.
+    """
 
     gain: NDArray[np.float32]
     offset: NDArray[np.float32]
     exponent: np.float32
+    blur: float = 0.0
+    noise: float = 0.0
+    seed: int = 0
 
-
-class Variation(NamedTuple):
-    """All that is random in a sample.
-
-    side: of the square that becomes one of the wanted size.
-    window: what is cut from the tile, counted from its corner.
-    orientation: 0 … 7.
-    radiometry: how each input changes, None where it does not.
-    dropped: whether the sample goes without each of the side inputs.
-    """
-
-    side: int
-    window: Window
-    orientation: int
-    radiometry: tuple[RadiometricChange | None, ...]
-    dropped: tuple[bool, ...]
+    def after(self, gain: NDArray[np.float32], offset: NDArray[np.float32]) -> RadiometricChange:
+        """Return the change with another gain and offset by band, float32 [C], before it."""
+        return self._replace(gain=gain * self.gain, offset=offset * self.gain + self.offset)
 
 
 def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
@@ -69,7 +69,13 @@ def draw_radiometry(bands: int, jitter: Jitter, random: np.random.Generator) -> 
     )
     offset = random.uniform(-1, 1) * jitter.contrast + random.uniform(-1, 1, bands) * jitter.band
     exponent = np.float32(np.exp(random.uniform(-1, 1) * jitter.gamma))
-    return RadiometricChange(gain.astype(np.float32), offset.astype(np.float32), exponent)
+    change = RadiometricChange(gain.astype(np.float32), offset.astype(np.float32), exponent)
+    if jitter.blur and random.random() < jitter.blur:
+        change = change._replace(blur=random.uniform(*_BLURS))
+    if jitter.noise:
+        noise, seed = random.uniform(0, jitter.noise), int(random.integers(2**32))
+        change = change._replace(noise=noise, seed=seed)
+    return change
 
 
 def flip_and_turn(pixels: Pixels, orientation: int) -> Pixels:
@@ -86,14 +92,36 @@ def flip_and_turn(pixels: Pixels, orientation: int) -> Pixels:
 def vary_radiometry(
     image: NDArray[np.float32], valid: NDArray[np.bool_], change: RadiometricChange
 ) -> NDArray[np.float32]:
-    """Return an image [C, h, w] with another gain, offset and gamma; invalid pixels stay 0."""
+    """Return an image [C, h, w] as the change makes it; invalid pixels stay 0."""
+    if change.blur:
+        blur = partial(ndimage.gaussian_filter, sigma=change.blur, axes=(-2, -1))
+        image = filtered(image, valid, blur)
     image = image * change.gain[:, None, None]
     image += change.offset[:, None, None]
     if change.exponent != 1:
         # values below the 2 % quantile are negative
         image = np.sign(image) * np.abs(image) ** change.exponent
+    if change.noise:
+        random = np.random.default_rng(change.seed)
+        image += np.float32(change.noise) * random.standard_normal(image.shape, np.float32)
     image *= valid
     return image
+
+
+def filtered(
+    image: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    linear: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Return an image [C, h, w] filtered by means of its valid pixels alone; the others are 0.
+
+    `linear` is a filter of images [C, h, w] whose weights are not negative and add up to 1.
+    """
+    found = linear(image)
+    if not valid.all():
+        share = linear(valid[None].astype(np.float32))
+        found /= np.maximum(share, np.finfo(np.float32).tiny)
+    return found
 
 
 def zoom(pixels: Pixels, side: int) -> Pixels:
@@ -111,5 +139,21 @@ def zoom(pixels: Pixels, side: int) -> Pixels:
         return result
 
     valid = tuple(mask[nearest][:, nearest] for mask in pixels.valid)
-    images = tuple(resampled(x) * mask for x, mask in zip(pixels.images, valid, strict=True))
+    images = tuple(
+        filtered(image, before_zoom, resampled) * mask
+        for image, before_zoom, mask in zip(pixels.images, pixels.valid, valid, strict=True)
+    )
     return Pixels(images, pixels.labels[nearest][:, nearest], valid)
+
+
+def mirrored_to(pixels: Pixels, side: int) -> Pixels:
+    """Return a crop filled up to side × side, mirrored, without labels in what was added."""
+    height, width = pixels.labels.shape
+    if height == side and width == side:
+        return pixels
+    around = ((0, side - height), (0, side - width))
+    return Pixels(
+        tuple(np.pad(image, ((0, 0), *around), mode="reflect") for image in pixels.images),
+        np.pad(pixels.labels, around, constant_values=IGNORE),
+        tuple(np.pad(valid, around, mode="reflect") for valid in pixels.valid),
+    )

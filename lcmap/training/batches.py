@@ -7,26 +7,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
-from lcmap.training.augmentation import (
-    Pixels,
-    Variation,
-    draw_radiometry,
-    draw_window,
-    flip_and_turn,
-    vary_radiometry,
-    zoom,
-)
+from lcmap.training.crops import Crops
 from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource
+
+if TYPE_CHECKING:
+    from lcmap.training.unlabelled_batches import UnlabelledBatch
 
 _AHEAD = 4
 _ORDER = 1
@@ -35,10 +30,21 @@ _ORDER = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S]."""
+    """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S].
+
+    `unlabelled` are crops without labels to learn from in the same step.
+    """
 
     images: tuple[Tensor, ...]
     labels: Tensor
+    unlabelled: UnlabelledBatch | None = None
+
+    @property
+    def all_images(self) -> tuple[Tensor, ...]:
+        """The images of all crops, those without labels last."""
+        if self.unlabelled is None:
+            return self.images
+        return tuple(map(torch.cat, zip(self.images, self.unlabelled.strong, strict=True)))
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
@@ -47,14 +53,23 @@ class Batch:
         return Batch(
             tuple(image.pin_memory().to(device, non_blocking=True) for image in self.images),
             self.labels.pin_memory().to(device, non_blocking=True),
+            self.unlabelled and self.unlabelled.to(device),
         )
+
+
+class Batches(Protocol):
+    """What makes batches, each the same whenever it is asked for."""
+
+    def batch(self, number: int) -> Batch:
+        """Return the batch of this number."""
+        ...
 
 
 class Sampler:
     """Makes the batches of a run: tiles drawn, cut, and varied at random.
 
-    Tiles are drawn by their size; in whole passes they come in a random order, each once a pass,
-    and the last batch of a pass may be a smaller one.
+    Tiles are drawn by their size, or by a class (see `Sampling`); in whole passes they come in a
+    random order, each once a pass, and the last batch of a pass may be a smaller one.
 
     The batch of a number is the same whenever it is asked for, so a run can be continued. Of
     several ranks each gets its share of that batch.
@@ -70,12 +85,11 @@ class Sampler:
         ranks: Ranks = ALONE,
     ) -> None:
         """Cut squares of `side` pixels from these tiles."""
-        self._source = source
-        self._tiles = tiles
+        self._crops = Crops(source, tiles, recipe, side, seed)
         self._recipe = recipe
-        self._side = side
         self._seed = seed
         self._ranks = ranks
+        self._tiles = len(tiles)
         areas = np.array([t.window.height * t.window.width for t in tiles], np.float64)
         self._probabilities = areas / areas.sum()
 
@@ -86,62 +100,23 @@ class Sampler:
             NotARasterError: pixels cannot be read.
         """
         random = np.random.default_rng((self._seed, number))
-        tiles = [self._tiles[i] for i in self._drawn(number, random)]
         # all are drawn by each rank, so that a sample does not depend on how many there are
-        varied = [(tile, self._variation(tile, random)) for tile in tiles]
+        varied = [self._crops.draw(place, random) for place in self._drawn(number, random)]
         mine = varied[self._ranks.share(len(varied))]
         # of an empty share only the shape counts
-        crops = [self._crop(tile, variation) for tile, variation in mine or varied[:1]]
+        crops = [self._crops.make(tile, variation) for tile, variation in mine or varied[:1]]
         images = map(channels_last, zip(*(crop.images for crop in crops), strict=True))
         labels = torch.from_numpy(np.stack([crop.labels for crop in crops]).astype(np.int64))
         return Batch(tuple(image[: len(mine)] for image in images), labels[: len(mine)])
 
     def _drawn(self, number: int, random: np.random.Generator) -> NDArray[np.intp]:
         """Return the places of the tiles of a batch."""
-        size, tiles = self._recipe.batch_size, len(self._tiles)
+        size, tiles = self._recipe.batch_size, self._tiles
         if not self._recipe.whole_passes:
             return random.choice(tiles, size, p=self._probabilities)
         done, place = divmod(number, steps_per_pass(tiles, size))
         order = np.random.default_rng((self._seed, done, _ORDER)).permutation(tiles)
         return order[place * size :][:size]
-
-    def _variation(self, tile: IndexedTile, random: np.random.Generator) -> Variation:
-        recipe, inputs = self._recipe, self._source.kinds
-        side = self._side
-        if recipe.zoom:
-            side = max(round(side * float(np.exp(random.uniform(-1, 1) * recipe.zoom))), 2)
-        return Variation(
-            side,
-            draw_window(tile.window, side, random),
-            int(random.integers(8)) if recipe.flips_and_turns else 0,
-            tuple(
-                draw_radiometry(self._source.bands(tile, number), recipe.jitter, random)
-                if recipe.jitter and kind == "image"
-                else None
-                for number, kind in enumerate(inputs)
-            ),
-            tuple(
-                bool(recipe.side_dropout) and random.random() < recipe.side_dropout
-                for _ in inputs[1:]
-            ),
-        )
-
-    def _crop(self, tile: IndexedTile, variation: Variation) -> Pixels:
-        pixels = mirrored_to(self._source.read(tile, variation.window), variation.side)
-        if variation.side != self._side:
-            pixels = zoom(pixels, self._side)
-        pixels = flip_and_turn(pixels, variation.orientation)
-        image, *sides = (
-            vary_radiometry(image, valid, change) if change else image
-            for image, valid, change in zip(
-                pixels.images, pixels.valid, variation.radiometry, strict=True
-            )
-        )
-        kept = (
-            np.zeros_like(side) if dropped else side
-            for side, dropped in zip(sides, variation.dropped, strict=True)
-        )
-        return pixels._replace(images=(image, *kept))
 
 
 def steps_per_pass(tiles: int, batch_size: int) -> int:
@@ -157,21 +132,8 @@ def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
 
-def mirrored_to(pixels: Pixels, side: int) -> Pixels:
-    """Return a crop filled up to side × side, mirrored, without labels in what was added."""
-    height, width = pixels.labels.shape
-    if height == side and width == side:
-        return pixels
-    around = ((0, side - height), (0, side - width))
-    return Pixels(
-        tuple(np.pad(image, ((0, 0), *around), mode="reflect") for image in pixels.images),
-        np.pad(pixels.labels, around, constant_values=IGNORE),
-        tuple(np.pad(valid, around, mode="reflect") for valid in pixels.valid),
-    )
-
-
 @contextmanager
-def batches_ahead(sampler: Sampler, first: int, last: int) -> Iterator[Iterator[Batch]]:
+def batches_ahead(sampler: Batches, first: int, last: int) -> Iterator[Iterator[Batch]]:
     """Yield an iterator over the batches first … last - 1, made ahead in a thread.
 
     Leaving the context ends the thread. An error in the thread is raised by the iterator.

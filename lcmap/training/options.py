@@ -45,6 +45,8 @@ class TrainOptions:
     final: once trained, train anew on training and validation tiles, for as many steps as the
         kept epoch had. Each run has half of the `minutes`.
     patience: training ends after so many epochs without a better model; None is the recipe's.
+    unlabelled: images without labels that training learns from too: files, folders, patterns or
+        indexes of rasters.
     seed: of everything that is random.
     device: what computes; "auto" takes CUDA where it is there.
     allow_overlap: train though training tiles share ground with validation or test tiles.
@@ -63,6 +65,7 @@ class TrainOptions:
     device: DeviceName = defaults.TRAINING_DEVICE
     allow_overlap: bool = False
     threads: int | None = None
+    unlabelled: tuple[PathLike, ...] = ()
 
     def check(self) -> None:
         """Check the choice before any work.
@@ -72,6 +75,12 @@ class TrainOptions:
         """
         if self.epochs is not None and self.minutes is not None:
             raise UsageError("`minutes`", "cannot be given with `epochs`", "choose one of them")
+        if self.unlabelled and not self.chosen_recipe().average:
+            raise UsageError(
+                "`unlabelled`",
+                f"needs the running average of the weights, which `recipe={self.recipe}` has not",
+                f"use `recipe={defaults.RECIPE}`, or leave it out",
+            )
 
     @property
     def minutes_of_a_run(self) -> float:

@@ -22,11 +22,85 @@ class Jitter:
 
     `contrast` varies the gain and the offset of all bands together, `band` those of each band by
     itself, `gamma` the logarithm of an exponent.
+
+    `content` is how often a sample is scaled as if there were other ground in its image (see
+    `content_scales`): the quantiles of an image depend on what is in it. It prepares for images
+    that are scaled by their own. `noise` is the largest standard deviation of a Gaussian noise, as
+    a share of the range between the quantiles. `blur` is how often a sample is blurred.
     """
 
     contrast: float
     band: float
     gamma: float
+    content: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that probabilities are such."""
+        _check_shares(self, "content", "blur")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which ground training shows more often than it occurs; each 0 leaves it as it is.
+
+    `balance` is how often a crop is drawn by its class: a class by its share of the labelled
+    pixels to the power of `power` (0: all alike, 1: as they occur), a tile by its pixels of the
+    class, and a window with one of these at any place in it.
+
+    `paste` is how many objects of rare classes are pasted on a crop, on average; a class is rare
+    whose share is below `rare`. Source: Ghiasi et al. 2021 (arXiv:2012.07177), here for semantic
+    labels.
+    """
+
+    balance: float = 0.0
+    power: float = 0.5
+    paste: float = 0.0
+    rare: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check that probabilities and shares are such."""
+        _check_shares(self, "balance", "power", "rare")
+        if self.paste < 0:
+            raise ValueError(f"paste: {self.paste:g} is below 0")
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How a network learns from pixels without labels, where there are such images.
+
+    The running average of its weights is its teacher (see `mean_teacher`): where that gives a class
+    a probability of `threshold` or more, the network learns the class on the same crop, varied
+    `strength` times as much and mixed with another. `weight` is that of this loss beside the
+    labels', reached after `ramp_up` of the run; `share` is how many such crops a step has, as a
+    share of the batch. With `own_tiles` the pixels of the training tiles that have no label are
+    used too, whether or not there are images.
+
+    `adapt_normalisation` is how much the statistics of batch normalisation become, in the end,
+    those of these crops (0: not at all).
+    """
+
+    weight: float = 1.0
+    threshold: float = 0.9
+    strength: float = 2.0
+    share: float = 0.25
+    ramp_up: float = 0.3
+    own_tiles: bool = False
+    adapt_normalisation: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that probabilities and shares are such."""
+        _check_shares(self, "threshold", "share", "ramp_up", "adapt_normalisation")
+        if self.weight < 0:
+            raise ValueError(f"weight: {self.weight:g} is below 0")
+
+
+def _check_shares(group: object, *names: str) -> None:
+    for name in names:
+        value = getattr(group, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: {value:g} is not in 0 … 1")
 
 
 @dataclass(frozen=True)
@@ -95,6 +169,8 @@ class Recipe:
     muon: the optimizer of this name.
     normalisation: the statistics of batch normalisation are running ones, or are recomputed on
         training crops before each validation.
+    sampling: what is shown more often than it occurs.
+    consistency: how the network learns from pixels without labels.
     """
 
     name: str
@@ -126,6 +202,13 @@ class Recipe:
     context: int = 0
     reparametrised: bool = False
     clip: tuple[float, float] | None = None
+    sampling: Sampling = Sampling()
+    consistency: Consistency = Consistency()
+
+    def __post_init__(self) -> None:
+        """Check that there is a teacher where one is needed."""
+        if self.consistency.own_tiles and not self.average:
+            raise ValueError("consistency: own_tiles needs an average, which is the teacher")
 
     @property
     def architecture(self) -> Architecture:

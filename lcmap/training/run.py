@@ -50,11 +50,15 @@ def training_run(
     data = read_training_set(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap,
         scaling=recipe.scaling,
+        unlabelled=options.unlabelled,
     )  # fmt: skip
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if inputs.quantiles is not None:
         settings["quantiles"] = os.fspath(inputs.quantiles)
+    if options.unlabelled:
+        images = dict.fromkeys(os.fspath(tile.image) for tile in data.unlabelled)
+        settings["unlabelled images"] = list(images)
     device = choose_device(options.device).type
     ranks.check_same(
         settings | {"tiles": len(data.train), "lcmap": lcmap.__version__, "device": device}

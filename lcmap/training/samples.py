@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from lcmap.training.options import TileInputOptions
 from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.shared_ground import check_shared_ground
+from lcmap.training.unlabelled_images import unlabelled_tiles
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class TrainingSet:
     """The labelled tiles of all indexes, and what they have in common.
 
     `shares` are the classes' shares of the labelled training pixels, float64 [K]; `quantiles`,
-    float64 [C, 2], are what each image is scaled by.
+    float64 [C, 2], are what each image is scaled by. `unlabelled` are tiles of the images that are
+    given without labels.
     """
 
     nomenclature: Nomenclature
@@ -62,6 +64,7 @@ class TrainingSet:
     tile_size: int
     quantiles: Mapping[Path, NDArray[np.float64]]
     allow_vrt: bool = False
+    unlabelled: tuple[IndexedTile, ...] = ()
 
     def reader(self) -> TileReader:
         """Return a reader of the tiles, which the caller closes."""
@@ -85,12 +88,14 @@ def read_training_set(
     model: PathLike | None = None,
     allow_overlap: bool = True,
     scaling: Scaling = "image",
+    unlabelled: Sequence[PathLike] = (),
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. A class that no training tile has is said in a
     warning. `model` is the one whose quantiles may be asked for; where the options do not say what
-    images are scaled by, it is as in that model, else `scaling`.
+    images are scaled by, it is as in that model, else `scaling`. `unlabelled` are images to be used
+    too, see `unlabelled_tiles`.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
@@ -101,6 +106,7 @@ def read_training_set(
             have the same bands, or not those of the quantiles.
         InputMissingError, DataError: the file of quantiles cannot be used.
         UsageError: the quantiles are to be a model's, and there is none.
+        DataError, UsageError: as `unlabelled_tiles`.
     """
     options = options or TileInputOptions()
     indexes = [read_tile_index(path) for path in paths]
@@ -127,10 +133,11 @@ def read_training_set(
     with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
         choice = ScalingChoice(options, reader, model, scaling)
         inputs = _inputs(sides, train + validation, choice)
-    size = max(index.tile_size for index in indexes)
+        size = max(index.tile_size for index in indexes)
+        without_labels = unlabelled_tiles(unlabelled, inputs, choice, size)
     return TrainingSet(
         nomenclature, sides, inputs, train, validation, shares, size,
-        choice.chosen, options.allow_vrt,
+        choice.chosen, options.allow_vrt, without_labels,
     )  # fmt: skip
 
 
@@ -241,6 +248,13 @@ def _check_bands(
         )
 
 
+def _with_labels(sample: LabelledWindow) -> LabelledWindow:
+    """Return a window with labels; where it has none, no pixel has one."""
+    if sample.labels is not None:
+        return sample
+    return replace(sample, labels=np.full(sample.valid.shape, IGNORE, np.uint8))
+
+
 class SampleSource:
     """Gives windows of tiles as the network takes them; keeps images in memory up to a bound.
 
@@ -263,8 +277,25 @@ class SampleSource:
 
     def bands(self, tile: IndexedTile, number: int) -> int:
         """Return how many bands a tile's input of this number has, which is an image."""
-        path = (tile.image, *tile.sides)[number]
-        return len(self._reader.quantiles(path))
+        return len(self.quantiles(tile, number))
+
+    def quantiles(self, tile: IndexedTile, number: int) -> NDArray[np.float64]:
+        """Return what a tile's input of this number, an image, is scaled by, float64 [C, 2]."""
+        return self._reader.quantiles((tile.image, *tile.sides)[number])
+
+    def index_of(self, code: int) -> int:
+        """Return the index that a class has in labels."""
+        return self._reader.index_of(code)
+
+    def labels(self, tile: IndexedTile) -> NDArray[np.uint8]:
+        """Return a tile's class indices, uint8 [h, w], 255 where there is none.
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        found = self._whole(tile).labels
+        assert found is not None
+        return found
 
     def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
         """Return a tile, or a window counted from its upper left corner.
@@ -274,16 +305,14 @@ class SampleSource:
         Raises:
             NotARasterError: the pixels cannot be read.
         """
-        key = (tile.image, tile.window)
-        sample = self._kept.get(key)
+        sample = self._kept.get((tile.image, tile.window))
         if sample is None and (inside is None or self._left > 0):
-            sample = self._reader.read(tile)
-            self._keep(key, sample)
+            sample = self._whole(tile)
         window = tile.window
         if inside is not None:
             window = inside.shifted(tile.window.row, tile.window.col)
         if sample is None:
-            sample = self._reader.read(tile, window)
+            sample = _with_labels(self._reader.read(tile, window))
         elif inside is not None:
             assert sample.labels is not None
             sample = LabelledWindow(
@@ -300,6 +329,14 @@ class SampleSource:
             valid.append(where)
         labels = np.where(np.logical_and.reduce(valid), sample.labels, np.uint8(IGNORE))
         return Pixels(tuple(images), labels, tuple(valid))
+
+    def _whole(self, tile: IndexedTile) -> LabelledWindow:
+        key = (tile.image, tile.window)
+        sample = self._kept.get(key)
+        if sample is None:
+            sample = _with_labels(self._reader.read(tile))
+            self._keep(key, sample)
+        return sample
 
     def _keep(self, key: _Key, sample: LabelledWindow) -> None:
         assert sample.labels is not None

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcmap.network.operations import NormReluPad, mirror_pad
-from lcmap.training.ranks import Ranks
+from lcmap.training.ranks import ALONE, Ranks
 
 
 def share_normalisation(network: nn.Module, ranks: Ranks) -> None:
@@ -24,6 +24,13 @@ def share_normalisation(network: nn.Module, ranks: Ranks) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 setattr(module, name, _shared(child, ranks))
+
+
+def stop_sharing(network: nn.Module) -> None:
+    """Let the batch normalisations of a network be over this process's batches alone, in place."""
+    for module in network.modules():
+        if isinstance(module, _SharedBatchNorm):
+            module.ranks = ALONE
 
 
 def _shared(alone: nn.BatchNorm2d, ranks: Ranks) -> _SharedBatchNorm:

@@ -39,6 +39,7 @@ from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
 from lcmap.training.run import TrainingRun, final_trainer, told_how_to_go_on, training_run
 from lcmap.training.samples import TrainingSet
 from lcmap.training.trainer import Trainer
+from lcmap.training.unlabelled_images import unlabelled_files
 from lcmap.training.validation import measured_by, validate_model, validation_values
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ def train(
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
+        InputMismatchError, GsdMismatchError: an image without labels is none of the tiles' kind.
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
         UsageError: the model's name is not that of a model.
@@ -154,7 +156,12 @@ def _train_and_write(
     obsolete = () if outputs.export_best else outputs.in_work
     with (
         OutputSet(outputs.in_work, overwrite=True),
-        OutputSet(paths, overwrite=outputs.overwrite, obsolete=obsolete) as files,
+        OutputSet(
+            paths,
+            overwrite=outputs.overwrite,
+            obsolete=obsolete,
+            inputs=unlabelled_files(options.unlabelled),
+        ) as files,
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)
         outputs.check(int8=int8 is not None)
@@ -177,10 +184,12 @@ def _written(
     data, source, network, settings, trainer = run
     names = [model_input.name for model_input in data.inputs]
     network.load_state_dict(trainer.best)
+    trainer.adapt(network)
     graph = to_onnx(network, names)
     scores = validate_model(graph, source, data, stride=network.stride)
     if final:
         network.load_state_dict(final.best)
+        final.adapt(network)
         graph = to_onnx(network, names)
     agreement = verify(graph, network, (final or trainer).samples_to_verify())
     current_watch().check()

@@ -20,9 +20,10 @@ from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.measures import Scores, scores
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
-from lcmap.training.batches import Batch, Sampler, batches_ahead, steps_per_pass
+from lcmap.training.batches import Batch, Batches, Sampler, batches_ahead, steps_per_pass
 from lcmap.training.curves import Row
 from lcmap.training.loss import class_weights, training_loss
+from lcmap.training.mean_teacher import MeanTeacher, adapt_normalisation
 from lcmap.training.normalisation_statistics import recompute_statistics
 from lcmap.training.optimisation import (
     Budget,
@@ -39,6 +40,7 @@ from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet
 from lcmap.training.shared_normalisation import share_normalisation
+from lcmap.training.unlabelled_batches import JointSampler, unlabelled_sampler
 from lcmap.training.validation import padded_image, validate, validation_values
 
 logger = logging.getLogger(__name__)
@@ -54,8 +56,9 @@ _BATCHES_OF_STATISTICS = 10
 class Trainer:
     """A network in training: epoch by epoch, the state with the best validation mIoU kept.
 
-    `rows` are the curves so far, `best` is the kept state dict, of epoch `best_epoch`; `steps` are
-    those taken so far. Of several ranks each has a trainer, and all of them the same state.
+    `sampler` makes its batches, `rows` are the curves so far, `best` is the kept state dict, of
+    epoch `best_epoch`; `steps` are those taken so far. Of several ranks each has a trainer, and all
+    of them the same state.
     """
 
     def __init__(
@@ -84,7 +87,8 @@ class Trainer:
         self._seed = options.seed
         self._progress = progress
         side = _side(recipe, data, network.stride)
-        self._sampler = Sampler(source, data.train, recipe, side, options.seed, ranks)
+        self.sampler: Batches = Sampler(source, data.train, recipe, side, options.seed, ranks)
+        self._unlabelled = unlabelled_sampler(data, source, recipe, side, options.seed, ranks)
         self._steps_per_epoch = _steps_per_epoch(recipe, data, side)
         self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
         if options.minutes is not None:
@@ -93,6 +97,12 @@ class Trainer:
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
         self._optimizer = make_optimizer(self.network, recipe)
         self._average = WeightAverage(self.network, recipe.average) if recipe.average else None
+        self._teacher: MeanTeacher | None = None
+        if self._unlabelled and self._average and recipe.consistency.weight:
+            self.sampler = JointSampler(self.sampler, self._unlabelled)
+            self._teacher = MeanTeacher(
+                self._average.network, recipe.consistency, self._weights, self.bfloat16, ranks
+            )
         self._now = now
         self._clock = Clock(now=now)
         self.steps = 0
@@ -148,7 +158,7 @@ class Trainer:
         if self.budget.last_step is not None:
             steps = min(steps, self.budget.last_step - self.steps)
         losses = []
-        with batches_ahead(self._sampler, self.steps, self.steps + steps) as batches:
+        with batches_ahead(self.sampler, self.steps, self.steps + steps) as batches:
             for batch in batches:
                 losses.append(self.step(batch))
                 self._report()
@@ -164,8 +174,13 @@ class Trainer:
             group["lr"] = group["initial_lr"] * factor
         batch = batch.to(self.device)
         with autocast(self.device, self.bfloat16):
-            found = self.network(*batch.images)  # [N, K, H, W]
-        loss = training_loss(found, batch.labels, self._weights, self._recipe.loss, self._ranks)
+            found = self.network(*batch.all_images)  # [N, K, H, W]
+        loss = training_loss(
+            found[: len(batch.labels)], batch.labels, self._weights, self._recipe.loss, self._ranks
+        )
+        if self._teacher and batch.unlabelled:
+            others = found[len(batch.labels) :]
+            loss = loss + self._teacher.loss(others, batch.unlabelled, self._used())
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._ranks.sum_gradients(self.network)
@@ -229,6 +244,12 @@ class Trainer:
             state = io.BytesIO(self._ranks.of_first(buffer.getvalue()))
             self.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
 
+    def adapt(self, network: nn.Module) -> None:
+        """Adapt the best network's batch normalisation to what has no label, if it is to be."""
+        share = self._recipe.consistency.adapt_normalisation
+        if self._unlabelled and share:
+            adapt_normalisation(network, self._unlabelled, share)
+
     def samples_to_verify(self) -> list[tuple[NDArray[np.float32], ...]]:
         """Return training tiles, from all over them, to hold the exported model against PyTorch."""
         apart = -(-len(self._data.train) // _TILES_TO_VERIFY)
@@ -277,10 +298,10 @@ class Trainer:
             return
         numbers = range(max(self.steps - _BATCHES_OF_STATISTICS, 0), self.steps)
         with (
-            batches_ahead(self._sampler, numbers.start, numbers.stop) as batches,
+            batches_ahead(self.sampler, numbers.start, numbers.stop) as batches,
             autocast(self.device, self.bfloat16),
         ):
-            images = (batch.to(self.device).images for batch in batches)
+            images = (batch.to(self.device).all_images for batch in batches)
             recompute_statistics(self.evaluated, images)
 
     def _row(self, loss: float, learning_rate: float) -> Row:

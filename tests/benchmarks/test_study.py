@@ -17,7 +17,7 @@ from trials.running import Folder, carry_out
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
 from lcmap.network import Architecture
-from lcmap.training.recipe import DEFAULT, Jitter
+from lcmap.training.recipe import DEFAULT, Jitter, Sampling
 from lcmap.training.trainer import Trainer
 
 HEAD = """
@@ -81,6 +81,9 @@ network = { skip = "reduce" }
 name = "whole"
 recipe = { crop = false, jitter = false, patience = 5 }
 [[contenders]]
+name = "levers"
+recipe = { jitter = { content = 0.5 }, sampling = { balance = 1 } }
+[[contenders]]
 name = "parts"
 recipe = { jitter = { band = 0.2 }, loss = { dice = 1, border = 2 } }
 [[contenders]]
@@ -88,11 +91,14 @@ name = "seeing-far"
 recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
 """
     )
-    plain, other, whole, parts, far = study_of(tmp_path, text).contenders
+    plain, other, whole, levers, parts, far = study_of(tmp_path, text).contenders
     assert (plain.recipe.width, plain.recipe.optimizer) == (4, "adamw")
     assert (other.recipe.optimizer, other.recipe.crop) == ("adam", 64)
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
+    # a table changes the fields of the recipe's
+    assert levers.recipe.jitter == Jitter(0.1, 0.05, 0.0, content=0.5)
+    assert levers.recipe.sampling == Sampling(balance=1.0)
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
     assert plain.recipe.architecture == Architecture(4, 2)
     assert far.recipe.architecture == replace(
@@ -116,6 +122,14 @@ recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
         (HEAD.replace("threads = 1", "threads = true") + PLAIN + GROUND, "threads: True is no int"),
         (HEAD + PLAIN.replace("width", "breadth") + GROUND, "recipe: unknown breadth; there are"),
         (HEAD + PLAIN.replace("= 4", '= "4"') + GROUND, "width: '4' is no int"),
+        (
+            HEAD + PLAIN.replace("width = 4", "sampling = { balance = 2 }") + GROUND,
+            "contender plain, recipe, sampling: balance: 2 is not in 0 … 1",
+        ),
+        (
+            HEAD + PLAIN.replace("width = 4", "jitter = { gain = 2 }") + GROUND,
+            "recipe, jitter: unknown gain; there are contrast, band",
+        ),
         (HEAD + PLAIN.replace("width = 4", "loss = { border = 0.5 }") + GROUND, "0.5 is no int"),
         (HEAD + PLAIN.replace("width = 4", "loss = { dice = -1 }") + GROUND, "dice of the loss is"),
         (HEAD + PLAIN + 'base = "none"\n' + GROUND, "base 'none' is none of default, paper"),
@@ -156,6 +170,7 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace('name = "plain"', 'title = "Plain"\nname = "plain"'),
         text.replace('name = "out"', 'title = "Out"\nname = "out"'),
         text.replace("seeds = [0]", "seeds = [0, 1]"),
+        text.replace("width = 4", "width = 4, sampling = { balance = 0 }"),
         text.replace("width = 4", "width = 4, loss = { dice = 0 }"),
     ):
         assert digests(same)[: len(before)] == before
@@ -163,6 +178,7 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace("steps = 3", "steps = 4"),
         text.replace("threads = 1", "threads = 2"),
         text.replace("width = 4", "width = 8"),
+        text.replace("width = 4", "width = 4, sampling = { balance = 0.5 }"),
         text.replace("width = 4", "width = 4, loss = { dice = 1 }"),
         text.replace("seeds = [0]", "seeds = [1]"),
         text + "block = 64\n",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lcmap.training.augmentation import (
     Pixels,
+    RadiometricChange,
     draw_radiometry,
     flip_and_turn,
     vary_radiometry,
@@ -58,6 +59,65 @@ def test_no_jitter_changes_nothing() -> None:
     change = draw_radiometry(2, Jitter(0, 0, 0), np.random.default_rng(0))
     after = vary_radiometry(image, valid, change)
     assert np.array_equal(after, image)
+
+
+def drawn(jitter: Jitter, seed: int = 0) -> RadiometricChange:
+    return draw_radiometry(2, jitter, np.random.default_rng(seed))
+
+
+def test_another_scale_comes_before_the_jitter() -> None:
+    (image, _), _, (valid, _) = pixels()
+    change = drawn(Jitter(0.3, 0.2, 0.3))
+    gain, offset = np.array([2, 0.5], np.float32), np.array([0.1, -0.3], np.float32)
+    scaled = (image * gain[:, None, None] + offset[:, None, None]) * valid
+    np.testing.assert_allclose(
+        vary_radiometry(image, valid, change.after(gain, offset)),
+        vary_radiometry(scaled, valid, change),
+        rtol=1e-5, atol=1e-5,
+    )  # fmt: skip
+
+
+def test_noise_has_the_deviation_that_is_drawn_and_the_seed_makes_it() -> None:
+    image, valid = np.ones((2, 200, 200), np.float32), np.ones((200, 200), bool)
+    valid[:20] = False
+    deviations = []
+    for seed in range(20):
+        change = drawn(Jitter(0, 0, 0, noise=0.1), seed)
+        noise = vary_radiometry(image, valid, change) - 1
+        assert (noise[:, :20] == -1).all(), "what is not valid is 0"
+        assert noise[:, 20:].std() == pytest.approx(change.noise, rel=0.02)
+        assert abs(noise[:, 20:].mean()) < 0.002
+        assert np.array_equal(noise, vary_radiometry(image, valid, change) - 1)
+        deviations.append(change.noise)
+    assert 0 <= min(deviations) < 0.03 and 0.07 < max(deviations) <= 0.1
+
+
+def test_a_blur_is_of_valid_pixels_alone() -> None:
+    random = np.random.default_rng(0)
+    valid = random.random((24, 24)) < 0.7
+    image = np.stack([np.ones((24, 24)), random.random((24, 24))]).astype(np.float32) * valid
+    change = drawn(Jitter(0, 0, 0, blur=1.0))
+    assert 0.3 <= change.blur <= 1
+    blurred = vary_radiometry(image, valid, change)
+    np.testing.assert_allclose(blurred[0], valid, atol=1e-6)
+    # brute force: every pixel a weighted mean of the valid ones around it
+    rows, cols = np.mgrid[:24, :24]
+    for row, col in ((12, 12), (10, 9), (13, 14)):
+        weight = np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * change.blur**2))
+        weight *= valid
+        expected = (weight * image[1]).sum() / weight.sum() * valid[row, col]
+        assert blurred[1, row, col] == pytest.approx(expected, abs=2e-3)
+    some = [drawn(Jitter(0, 0, 0, blur=0.4), seed).blur > 0 for seed in range(200)]
+    assert np.mean(some) == pytest.approx(0.4, abs=0.1)
+
+
+def test_zoom_takes_nothing_from_pixels_that_are_not_valid() -> None:
+    valid = np.ones((6, 6), bool)
+    valid[:, 3:] = False
+    image = np.full((1, 6, 6), 5, np.float32) * valid
+    zoomed = zoom(Pixels((image,), np.zeros((6, 6), np.uint8), (valid,)), 9)
+    assert zoomed.valid[0][0].tolist() == [True] * 4 + [False] * 5
+    np.testing.assert_allclose(zoomed.images[0][0], 5.0 * zoomed.valid[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 8, 13])

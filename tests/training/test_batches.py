@@ -3,7 +3,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,9 @@ from lcmap.dataset.reading import TileReader
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import NotARasterError
 from lcmap.raster.windows import Window
-from lcmap.training.augmentation import Pixels, draw_window
-from lcmap.training.batches import Sampler, batches_ahead, mirrored_to
-from lcmap.training.recipe import DEFAULT, PAPER
+from lcmap.training.augmentation import Pixels, draw_window, mirrored_to
+from lcmap.training.batches import Sampler, batches_ahead
+from lcmap.training.recipe import DEFAULT, PAPER, Jitter, Recipe, Sampling
 from lcmap.training.samples import SampleSource, read_training_set
 
 
@@ -54,20 +56,57 @@ def test_one_pixel_is_filled_too() -> None:
 def sampler_of(make_index: Callable[..., Path]) -> Callable[..., Sampler]:
     data = read_training_set([make_index()])
 
-    def make(seed: int = 0, side: int = 16, cache_bytes: int = 1 << 20) -> Sampler:
+    def make(
+        seed: int = 0, side: int = 16, cache_bytes: int = 1 << 20, recipe: Recipe = DEFAULT
+    ) -> Sampler:
         source = SampleSource(TileReader(data.nomenclature), cache_bytes=cache_bytes)
-        return Sampler(source, data.train, DEFAULT, side, seed)
+        return Sampler(source, data.train, recipe, side, seed)
 
     return make
 
 
-def test_batches_depend_on_seed_and_number_alone(sampler_of: Callable[..., Sampler]) -> None:
+EVERYTHING = dataclasses.replace(
+    DEFAULT,
+    zoom=0.3,
+    jitter=Jitter(0.1, 0.05, 0.2, content=0.5, noise=0.1, blur=0.5),
+    sampling=Sampling(balance=0.5, paste=1.0, rare=0.9),
+)
+
+
+@pytest.mark.parametrize("recipe", [DEFAULT, EVERYTHING], ids=["default", "everything"])
+def test_batches_depend_on_seed_and_number_alone(
+    sampler_of: Callable[..., Sampler], recipe: Recipe
+) -> None:
+    sampler_of = partial(sampler_of, recipe=recipe)
     first = sampler_of().batch(7)
-    again = sampler_of(cache_bytes=0).batch(7)
+    later = sampler_of(cache_bytes=0)
+    later.batch(3)
+    again = later.batch(7)
     assert torch.equal(first.images[0], again.images[0])
     assert torch.equal(first.labels, again.labels)
     assert not torch.equal(first.images[0], sampler_of().batch(8).images[0])
     assert not torch.equal(first.images[0], sampler_of(seed=1).batch(7).images[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jitter": Jitter(0.1, 0.05, 0.0, content=0.5)},
+        {"jitter": Jitter(0.1, 0.05, 0.0, noise=0.1)},
+        {"jitter": Jitter(0.1, 0.05, 0.0, blur=0.5)},
+        {"sampling": Sampling(balance=0.5)},
+        {"sampling": Sampling(paste=2.0, rare=0.9)},
+    ],
+)
+def test_each_lever_changes_what_is_seen(
+    sampler_of: Callable[..., Sampler], change: dict[str, Any]
+) -> None:
+    before, after = (
+        sampler_of(recipe=dataclasses.replace(DEFAULT, **changed)).batch(0)
+        for changed in ({}, change)
+    )
+    assert not torch.equal(before.images[0], after.images[0])
+    assert bool(torch.isfinite(after.images[0]).all())
 
 
 def test_shapes_types_and_layout(sampler_of: Callable[..., Sampler]) -> None:
@@ -117,6 +156,27 @@ def test_errors_of_the_thread_reach_the_caller(
         batches_ahead(sampler, 0, 5) as batches,
     ):
         list(batches)
+
+
+def test_a_balanced_batch_shows_the_rare_class(make_index: Callable[..., Path]) -> None:
+    codes = np.full((48, 48), 2, np.uint8)
+    codes[21, 40] = 5  # one pixel, in the sixth tile of nine
+    data = read_training_set([make_index(codes=codes, splits=("train", "train", "validation"))])
+    (index,) = [i for i, c in enumerate(data.nomenclature.classes) if c.code == 5]
+    assert data.shares[index] == 0
+
+    codes[21, 24] = 5  # in the fifth, which trains
+    data = read_training_set([make_index(codes=codes, splits=("train", "train", "validation"))])
+
+    def shown(balance: float, power: float) -> float:
+        recipe = dataclasses.replace(DEFAULT, sampling=Sampling(balance, power))
+        sampler = Sampler(SampleSource(TileReader(data.nomenclature)), data.train, recipe, 8, 0)
+        labels = torch.cat([sampler.batch(number).labels for number in range(50)])
+        return float((labels == index).flatten(1).any(dim=1).float().mean())
+
+    assert shown(0.0, 0.0) < 0.2
+    assert shown(1.0, 0.0) == pytest.approx(0.5, abs=0.1)
+    assert shown(0.5, 0.0) == pytest.approx(0.3, abs=0.1)
 
 
 class TwoEntries:

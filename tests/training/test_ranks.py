@@ -131,6 +131,27 @@ def test_two_processes_train_what_one_does(make_index: MakeIndex, tmp_path: Path
     assert {path.name for path in set(tmp_path.iterdir()) - before} == beside
 
 
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_without_labels(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
+    image = np.random.default_rng(3).integers(1, 200, (2, 48, 48)).astype(np.uint8)
+    image = make_index("other", image=image).with_name("other.tif")
+    # a step has one pair of crops without labels: of two processes one gets nothing
+    words = ["--batch-size", "2", "--epochs", "1", "--unlabelled", str(image)]
+    alone = run_lcmap(*train_words(index, one, *words))
+    assert alone.exit_code == 0
+    several = torchrun("-m", "lcmap", *train_words(index, two, *words))
+    assert several.exit_code == 0, several.stderr
+    losses = [
+        float(next(csv.DictReader(model.with_suffix(".curves.csv").open()))["loss"])
+        for model in (one, two)
+    ]
+    # rounding decides where a probability is just at the threshold
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 def killed_and_resumed(rank: int, index: Path, tmp_path: Path) -> Path:
     """Return the model of a run of which one process was killed, and that one process finished."""
     parts = tmp_path / "parts.onnx"

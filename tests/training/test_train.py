@@ -129,6 +129,22 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     assert tuned.scores.overall[0] > 0.75
 
 
+@pytest.mark.slow
+def test_a_run_that_learns_without_labels_is_resumed_to_the_same_bits(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    index, whole, parts = make_index(), tmp_path / "whole.onnx", tmp_path / "parts.onnx"
+    image = make_index("other", image=np.full((2, 48, 48), 7, np.uint8)).with_name("other.tif")
+    given: dict[str, Any] = {"unlabelled": (image,), "epochs": 2}
+    report = run(index, whole, **given)
+    with pytest.raises(Interrupted):
+        run(index, parts, progress=interrupt_after(report.steps * 3 // 4), **given)
+    with pytest.raises(CheckpointError, match="unlabelled images"):
+        run(index, parts, resume=True, unlabelled=(image, index.with_name("zone.tif")), epochs=2)
+    run(index, parts, resume=True, **given)
+    assert weights(whole) == weights(parts)
+
+
 def test_a_model_of_the_image_alone_is_extended_by_a_side_input(
     make_index: MakeIndex,
     three: Nomenclature,
