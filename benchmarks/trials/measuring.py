@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lcmap.accuracy.calibration import reliability
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.tally import cut
 from lcmap.dataset.reading import IGNORE
@@ -18,7 +19,6 @@ from lcmap.training.augmentation import Pixels
 from lcmap.training.samples import SampleSource
 from lcmap.training.validation import padded_image
 from trials.grounds import Area
-from trials.statistics import BINS
 
 _CORE = 512
 """Pixels along a side of what is predicted at once, without the margin."""
@@ -31,7 +31,7 @@ class Block(NamedTuple):
     """Counts of a block of ground.
 
     matrix: int64 [K, K+1], as `lcmap.accuracy` has it, no pixel without a class.
-    calibration: float64 [3, bins], see `expected_calibration_error`.
+    calibration: float64 [3, bins], see `accuracy.calibration`.
     """
 
     matrix: NDArray[np.int64]
@@ -91,15 +91,9 @@ def count_block(
     known = labels != IGNORE
     reference = labels[known]
     predicted = probabilities.argmax(axis=0).astype(np.uint8)[known]
-    confidence = probabilities.max(axis=0)[known].astype(np.float64)
+    confidence = probabilities.max(axis=0)[known]
     matrix = count(cells(reference, predicted, classes), classes)[:classes, : classes + 1]
-    bins = np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
-    agreed = (reference == predicted).astype(np.float64)
-    calibration = [
-        np.bincount(bins, weights, minlength=BINS)
-        for weights in (np.ones_like(confidence), confidence, agreed)
-    ]
-    return Block(matrix, np.stack(calibration))
+    return Block(matrix, reliability(confidence, reference == predicted))
 
 
 def _cores(window: Window) -> Iterator[Window]:

@@ -12,11 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.accuracy.calibration import expected_calibration_error
 from lcmap.accuracy.intervals import nan_percentiles
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, scores
-
-BINS = 15
-"""Of confidence, equally wide (Guo et al. 2017)."""
 
 OVERALL_MEASURES = ("miou", "oa", "ece")
 """The first measures; after them comes the IoU of each class."""
@@ -26,7 +24,7 @@ class Counts(NamedTuple):
     """Counts of blocks of ground; leading dimensions as wanted, the last but two the blocks.
 
     margins: [..., blocks, 3, K]; calibration: [..., blocks, 3, bins], see
-    `expected_calibration_error`.
+    `accuracy.calibration`.
     """
 
     margins: NDArray[np.float64]
@@ -39,19 +37,6 @@ class Estimate(NamedTuple):
     value: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-
-
-def expected_calibration_error(calibration: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the expected calibration error, [...], of counts [..., 3, bins].
-
-    The counts of each bin of confidence are its pixels, the sum of their confidences and those
-    that agree with the reference. The error is the mean over pixels of the distance, in their bin,
-    between mean confidence and share that agrees (Guo et al. 2017, equation 3). NaN without pixels.
-    """
-    pixels, confidence, agreed = np.moveaxis(np.asarray(calibration, np.float64), -2, 0)
-    total = pixels.sum(axis=-1)
-    apart = np.abs(confidence - agreed).sum(axis=-1)
-    return np.divide(apart, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def measures(counts: Counts) -> NDArray[np.float64]:

@@ -144,6 +144,14 @@ def map_outputs(
             metavar="FILE", help="Also write the mapped class's probability in % (uint8)."
         ),
     ] = None,
+    margin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write how far the second most probable class is below the mapped one, in % "
+            "(uint8, 255 without data): low where the map is most likely wrong.",
+        ),
+    ] = None,
     probabilities: Annotated[
         Path | None,
         typer.Option(
@@ -178,6 +186,7 @@ def map_outputs(
         confidence,
         probabilities,
         scenes,
+        margin,
         *in_sheets,
         cog=cog,
         qml=qml,

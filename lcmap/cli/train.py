@@ -200,18 +200,28 @@ def training_outputs(
             help="Write the best model of a run that was interrupted, and train no further.",
         ),
     ] = False,
+    suspect_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write into this folder which labels networks contradict that were not "
+            "trained on them: a raster for each label file, and suspects.gpkg. Takes three more "
+            "trainings, each as long as that of the model.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> TrainOutputs:
     """Return the files of a training run."""
     from lcmap.training.options import TrainOutputs
 
-    return TrainOutputs(output, stac, resume, overwrite, export_best)
+    return TrainOutputs(output, stac, resume, overwrite, export_best, suspect_labels)
 
 
 _OF_TRAINING = [
     *(name for name in option_names(training_options) if name != "seed"),
     "resume",
     "export_best",
+    "suspect_labels",
     "quantize",
 ]
 
@@ -286,6 +296,8 @@ def command(
                 tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress
             )
         reporter.result(report.text)
+        if report.suspects is not None:
+            reporter.result(report.suspects.text)
         if isinstance(report.int8, Exception):
             raise report.int8
         if report.int8 is not None:

@@ -16,6 +16,7 @@ from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.training.absent_classes import absent_classes
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TileInputOptions, TrainOptions
@@ -27,13 +28,17 @@ from lcmap.training.trainer import Trainer
 
 
 class TrainingRun(NamedTuple):
-    """What is trained, on what; `settings` are all that the result depends on, but for the data."""
+    """What is trained, on what; `settings` are all that the result depends on, but for the data.
+
+    `absent` are the indices of the classes that cannot be learnt.
+    """
 
     data: TrainingSet
     source: SampleSource
     network: LandCoverNetwork
     settings: dict[str, Any]
     trainer: Trainer
+    absent: tuple[int, ...]
 
 
 @contextmanager
@@ -50,6 +55,8 @@ def training_run(
     data = read_training_set(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
     )
+    initial = options.initial_model
+    absent = absent_classes(data, None if initial is None else read_initial_model(initial, data))
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if os.fspath(inputs.quantiles) != defaults.QUANTILES:
@@ -61,7 +68,7 @@ def training_run(
     with data.reader() as reader:
         source = SampleSource(reader, data.sides, CACHE_BYTES // ranks.launch.local_size)
         trainer = Trainer(data, source, network, recipe, options, progress, ranks)
-        yield TrainingRun(data, source, network, settings, trainer)
+        yield TrainingRun(data, source, network, settings, trainer, absent)
 
 
 @watched_inputs()

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lcmap
 from lcmap.accuracy.measures import PER_CLASS, Scores
@@ -21,9 +20,11 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.destination import check_place
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.training.absent_classes import class_facts
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
-from lcmap.training.export import Agreement, to_onnx, verify
+from lcmap.training.export import Agreement
+from lcmap.training.finished_model import FinishedModel, finish_model
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.int8_model import QuantisationReport, quantise_model
 from lcmap.training.memory import freed_memory_kept
@@ -36,9 +37,9 @@ from lcmap.training.options import (
 )
 from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
 from lcmap.training.run import TrainingRun, told_how_to_go_on, training_run
-from lcmap.training.samples import TrainingSet
+from lcmap.training.suspects import SuspectReport, find_suspects, prepare_suspects
 from lcmap.training.trainer import Trainer
-from lcmap.training.validation import measured_by, validate_model, validation_values
+from lcmap.training.validation import measured_by
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,10 @@ class TrainReport:
     """What a finished run came to.
 
     The scores are those of the exported model on the validation tiles, run by onnxruntime in
-    float32; `agreement` is that of onnxruntime and PyTorch. `int8` is what became of it in int8,
-    where that was asked for, or why there is no such model.
+    float32; `agreement` is that of onnxruntime and PyTorch. `ece` is its expected calibration
+    error, `ece_before` that without temperatures, where it has them; `absent` are the short names
+    of the classes that it never predicts. `int8` is what became of it in int8,
+    where that was asked for, or why there is no such model; `suspects` what was found of labels.
     """
 
     model: Path
@@ -60,11 +63,15 @@ class TrainReport:
     seconds: float
     scores: Scores
     agreement: Agreement
+    ece: float
+    ece_before: float | None = None
+    absent: tuple[str, ...] = ()
     int8: QuantisationReport | DataError | None = None
+    suspects: SuspectReport | None = None
 
     @property
     def text(self) -> str:
-        """The report in two lines."""
+        """The report in a few lines."""
         miou, oa, *_ = 100 * self.scores.overall
         ious = 100 * self.scores.per_class[PER_CLASS.index("iou")]
         classes = ", ".join(
@@ -75,8 +82,16 @@ class TrainReport:
             f"{self.model}: epoch {self.epoch} of {self.epochs} ({self.steps} steps, "
             f"{self.seconds / 60:.1f} min), validation mIoU {miou:.1f} %, "
             f"OA {oa:.1f} %; {self.agreement.text}\n"
-            f"validation IoU in %: {classes}"
+            f"validation IoU in %: {classes}\n"
+            f"{self._confidence}"
         )
+
+    @property
+    def _confidence(self) -> str:
+        found = f"validation expected calibration error: {100 * self.ece:.1f} %"
+        if self.ece_before is not None:
+            found += f", {100 * self.ece_before:.1f} % before calibration"
+        return found + (f"\nnever predicted: {', '.join(self.absent)}" if self.absent else "")
 
 
 @watched_inputs()
@@ -102,7 +117,8 @@ def train(
     Where torchrun started several processes, this is what rank 0 calls; the others `help_train`.
 
     Raises:
-        UsageError: options that contradict each other, or a batch that cannot be divided.
+        UsageError: options that contradict each other, or a batch that cannot be divided; suspect
+            labels are asked for of several processes.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
@@ -137,6 +153,8 @@ def _train_and_write(
     check_model_path(outputs.model)
     check_place(outputs.model)
     paths = outputs.finished(int8=int8 is not None)
+    if outputs.suspects is not None:
+        paths += prepare_suspects(tile_indexes, outputs, ranks)
     obsolete = () if outputs.export_best else outputs.in_work
     with (
         OutputSet(outputs.in_work, overwrite=True),
@@ -149,44 +167,46 @@ def _train_and_write(
             told_how_to_go_on(run.trainer, outputs.checkpoint),
         ):
             _train(run, outputs)
+            suspects = None
+            if outputs.suspects is not None:
+                suspects = find_suspects(run, tile_indexes, options, outputs, files, progress)
             report = _written(run, outputs, files)
             if int8 is not None:
                 made = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
                 report = dataclasses.replace(report, int8=made)
-    return report
+    return dataclasses.replace(report, suspects=suspects)
 
 
 def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> TrainReport:
     """Write the best model with its curves, and return what the run came to."""
-    data, source, network, settings, trainer = run
-    network.load_state_dict(trainer.best)
-    graph = to_onnx(network, [model_input.name for model_input in data.inputs])
-    agreement = verify(graph, network, trainer.samples_to_verify())
-    scores = validate_model(graph, source, data, stride=network.stride)
+    trainer = run.trainer
+    run.network.load_state_dict(trainer.best)
+    model = finish_model(run)
     current_watch().check()
-    if not agreement.close:
+    if not model.agreement.close:
         logger.warning(
             "%s: %s of training tiles; the scores are those of the model as it is written",
-            outputs.model, agreement.text,
+            outputs.model, model.agreement.text,
         )  # fmt: skip
-    metadata = _metadata(data, settings, trainer, network.depth, scores)
-    _write(graph, metadata, trainer, outputs, files)
+    _write(model, _metadata(run, model), trainer, outputs, files)
     return TrainReport(
         model=Path(outputs.model),
-        nomenclature=data.nomenclature,
+        nomenclature=run.data.nomenclature,
         epoch=trainer.best_epoch,
         epochs=len(trainer.rows),
         steps=trainer.steps,
         seconds=trainer.rows[-1]["seconds"],
-        scores=scores,
-        agreement=agreement,
+        scores=model.measured.scores,
+        agreement=model.agreement,
+        ece=model.measured.ece,
+        ece_before=None if model.temperatures is None else model.before.ece,
+        absent=tuple(run.data.nomenclature.classes[index].short for index in run.absent),
     )
 
 
-def _metadata(
-    data: TrainingSet, settings: dict[str, Any], trainer: Trainer, depth: int, scores: Scores
-) -> ModelMetadata:
-    best = trainer.rows[trainer.best_epoch - 1]
+def _metadata(run: TrainingRun, model: FinishedModel) -> ModelMetadata:
+    data, settings, depth = run.data, run.settings, run.network.depth
+    best = run.trainer.rows[run.trainer.best_epoch - 1]
     return ModelMetadata(
         nomenclature=data.nomenclature,
         inputs=data.inputs,
@@ -196,22 +216,26 @@ def _metadata(
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")
+        | class_facts(data, run.absent)
         | {BOUNDS_KEY: bounds_in_degrees(data.train)},
-        scores={"validation": validation_values(scores, data.nomenclature)},
+        scores={"validation": model.measured.values(data.nomenclature)},
+        calibration=model.calibration(data.nomenclature),
         lcmap_version=lcmap.__version__,
     )
 
 
 def _write(
-    graph: bytes,
+    model: FinishedModel,
     metadata: ModelMetadata,
     trainer: Trainer,
     outputs: TrainOutputs,
     files: OutputSet,
 ) -> None:
-    write_curves(outputs.model, trainer.rows, overwrite=outputs.replaces, within=files)
+    write_curves(
+        outputs.model, trainer.rows, model.reliability, overwrite=outputs.replaces, within=files
+    )
     write_model(
-        graph,
+        model.graph,
         metadata,
         outputs.model,
         overwrite=outputs.replaces,

@@ -49,7 +49,7 @@ _TILES_TO_VERIFY = 8
 
 
 class Trainer:
-    """A network in training: epoch by epoch, the state with the best validation mIoU kept.
+    """A network in training by a `recipe`: of all epochs the state with the best mIoU is kept.
 
     `rows` are the curves so far, `best` is the kept state dict, of epoch `best_epoch`; `steps` are
     those taken so far. Of several ranks each has a trainer, and all of them the same state.
@@ -77,7 +77,7 @@ class Trainer:
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._data = data
         self._source = source
-        self._recipe = recipe
+        self.recipe = recipe
         self._seed = options.seed
         self._progress = progress
         side = _side(recipe, data, network.stride)
@@ -107,7 +107,7 @@ class Trainer:
     @property
     def ended(self) -> bool:
         """Whether the budget is spent, or patience is at its end."""
-        patience = self._recipe.patience
+        patience = self.recipe.patience
         return bool(self.rows) and (
             self._spent() or (patience is not None and len(self.rows) - self.best_epoch >= patience)
         )
@@ -174,13 +174,13 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        if self._recipe.schedule == "steps":
+        if self.recipe.schedule == "steps":
             factor = stepwise(self.steps // self._steps_per_epoch)
         else:
             # the middle of the step, so that neither the first nor the last is lost
             half = 0.5 / self.budget.steps if self.budget.steps else 0.0
             factor = one_cycle(self._used() + half)
-        return self._recipe.learning_rate * factor
+        return self.recipe.learning_rate * factor
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
@@ -253,7 +253,7 @@ class Trainer:
         counts = validate(
             self.evaluated, self._source, tiles[self._ranks.share(len(tiles))],
             classes=len(self._data.nomenclature), stride=self.network.stride,
-            batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
+            batch_size=self.recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
         return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
 

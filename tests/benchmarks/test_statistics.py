@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, jaccard_score
 from trials.measuring import count_block
-from trials.statistics import (
-    BINS,
-    Counts,
-    bootstrap,
-    expected_calibration_error,
-    mean_measures,
-    measures,
-    nan_mean,
-)
+from trials.statistics import Counts, bootstrap, mean_measures, measures, nan_mean
 
+from lcmap.accuracy.calibration import BINS
 from lcmap.dataset.reading import IGNORE
 
 
@@ -58,27 +51,9 @@ def test_measures_are_those_of_the_pixels(seed: int, classes: int) -> None:
     assert np.array(ious)[present] == pytest.approx(expected)
     assert miou == pytest.approx(expected.mean())
     assert oa == pytest.approx(accuracy_score(truth, found))
-    assert ece == pytest.approx(_ece_written_out(sure, truth == found), abs=1e-6)
-
-
-def _ece_written_out(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Equation 3 of Guo et al. 2017: bins (m-1)/M < confidence ≤ m/M."""
-    total = 0.0
-    for m in range(1, BINS + 1):
-        inside = (confidence > (m - 1) / BINS) & (confidence <= m / BINS)
-        if inside.any():
-            gap = abs(right[inside].mean() - confidence[inside].mean())
-            total += inside.sum() / len(confidence) * gap
-    return total
-
-
-def test_the_calibration_error_of_known_cases() -> None:
-    calibration = np.zeros((3, BINS))
-    assert np.isnan(expected_calibration_error(calibration))
-    calibration[:, 10] = 100, 70, 70
-    assert expected_calibration_error(calibration) == 0
-    calibration[:, 14] = 100, 98, 78
-    assert expected_calibration_error(calibration) == pytest.approx(0.1)
+    bins = np.ceil(sure * BINS)
+    gaps = [abs((sure - (truth == found))[bins == b].sum()) for b in np.unique(bins)]
+    assert ece == pytest.approx(sum(gaps) / known.sum(), abs=1e-6)
 
 
 @given(arrays.arrays(np.float64, (4, 3), elements=st.floats(-5, 5) | st.just(np.nan)))

@@ -11,9 +11,9 @@ import pytest
 from trials.declaration import Budget as StudyBudget
 from trials.declaration import Contender, Ground, Study
 from trials.rendering import to_markdown, write_tables
-from trials.statistics import BINS
 from trials.tables import compare
 
+from lcmap.accuracy.calibration import BINS
 from lcmap.errors import DataError
 from lcmap.training.recipe import DEFAULT
 

@@ -26,9 +26,9 @@ from lcmap.raster.quantile_tags import write_quantiles
 Lcmap = Callable[..., Run]
 KILLED_SHARDS = Path(__file__).parent.parent / "killed_shards.py"
 WEST, NORTH = 721_104.0, 6_249_288.0
-FILES = ("map.tif", "c.tif", "p.tif", "map.qml", "map.tif.aux.xml")
+FILES = ("map.tif", "c.tif", "m.tif", "p.tif", "map.qml", "map.tif.aux.xml")
 SHORT = "predict image.tif -m model.onnx -o map.tif --tile 24 --engine onnxruntime"
-PREDICT = f"{SHORT} --confidence c.tif --probabilities p.tif"
+PREDICT = f"{SHORT} --confidence c.tif --margin m.tif --probabilities p.tif"
 
 
 def write_image(path: Path, seed: int = 7) -> Path:

@@ -395,7 +395,7 @@ def test_a_model_is_written_though_pytorch_computes_otherwise(
         seen.append(verify(model, other, samples))
         return seen[-1]
 
-    monkeypatch.setattr("lcmap.training.train.verify", of_another_network)
+    monkeypatch.setattr("lcmap.training.finished_model.verify", of_another_network)
     result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", *SMALL)
     assert result.exit_code == 0, result.stderr
     (warning,) = (line for line in result.stderr.splitlines() if "differ by up to" in line)

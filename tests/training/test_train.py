@@ -153,7 +153,7 @@ def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> bytes:
         raise Interrupted
 
-    monkeypatch.setattr("lcmap.training.train.to_onnx", stop)
+    monkeypatch.setattr("lcmap.training.finished_model.to_onnx", stop)
 
 
 @pytest.mark.usefixtures("unexported")
