@@ -16,7 +16,7 @@ from lcmap.accuracy.calibration import expected_calibration_error
 from lcmap.accuracy.intervals import nan_percentiles
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, scores
 
-OVERALL_MEASURES = ("miou", "oa", "ece")
+OVERALL_MEASURES = ("miou", "oa", "ece", "ece_calibrated")
 """The first measures; after them comes the IoU of each class."""
 
 
@@ -24,11 +24,12 @@ class Counts(NamedTuple):
     """Counts of blocks of ground; leading dimensions as wanted, the last but two the blocks.
 
     margins: [..., blocks, 3, K]; calibration: [..., blocks, 3, bins], see
-    `accuracy.calibration`.
+    `accuracy.calibration`; calibrated: the same with temperatures.
     """
 
     margins: NDArray[np.float64]
     calibration: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
@@ -40,20 +41,20 @@ class Estimate(NamedTuple):
 
 
 def measures(counts: Counts) -> NDArray[np.float64]:
-    """Return all measures, [..., 3 + K], of counts that have no blocks any more.
+    """Return all measures, [..., 4 + K], of counts that have no blocks any more.
 
-    `margins` [..., 3, K] and `calibration` [..., 3, bins]; in the order of OVERALL_MEASURES, then
-    the IoU of each class. A class that the reference lacks has none.
+    `margins` [..., 3, K], `calibration` and `calibrated` [..., 3, bins]; in the order of
+    OVERALL_MEASURES, then the IoU of each class. A class that the reference lacks has none.
     """
     found = scores(counts.margins)
     miou, oa = (found.overall[..., OVERALL.index(name)] for name in ("miou", "oa"))
-    ece = expected_calibration_error(counts.calibration)
+    ece, after = map(expected_calibration_error, (counts.calibration, counts.calibrated))
     iou = found.per_class[..., PER_CLASS.index("iou"), :]
-    return np.concatenate([np.stack([miou, oa, ece], axis=-1), iou], axis=-1)
+    return np.concatenate([np.stack([miou, oa, ece, after], axis=-1), iou], axis=-1)
 
 
 def mean_measures(folds: Sequence[Counts]) -> NDArray[np.float64]:
-    """Return measures [contenders, 3 + K]: the mean over folds of the mean over their seeds.
+    """Return measures [contenders, 4 + K]: the mean over folds of the mean over their seeds.
 
     Each fold's counts are [seeds, contenders, blocks, …]; a fold without a class is left out of
     the mean of its IoU.
@@ -64,7 +65,7 @@ def mean_measures(folds: Sequence[Counts]) -> NDArray[np.float64]:
 def bootstrap(
     folds: Sequence[Counts], *, replicates: int, seed: int, level: float
 ) -> tuple[Estimate, Estimate]:
-    """Return mean measures [contenders, 3 + K] and their differences from the first contender.
+    """Return mean measures [contenders, 4 + K] and their differences from the first contender.
 
     With percentile intervals at a level in percent. A replicate draws, each with replacement, as
     many folds as there are, of each as many of its seeds, and as many of its blocks of ground,
@@ -97,7 +98,7 @@ def _summed(counts: Counts) -> Counts:
 
 
 def _draws(fold: Counts, size: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return measures [size, contenders, 3 + K] of draws of a fold's blocks and seeds."""
+    """Return measures [size, contenders, 4 + K] of draws of a fold's blocks and seeds."""
     seeds, _, blocks = fold.margins.shape[:3]
     weights = random.multinomial(blocks, np.full(blocks, 1 / blocks), size).astype(np.float64)
     sums = (np.tensordot(weights, values, (1, 2)) for values in fold)

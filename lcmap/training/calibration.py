@@ -10,13 +10,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from torch import nn
 
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
+from lcmap.graph.classification import Classification
 from lcmap.nomenclature import Nomenclature
+from lcmap.training.export import probabilities_of
+from lcmap.training.samples import SampleSource, TrainingSet
+from lcmap.training.validation import padded_image
 
 MOST_PIXELS = 1 << 18
 MOST_VALUES = 1 << 22
@@ -71,6 +77,54 @@ class ScoreSample:
         """Return the temperatures fitted to what was drawn."""
         scores, labels = np.concatenate(self._scores), np.concatenate(self._labels)
         return Temperatures(fit_temperatures(scores, labels), len(labels))
+
+
+class TileProbabilities:
+    """Gives the probabilities of whole tiles."""
+
+    def __init__(self, network: nn.Module, classification: Classification) -> None:
+        """Predict with a network, on the device where it is."""
+        self._network = network.eval()
+        self._classification = classification
+
+    def __call__(
+        self, source: SampleSource, tile: IndexedTile
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return probabilities [K, h, w] and labels [h, w], 255 for none.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        pixels = source.read(tile)
+        device = next(self._network.parameters()).device
+        stride: Any = self._network.stride
+        images = [
+            torch.from_numpy(padded_image(image, stride))[None].to(device)
+            for image in pixels.images
+        ]
+        height, width = pixels.labels.shape
+        with torch.inference_mode():
+            found = probabilities_of(self._network(*images).float(), self._classification)
+        return found[0, :, :height, :width].cpu().numpy(), pixels.labels
+
+
+def temperatures_of(
+    network: nn.Module,
+    source: SampleSource,
+    data: TrainingSet,
+    seed: int,
+    absent: Sequence[int] = (),
+) -> Temperatures:
+    """Return the temperatures of a network, fitted to validation tiles; `absent` as elsewhere.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
+    sample = ScoreSample(data.validation, len(data.nomenclature), seed)
+    predict = TileProbabilities(network, Classification(None, tuple(absent)))
+    for tile in data.validation:
+        sample.add(*predict(source, tile))
+    return sample.temperatures()
 
 
 def fit_temperatures(

@@ -7,12 +7,11 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lcmap.dataset.class_shares import class_shares
 from lcmap.dataset.tile_index import IndexedTile, read_tile_index
@@ -22,15 +21,12 @@ from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.input_watch import current_watch
-from lcmap.training.calibration import ScoreSample
+from lcmap.training.calibration import TileProbabilities, temperatures_of
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
-from lcmap.training.export import probabilities_of
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TrainOptions
 from lcmap.training.run import TrainingRun, make_network
-from lcmap.training.samples import SampleSource
 from lcmap.training.trainer import Trainer
-from lcmap.training.validation import padded_image
 
 _BLOCK_TILES = 4
 """Tiles along a side of the blocks that are dealt whole, where there are enough of them."""
@@ -143,43 +139,12 @@ def _train_without(
             trainer.epoch()
     network.load_state_dict(trainer.best)
     absent = np.flatnonzero(data.shares == 0).tolist()
-    sample = ScoreSample(data.validation, len(data.nomenclature), options.seed)
-    predict = FoldPredictor(network, Classification(None, tuple(absent)))
-    for tile in data.validation:
-        sample.add(*predict(run.source, tile))
-    return FoldModel(trainer.best, sample.temperatures().values.tolist(), absent)
+    temperatures = temperatures_of(network, run.source, data, options.seed, absent)
+    return FoldModel(trainer.best, temperatures.values.tolist(), absent)
 
 
-class FoldPredictor:
-    """Gives the probabilities of whole tiles."""
-
-    def __init__(self, network: nn.Module, classification: Classification) -> None:
-        """Predict with a network, on the device where it is."""
-        self._network = network.eval()
-        self._classification = classification
-
-    def __call__(
-        self, source: SampleSource, tile: IndexedTile
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Return probabilities [K, h, w] and labels [h, w], 255 for none.
-
-        Raises:
-            NotARasterError: pixels cannot be read.
-        """
-        pixels = source.read(tile)
-        device = next(self._network.parameters()).device
-        stride: Any = self._network.stride
-        images = [
-            torch.from_numpy(padded_image(image, stride))[None].to(device)
-            for image in pixels.images
-        ]
-        height, width = pixels.labels.shape
-        with torch.inference_mode():
-            found = probabilities_of(self._network(*images).float(), self._classification)
-        return found[0, :, :height, :width].cpu().numpy(), pixels.labels
-
-
-def predictor_of(model: FoldModel, network: LandCoverNetwork) -> FoldPredictor:
+def predictor_of(model: FoldModel, network: LandCoverNetwork) -> TileProbabilities:
     """Return what predicts with a fold's model, by a network that takes its weights."""
     network.load_state_dict(model.weights)
-    return FoldPredictor(network, Classification(tuple(model.temperatures), tuple(model.absent)))
+    classification = Classification(tuple(model.temperatures), tuple(model.absent))
+    return TileProbabilities(network, classification)

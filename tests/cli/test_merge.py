@@ -72,7 +72,7 @@ def refused(run: Run, *texts: str, exit_code: int = 65) -> None:
 
 @pytest.mark.parametrize("option", ["", " --cog", " --no-qml"])
 def test_shards_become_the_map_of_one_run(folder: Path, lcmap: Lcmap, option: str) -> None:
-    names = FILES[:3] if option == " --no-qml" else FILES
+    names = FILES[:4] if option == " --no-qml" else FILES
     before = set(folder.iterdir())
     assert lcmap(*(PREDICT + option).split()).exit_code == 0
     expected = taken(names)

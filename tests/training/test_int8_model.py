@@ -44,7 +44,8 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     assert (report.convolutions, report.in_integers) == (7, 5)
     # what the model says of itself
     assert report.before.scores.overall.tolist() == trained.scores.overall.tolist()
-    assert report.after.scores.overall[1] == pytest.approx(report.before.scores.overall[1], abs=0.02)
+    after_oa = report.after.scores.overall[1]
+    assert after_oa == pytest.approx(report.before.scores.overall[1], abs=0.02)
     assert f"validation mIoU {100 * trained.scores.overall[0]:.2f} % in float32" in report.text
     assert [done for done, _, _ in steps] == list(range(len(steps)))
     assert {total for _, total, _ in steps} == {len(steps) - 1}
