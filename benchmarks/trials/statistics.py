@@ -90,7 +90,9 @@ def nan_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     known = ~np.isnan(values)
     number = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+    mean: NDArray[np.float64] = np.full(total.shape, np.nan)
+    np.divide(total, number, out=mean, where=number > 0)
+    return mean
 
 
 def _summed(counts: Counts) -> Counts:

@@ -54,8 +54,8 @@ def labelled_tiles(tile_indexes: Sequence[PathLike]) -> list[IndexedTile]:
 def deal(tiles: Sequence[IndexedTile], folds: int, tile_size: int) -> NDArray[np.intp]:
     """Return the fold of each tile, intp [tiles]: blocks of neighbours go to one fold.
 
-    The largest block that is left goes to the fold with the fewest labelled pixels. Blocks have
-    four tiles a side, fewer where there would not be two blocks for each fold.
+    The block with the most training pixels that is left goes to the fold with the fewest. Blocks
+    have four tiles a side, fewer where there would not be two blocks for each fold.
     """
     side = _BLOCK_TILES
     while True:
@@ -66,14 +66,20 @@ def deal(tiles: Sequence[IndexedTile], folds: int, tile_size: int) -> NDArray[np
         if side == 1 or len(blocks) >= 2 * folds:
             break
         side //= 2
-    labelled = [sum(tile.class_counts.values()) for tile in tiles]
+    pixels = np.array([_pixels(tile) for tile in tiles], np.int64)  # [tiles, 2]
     found = np.zeros(len(tiles), np.intp)
-    sizes = np.zeros(folds)
-    for members in sorted(blocks.values(), key=lambda block: -sum(labelled[i] for i in block)):
-        fold = int(sizes.argmin())
+    sizes = np.zeros((folds, 2), np.int64)
+    for members in sorted(blocks.values(), key=lambda block: tuple(-pixels[block].sum(axis=0))):
+        fold = min(range(folds), key=lambda number: tuple(sizes[number]))
         found[members] = fold
-        sizes[fold] += sum(labelled[i] for i in members)
+        sizes[fold] += pixels[members].sum(axis=0)
     return found
+
+
+def _pixels(tile: IndexedTile) -> tuple[int, int]:
+    """Return the labelled pixels of a tile: those that train, and all."""
+    labelled = sum(tile.class_counts.values())
+    return labelled if tile.split == "train" else 0, labelled
 
 
 def train_folds(
