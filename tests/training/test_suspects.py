@@ -198,7 +198,10 @@ def test_areas_go_on_across_tiles(tmp_path: Path) -> None:
 
 
 def test_no_suspect_makes_an_empty_layer(tmp_path: Path) -> None:
-    path = tmp_path / "s.gpkg"
+    path, areas = tmp_path / "s.gpkg", SuspectAreas(load_nomenclature("flair7"))
+    nothing = np.full((20, 20), 255, np.uint8)
+    grid = Grid(rasterio.crs.CRS.from_epsg(2154), from_origin(0, 0, 2, 2), 20, 20)
+    areas.add(tmp_path / "l.tif", grid, Window(0, 0, 20, 20), nothing, nothing, nothing)
     with OutputSet([path], overwrite=False) as files:
-        assert write_areas(SuspectAreas(load_nomenclature("flair7")), path, files) == 0
+        assert write_areas(areas, path, files) == 0
     assert len(pyogrio.raw.read(path)[2]) == 0
