@@ -41,8 +41,11 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
         graph.output.append(helper.make_tensor_value_info(name, kind, None))
     _Results(graph, found).write(results)
     kept = needed(graph)
-    del graph.node[:]
+    used = {name for node in kept for name in node.input}
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.node[:], graph.initializer[:]
     graph.node.extend(kept)
+    graph.initializer.extend(tensors)
     return changed
 
 
@@ -74,9 +77,8 @@ class _Results:
             below = self._scaled(self._add("Sub", [self._flat, highest], "below highest"), index)
             odds = self._add("Exp", [below], "odds to winner")
             total = self._add("ReduceSum", [odds, axis], "sum of odds", keepdims=1)
-        if "probabilities" in results:
-            shares = odds if total is None else self._add("Div", [odds, total], "shares of pixels")
-            self._as_image(shares, OUTPUT)
+        if "probabilities" in results and total is not None:
+            self._as_image(self._add("Div", [odds, total], "shares of pixels"), OUTPUT)
         if "winning_probability" in results:
             share = highest if total is None else self._add("Reciprocal", [total], "winner's share")
             self._as_image(share, "winning_probability")
