@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap import defaults
 from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
@@ -27,7 +26,7 @@ from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedSc
 from lcmap.inference.inputs import OpenedInputs, check_content, check_count, open_inputs
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
-from lcmap.inference.scaling import scaling_quantiles
+from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.source import Source, StoredMap
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, check_image
@@ -229,7 +228,7 @@ def open_campaign(
         rasters.append(found)
         mosaics.append(around)
     bare = sum(raster.is_bare for found in rasters for raster in found)
-    if bare and quantiles is None and os.fspath(options.quantiles) == defaults.QUANTILES:
+    if bare and quantiles is None and scaled_by(wanted[0], options.quantiles) == "image":
         logger.info("%s: computing the quantiles of %d that carry none", name, bare)
     scaling = quantiles or [
         _quantiles(raster, model_input, options, progress)

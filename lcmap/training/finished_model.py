@@ -55,7 +55,7 @@ def finish_model(run: TrainingRun) -> FinishedModel:
     exported = to_onnx(network, [model_input.name for model_input in data.inputs])
     classification = Classification(None, run.absent)
     graph = with_classification(exported, classification)
-    calibrates = run.trainer.recipe.calibration == "class"
+    calibrates = run.settings["recipe"]["calibration"] == "class"
     sample = ScoreSample(data.validation, len(data.nomenclature), run.settings["seed"])
     before = measured = validate_model(
         graph, source, data, stride=network.stride, each=sample.add if calibrates else None

@@ -138,8 +138,8 @@ def _train_without(
     data = dataclasses.replace(
         run.data, train=kept, shares=class_shares(kept, run.data.nomenclature)
     )
-    network, _ = make_network(data, run.trainer.recipe, options)
-    trainer = Trainer(data, run.source, network, run.trainer.recipe, options, progress)
+    network, _ = make_network(data, options.chosen_recipe(), options)
+    trainer = Trainer(data, run.source, network, options.chosen_recipe(), options, progress)
     with freed_memory_kept():
         while not trainer.ended:
             trainer.epoch()

@@ -272,7 +272,7 @@ def _judge(
     It is the mean probability of a class where the reference has it; 1 where none was asked.
     """
     classes = len(run.data.nomenclature)
-    network, _ = make_network(run.data, run.trainer.recipe, options)
+    network, _ = make_network(run.data, options.chosen_recipe(), options)
     sums, pixels = np.zeros(classes), np.zeros(classes)
     for fold, model in enumerate(models):
         predict = predictor_of(model, network.to(run.trainer.device))

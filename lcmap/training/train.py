@@ -205,14 +205,19 @@ def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> Train
 
 
 def _metadata(run: TrainingRun, model: FinishedModel) -> ModelMetadata:
-    data, settings, depth = run.data, run.settings, run.network.depth
+    data, settings = run.data, run.settings
+    architecture = run.network.merged().architecture
     best = run.trainer.rows[run.trainer.best_epoch - 1]
     return ModelMetadata(
         nomenclature=data.nomenclature,
         inputs=data.inputs,
-        stride=stride(depth),
-        receptive_field=receptive_field(depth),
-        architecture={"name": "U-Net with unpooling", **settings["architecture"]},
+        stride=stride(architecture),
+        receptive_field=receptive_field(architecture),
+        architecture={
+            "name": "U-Net with unpooling",
+            **settings["architecture"],
+            **dataclasses.asdict(architecture),
+        },
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")
