@@ -43,7 +43,11 @@ class Block(NamedTuple):
 
     def __add__(self, other: Block) -> Block:
         """Return the counts of both."""
-        return Block(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Block(
+            self.matrix + other.matrix,
+            self.calibration + other.calibration,
+            self.calibrated + other.calibrated,
+        )
 
     def to_dict(self, place: Place) -> dict[str, Any]:
         """Return the block as JSON values."""
