@@ -206,8 +206,8 @@ def training_outputs(
         typer.Option(
             metavar="DIR",
             help="Also write into this folder which labels networks contradict that were not "
-            "trained on them: a raster for each label file, and suspects.gpkg. Takes three more "
-            "trainings, each as long as that of the model.",
+            "trained on them: two rasters for each label file, and suspects.gpkg. Takes "
+            f"{defaults.SUSPECT_FOLDS} more trainings, each as long as that of the model.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -256,6 +256,7 @@ def command(
     onnxruntime and PyTorch differ on training tiles, a warning says by how much. The scores that it
     carries are its own, as onnxruntime computes it in float32; the curves are those of training, in
     bfloat16 where the device has it. With the model come the curves (.curves.csv, .curves.png).
+    Its confidence is calibrated on the validation tiles, but with --recipe paper.
     Until the run has ended, its checkpoint (.checkpoint.pt) and the curves so far
     (.checkpoint.curves.csv, .checkpoint.curves.png) are there: --resume goes on from it, and
     --export-best writes the best model so far, both with the options that the run was begun with.
