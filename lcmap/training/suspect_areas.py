@@ -69,7 +69,9 @@ class SuspectAreas:
             self.pieces.setdefault(key, []).append(_Piece(moved, float(percent[box][inside].sum())))
 
 
-def write_areas(areas: SuspectAreas, path: Path, files: OutputSet) -> int:
+def write_areas(
+    areas: SuspectAreas, path: Path, files: OutputSet, *, overwrite: bool = False
+) -> int:
     """Write the areas as a GeoPackage within a set, the largest first; return how many there are.
 
     Each has the class that the labels have there, `from_class`, the one suggested, `to_class`, the
@@ -96,7 +98,7 @@ def write_areas(areas: SuspectAreas, path: Path, files: OutputSet) -> int:
     columns = _columns([rows[n] for n in order], areas.nomenclature)
     made = np.empty(len(order), object)
     made[:] = [polygons[n] for n in order]
-    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
+    with atomic_path(path, overwrite=overwrite, within=files) as temporary:
         write_polygons_to(temporary, LAYER, made, columns, crs)
     return len(order)
 

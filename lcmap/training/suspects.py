@@ -177,8 +177,9 @@ def find_suspects(
                 suspect += int(np.count_nonzero(codes != IGNORE))
                 areas.add(judgements.label.path, judgements.label.grid, tile.window,
                           labels_of_tile, codes, judgements.percent(tile.window))  # fmt: skip
-            _write(judgements, run.data.nomenclature, files)
-        count = write_areas(areas, areas_path(outputs.suspects), files)
+            _write(judgements, run.data.nomenclature, files, overwrite=outputs.replaces)
+        path = areas_path(outputs.suspects)
+        count = write_areas(areas, path, files, overwrite=outputs.replaces)
     return SuspectReport(Path(outputs.suspects), labelled, suspect, count)
 
 
@@ -292,7 +293,9 @@ def _judge(
     return np.divide(sums, pixels, out=np.ones(classes), where=pixels > 0)
 
 
-def _write(judgements: Judgements, nomenclature: Nomenclature, files: OutputSet) -> None:
+def _write(
+    judgements: Judgements, nomenclature: Nomenclature, files: OutputSet, *, overwrite: bool
+) -> None:
     """Write the two rasters of a label file."""
     label = judgements.label
     tags = {"LCMAP_LABELS": os.fspath(label.path.name)}
@@ -303,7 +306,6 @@ def _write(judgements: Judgements, nomenclature: Nomenclature, files: OutputSet)
     percent = RasterFormat(1, "uint8", 0, ["confidence (%)"], tags, overviews=True)
     table = np.zeros(IGNORE + 1, np.uint8)
     table[: len(nomenclature)] = nomenclature.index_to_code
-    overwrite = files.overwrite
     with (
         atomic_raster(label.suggested, label.grid, codes, overwrite=overwrite, within=files) as one,
         atomic_raster(

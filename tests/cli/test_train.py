@@ -225,7 +225,7 @@ def test_quantize_writes_an_int8_model_that_predicts(
     model, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
     result = lcmap("train", tiles, "-o", model, *SMALL, "--quantize")
     assert result.exit_code == 0, result.stderr
-    trained, _, quantised = result.stdout.splitlines()
+    trained, *_, quantised = result.stdout.splitlines()
     assert trained.startswith(f"{model}: epoch 1")
     assert quantised.startswith(f"{int8}: 5 of 7 convolutions in int8, validation mIoU ")
     assert (read_model(model).precision, read_model(int8).precision) == ("float32", "int8")
