@@ -69,6 +69,9 @@ EPOCHS = 100
 PATIENCE = 30
 """Epochs without a better model after which training ends."""
 
+SUSPECT_FOLDS = 3
+"""Parts of the tiles that are each judged by a network which was trained on the others."""
+
 TRAINING_DEVICE: Final = "auto"
 """What trains: CUDA where it is there, else the processor."""
 

@@ -20,7 +20,7 @@ from lcmap.training.options import NetworkSize
 from lcmap.training.recipe import RECIPES, Recipe
 from lcmap.user_file import read_small
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of a run's result; a result of another version is not taken for a run's."""
 
 Protocol = Literal["leave-one-zone-out", "blocks", "berlin"]

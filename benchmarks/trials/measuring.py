@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from lcmap.accuracy.calibration import reliability
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.tally import cut
 from lcmap.dataset.reading import IGNORE
+from lcmap.graph.classification import Classification
 from lcmap.raster.windows import Window, round_up
 from lcmap.training.augmentation import Pixels
+from lcmap.training.export import probabilities_of
 from lcmap.training.samples import SampleSource
 from lcmap.training.validation import padded_image
 from trials.grounds import Area
-from trials.statistics import BINS
 
 _CORE = 512
 """Pixels along a side of what is predicted at once, without the margin."""
@@ -31,15 +33,21 @@ class Block(NamedTuple):
     """Counts of a block of ground.
 
     matrix: int64 [K, K+1], as `lcmap.accuracy` has it, no pixel without a class.
-    calibration: float64 [3, bins], see `expected_calibration_error`.
+    calibration: float64 [3, bins], see `accuracy.calibration`.
+    calibrated: the same with temperatures.
     """
 
     matrix: NDArray[np.int64]
     calibration: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
 
     def __add__(self, other: Block) -> Block:
         """Return the counts of both."""
-        return Block(self.matrix + other.matrix, self.calibration + other.calibration)
+        return Block(
+            self.matrix + other.matrix,
+            self.calibration + other.calibration,
+            self.calibrated + other.calibrated,
+        )
 
     def to_dict(self, place: Place) -> dict[str, Any]:
         """Return the block as JSON values."""
@@ -47,6 +55,7 @@ class Block(NamedTuple):
             "place": list(place),
             "margins": margins(self.matrix).tolist(),
             "calibration": [[round(value, 3) for value in row] for row in self.calibration],
+            "calibrated": [[round(value, 3) for value in row] for row in self.calibrated],
         }
 
 
@@ -54,12 +63,15 @@ def measure(
     network: nn.Module,
     source: SampleSource,
     areas: Sequence[Area],
+    classification: Classification,
     *,
     classes: int,
     margin: int,
     block: int,
 ) -> dict[Place, Block]:
     """Return the counts of the labelled pixels in the windows of areas, by block.
+
+    The network is measured as it is, and with the temperatures of a `classification`.
 
     Blocks are squares of so many pixels, counted from the corner of each area's image; those
     without a labelled pixel are left out.
@@ -73,11 +85,17 @@ def measure(
         for window in area.windows:
             for core in _cores(window):
                 pixels, inside = _around(source, area, core, margin, network.stride)
-                probabilities = _probabilities(network, pixels)[:, *inside.slices]
+                scores = _scores(network, pixels)[:, :, *inside.slices]
+                probabilities, calibrated = (
+                    probabilities_of(scores, one)[0].numpy()
+                    for one in (Classification(), classification)
+                )
                 labels = pixels.labels[inside.slices]
                 for (row, col), part in cut(core, block):
                     here = part.slices
-                    counted = count_block(probabilities[:, *here], labels[here], classes)
+                    counted = count_block(
+                        probabilities[:, *here], labels[here], classes, calibrated[:, *here]
+                    )
                     if counted.matrix.any():
                         place = (number, row, col)
                         found[place] = found[place] + counted if place in found else counted
@@ -85,21 +103,22 @@ def measure(
 
 
 def count_block(
-    probabilities: NDArray[np.float32], labels: NDArray[np.uint8], classes: int
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    classes: int,
+    calibrated: NDArray[np.float32],
 ) -> Block:
-    """Return the counts of pixels: probabilities [K, h, w] against labels [h, w], 255 for none."""
+    """Return the counts of pixels: probabilities [K, h, w] against labels [h, w], 255 for none.
+
+    `calibrated` are probabilities by temperatures, [K, h, w] with the same winners.
+    """
     known = labels != IGNORE
     reference = labels[known]
     predicted = probabilities.argmax(axis=0).astype(np.uint8)[known]
-    confidence = probabilities.max(axis=0)[known].astype(np.float64)
+    agreed = reference == predicted
+    before, after = (p.max(axis=0)[known] for p in (probabilities, calibrated))
     matrix = count(cells(reference, predicted, classes), classes)[:classes, : classes + 1]
-    bins = np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
-    agreed = (reference == predicted).astype(np.float64)
-    calibration = [
-        np.bincount(bins, weights, minlength=BINS)
-        for weights in (np.ones_like(confidence), confidence, agreed)
-    ]
-    return Block(matrix, np.stack(calibration))
+    return Block(matrix, reliability(before, agreed), reliability(after, agreed))
 
 
 def _cores(window: Window) -> Iterator[Window]:
@@ -121,9 +140,9 @@ def _around(
     return pixels._replace(images=images), core.shifted(-row, -col)
 
 
-def _probabilities(network: nn.Module, pixels: Pixels) -> NDArray[np.float32]:
-    """Return class probabilities [K, H, W] of padded images."""
+def _scores(network: nn.Module, pixels: Pixels) -> Tensor:
+    """Return scores before softmax, [1, K, H, W], of padded images."""
     images = [torch.from_numpy(image)[None] for image in pixels.images]
     with torch.inference_mode():
-        found: NDArray[np.float32] = torch.softmax(network(*images)[0], dim=0).numpy()
+        found: Tensor = network(*images)
     return found

@@ -56,8 +56,8 @@ def _title(study: Study, name: str) -> str:
 def _ground_lines(table: GroundTable) -> list[str]:
     shown = [name for name in table.classes if name in BUILDINGS]
     places = _places(table)
-    overall = ["miou", "oa", *shown, "ece"]
-    titles = ["mIoU", "OA", *(f"IoU {name}" for name in shown), "ECE"]
+    overall = ["miou", "oa", *shown, "ece", "ece_calibrated"]
+    titles = ["mIoU", "OA", *(f"IoU {name}" for name in shown), "ECE", "ECE calibrated"]
     lines = _markdown(
         ["contender", "runs", *(x for title in titles for x in (title, "difference"))],
         [

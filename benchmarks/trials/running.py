@@ -17,8 +17,10 @@ import torch
 from torch import nn
 
 from lcmap.errors import CheckpointError, LockedError, NoLabelledPixelError
+from lcmap.graph.classification import Classification
 from lcmap.raster.output_lock import OutputLocks
 from lcmap.raster.writing import atomic_path
+from lcmap.training.calibration import temperatures_of
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.optimisation import Budget
@@ -172,14 +174,15 @@ def carry_out_one(
         network = network_of(run.contender, training, run.seed)
         trainer = _trainer(run, training, source, network, device)
         trained = _train(run, trainer, training, folder.checkpoint(run))
+        temperatures = temperatures_of(network, source, training, run.seed).values.tolist()
         blocks = measure(
-            network, source, fold.areas, classes=len(training.nomenclature),
-            margin=margin_of(network), block=run.ground.block,
+            network, source, fold.areas, Classification(tuple(temperatures)),
+            classes=len(training.nomenclature), margin=margin_of(network), block=run.ground.block,
         )  # fmt: skip
     channels = [model_input.channels for model_input in training.inputs]
     return _about(run, device) | {
         "classes": [item.short for item in training.nomenclature.classes],
-        "training": trained,
+        "training": trained | {"temperatures": temperatures},
         "network": costs(network, channels, run.threads),
         "test": _tested(blocks, training, fold),
     }

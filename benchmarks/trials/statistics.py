@@ -12,13 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.accuracy.calibration import expected_calibration_error
 from lcmap.accuracy.intervals import nan_percentiles
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, scores
 
-BINS = 15
-"""Of confidence, equally wide (Guo et al. 2017)."""
-
-OVERALL_MEASURES = ("miou", "oa", "ece")
+OVERALL_MEASURES = ("miou", "oa", "ece", "ece_calibrated")
 """The first measures; after them comes the IoU of each class."""
 
 
@@ -26,11 +24,12 @@ class Counts(NamedTuple):
     """Counts of blocks of ground; leading dimensions as wanted, the last but two the blocks.
 
     margins: [..., blocks, 3, K]; calibration: [..., blocks, 3, bins], see
-    `expected_calibration_error`.
+    `accuracy.calibration`; calibrated: the same with temperatures.
     """
 
     margins: NDArray[np.float64]
     calibration: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
@@ -41,34 +40,21 @@ class Estimate(NamedTuple):
     high: NDArray[np.float64]
 
 
-def expected_calibration_error(calibration: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the expected calibration error, [...], of counts [..., 3, bins].
-
-    The counts of each bin of confidence are its pixels, the sum of their confidences and those
-    that agree with the reference. The error is the mean over pixels of the distance, in their bin,
-    between mean confidence and share that agrees (Guo et al. 2017, equation 3). NaN without pixels.
-    """
-    pixels, confidence, agreed = np.moveaxis(np.asarray(calibration, np.float64), -2, 0)
-    total = pixels.sum(axis=-1)
-    apart = np.abs(confidence - agreed).sum(axis=-1)
-    return np.divide(apart, total, out=np.full_like(total, np.nan), where=total > 0)
-
-
 def measures(counts: Counts) -> NDArray[np.float64]:
-    """Return all measures, [..., 3 + K], of counts that have no blocks any more.
+    """Return all measures, [..., 4 + K], of counts that have no blocks any more.
 
-    `margins` [..., 3, K] and `calibration` [..., 3, bins]; in the order of OVERALL_MEASURES, then
-    the IoU of each class. A class that the reference lacks has none.
+    `margins` [..., 3, K], `calibration` and `calibrated` [..., 3, bins]; in the order of
+    OVERALL_MEASURES, then the IoU of each class. A class that the reference lacks has none.
     """
     found = scores(counts.margins)
     miou, oa = (found.overall[..., OVERALL.index(name)] for name in ("miou", "oa"))
-    ece = expected_calibration_error(counts.calibration)
+    ece, after = map(expected_calibration_error, (counts.calibration, counts.calibrated))
     iou = found.per_class[..., PER_CLASS.index("iou"), :]
-    return np.concatenate([np.stack([miou, oa, ece], axis=-1), iou], axis=-1)
+    return np.concatenate([np.stack([miou, oa, ece, after], axis=-1), iou], axis=-1)
 
 
 def mean_measures(folds: Sequence[Counts]) -> NDArray[np.float64]:
-    """Return measures [contenders, 3 + K]: the mean over folds of the mean over their seeds.
+    """Return measures [contenders, 4 + K]: the mean over folds of the mean over their seeds.
 
     Each fold's counts are [seeds, contenders, blocks, …]; a fold without a class is left out of
     the mean of its IoU.
@@ -79,7 +65,7 @@ def mean_measures(folds: Sequence[Counts]) -> NDArray[np.float64]:
 def bootstrap(
     folds: Sequence[Counts], *, replicates: int, seed: int, level: float
 ) -> tuple[Estimate, Estimate]:
-    """Return mean measures [contenders, 3 + K] and their differences from the first contender.
+    """Return mean measures [contenders, 4 + K] and their differences from the first contender.
 
     With percentile intervals at a level in percent. A replicate draws, each with replacement, as
     many folds as there are, of each as many of its seeds, and as many of its blocks of ground,
@@ -104,7 +90,9 @@ def nan_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     known = ~np.isnan(values)
     number = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+    mean: NDArray[np.float64] = np.full(total.shape, np.nan)
+    np.divide(total, number, out=mean, where=number > 0)
+    return mean
 
 
 def _summed(counts: Counts) -> Counts:
@@ -112,7 +100,7 @@ def _summed(counts: Counts) -> Counts:
 
 
 def _draws(fold: Counts, size: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return measures [size, contenders, 3 + K] of draws of a fold's blocks and seeds."""
+    """Return measures [size, contenders, 4 + K] of draws of a fold's blocks and seeds."""
     seeds, _, blocks = fold.margins.shape[:3]
     weights = random.multinomial(blocks, np.full(blocks, 1 / blocks), size).astype(np.float64)
     sums = (np.tensordot(weights, values, (1, 2)) for values in fold)

@@ -27,7 +27,7 @@ Cells = dict[str, dict[int, Result]]
 class Row:
     """A contender on a ground.
 
-    value, difference: [3 + K], see `measures`; the difference is from the baseline in the folds
+    value, difference: [4 + K], see `measures`; the difference is from the baseline in the folds
     and seeds that both have, None of the baseline itself and where there is no such run.
     by_fold: the mean mIoU of each fold.
     costs: medians over runs of what training and prediction take.

@@ -135,15 +135,30 @@ def map_sheets(
     return sheets, sheet_name
 
 
-@grouped(in_sheets=map_sheets)
-def map_outputs(
-    output: Output = "-",
+def map_certainty(
     confidence: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Also write the mapped class's probability in % (uint8)."
         ),
     ] = None,
+    margin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write how far the second most probable class is below the mapped one, in % "
+            "(uint8, 255 without data): low where the map is most likely wrong.",
+        ),
+    ] = None,
+) -> tuple[Path | None, Path | None]:
+    """Return the files of the confidence and of the margin of a map."""
+    return confidence, margin
+
+
+@grouped(certainty=map_certainty, in_sheets=map_sheets)
+def map_outputs(
+    output: Output = "-",
+    certainty: tuple[Path | None, Path | None] = (None, None),
     probabilities: Annotated[
         Path | None,
         typer.Option(
@@ -175,9 +190,10 @@ def map_outputs(
 
     return MapOutputs(
         output,
-        confidence,
+        certainty[0],
         probabilities,
         scenes,
+        certainty[1],
         *in_sheets,
         cog=cog,
         qml=qml,

@@ -49,8 +49,8 @@ def command(
 
     A run that was stopped or killed is continued by the same command, to the same bytes. Until
     the map is whole, what is finished is kept beside it in the folder .MAP.lcmap-work: 1 byte
-    a pixel for the map, 1 for --confidence, 4 a class for --probabilities, 4 for --verify. Where
-    the input or the map is -, it is kept in --tmpdir and the run is not continued.
+    a pixel for the map, 1 each for --confidence and --margin, 4 a class for --probabilities, 4 for
+    --verify. Where the input or the map is -, it is kept in --tmpdir and the run is not continued.
     """
     from lcmap.inference.predict import predict
 

@@ -27,6 +27,7 @@ _OF_A_MODEL = [
     "force",
     "verify",
     "confidence",
+    "margin",
     "probabilities",
     "prefer",
     "scenes",

@@ -220,18 +220,28 @@ def training_outputs(
             help="Write the best model of a run that was interrupted, and train no further.",
         ),
     ] = False,
+    suspect_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write into this folder which labels networks contradict that were not "
+            "trained on them: two rasters for each label file, and suspects.gpkg. Takes "
+            f"{defaults.SUSPECT_FOLDS} more trainings, each as long as that of the model.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> TrainOutputs:
     """Return the files of a training run."""
     from lcmap.training.options import TrainOutputs
 
-    return TrainOutputs(output, stac, resume, overwrite, export_best)
+    return TrainOutputs(output, stac, resume, overwrite, export_best, suspect_labels)
 
 
 _OF_TRAINING = [
     *(name for name in option_names(training_options) if name != "seed"),
     "resume",
     "export_best",
+    "suspect_labels",
     "quantize",
 ]
 
@@ -265,6 +275,7 @@ def command(
     onnxruntime and PyTorch differ on training tiles, a warning says by how much. The scores that it
     carries are its own, as onnxruntime computes it in float32; the curves are those of training, in
     bfloat16 where the device has it. With the model come the curves (.curves.csv, .curves.png).
+    Its confidence is calibrated on the validation tiles, but with --recipe paper.
     Until the run has ended, its checkpoint (.checkpoint.pt) and the curves so far
     (.checkpoint.curves.csv, .checkpoint.curves.png) are there: --resume goes on from it, and
     --export-best writes the best model so far, both with the options that the run was begun with.
@@ -310,6 +321,8 @@ def command(
                 tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress
             )
         reporter.result(report.text)
+        if report.suspects is not None:
+            reporter.result(report.suspects.text)
         if isinstance(report.int8, Exception):
             raise report.int8
         if report.int8 is not None:

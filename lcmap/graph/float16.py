@@ -7,25 +7,12 @@ from collections.abc import Collection
 import onnx
 from onnx import TensorProto
 
-_IN_FULL = (
-    "ArgMax",
-    "Div",
-    "Exp",
-    "ReduceMax",
-    "ReduceSum",
-    "Reciprocal",
-    "Reshape",
-    "Softmax",
-    "Sub",
-)
-"""Operators after the scores, kept in float32: in float16 classes of nearly the same probability
-would tie."""
-
 
 def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph that computes in float16 up to its last convolution, which stays float32.
+    """Return a graph that computes in float16 up to its last convolution.
 
-    Its inputs and outputs are the same.
+    That one and what comes after it stay in float32: in float16 classes of nearly the same
+    probability would tie. Its inputs and outputs are the same.
     """
     # this import adds a folder to sys.path: only where float16 is asked for
     from onnxruntime.transformers import float16
@@ -34,10 +21,10 @@ def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
     model.CopyFrom(graph)
     for number, node in enumerate(model.graph.node):
         node.name = f"{number} {node.op_type}"
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *_IN_FULL]
+    convolutions = [n for n, node in enumerate(model.graph.node) if node.op_type == "Conv"]
+    in_full = [node.name for node in model.graph.node[max(convolutions) :]] if convolutions else []
     halved: onnx.ModelProto = float16.convert_float_to_float16(
-        model, keep_io_types=True, op_block_list=blocked, node_block_list=convolutions[-1:]
+        model, keep_io_types=True, node_block_list=in_full
     )
     _take_no_detours(halved.graph, {node.name for node in model.graph.node})
     return halved

@@ -334,6 +334,10 @@ class _Derivation:
                 return given.each(_Extent.pooled)
             case "Slice" if not {_ROWS, _COLUMNS, -2, -1} & set(self._sliced_axes(inputs)):
                 return given
+            case "ArgMax" if attributes.get("axis") == 1 and attributes.get("keepdims", 1) == 1:
+                return given
+            case "Gather" if inputs[0] in self._constants:  # which the pixels choose from
+                return given
             case "Shape" | "Expand":  # to expand something to the size of pixels
                 return given
         raise UnknownGraphError(f"{node.op_type} {node.name} cannot be followed")

@@ -11,7 +11,12 @@ import numpy.typing as npt
 from lcmap.graph.outputs import Result
 from lcmap.nomenclature import Nomenclature
 
-BandGroupName = Literal["codes", "confidence", "probabilities", "scenes", "winning-probability"]
+BandGroupName = Literal[
+    "codes", "confidence", "margin", "probabilities", "scenes", "winning-probability"
+]
+
+NO_MARGIN = 255
+"""A margin without data: 0 is that of two classes that are as probable."""
 
 
 class BandGroup(NamedTuple):
@@ -38,9 +43,9 @@ class Prediction(NamedTuple):
     """The prediction of a window of h × w pixels.
 
     `results` are those of `graph.outputs.Result` that band groups need, without the batch's axis:
-    the winner [h, w], its probability [h, w], the probabilities of all classes [K, h, w]; `valid`
-    is where the image has data, bool [h, w]. `scenes`, uint16 [h, w], are the numbers of the scenes
-    that a campaign is mapped from, 0 for none; None of a single image.
+    the winner [h, w], its probability [h, w], its margin [h, w], the probabilities of all classes
+    [K, h, w]; `valid` is where the image has data, bool [h, w]. `scenes`, uint16 [h, w], are the
+    numbers of the scenes that a campaign is mapped from, 0 for none; None of a single image.
     """
 
     results: Mapping[Result, npt.NDArray[Any]]
@@ -50,9 +55,11 @@ class Prediction(NamedTuple):
     @classmethod
     def of(cls, probabilities: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Prediction:
         """Return the prediction with these probabilities [K, h, w] where `valid` [h, w]."""
+        second, first = np.partition(probabilities, (-2, -1), axis=0)[-2:]
         results: dict[Result, npt.NDArray[Any]] = {
             "winner": probabilities.argmax(axis=0).astype(np.uint8),
-            "winning_probability": probabilities.max(axis=0),
+            "winning_probability": first,
+            "margin": first - second,
             "probabilities": probabilities,
         }
         return cls(results, valid)
@@ -69,6 +76,15 @@ def confidence_percent(prediction: Prediction) -> npt.NDArray[np.uint8]:
     """Return the winner's probability in whole percent, uint8 [1, h, w], 0 without data."""
     percent = np.rint(prediction.results["winning_probability"] * 100).astype(np.uint8)
     return np.where(prediction.valid, percent, np.uint8(0))[None]
+
+
+def margin_percent(prediction: Prediction) -> npt.NDArray[np.uint8]:
+    """Return how far the second class is below the winner, in whole percent, uint8 [1, h, w].
+
+    `NO_MARGIN` without data.
+    """
+    percent = np.rint(prediction.results["margin"] * 100).astype(np.uint8)
+    return np.where(prediction.valid, percent, np.uint8(NO_MARGIN))[None]
 
 
 def winning_probability(prediction: Prediction) -> npt.NDArray[np.float32]:
@@ -92,6 +108,7 @@ def scene_numbers(prediction: Prediction) -> npt.NDArray[np.uint16]:
 _MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
     "codes": codes,
     "confidence": lambda prediction, _: confidence_percent(prediction),
+    "margin": lambda prediction, _: margin_percent(prediction),
     "probabilities": lambda prediction, _: class_probabilities(prediction),
     "scenes": lambda prediction, _: scene_numbers(prediction),
     "winning-probability": lambda prediction, _: winning_probability(prediction),
@@ -100,6 +117,7 @@ _MAKE: dict[str, Callable[[Prediction, Nomenclature], npt.NDArray[Any]]] = {
 RESULT_OF: dict[str, Result] = {
     "codes": "winner",
     "confidence": "winning_probability",
+    "margin": "margin",
     "probabilities": "probabilities",
     "winning-probability": "winning_probability",
 }

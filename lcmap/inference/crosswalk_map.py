@@ -108,7 +108,7 @@ def crosswalk_map(
         InputChangedError: an input changed while it was read.
     """
     options = options or AlignedInputOptions()
-    for name in ("confidence", "probabilities", "scenes"):
+    for name in ("confidence", "margin", "probabilities", "scenes"):
         if getattr(outputs, name) is not None:
             raise UsageError(f"`{name}`", "cannot be computed without a model", "leave it out")
     check_standard_input_once(inputs)

@@ -72,4 +72,4 @@ class MapDraft:
         )
 
 
-_PATHS = ("codes", "confidence", "probabilities", "scenes", "sheets")
+_PATHS = ("codes", "confidence", "margin", "probabilities", "scenes", "sheets")

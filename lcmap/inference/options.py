@@ -7,6 +7,7 @@ from typing import Literal
 
 from lcmap import defaults
 from lcmap.dataset.inputs import InputOptions
+from lcmap.inference.band_groups import BandGroupName
 from lcmap.paths import PathLike
 
 Prefer = Literal["order", "newest", "confidence"]
@@ -49,6 +50,8 @@ class MapOutputs:
     probabilities: a float32 band per class, NaN without data; None for none.
     scenes: the number of the image that each pixel is mapped from, uint16, 0 without data, the
         images' names in its tags; None for none.
+    margin: how far the second most probable class is below the mapped one in %, uint8, 255 without
+        data; None for none.
     sheets: a vector file with a polygon for each map sheet; each raster is also written in sheets,
         equal to cutting the whole; None for none.
     sheet_name: the field that names the sheets; None is the only one, or "name".
@@ -62,8 +65,21 @@ class MapOutputs:
     confidence: PathLike | None = None
     probabilities: PathLike | None = None
     scenes: PathLike | None = None
+    margin: PathLike | None = None
     sheets: PathLike | None = None
     sheet_name: str | None = None
     cog: bool = False
     qml: bool | None = None
     overwrite: bool = False
+
+    @property
+    def rasters(self) -> dict[BandGroupName, PathLike]:
+        """The path of each raster that is wanted, by what is in it; the map comes first."""
+        paths: dict[BandGroupName, PathLike | None] = {
+            "codes": self.codes,
+            "confidence": self.confidence,
+            "margin": self.margin,
+            "probabilities": self.probabilities,
+            "scenes": self.scenes,
+        }
+        return {name: path for name, path in paths.items() if path is not None}

@@ -11,7 +11,7 @@ import numpy as np
 from lcmap import __version__
 from lcmap.dataset.raster_content import parse_input
 from lcmap.errors import UsageError
-from lcmap.inference.band_groups import SCENES, BandGroup, BandGroupName
+from lcmap.inference.band_groups import NO_MARGIN, SCENES, BandGroup, BandGroupName
 from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
@@ -164,6 +164,7 @@ def output_files(
     confidence = RasterFormat(
         1, "uint8", 0, ["confidence (%)"], tags, overviews=True, cog=outputs.cog
     )
+    margin = replace(confidence, nodata=NO_MARGIN, band_names=["margin (%)"])
     codes = RasterFormat(1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog)
     probabilities = RasterFormat(
         len(classes),
@@ -174,16 +175,16 @@ def output_files(
         cog=outputs.cog,
     )
     scenes = RasterFormat(SCENES.bands, SCENES.dtype, 0, ["scene"], tags, cog=outputs.cog)
-    wanted: list[tuple[PathLike | None, BandGroupName, RasterFormat]] = [
-        (outputs.codes, "codes", codes),
-        (outputs.confidence, "confidence", confidence),
-        (outputs.probabilities, "probabilities", probabilities),
-        (outputs.scenes, "scenes", scenes),
-    ]
+    forms: dict[BandGroupName, RasterFormat] = {
+        "codes": codes,
+        "confidence": confidence,
+        "margin": margin,
+        "probabilities": probabilities,
+        "scenes": scenes,
+    }
     rasters = [
-        MapRaster(path, BandGroup(name, form.count, form.dtype), form)
-        for path, name, form in wanted
-        if path is not None
+        MapRaster(path, BandGroup(name, forms[name].count, forms[name].dtype), forms[name])
+        for name, path in outputs.rasters.items()
     ]
     asked = bool(outputs.qml)
     texts = {}

@@ -44,8 +44,8 @@ def wanted_sheets(outputs: MapOutputs, grid: Grid, tmpdir: Path | None) -> tuple
         if outputs.sheet_name is not None:
             raise UsageError("`sheet_name`", "there are no sheets", "name them with `sheets`")
         return ()
-    for path in (outputs.codes, outputs.confidence, outputs.probabilities, outputs.scenes):
-        if path is not None and stream_at(path) is not None:
+    for path in outputs.rasters.values():
+        if stream_at(path) is not None:
             raise UsageError(
                 "`sheets`", "needs outputs in files, to be beside", "name files, and not -"
             )

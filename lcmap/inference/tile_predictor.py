@@ -166,6 +166,7 @@ class TilePredictor:
         empty: dict[Result, npt.NDArray[Any]] = {
             "winner": np.zeros(size, np.uint8),
             "winning_probability": np.zeros(size, np.float32),
+            "margin": np.zeros(size, np.float32),
             "probabilities": np.zeros((len(self.nomenclature), *size), np.float32),
         }
         return Prediction({name: empty[name] for name in self._results}, valid)

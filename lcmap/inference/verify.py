@@ -47,7 +47,8 @@ class Verification:
     """The comparison of a map with a second prediction, made with other tiles.
 
     `differing` pixels have another class; of these, in `ties` the two classes' probabilities are
-    within `TOLERANCE`. `largest_difference` is that of the probability of the mapped class.
+    within `TOLERANCE`. `largest_difference` is that of the probability of the mapped class, ties
+    left out.
     """
 
     pixels: int = 0
@@ -80,7 +81,8 @@ class Verification:
         again = np.take_along_axis(second, mapped[None], axis=0)[0]
         differs = second.argmax(axis=0) != mapped
         ties = differs & (second.max(axis=0) - again <= TOLERANCE)
-        largest = float(np.abs(again - probability).max())
+        # of a tie either class may have won, and its temperature decided on the probability
+        largest = float(np.abs(again - probability)[~ties].max(initial=0.0))
         return cls(mapped.size, int(differs.sum()), int(ties.sum()), largest)
 
     def merge(self, other: Verification) -> None:

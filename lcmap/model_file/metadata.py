@@ -69,8 +69,10 @@ class ModelMetadata:
 
     `stride` is the pooling grid in pixels (2 to the depth); `receptive_field` is how far the
     network sees to one side of a pixel, in pixels. `precision` is what its convolutions compute
-    in. `architecture`, `training`, `scores` and `quantisation` hold plain JSON values; the last
-    says of an int8 model what it was calibrated on and which scores it had before.
+    in. `architecture`, `training`, `scores`, `calibration` and `quantisation` hold plain JSON
+    values. `calibration` says by which temperatures the model's graph divides scores, and what
+    that did; the last says of an int8 model what its range was found on and which scores it had
+    before.
     """
 
     nomenclature: Nomenclature
@@ -80,6 +82,7 @@ class ModelMetadata:
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     precision: Precision = "float32"
     quantisation: dict[str, Any] = field(default_factory=dict)
     lcmap_version: str = ""
@@ -97,6 +100,7 @@ class ModelMetadata:
             "architecture": self.architecture,
             "training": self.training,
             "scores": self.scores,
+            "calibration": self.calibration,
             "precision": self.precision,
             "quantisation": self.quantisation,
         }
@@ -127,6 +131,7 @@ class ModelMetadata:
             architecture=dict(values["architecture"]),
             training=dict(values["training"]),
             scores=dict(values["scores"]),
+            calibration=dict(values.get("calibration", {})),
             precision=cast(Precision, precision),
             quantisation=dict(values.get("quantisation", {})),
             lcmap_version=str(values["lcmap_version"]),

@@ -59,6 +59,8 @@ def stac_item(
         for key, value in metadata.training.items()
         if key != BOUNDS_KEY
     }
+    if metadata.calibration:
+        hyperparameters["calibration"] = metadata.calibration
     if hyperparameters:
         properties["mlm:hyperparameters"] = hyperparameters
     return {

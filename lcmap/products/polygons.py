@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
-import pyogrio.raw
-import shapely
 from numpy.typing import NDArray
 
 from lcmap.dataset.inputs import InputOptions, open_input
@@ -26,10 +23,9 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_areas import SQUARE_METRES, PixelAreas
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
+from lcmap.vector.geopackage import placed, write_polygons_to
 
 _LAYER = "land_cover"
-_DATE = "2000-01-01T00:00:00Z"
-"""When a GeoPackage says that it was changed: the same map makes the same bytes."""
 
 
 @contextmanager
@@ -107,18 +103,11 @@ class _Layer:
         """Write objects; the first make the layer."""
         columns = self._columns(objects)
         polygons = np.array([joined(parts) for parts in objects.outlines], object)
-        with _fixed_date():
-            pyogrio.raw.write(
-                self._path,
-                shapely.to_wkb(shapely.transform(polygons, self._placed)),
-                list(columns.values()),
-                list(columns),
-                driver="GPKG",
-                layer=_LAYER,
-                geometry_type="Polygon",
-                crs=self._map.grid.crs.to_wkt() if self._map.grid.crs else None,
-                append=self.count > 0,
-            )
+        grid = self._map.grid
+        write_polygons_to(
+            self._path, _LAYER, placed(polygons, grid.transform), columns, grid.crs,
+            append=self.count > 0,
+        )  # fmt: skip
 
     def _columns(self, objects: MapObjects) -> dict[str, NDArray[Any]]:
         area, pixels, confidence = objects.sums
@@ -133,19 +122,3 @@ class _Layer:
             mean = np.full(len(objects), np.nan)
             columns["confidence"] = np.divide(confidence, pixels, out=mean, where=pixels > 0)
         return columns
-
-    def _placed(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where points in pixels, [P, 2], are in the CRS of the map."""
-        t = self._map.grid.transform
-        turned = np.array([[t.a, t.d], [t.b, t.e]])
-        return np.asarray(pixels @ turned + (t.c, t.f))
-
-
-@contextmanager
-def _fixed_date() -> Iterator[None]:
-    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _DATE})
-    try:
-        yield
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})

@@ -20,6 +20,7 @@ from onnx_ir.passes.common import (
 )
 from torch import Tensor, nn
 
+from lcmap.graph.classification import Classification
 from lcmap.model_file.graph import OUTPUT
 from lcmap.network import LandCoverNetwork
 
@@ -33,6 +34,7 @@ MOST_APART = 1e-2
 """The share of pixels that may be beyond it, see `Agreement`; another rule for ties moves most."""
 
 _OPSET = 20
+_PLAIN = Classification()
 
 
 class _WithSoftmax(nn.Module):
@@ -43,6 +45,17 @@ class _WithSoftmax(nn.Module):
     def forward(self, *images: Tensor) -> Tensor:
         """Return probabilities [N, K, H, W]."""
         return torch.softmax(self.network(*images), dim=1)
+
+
+def probabilities_of(scores: Tensor, classification: Classification) -> Tensor:
+    """Return probabilities [N, K, H, W] of scores [N, K, H, W], as `with_classification` says."""
+    temperatures, absent = classification
+    if absent:
+        scores = scores.index_fill(1, torch.tensor(absent, device=scores.device), -torch.inf)
+    if temperatures is not None:
+        of_winner = scores.new_tensor(temperatures)[scores.argmax(dim=1, keepdim=True)]
+        scores = scores / of_winner  # [N, 1, H, W] each
+    return torch.softmax(scores, dim=1)
 
 
 def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
@@ -125,21 +138,25 @@ class Agreement(NamedTuple):
 
 
 def verify(
-    model: bytes, network: LandCoverNetwork, samples: Sequence[tuple[NDArray[np.float32], ...]]
+    model: bytes,
+    network: LandCoverNetwork,
+    samples: Sequence[tuple[NDArray[np.float32], ...]],
+    classification: Classification = _PLAIN,
 ) -> Agreement:
     """Return how far an exported model is from the network on samples, all pixels together.
 
-    A sample is one image [N, C, H, W] per input.
+    A sample is one image [N, C, H, W] per input. The model has the `classification`.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
-    reference = _WithSoftmax(network.to("cpu").eval())
+    reference = network.to("cpu").eval()
     differences = []
     for images in samples:
         with torch.inference_mode():
-            expected = reference(*map(torch.from_numpy, images)).numpy()
+            scores = reference(*map(torch.from_numpy, images))
+        expected = probabilities_of(scores, classification).numpy()
         (found,) = session.run(None, dict(zip(names, images, strict=True)))
         differences.append(np.abs(found - expected).max(axis=1).ravel())
     all_pixels = np.concatenate(differences)

@@ -55,6 +55,11 @@ class FinalTrainer(Trainer):
         self._note = "on all tiles"
 
     @property
+    def data(self) -> TrainingSet:
+        """The tiles that it is trained on."""
+        return self._data
+
+    @property
     def said(self) -> dict[str, Any]:
         """What the metadata of its model say beyond those of the first run's."""
         return {

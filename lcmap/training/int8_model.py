@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 
 import lcmap
-from lcmap.accuracy.measures import Scores
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample, quantise
 from lcmap.errors import InputMismatchError, QuantisationLossError
 from lcmap.graph.int8 import convolutions
@@ -35,7 +34,7 @@ from lcmap.training.final import SCORES_OF_KEY
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import measured_by, padded_image, validate_model, validation_values
+from lcmap.training.validation import Measured, measured_by, padded_image, validate_model
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class QuantisationReport:
     model: Path
     convolutions: int
     in_integers: int
-    before: Scores
-    after: Scores
+    before: Measured
+    after: Measured
     trained_on_validation: bool = False
 
     @property
@@ -141,7 +140,7 @@ def _quantise(
             for one in (graph, integers)
         )
     current_watch().check()
-    loss = 100.0 * float((before.overall - after.overall)[:2].max())
+    loss = 100.0 * float((before.scores.overall - after.scores.overall)[:2].max())
     if not loss <= options.max_loss:  # NaN too
         earlier = ", an earlier one stays there" if Path(output).exists() else ""
         raise QuantisationLossError(
@@ -150,7 +149,7 @@ def _quantise(
             f"it was not written{earlier}; use {os.fspath(model)}, or allow more with `max_loss`",
         )
     final = SCORES_OF_KEY in metadata.training
-    found = [validation_values(each, data.nomenclature) for each in (before, after)]
+    found = [each.values(data.nomenclature) for each in (before, after)]
     changed = dataclasses.replace(
         metadata,
         training=metadata.training if final else metadata.training | measured_by("int8"),
@@ -191,9 +190,10 @@ def _samples(
         step("calibrating")
 
 
-def _change(before: Scores, after: Scores) -> str:
-    (miou, oa), (new_miou, new_oa) = (100 * found.overall[:2] for found in (before, after))
+def _change(before: Measured, after: Measured) -> str:
+    (miou, oa), (new_miou, new_oa) = (100 * found.scores.overall[:2] for found in (before, after))
     return (
         f"validation mIoU {miou:.2f} % in float32 and {new_miou:.2f} % in int8, "
-        f"OA {oa:.2f} % and {new_oa:.2f} %"
+        f"OA {oa:.2f} % and {new_oa:.2f} %, expected calibration error {100 * before.ece:.1f} % "
+        f"and {100 * after.ece:.1f} %"
     )

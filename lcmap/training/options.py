@@ -132,6 +132,7 @@ class TrainOutputs:
     overwrite: replace files that exist.
     export_best: train no further: write the best model of a run that was interrupted, and keep
         its checkpoint.
+    suspects: a folder to write to which labels are suspect; None for none.
     """
 
     model: PathLike
@@ -139,6 +140,12 @@ class TrainOutputs:
     resume: bool = False
     overwrite: bool = False
     export_best: bool = False
+    suspects: PathLike | None = None
+
+    @property
+    def suspects_checkpoint(self) -> Path:
+        """Where the networks are that labels are judged by, until the run has ended."""
+        return Path(self.model).with_suffix(".suspects.pt")
 
     @property
     def checkpoint(self) -> Path:
@@ -147,8 +154,9 @@ class TrainOutputs:
 
     @property
     def in_work(self) -> list[Path]:
-        """What is there until the run has ended: its checkpoint, and that one's curves."""
-        return [self.checkpoint, *curves_paths(self.checkpoint)]
+        """What is there until the run has ended: its checkpoint with its curves, and others."""
+        judges = [] if self.suspects is None else [self.suspects_checkpoint]
+        return [self.checkpoint, *curves_paths(self.checkpoint), *judges]
 
     def finished(self, *, int8: bool) -> list[PathLike]:
         """Return the files that appear together when the run has ended."""
@@ -166,9 +174,14 @@ class TrainOutputs:
 
         Raises:
             OutputExistsError, CannotWriteError: as `check_output`.
+            UsageError: suspects are wanted of a run that trains no further.
             InputMissingError: there is no run to export the best model of.
         """
         check_output(self.model, overwrite=self.overwrite)
+        if self.export_best and self.suspects is not None:
+            raise UsageError(
+                "`suspect_labels`", "takes more training", "leave it out with `export_best`"
+            )
         if self.export_best and not self.checkpoint.exists():
             raise InputMissingError(
                 self.checkpoint,

@@ -15,6 +15,7 @@ from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.training.absent_classes import absent_classes
 from lcmap.training.final import FinalTrainer
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.memory import freed_memory_kept
@@ -27,13 +28,17 @@ from lcmap.training.trainer import Trainer
 
 
 class TrainingRun(NamedTuple):
-    """What is trained, on what; `settings` are all that the result depends on, but for the data."""
+    """What is trained, on what; `settings` are all that the result depends on, but for the data.
+
+    `absent` are the indices of the classes that cannot be learnt.
+    """
 
     data: TrainingSet
     source: SampleSource
     network: LandCoverNetwork
     settings: dict[str, Any]
     trainer: Trainer
+    absent: tuple[int, ...]
 
 
 @contextmanager
@@ -52,6 +57,8 @@ def training_run(
         scaling=recipe.scaling,
         unlabelled=options.unlabelled,
     )  # fmt: skip
+    initial = options.initial_model
+    absent = absent_classes(data, None if initial is None else read_initial_model(initial, data))
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if inputs.quantiles is not None:
@@ -66,7 +73,7 @@ def training_run(
     with data.reader() as reader:
         source = SampleSource(reader, data.sides, CACHE_BYTES // ranks.launch.local_size)
         trainer = Trainer(data, source, network, recipe, options, progress, ranks)
-        yield TrainingRun(data, source, network, settings, trainer)
+        yield TrainingRun(data, source, network, settings, trainer, absent)
 
 
 @watched_inputs()

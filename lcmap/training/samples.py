@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -37,8 +36,6 @@ from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.shared_ground import check_shared_ground
 from lcmap.training.unlabelled_images import unlabelled_tiles
-
-logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 2 << 30
 IMAGE_ENTRY = "image"
@@ -92,10 +89,9 @@ def read_training_set(
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
-    Tiles without a labelled pixel are left out. A class that no training tile has is said in a
-    warning. `model` is the one whose quantiles may be asked for; where the options do not say what
-    images are scaled by, it is as in that model, else `scaling`. `unlabelled` are images to be used
-    too, see `unlabelled_tiles`.
+    Tiles without a labelled pixel are left out. `model` is the one whose quantiles may be asked
+    for; where the options do not say what images are scaled by, it is as in that model, else
+    `scaling`. `unlabelled` are images to be used too, see `unlabelled_tiles`.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
@@ -127,9 +123,6 @@ def read_training_set(
                 "prepare smaller tiles, more ground or other labels",
             )
     shares = class_shares(train, nomenclature)
-    absent = [c.name for c, p in zip(nomenclature.classes, shares, strict=True) if p == 0]
-    if absent:
-        logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
     with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
         choice = ScalingChoice(options, reader, model, scaling)
         inputs = _inputs(sides, train + validation, choice)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lcmap
-from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.errors import DataError
 from lcmap.model_file import BOUNDS_KEY, ModelMetadata, check_model_path, write_model
-from lcmap.network import Architecture, receptive_field, stride
-from lcmap.nomenclature import Nomenclature
+from lcmap.network import receptive_field, stride
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import check_place
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.training.absent_classes import class_facts
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
-from lcmap.training.export import Agreement, to_onnx, verify
-from lcmap.training.final import SCORES_OF, FinalTrainer, rows_of_both
+from lcmap.training.final import FinalTrainer, rows_of_both
+from lcmap.training.finished_model import FinishedModel, finish_final, finish_model
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.int8_model import QuantisationReport, quantise_model
 from lcmap.training.memory import freed_memory_kept
@@ -37,59 +34,12 @@ from lcmap.training.options import (
 )
 from lcmap.training.ranks import ALONE, Ranks, all_ranks, dismiss, threads
 from lcmap.training.run import TrainingRun, final_trainer, told_how_to_go_on, training_run
-from lcmap.training.samples import TrainingSet
-from lcmap.training.trainer import Trainer
+from lcmap.training.suspects import find_suspects, prepare_suspects
+from lcmap.training.train_report import TrainReport
 from lcmap.training.unlabelled_images import unlabelled_files
-from lcmap.training.validation import measured_by, validate_model, validation_values
+from lcmap.training.validation import measured_by
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a finished run came to.
-
-    The scores are those of the exported model on the validation tiles, run by onnxruntime in
-    float32; `agreement` is that of onnxruntime and PyTorch. `int8` is what became of it in int8,
-    where that was asked for, or why there is no such model. Where the validation tiles trained too
-    in the end, for `final_steps`, the scores are those of the model before.
-    """
-
-    model: Path
-    nomenclature: Nomenclature
-    epoch: int
-    epochs: int
-    steps: int
-    seconds: float
-    scores: Scores
-    agreement: Agreement
-    int8: QuantisationReport | DataError | None = None
-    final_steps: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The report in two lines, or three."""
-        miou, oa, *_ = 100 * self.scores.overall
-        ious = 100 * self.scores.per_class[PER_CLASS.index("iou")]
-        classes = ", ".join(
-            f"{c.short} {iou:.1f}" if math.isfinite(iou) else f"{c.short} –"
-            for c, iou in zip(self.nomenclature.classes, ious, strict=True)
-        )
-        return (
-            f"{self.model}: epoch {self.epoch} of {self.epochs} ({self.steps} steps, "
-            f"{self.seconds / 60:.1f} min), validation mIoU {miou:.1f} %, "
-            f"OA {oa:.1f} %; {self.agreement.text}\n"
-            f"validation IoU in %: {classes}"
-        ) + self._of_final
-
-    @property
-    def _of_final(self) -> str:
-        if self.final_steps is None:
-            return ""
-        return (
-            f"\ntrained anew on training and validation tiles, {self.final_steps} steps; "
-            f"the scores are those of {SCORES_OF}"
-        )
 
 
 @watched_inputs()
@@ -107,17 +57,18 @@ def train(
     The model with the best mIoU on the validation tiles is kept. It appears together with its
     curves and, with `int8`, its int8 form; where that is refused, without it. With `final`, another
     network is trained on training and validation tiles afterwards, for as many steps as the kept
-    epoch had, and written with the scores of the first. After every epoch a
-    checkpoint and the curves so far are beside the output; with `resume` a run that was interrupted
-    goes on from there to the same result, on the same machine; with `export_best` the best model so
-    far is written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training
-    tiles, and a difference is said in a warning; the scores that a model carries are its own, as
-    onnxruntime computes it.
+    epoch had, and written with the scores of the first. After every epoch a checkpoint and the
+    curves so far are beside the output; with `resume` a run that was interrupted goes on from there
+    to the same result, on the same machine; with `export_best` the best model so far is written,
+    and the checkpoint stays. Onnxruntime and PyTorch are compared on training tiles, and a
+    difference is said in a warning; the scores that a model carries are its own, as onnxruntime
+    computes it.
 
     Where torchrun started several processes, this is what rank 0 calls; the others `help_train`.
 
     Raises:
-        UsageError: options that contradict each other, or a batch that cannot be divided.
+        UsageError: options that contradict each other, or a batch that cannot be divided; suspect
+            labels are asked for of several processes.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
@@ -153,6 +104,8 @@ def _train_and_write(
     check_model_path(outputs.model)
     check_place(outputs.model)
     paths = outputs.finished(int8=int8 is not None)
+    if outputs.suspects is not None:
+        paths += prepare_suspects(tile_indexes, outputs, ranks)
     obsolete = () if outputs.export_best else outputs.in_work
     with (
         OutputSet(outputs.in_work, overwrite=True),
@@ -170,62 +123,55 @@ def _train_and_write(
             told_how_to_go_on(run.trainer, outputs.checkpoint),
         ):
             final = _train(run, outputs, options)
+            suspects = None
+            if outputs.suspects is not None:
+                suspects = find_suspects(run, tile_indexes, options, outputs, files, progress)
             report = _written(run, final, outputs, files)
             if int8 is not None:
                 made = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
                 report = dataclasses.replace(report, int8=made)
-    return report
+    return dataclasses.replace(report, suspects=suspects)
 
 
 def _written(
     run: TrainingRun, final: FinalTrainer | None, outputs: TrainOutputs, files: OutputSet
 ) -> TrainReport:
     """Write the best model, or the final one, with the curves; return what the run came to."""
-    data, source, network, settings, trainer = run
-    names = [model_input.name for model_input in data.inputs]
-    network.load_state_dict(trainer.best)
-    trainer.adapt(network)
-    graph = to_onnx(network, names)
-    scores = validate_model(graph, source, data, stride=network.stride)
+    trainer = run.trainer
+    run.network.load_state_dict(trainer.best)
+    trainer.adapt(run.network)
+    model = finish_model(run)
+    absent = run.absent
     if final:
-        network.load_state_dict(final.best)
-        final.adapt(network)
-        graph = to_onnx(network, names)
-    agreement = verify(graph, network, (final or trainer).samples_to_verify())
+        absent = tuple(index for index in run.absent if not final.data.shares[index])
+        model = finish_final(run, model, final, absent)
     current_watch().check()
-    if not agreement.close:
+    if not model.agreement.close:
         of_scores = "" if final else "; the scores are those of the model as it is written"
-        logger.warning("%s: %s of training tiles%s", outputs.model, agreement.text, of_scores)
-    metadata = _metadata(data, settings, trainer, network.merged().architecture, scores)
-    rows = trainer.rows
-    if final:
-        metadata = dataclasses.replace(metadata, training=metadata.training | final.said)
-        rows = rows_of_both(trainer, final)
-    write_curves(outputs.model, rows, overwrite=outputs.replaces, within=files)
-    write_model(
-        graph, metadata, outputs.model, overwrite=outputs.replaces, stac=outputs.stac, within=files
-    )
+        logger.warning("%s: %s of training tiles%s", outputs.model, model.agreement.text, of_scores)
+    _write(model, _metadata(run, final, model, absent), run, final, outputs, files)
     return TrainReport(
         model=Path(outputs.model),
-        nomenclature=data.nomenclature,
+        nomenclature=run.data.nomenclature,
         epoch=trainer.best_epoch,
         epochs=len(trainer.rows),
         steps=trainer.steps,
         seconds=(final or trainer).rows[-1]["seconds"],
-        scores=scores,
-        agreement=agreement,
+        scores=model.measured.scores,
+        agreement=model.agreement,
+        ece=model.measured.ece,
+        ece_before=None if model.temperatures is None else model.before.ece,
+        absent=tuple(run.data.nomenclature.classes[index].short for index in absent),
         final_steps=final.steps if final else None,
     )
 
 
 def _metadata(
-    data: TrainingSet,
-    settings: dict[str, Any],
-    trainer: Trainer,
-    architecture: Architecture,
-    scores: Scores,
+    run: TrainingRun, final: FinalTrainer | None, model: FinishedModel, absent: tuple[int, ...]
 ) -> ModelMetadata:
-    best = trainer.rows[trainer.best_epoch - 1]
+    data, settings = run.data, run.settings
+    architecture = run.network.merged().architecture
+    best = run.trainer.rows[run.trainer.best_epoch - 1]
     return ModelMetadata(
         nomenclature=data.nomenclature,
         inputs=data.inputs,
@@ -239,9 +185,28 @@ def _metadata(
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")
-        | {BOUNDS_KEY: bounds_in_degrees(data.train)},
-        scores={"validation": validation_values(scores, data.nomenclature)},
+        | class_facts(final.data if final else data, absent)
+        | {BOUNDS_KEY: bounds_in_degrees(data.train)}
+        | (final.said if final else {}),
+        scores={"validation": model.measured.values(data.nomenclature)},
+        calibration=model.calibration(data.nomenclature),
         lcmap_version=lcmap.__version__,
+    )
+
+
+def _write(
+    model: FinishedModel,
+    metadata: ModelMetadata,
+    run: TrainingRun,
+    final: FinalTrainer | None,
+    outputs: TrainOutputs,
+    files: OutputSet,
+) -> None:
+    rows = rows_of_both(run.trainer, final) if final else run.trainer.rows
+    overwrite = outputs.replaces
+    write_curves(outputs.model, rows, model.reliability, overwrite=overwrite, within=files)
+    write_model(
+        model.graph, metadata, outputs.model, overwrite=overwrite, stac=outputs.stac, within=files
     )
 
 

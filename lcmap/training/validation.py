@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lcmap.accuracy.calibration import BINS, expected_calibration_error, reliability
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.measures import PER_CLASS, Scores, scores
 from lcmap.dataset.reading import IGNORE
@@ -24,6 +26,28 @@ from lcmap.training.samples import SampleSource, TrainingSet
 
 Winners = Callable[[Sequence[Sequence[NDArray[np.float32]]]], NDArray[np.uint8]]
 """Gives the most probable classes [N, H, W] of N images [C, H, W] for each input."""
+
+Each = Callable[[NDArray[np.float32], NDArray[np.uint8]], None]
+"""Takes the probabilities [K, h, w] and the labels [h, w], 255 for none, of a tile."""
+
+
+class Measured(NamedTuple):
+    """What a model does on the validation tiles: its scores, and the counts of bins of confidence.
+
+    reliability: float64 [3, bins], see `accuracy.calibration`.
+    """
+
+    scores: Scores
+    reliability: NDArray[np.float64]
+
+    @property
+    def ece(self) -> float:
+        """The expected calibration error."""
+        return float(expected_calibration_error(self.reliability))
+
+    def values(self, nomenclature: Nomenclature) -> dict[str, float]:
+        """Return them as a model's metadata holds them."""
+        return validation_values(self.scores, nomenclature) | {"ece": self.ece}
 
 
 def validate(
@@ -68,28 +92,36 @@ def validate_model(
     *,
     stride: int,
     after_tile: Callable[[], None] = lambda: None,
-) -> Scores:
-    """Return the scores of an exported model on the validation tiles, as onnxruntime computes it.
+    each: Each | None = None,
+) -> Measured:
+    """Return what an exported model does on the validation tiles, as onnxruntime computes it.
 
     Whatever the device trains in, a float32 model is measured in float32 and one in int8 in int8.
-    `after_tile` is called after every tile.
+    `each` is given what it says of every tile; `after_tile` is called after that.
 
     Raises:
         NotARasterError: pixels cannot be read.
     """
     session = OnnxRuntimeSession(graph)
     names = [model_input.name for model_input in data.inputs]
-
-    def winners(images: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.uint8]:
-        (probabilities,) = session.run(dict(zip(names, map(np.stack, images), strict=True)))
+    classes = len(data.nomenclature)
+    counts = np.zeros((classes, classes + 1), np.int64)
+    bins = np.zeros((3, BINS))
+    for tile in data.validation:
+        pixels = source.read(tile)
+        height, width = pixels.labels.shape
+        images = (padded_image(image, stride)[None] for image in pixels.images)
+        (found,) = session.run(dict(zip(names, images, strict=True)))
+        probabilities = found[0, :, :height, :width]
+        winner = probabilities.argmax(axis=0).astype(np.uint8)
+        counts += _confusion(pixels.labels, winner, classes)
+        known = pixels.labels != IGNORE
+        agreed = winner[known] == pixels.labels[known]
+        bins += reliability(probabilities.max(axis=0)[known], agreed)
+        if each is not None:
+            each(probabilities, pixels.labels)
         after_tile()
-        return probabilities.argmax(axis=1).astype(np.uint8)  # type: ignore[no-any-return]
-
-    counts = count_winners(
-        winners, source, data.validation, classes=len(data.nomenclature), stride=stride,
-        batch_size=1,
-    )  # fmt: skip
-    return scores(margins(counts))
+    return Measured(scores(margins(counts)), bins)
 
 
 def measured_by(precision: Precision) -> dict[str, str]:
@@ -124,15 +156,22 @@ def count_winners(
     Raises:
         NotARasterError: pixels cannot be read.
     """
-    counts = np.zeros((classes + 2, classes + 2), np.int64)
+    counts = np.zeros((classes, classes + 1), np.int64)
     for batch in _batches_of_one_shape(source, tiles, batch_size):
         inputs = zip(*(pixels.images for pixels in batch), strict=True)
         images = [[padded_image(image, stride) for image in of_input] for of_input in inputs]
         for pixels, winner in zip(batch, winners(images), strict=True):
             height, width = pixels.labels.shape
-            reference = np.where(pixels.labels == IGNORE, np.uint8(classes), pixels.labels)
-            counts += count(cells(reference, winner[:height, :width], classes), classes)
-    return counts[:classes, : classes + 1]
+            counts += _confusion(pixels.labels, winner[:height, :width], classes)
+    return counts
+
+
+def _confusion(
+    labels: NDArray[np.uint8], winner: NDArray[np.uint8], classes: int
+) -> NDArray[np.int64]:
+    """Return how often each class wins for each label, int64 [K, K+1]; labels are 255 for none."""
+    reference = np.where(labels == IGNORE, np.uint8(classes), labels)
+    return count(cells(reference, winner, classes), classes)[:classes, : classes + 1]
 
 
 def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, jaccard_score
 from trials.measuring import count_block
-from trials.statistics import (
-    BINS,
-    Counts,
-    bootstrap,
-    expected_calibration_error,
-    mean_measures,
-    measures,
-    nan_mean,
-)
+from trials.statistics import Counts, bootstrap, mean_measures, measures, nan_mean
 
+from lcmap.accuracy.calibration import BINS
 from lcmap.dataset.reading import IGNORE
 
 
@@ -26,7 +19,7 @@ def counts(seed: int, shape: tuple[int, ...], classes: int = 3) -> Counts:
     """Return counts [*shape, ...] of random pixels whose labels are the same for all contenders."""
     random = np.random.default_rng(seed)
     margins = np.empty((*shape, 3, classes))
-    calibration = np.empty((*shape, 3, BINS))
+    calibration, calibrated = np.empty((2, *shape, 3, BINS))
     for block in range(shape[2]):
         labels = random.integers(0, classes, (8, 8), np.uint8)
         for place in np.ndindex(shape[:2]):
@@ -34,11 +27,18 @@ def counts(seed: int, shape: tuple[int, ...], classes: int = 3) -> Counts:
             logits = random.normal(size=(classes, 8, 8))
             logits += skill * (labels == np.arange(classes)[:, None, None])
             p = np.exp(logits) / np.exp(logits).sum(axis=0)
-            found = count_block(p.astype(np.float32), labels, classes)
+            found = count_block(p.astype(np.float32), labels, classes, less_sure(p))
             matrix = found.matrix[:, :classes]
             margins[*place, block] = [np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)]
             calibration[*place, block] = found.calibration
-    return Counts(margins, calibration)
+            calibrated[*place, block] = found.calibrated
+    return Counts(margins, calibration, calibrated)
+
+
+def less_sure(p: np.ndarray) -> np.ndarray:
+    """Return the probabilities [K, ...] at a temperature of 2."""
+    found: np.ndarray = (np.sqrt(p) / np.sqrt(p).sum(axis=0)).astype(np.float32)
+    return found
 
 
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 5))
@@ -47,10 +47,10 @@ def test_measures_are_those_of_the_pixels(seed: int, classes: int) -> None:
     labels = random.integers(0, classes, (9, 7), np.uint8)
     p = random.dirichlet(np.ones(classes), (9, 7)).transpose(2, 0, 1).astype(np.float32)
     labels[random.random((9, 7)) < 0.2] = IGNORE
-    block = count_block(p, labels, classes)
+    block = count_block(p, labels, classes, less_sure(p))
     matrix = block.matrix[:, :classes]
     margins = np.stack([np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])
-    miou, oa, ece, *ious = measures(Counts(margins, block.calibration))
+    miou, oa, ece, after, *ious = measures(Counts(margins, block.calibration, block.calibrated))
     known = labels != IGNORE
     truth, found, sure = labels[known], p.argmax(axis=0)[known], p.max(axis=0)[known]
     present = np.unique(truth)
@@ -58,27 +58,10 @@ def test_measures_are_those_of_the_pixels(seed: int, classes: int) -> None:
     assert np.array(ious)[present] == pytest.approx(expected)
     assert miou == pytest.approx(expected.mean())
     assert oa == pytest.approx(accuracy_score(truth, found))
-    assert ece == pytest.approx(_ece_written_out(sure, truth == found), abs=1e-6)
-
-
-def _ece_written_out(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Equation 3 of Guo et al. 2017: bins (m-1)/M < confidence ≤ m/M."""
-    total = 0.0
-    for m in range(1, BINS + 1):
-        inside = (confidence > (m - 1) / BINS) & (confidence <= m / BINS)
-        if inside.any():
-            gap = abs(right[inside].mean() - confidence[inside].mean())
-            total += inside.sum() / len(confidence) * gap
-    return total
-
-
-def test_the_calibration_error_of_known_cases() -> None:
-    calibration = np.zeros((3, BINS))
-    assert np.isnan(expected_calibration_error(calibration))
-    calibration[:, 10] = 100, 70, 70
-    assert expected_calibration_error(calibration) == 0
-    calibration[:, 14] = 100, 98, 78
-    assert expected_calibration_error(calibration) == pytest.approx(0.1)
+    for error, confidence in ((ece, sure), (after, less_sure(p).max(axis=0)[known])):
+        bins = np.ceil(confidence * np.float64(BINS))
+        gaps = [abs((confidence - (truth == found))[bins == b].sum()) for b in np.unique(bins)]
+        assert error == pytest.approx(sum(gaps) / known.sum(), abs=1e-5)
 
 
 @given(arrays.arrays(np.float64, (4, 3), elements=st.floats(-5, 5) | st.just(np.nan)))
@@ -101,15 +84,15 @@ def test_means_are_over_folds_of_means_over_seeds() -> None:
 
 
 def _measures_of(fold: Counts, seed: int) -> np.ndarray:
-    return measures(Counts(fold.margins[seed].sum(axis=1), fold.calibration[seed].sum(axis=1)))
+    return measures(Counts(*(values[seed].sum(axis=1) for values in fold)))
 
 
 def test_a_fold_without_a_class_is_left_out_of_its_mean() -> None:
     one, other = counts(0, (1, 1, 3)), counts(1, (1, 1, 3))
     other.margins[..., 2] = 0
     value = mean_measures([one, other])[0]
-    assert value[5] == pytest.approx(mean_measures([one])[0, 5])
-    assert value[4] == pytest.approx(np.mean([mean_measures([f])[0, 4] for f in (one, other)]))
+    assert value[6] == pytest.approx(mean_measures([one])[0, 6])
+    assert value[5] == pytest.approx(np.mean([mean_measures([f])[0, 5] for f in (one, other)]))
 
 
 def test_draws_are_those_of_folds_seeds_and_blocks_written_out() -> None:
@@ -122,12 +105,7 @@ def test_draws_are_those_of_folds_seeds_and_blocks_written_out() -> None:
         for fold in (folds[i] for i in random.integers(4, size=4)):
             blocks = random.integers(6, size=6)
             of_seeds = [
-                measures(
-                    Counts(
-                        fold.margins[s][:, blocks].sum(axis=1),
-                        fold.calibration[s][:, blocks].sum(axis=1),
-                    )
-                )
+                measures(Counts(*(values[s][:, blocks].sum(axis=1) for values in fold)))
                 for s in random.integers(3, size=3)
             ]
             of_folds.append(np.mean(of_seeds, axis=0))

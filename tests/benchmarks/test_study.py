@@ -225,6 +225,11 @@ def test_a_run_leaves_all_that_tables_need(carried_out: tuple[Study, Folder]) ->
     assert pixels.sum() == matrix.sum()
     assert agreed.sum() == np.trace(matrix)
     assert np.all((confidence >= 0) & (confidence <= pixels))
+    after = np.sum([block["calibrated"] for block in blocks], axis=0)
+    assert (after[0].sum(), after[2].sum()) == (pixels.sum(), agreed.sum())
+    error = np.abs(after[1] - after[2]).sum() / pixels.sum()
+    assert found["test"]["ece_calibrated"] == pytest.approx(error, abs=1e-3)
+    assert len(found["training"]["temperatures"]) == len(matrix)
 
 
 def test_no_tile_of_the_zone_left_out_trains(carried_out: tuple[Study, Folder]) -> None:

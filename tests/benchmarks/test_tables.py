@@ -11,9 +11,9 @@ import pytest
 from trials.declaration import Budget as StudyBudget
 from trials.declaration import Contender, Ground, Study
 from trials.rendering import to_markdown, write_tables
-from trials.statistics import BINS
 from trials.tables import compare
 
+from lcmap.accuracy.calibration import BINS
 from lcmap.errors import DataError
 from lcmap.training.recipe import DEFAULT
 
@@ -41,7 +41,13 @@ def result(contender: str, fold: str, seed: int, right: int, ground: str = "out"
     margins = [[right, right], [10, 10], [right + wrong] * 2]
     calibration = np.zeros((3, BINS))
     calibration[:, -1] = 20, 20, 2 * right
-    block = {"margins": margins, "calibration": calibration.tolist()}
+    calibrated = calibration.copy()
+    calibrated[1, -1] = 2 * right
+    block = {
+        "margins": margins,
+        "calibration": calibration.tolist(),
+        "calibrated": calibrated.tolist(),
+    }
     return {
         "run": {"contender": contender, "ground": ground, "fold": fold, "seed": seed},
         "classes": CLASSES,
@@ -81,10 +87,11 @@ def test_values_differences_and_what_is_missing() -> None:
     one, other = table.rows
     assert (one.runs, other.runs, table.expected) == (4, 3, 4)
     assert table.missing == ("other/out/b/1",)
-    miou, oa, ece, building, grass = one.value.value
+    miou, oa, ece, after, building, grass = one.value.value
     assert miou == building == grass == pytest.approx((iou(8) + iou(5)) / 2)
     assert oa == pytest.approx(0.65)
     assert ece == pytest.approx(0.35)  # it is always sure
+    assert after == pytest.approx(0)
     assert one.by_fold == pytest.approx({"a": iou(8), "b": iou(5)})
     assert one.difference is None
     assert other.difference is not None
@@ -130,7 +137,7 @@ def test_markdown_says_what_a_reader_needs(tmp_path: Path) -> None:
     (ground,) = document["grounds"]
     values = ground["contenders"][0]["values"]
     assert values["oa"] == pytest.approx({"value": 0.65, "low": 0.5, "high": 0.8})
-    assert set(values) == {"miou", "oa", "ece", "iou Bui", "iou Gra"}
+    assert set(values) == {"miou", "oa", "ece", "ece_calibrated", "iou Bui", "iou Gra"}
     assert ground["contenders"][0]["costs"]["predict_ns_per_pixel"] is None
 
 

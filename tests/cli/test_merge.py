@@ -26,9 +26,9 @@ from lcmap.raster.quantile_tags import write_quantiles
 Lcmap = Callable[..., Run]
 KILLED_SHARDS = Path(__file__).parent.parent / "killed_shards.py"
 WEST, NORTH = 721_104.0, 6_249_288.0
-FILES = ("map.tif", "c.tif", "p.tif", "map.qml", "map.tif.aux.xml")
+FILES = ("map.tif", "c.tif", "m.tif", "p.tif", "map.qml", "map.tif.aux.xml")
 SHORT = "predict image.tif -m model.onnx -o map.tif --tile 24 --engine onnxruntime"
-PREDICT = f"{SHORT} --confidence c.tif --probabilities p.tif"
+PREDICT = f"{SHORT} --confidence c.tif --margin m.tif --probabilities p.tif"
 
 
 def write_image(path: Path, seed: int = 7) -> Path:
@@ -72,7 +72,7 @@ def refused(run: Run, *texts: str, exit_code: int = 65) -> None:
 
 @pytest.mark.parametrize("option", ["", " --cog", " --no-qml"])
 def test_shards_become_the_map_of_one_run(folder: Path, lcmap: Lcmap, option: str) -> None:
-    names = FILES[:3] if option == " --no-qml" else FILES
+    names = FILES[:4] if option == " --no-qml" else FILES
     before = set(folder.iterdir())
     assert lcmap(*(PREDICT + option).split()).exit_code == 0
     expected = taken(names)

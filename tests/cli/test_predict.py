@@ -238,6 +238,27 @@ def test_confidence_and_probabilities(
         assert dataset.nodata == 0 and dataset.descriptions == ("confidence (%)",)
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_margin_is_that_of_the_probabilities(
+    lcmap: Lcmap, model: Path, tmp_path: Path, engine: str
+) -> None:
+    pixels = np.maximum(picture(60, 70), 1)
+    pixels[:, 10:30, 20:50] = 0
+    image = write_image(tmp_path / "image.tif", pixels, nodata=0)
+    margin, p = tmp_path / "margin.tif", tmp_path / "p.tif"
+    run = lcmap("predict", image, "-m", model, "-o", tmp_path / "map.tif", "--tile", 32,
+                "--engine", engine, "--margin", margin, "--probabilities", p)  # fmt: skip
+    assert run.exit_code == 0 and f"{margin} (" in run.stderr
+    second, first = np.sort(read(p), axis=0)[-2:]
+    valid = np.isfinite(first)
+    with rasterio.open(margin) as dataset:
+        assert (dataset.nodata, dataset.descriptions) == (255, ("margin (%)",))
+        found = dataset.read(1)
+    assert 0 < valid.mean() < 1 and (found[~valid] == 255).all()
+    assert np.abs(found[valid] - 100 * (first - second)[valid]).max() <= 0.5 + 1e-3
+    assert len(np.unique(found[valid])) > 10
+
+
 def test_pixels_without_data_stay_0_and_do_not_reach_others(
     lcmap: Lcmap, model: Path, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_what_is_refused(lcmap: Lcmap, model: Path, image: Path, oso: Path, tmp_
     [
         ("--model", "any.onnx"),
         ("--confidence", "c.tif"),
+        ("--margin", "m.tif"),
         ("--probabilities", "p.tif"),
         ("--tile", "64"),
         ("--memory", "2G"),  # as it is by default, but given

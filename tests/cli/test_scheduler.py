@@ -43,10 +43,10 @@ from lcmap.progress import silent
 from lcmap.raster.quantile_tags import write_quantiles
 
 Lcmap = Callable[..., Run]
-FILES = ("map.tif", "c.tif", "p.tif", "map.qml", "map.tif.aux.xml")
+FILES = ("map.tif", "c.tif", "m.tif", "p.tif", "map.qml", "map.tif.aux.xml")
 COMMAND = (
     "predict image.tif -m model.onnx -o map.tif --confidence c.tif --probabilities p.tif "
-    "--engine onnxruntime --tile"
+    "--margin m.tif --engine onnxruntime --tile"
 )
 OFTEN = """
 from lcmap.inference.resume import journal

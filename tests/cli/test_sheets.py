@@ -59,7 +59,8 @@ def test_sheets_are_cut_from_the_whole(
     sheets = write_layer(
         folder / "sheets.gpkg", [*SHEETS.values(), beyond], {"NAME": [*SHEETS, "beyond"]}
     )
-    files = {"map": "-o", "conf": "--confidence", "prob": "--probabilities", "scene": "--scenes"}
+    files = {"map": "-o", "conf": "--confidence", "margin": "--margin", "prob": "--probabilities",
+             "scene": "--scenes"}  # fmt: skip
     outputs = [text for name, flag in files.items() for text in (flag, folder / f"{name}.tif")]
     run = lcmap("predict", image, "-m", model, *outputs, "--sheets", sheets, "--tile", 24)
     assert run.exit_code == 0, run.stderr

@@ -225,7 +225,7 @@ def test_quantize_writes_an_int8_model_that_predicts(
     model, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
     result = lcmap("train", tiles, "-o", model, *SMALL, "--quantize")
     assert result.exit_code == 0, result.stderr
-    trained, _, quantised = result.stdout.splitlines()
+    trained, *_, quantised = result.stdout.splitlines()
     assert trained.startswith(f"{model}: epoch 1")
     assert quantised.startswith(f"{int8}: 5 of 7 convolutions in int8, validation mIoU ")
     assert (read_model(model).precision, read_model(int8).precision) == ("float32", "int8")
@@ -396,7 +396,7 @@ def test_a_model_is_written_though_pytorch_computes_otherwise(
         seen.append(verify(model, other, samples))
         return seen[-1]
 
-    monkeypatch.setattr("lcmap.training.train.verify", of_another_network)
+    monkeypatch.setattr("lcmap.training.finished_model.verify", of_another_network)
     result = lcmap("train", tiles, "-o", tmp_path / "m.onnx", *SMALL)
     assert result.exit_code == 0, result.stderr
     (warning,) = (line for line in result.stderr.splitlines() if "differ by up to" in line)

@@ -8,12 +8,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from small_model import small_graph
 
+from lcmap.graph.classification import Classification, with_classification
 from lcmap.graph.outputs import Result, of_size, with_results
 
-NAMES: tuple[Result, ...] = ("winner", "winning_probability", "probabilities")
-WANTED = [chosen for count in (1, 2, 3) for chosen in combinations(NAMES, count)]
+NAMES: tuple[Result, ...] = ("winner", "winning_probability", "margin", "probabilities")
+WANTED = [chosen for count in (1, 2, 3, 4) for chosen in combinations(NAMES, count)]
 
 
 @pytest.fixture(params=[True, False], ids=["softmax", "sigmoid"])
@@ -39,6 +41,7 @@ def test_results_are_those_of_the_probabilities(
     expected = {
         "winner": probabilities.argmax(axis=1).astype(np.uint8),
         "winning_probability": probabilities.max(axis=1),
+        "margin": np.sort(probabilities, axis=1)[:, -1] - np.sort(probabilities, axis=1)[:, -2],
         "probabilities": probabilities,
     }
     found = run(with_results(model, wanted), image)
@@ -46,6 +49,40 @@ def test_results_are_those_of_the_probabilities(
     for name, values in zip(wanted, found, strict=True):
         assert values.dtype == expected[name].dtype
         np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids="+".join)
+def test_results_of_temperatures_and_absent_classes(wanted: tuple[Result, ...]) -> None:
+    """A runtime computes the graph of the model file by itself; this one is written anew."""
+    image = np.random.default_rng(0).normal(0, 1, (2, 4, 12, 10)).astype(np.float32)
+    classification = Classification((0.7, 1.0, 2.0, 0.5, 1.5, 3.0, 0.9), absent=(1, 4))
+    plain = small_graph(4, 7, 1).SerializeToString()
+    model = onnx.load_model_from_string(with_classification(plain, classification))
+    (probabilities,) = run(model, image)
+    second, first = np.sort(probabilities, axis=1)[:, -2:].swapaxes(0, 1)
+    expected = {
+        "winner": probabilities.argmax(axis=1).astype(np.uint8),
+        "winning_probability": first,
+        "margin": first - second,
+        "probabilities": probabilities,
+    }
+    for name, values in zip(wanted, run(with_results(model, wanted), image), strict=True):
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-6)
+    if wanted == ("winner",):
+        operators = {node.op_type for node in with_results(model, wanted).graph.node}
+        assert not {"Gather", "Exp", "Softmax"} & operators
+
+
+def test_the_margin_of_a_tie_is_0() -> None:
+    model = small_graph(4, 7, 1)
+    for tensor in model.graph.initializer:
+        if tensor.name == "classifier":
+            kernel = np.array(numpy_helper.to_array(tensor))
+            kernel[1:] = kernel[0]
+            tensor.CopyFrom(numpy_helper.from_array(kernel, "classifier"))
+    image = np.random.default_rng(0).normal(0, 1, (1, 4, 4, 4)).astype(np.float32)
+    winner, margin = run(with_results(model, ("winner", "margin")), image)
+    assert not winner.any() and not margin.any()
 
 
 def test_scores_far_apart_do_not_overflow() -> None:

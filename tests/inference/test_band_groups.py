@@ -43,6 +43,13 @@ def test_confidence_is_rounded_to_the_nearest_percent() -> None:
     assert found.tolist() == [[[99, 100]]]
 
 
+def test_margin(prediction: Prediction) -> None:
+    """A tie has a margin of 0, so that what has no data has another value."""
+    found = band_groups.margin_percent(prediction)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[[20, 100, 0, 255]]]
+
+
 def test_winning_probability(prediction: Prediction) -> None:
     found = band_groups.winning_probability(prediction)
     np.testing.assert_array_equal(found, np.array([[[0.5, 1.0, 0.4, np.nan]]], np.float32))

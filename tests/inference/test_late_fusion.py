@@ -181,7 +181,7 @@ def test_map_is_the_most_probable_class(
     out, confidence, fused = (tmp_path / name for name in ("m.tif", "c.tif", "p.tif"))
     report = late_fusion(
         files,
-        MapOutputs(out, confidence, fused, qml=True),
+        MapOutputs(out, confidence, fused, margin=tmp_path / "margin.tif", qml=True),
         LateFusion(method, [2, 1]),
         AlignedInputOptions(allow_missing=allow_missing),
     )
@@ -200,6 +200,9 @@ def test_map_is_the_most_probable_class(
     assert np.isnan(read(fused)[:, ~known]).all()
     percent = np.rint(100 * expected.max(axis=0))
     assert np.array_equal(read(confidence)[0], np.where(known, percent, 0))
+    second, first = np.sort(expected, axis=0)[-2:]
+    apart = np.where(known, np.rint(100 * (first - second)), 255)
+    assert np.array_equal(read(tmp_path / "margin.tif")[0], apart)
     with rasterio.open(fused) as dataset:
         assert read_nomenclature(dataset, fused) == CLASSES
         assert dataset.descriptions == tuple(item.name for item in CLASSES.classes)

@@ -27,7 +27,14 @@ def test_equal_predictions_pass() -> None:
 def test_a_pixel_that_differs_at_a_tie_passes() -> None:
     found = compared([[0.5, 0.499999], [0.1, 0.9]], [[0.499998, 0.5], [0.1, 0.9]])
     assert (found.pixels, found.differing, found.ties) == (2, 1, 1)
-    assert found.largest_difference == pytest.approx(2e-6, rel=0.1)
+    assert found.largest_difference == 0
+    assert found.is_within(LIMITS["float32"])
+
+
+def test_a_tie_passes_though_its_probability_depends_on_who_won() -> None:
+    """The temperature is that of the class that wins."""
+    second = np.array([[0.4], [0.4 + 1e-7], [0.2]], np.float32)
+    found = Verification.of(np.array([0]), np.array([0.45], np.float32), second)
     assert found.is_within(LIMITS["float32"])
 
 

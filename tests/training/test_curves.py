@@ -20,7 +20,7 @@ def rows(epochs: int, first: int = 1) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 12, 100])
 def test_epochs_are_whole_numbers_within_the_run(epochs: int) -> None:
-    figure = _figure(rows(epochs))
+    figure = _figure(rows(epochs), {})
     figure.draw_without_rendering()
     for axes in figure.axes:
         low, high = axes.get_xlim()

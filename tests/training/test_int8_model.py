@@ -43,8 +43,9 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     assert report.model == tmp_path / "model.int8.onnx"
     assert (report.convolutions, report.in_integers) == (7, 5)
     # what the model says of itself
-    assert report.before.overall.tolist() == trained.scores.overall.tolist()
-    assert report.after.overall[1] == pytest.approx(report.before.overall[1], abs=0.02)
+    assert report.before.scores.overall.tolist() == trained.scores.overall.tolist()
+    after_oa = report.after.scores.overall[1]
+    assert after_oa == pytest.approx(report.before.scores.overall[1], abs=0.02)
     assert f"validation mIoU {100 * trained.scores.overall[0]:.2f} % in float32" in report.text
     assert [done for done, _, _ in steps] == list(range(len(steps)))
     assert {total for _, total, _ in steps} == {len(steps) - 1}
@@ -53,8 +54,8 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     assert (found.precision, of_model.precision) == ("int8", "float32")
     assert found.quantisation["calibration"] == "training tiles"
     assert found.quantisation["samples"] == 3
-    assert found.quantisation["validation before"]["miou"] == report.before.overall[0]
-    assert found.scores["validation"]["oa"] == report.after.overall[1]
+    assert found.quantisation["validation before"]["miou"] == report.before.scores.overall[0]
+    assert found.scores["validation"]["oa"] == report.after.scores.overall[1]
     assert found.training["scores_computed_by"].endswith(" on cpu in int8")
     assert dataclasses.replace(
         found, scores=of_model.scores, precision="float32", quantisation={},

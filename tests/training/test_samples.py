@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,16 +42,6 @@ def test_two_indexes_become_one_set(make_index: MakeIndex) -> None:
     np.testing.assert_allclose(
         model_input.quantiles, TileReader(None).quantiles(data.train[0].image), rtol=1e-9
     )
-
-
-def test_an_absent_class_is_said_in_one_line(
-    make_index: MakeIndex, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        read_training_set([make_index()])
-    assert [r.getMessage() for r in caplog.records] == [
-        "no training tile has never: never predicted reliably"
-    ]
 
 
 def test_unlabelled_tiles_are_left_out(make_index: MakeIndex) -> None:

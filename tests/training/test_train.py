@@ -125,6 +125,9 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     engine = f"onnxruntime {onnxruntime.__version__} on cpu"
     assert metadata.training["scores_computed_by"] == f"{engine} in float32"
     assert metadata.training["recipe"]["name"] == "default"
+    assert set(metadata.calibration["temperatures"]) == {"Dar", "Lig", "Nev"}
+    assert metadata.calibration["ece before"] == report.ece_before
+    assert "before calibration" in report.text
     tuned = run(index, tmp_path / "tuned.onnx", initial_model=whole, epochs=1, width=None)
     assert tuned.scores.overall[0] > 0.75
 
@@ -181,7 +184,7 @@ def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> bytes:
         raise Interrupted
 
-    monkeypatch.setattr("lcmap.training.train.to_onnx", stop)
+    monkeypatch.setattr("lcmap.training.finished_model.to_onnx", stop)
 
 
 @pytest.mark.usefixtures("unexported")
@@ -237,6 +240,7 @@ def test_the_papers_recipe_resumes_at_the_same_bits(make_index: MakeIndex, tmp_p
     index = make_index(splits=("train", "train", "validation"))
     whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
     report = run(index, whole, recipe="paper", epochs=4)
+    assert report.ece_before is None and read_model(whole).calibration == {}
     assert report.steps == 12  # six tiles, two a step
     with pytest.raises(Interrupted):
         run(index, parts, recipe="paper", epochs=4, progress=interrupt_after(8))
@@ -377,5 +381,6 @@ def test_scores_are_those_of_the_exported_model_whatever_it_was_trained_in(
     before = quantise_model(
         [index], model, tmp_path / "int8.onnx", Int8Options(max_loss=100)
     ).before
-    assert before.overall.tolist() == report.scores.overall.tolist()
-    assert [carried["miou"], carried["oa"]] == before.overall[:2].tolist()
+    assert before.scores.overall.tolist() == report.scores.overall.tolist()
+    assert [carried["miou"], carried["oa"]] == before.scores.overall[:2].tolist()
+    assert carried["ece"] == before.ece == report.ece

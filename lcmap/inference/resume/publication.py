@@ -35,7 +35,7 @@ from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_pl
 _STRIP = 16 * BLOCK
 _PIECE = 1 << 24
 _WAITING = re.compile(
-    r"(codes|confidence|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
+    r"(codes|confidence|margin|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
 )
 
 

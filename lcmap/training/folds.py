@@ -1,0 +1,156 @@
+"""Cross-fitting: every tile is seen by a network that was trained without it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lcmap.dataset.class_shares import class_shares
+from lcmap.dataset.tile_index import IndexedTile, read_tile_index
+from lcmap.errors import NoLabelledPixelError
+from lcmap.graph.classification import Classification
+from lcmap.network import LandCoverNetwork
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+from lcmap.raster.input_watch import current_watch
+from lcmap.training.calibration import TileProbabilities, temperatures_of
+from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
+from lcmap.training.memory import freed_memory_kept
+from lcmap.training.options import TrainOptions
+from lcmap.training.run import TrainingRun, make_network
+from lcmap.training.trainer import Trainer
+
+_BLOCK_TILES = 4
+"""Tiles along a side of the blocks that are dealt whole, where there are enough of them."""
+
+
+class FoldModel(NamedTuple):
+    """The weights of a network that was trained without a fold, its temperatures [K], and the
+    indices of the classes that it was not shown."""
+
+    weights: dict[str, Tensor]
+    temperatures: list[float]
+    absent: list[int]
+
+
+def labelled_tiles(tile_indexes: Sequence[PathLike]) -> list[IndexedTile]:
+    """Return the tiles of indexes that have labels, of all splits, in their order.
+
+    Raises:
+        InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+    """
+    tiles = (tile for path in tile_indexes for tile in read_tile_index(path).tiles)
+    return [tile for tile in tiles if tile.labels and tile.class_counts]
+
+
+def deal(tiles: Sequence[IndexedTile], folds: int, tile_size: int) -> NDArray[np.intp]:
+    """Return the fold of each tile, intp [tiles]: blocks of neighbours go to one fold.
+
+    The block with the most training pixels that is left goes to the fold with the fewest. Blocks
+    have four tiles a side, fewer where there would not be two blocks for each fold.
+    """
+    side = _BLOCK_TILES
+    while True:
+        blocks: dict[tuple[Path, int, int], list[int]] = defaultdict(list)
+        for number, tile in enumerate(tiles):
+            row, col = (start // (side * tile_size) for start in tile.window[:2])
+            blocks[tile.image, row, col].append(number)
+        if side == 1 or len(blocks) >= 2 * folds:
+            break
+        side //= 2
+    pixels = np.array([_pixels(tile) for tile in tiles], np.int64)  # [tiles, 2]
+    found = np.zeros(len(tiles), np.intp)
+    sizes = np.zeros((folds, 2), np.int64)
+    for members in sorted(blocks.values(), key=lambda block: tuple(-pixels[block].sum(axis=0))):
+        fold = min(range(folds), key=lambda number: tuple(sizes[number]))
+        found[members] = fold
+        sizes[fold] += pixels[members].sum(axis=0)
+    return found
+
+
+def _pixels(tile: IndexedTile) -> tuple[int, int]:
+    """Return the labelled pixels of a tile: those that train, and all."""
+    labelled = sum(tile.class_counts.values())
+    return labelled if tile.split == "train" else 0, labelled
+
+
+def train_folds(
+    run: TrainingRun,
+    held_out: Sequence[Sequence[IndexedTile]],
+    options: TrainOptions,
+    checkpoint: Path,
+    *,
+    resume: bool,
+    progress: Progress,
+) -> list[FoldModel]:
+    """Train a network for each fold, on the training tiles that are not held out from it.
+
+    Each is trained as the run's own network is, for as long. After each fold a checkpoint is
+    written; with `resume` the folds in it are not trained again.
+
+    Raises:
+        NoLabelledPixelError: no training tile is left for a fold.
+        CheckpointError: the checkpoint is damaged, or of a run with other options.
+    """
+    settings = run.settings | {
+        "content of the inputs": current_watch().digest(), "folds": len(held_out)
+    }  # fmt: skip
+    models: list[FoldModel] = []
+    if resume and checkpoint.exists():
+        state = read_checkpoint(checkpoint, settings)
+        models = [FoldModel(**model) for model in state["folds"]]
+    for number in range(len(models), len(held_out)):
+        note = f"fold {number + 1} of {len(held_out)}"
+        models.append(_train_without(run, held_out[number], options, _noted(progress, note)))
+        current_watch().check()
+        write_checkpoint(checkpoint, settings, {"folds": [m._asdict() for m in models]})
+    return models
+
+
+def _noted(progress: Progress, part: str) -> Progress:
+    """Return a progress that says of which part it is."""
+
+    def tell(done: int, total: int, note: str = "") -> None:
+        progress(done, total, ", ".join(filter(None, (part, note))))
+
+    return tell
+
+
+def _train_without(
+    run: TrainingRun, tiles: Sequence[IndexedTile], options: TrainOptions, progress: Progress
+) -> FoldModel:
+    held_out = {(tile.image, tile.window) for tile in tiles}
+    kept = tuple(tile for tile in run.data.train if (tile.image, tile.window) not in held_out)
+    if not kept:
+        raise NoLabelledPixelError(
+            ", ".join(map(os.fspath, run.settings["tile indexes"])),
+            "has too few training tiles to leave out a part of them",
+            "prepare smaller tiles, or leave out `suspect_labels`",
+        )
+    data = dataclasses.replace(
+        run.data, train=kept, shares=class_shares(kept, run.data.nomenclature)
+    )
+    network, _ = make_network(data, options.chosen_recipe(), options)
+    trainer = Trainer(data, run.source, network, options.chosen_recipe(), options, progress)
+    with freed_memory_kept():
+        while not trainer.ended:
+            trainer.epoch()
+    network.load_state_dict(trainer.best)
+    absent = np.flatnonzero(data.shares == 0).tolist()
+    temperatures = temperatures_of(network, run.source, data, options.seed, absent)
+    return FoldModel(trainer.best, temperatures.values.tolist(), absent)
+
+
+def predictor_of(model: FoldModel, network: LandCoverNetwork) -> TileProbabilities:
+    """Return what predicts with a fold's model, by a network that takes its weights."""
+    network.load_state_dict(model.weights)
+    classification = Classification(tuple(model.temperatures), tuple(model.absent))
+    return TileProbabilities(network, classification)

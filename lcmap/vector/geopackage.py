@@ -1,0 +1,52 @@
+"""Writing a GeoPackage of polygons, the same bytes from the same polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pyogrio.raw
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+_DATE = "2000-01-01T00:00:00Z"
+"""When a GeoPackage says that it was changed: the same map makes the same bytes."""
+
+
+def write_polygons_to(
+    path: Path,
+    layer: str,
+    polygons: NDArray[Any],
+    columns: Mapping[str, NDArray[Any]],
+    crs: CRS | None,
+    *,
+    append: bool = False,
+) -> None:
+    """Write polygons [N] of shapely, in a CRS, with their columns [N], as a layer or onto one."""
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _DATE})
+    try:
+        pyogrio.raw.write(
+            path,
+            shapely.to_wkb(polygons),
+            list(columns.values()),
+            list(columns),
+            driver="GPKG",
+            layer=layer,
+            geometry_type="Polygon",
+            crs=crs.to_wkt() if crs else None,
+            append=append,
+        )
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+
+
+def placed(pixels: Any, transform: Affine) -> Any:
+    """Return geometries in pixels where a transform puts them."""
+    turned = np.array([[transform.a, transform.d], [transform.b, transform.e]])
+    return shapely.transform(pixels, lambda points: points @ turned + (transform.c, transform.f))

@@ -1,0 +1,207 @@
+"""Labels that are wrong are found by networks that were not trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+from rasterio.features import rasterize
+from rasterio.transform import from_origin
+
+from lcmap.dataset.tile_index import IndexedTile
+from lcmap.errors import LcmapError, OutputExistsError, UsageError
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.classes import read_class_table
+from lcmap.raster.grid import Grid
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.windows import Window
+from lcmap.training.folds import deal, labelled_tiles
+from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.suspect_areas import SuspectAreas, write_areas
+from lcmap.training.suspects import FEWEST, _without_specks, suspect_paths
+from lcmap.training.train import TrainReport, train
+
+MakeIndex = Callable[..., Path]
+WRONG = [(0, 0), (1, 3), (2, 6), (4, 1), (6, 5), (7, 7)]
+"""Patches of 6 px whose labels are swapped."""
+
+
+def mislabelled() -> tuple[np.ndarray, np.ndarray]:
+    """Return codes [48, 48] some patches of which are wrong, and where these are."""
+    light = np.random.default_rng(0).integers(0, 2, (8, 8)).astype(bool)
+    wrong = np.zeros((8, 8), bool)
+    wrong[tuple(np.transpose(WRONG))] = True
+    large = np.ones((6, 6), bool)
+    codes = np.where(np.kron(light ^ wrong, large), 5, 2).astype(np.uint8)
+    return codes, np.kron(wrong, large)
+
+
+def find(index: Path, folder: Path, **files: Any) -> TrainReport:
+    return train(
+        [index],
+        TrainOutputs(folder / "m.onnx", suspects=folder / "suspects", **files),
+        TrainOptions(size=NetworkSize(8, 1), epochs=2),
+    )
+
+
+def test_wrong_labels_are_found(make_index: MakeIndex, tmp_path: Path) -> None:
+    codes, wrong = mislabelled()
+    index = make_index(codes=codes)
+    folder = tmp_path / "suspects"
+    report = find(index, tmp_path)
+    with rasterio.open(folder / "zone.labels.suspects.tif") as dataset:
+        suggested = dataset.read(1)
+        table = read_class_table(dataset)
+        assert dataset.crs.to_epsg() == 2154 and dataset.nodata == 0
+        transform = dataset.transform
+    assert table is not None and table.names[2] == "dark"
+    with rasterio.open(folder / "zone.labels.suspects.confidence.tif") as dataset:
+        percent = dataset.read(1)
+    found = suggested > 0
+    assert np.array_equal(found, percent > 0)
+    assert (found & wrong).sum() / found.sum() > 0.9  # precision
+    assert (found & wrong).sum() / wrong.sum() > 0.4  # recall: tiles cut some into specks
+    true = np.where(codes == 5, 2, 5)
+    assert (suggested[found & wrong] == true[found & wrong]).all()
+
+    fields, _, shapes, columns = pyogrio.raw.read(folder / "suspects.gpkg")
+    of = dict(zip(fields["fields"], columns, strict=True))
+    assert of["pixels"].sum() == found.sum() and (of["pixels"] >= FEWEST).all()
+    assert list(of["area_m2"]) == sorted(of["area_m2"], reverse=True)
+    assert of["area_m2"] == pytest.approx(of["pixels"] * 1.5**2, rel=0.01)
+    polygons = zip(map(_shape, shapes), of["to_code"], strict=True)
+    burnt = rasterize(polygons, found.shape, transform=transform)
+    assert np.array_equal(burnt, suggested)
+    mean = (of["confidence"] * of["pixels"]).sum() / of["pixels"].sum()
+    assert mean == pytest.approx(percent[found].mean())
+    assert set(of["labels"]) == {"zone.labels.tif"}
+
+    assert report.suspects is not None
+    assert report.suspects.suspect == found.sum() and report.suspects.areas == len(shapes)
+    assert report.suspects.labelled == codes.size
+    assert not list(tmp_path.glob("*.pt"))
+    with pytest.raises(OutputExistsError):
+        find(index, tmp_path)
+
+
+def _shape(wkb: bytes) -> Any:
+    import shapely
+
+    return shapely.from_wkb(wkb)
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_next_fold(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lcmap.training import folds
+
+    codes, _ = mislabelled()
+    index, trained = make_index(codes=codes), []
+    whole = folds._train_without
+
+    def one_of_each(run: Any, tiles: Any, options: Any, progress: Any) -> Any:
+        trained.append(len(tiles))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return whole(run, tiles, options, progress)
+
+    monkeypatch.setattr(folds, "_train_without", one_of_each)
+    with pytest.raises(KeyboardInterrupt, match="`resume`"):
+        find(index, tmp_path)
+    assert (tmp_path / "m.suspects.pt").exists() and not (tmp_path / "m.onnx").exists()
+    find(index, tmp_path, resume=True)
+    assert len(trained) == 4  # the first fold is not trained again
+    assert not (tmp_path / "m.suspects.pt").exists()
+    assert (tmp_path / "suspects/suspects.gpkg").exists()
+
+
+def test_it_takes_training(make_index: MakeIndex, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="suspect_labels") as caught:
+        find(make_index(), tmp_path, export_best=True)
+    assert isinstance(caught.value, LcmapError) and caught.value.exit_code == 2
+
+
+def test_label_files_of_one_name_get_rasters_of_their_own(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    indexes = [make_index(folder=tmp_path / name) for name in "ab"]
+    names = [path.name for path in suspect_paths(indexes, tmp_path / "out")]
+    assert names == [
+        "zone.labels.suspects.tif", "zone.labels.suspects.confidence.tif",
+        "zone.labels-2.suspects.tif", "zone.labels-2.suspects.confidence.tif", "suspects.gpkg",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 3), (2, 2), (8, 8), (5, 20)])
+def test_folds_are_blocks_of_like_size(rows: int, columns: int, tmp_path: Path) -> None:
+    tiles = [
+        IndexedTile(tmp_path, tmp_path, (), Window(32 * r, 32 * c, 32, 32), "train", 1.0, {1: 1024})
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    found = deal(tiles, 3, 32)
+    sizes = np.bincount(found, minlength=3)
+    assert sizes.min() > 0
+    if rows * columns == 64:
+        grid = found.reshape(rows, columns)
+        assert (grid[::2, ::2] == grid[1::2, 1::2]).all()  # blocks of 2 × 2 at least
+        assert sizes.max() <= 2 * sizes.min()
+
+
+def test_every_labelled_tile_is_judged(make_index: MakeIndex) -> None:
+    codes = np.full((48, 48), 5, np.uint8)
+    codes[:16, :16] = 0
+    tiles = labelled_tiles([make_index(codes=codes)])
+    assert len(tiles) == 8 and {tile.split for tile in tiles} == {"train", "validation", "test"}
+
+
+def test_specks_are_left_out() -> None:
+    pairs = np.zeros((12, 12), np.int32)
+    pairs[0, :9] = 300  # one too few
+    pairs[3:8, 3:5] = 300
+    pairs[3:8, 5:6] = 400  # touches, but is of another pair
+    kept = _without_specks(pairs)
+    assert (kept == 300).sum() == FEWEST and (kept > 0).sum() == FEWEST
+
+
+def test_areas_go_on_across_tiles(tmp_path: Path) -> None:
+    flair7 = load_nomenclature("flair7")
+    grid = Grid(rasterio.crs.CRS.from_epsg(2154), from_origin(700_000, 6_250_000, 2, 2), 40, 20)
+    suggested = np.full((20, 40), 255, np.uint8)
+    suggested[5:9, 15:30] = 3  # across the edge at 20
+    suggested[12:15, 2:8] = 1
+    percent = np.where(suggested == 3, 80, 60).astype(np.uint8)
+    percent[5:9, 20:30] = 95
+    areas = SuspectAreas(flair7)
+    for window in (Window(0, 0, 20, 20), Window(0, 20, 20, 20)):
+        here = window.slices
+        areas.add(tmp_path / "labels.tif", grid, window, np.zeros((20, 20), np.uint8),
+                  suggested[here], percent[here])  # fmt: skip
+    path = tmp_path / "s.gpkg"
+    with OutputSet([path], overwrite=False) as files:
+        assert write_areas(areas, path, files) == 2
+    fields, _, shapes, columns = pyogrio.raw.read(path)
+    of = dict(zip(fields["fields"], columns, strict=True))
+    assert of["pixels"].tolist() == [60, 18]
+    assert of["confidence"].tolist() == [pytest.approx((20 * 80 + 40 * 95) / 60), 60]
+    assert of["area_ha"] == pytest.approx(of["area_m2"] / 10_000)
+    assert of["from_code"].tolist() == [flair7.codes[0]] * 2
+    assert of["to_code"].tolist() == [flair7.codes[3], flair7.codes[1]]
+    assert _shape(shapes[0]).bounds == (700_030, 6_249_982, 700_060, 6_249_990)
+
+
+def test_no_suspect_makes_an_empty_layer(tmp_path: Path) -> None:
+    path, areas = tmp_path / "s.gpkg", SuspectAreas(load_nomenclature("flair7"))
+    nothing = np.full((20, 20), 255, np.uint8)
+    grid = Grid(rasterio.crs.CRS.from_epsg(2154), from_origin(0, 0, 2, 2), 20, 20)
+    areas.add(tmp_path / "l.tif", grid, Window(0, 0, 20, 20), nothing, nothing, nothing)
+    with OutputSet([path], overwrite=False) as files:
+        assert write_areas(areas, path, files) == 0
+    assert len(pyogrio.raw.read(path)[2]) == 0
