@@ -13,7 +13,7 @@ are those of an undisturbed run, byte by byte, and nothing else stays.
 Prints a table by form. What fails is kept in WORK/failures, with the words that repeat it.
 
 Runs are forked from a process that has imported all, so that all the time is work on outputs; one
-that stands still is shot after ten minutes.
+that stands still, and is not merely waiting for a core, is shot after ten minutes.
 """
 
 from __future__ import annotations
@@ -255,22 +255,31 @@ def alter(path: Path) -> None:
             dataset.write(bands)
 
 
-def ended(child: int, limit: float = SECONDS_TO_HANG) -> int:
+def ended(child: int) -> int:
     """Return the exit status of a process once it has ended.
 
     Raises:
         Wrong: it stands still.
     """
-    deadline = time.monotonic() + limit
+    moved, used = time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise Wrong(f"stands still for {limit:.0f} s")
+        if time.monotonic() > moved + SECONDS_TO_HANG or used > SECONDS_TO_HANG:
+            now = processor_seconds(child)
+            if now == used or used > SECONDS_TO_HANG:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise Wrong(f"stands still, after {used:.0f} s of processor time")
+            moved, used = time.monotonic(), now
         time.sleep(0.002)
+
+
+def processor_seconds(child: int) -> float:
+    """Return the processor time of a process, from which it is told that it waits for a core."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def stopped(child: int, stop: signal.Signals, moment: float) -> int:
