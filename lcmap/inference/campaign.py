@@ -24,8 +24,9 @@ from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import mirror
 
-_WORTH_IT = 0.95
-"""Smaller tiles are taken where the network computes at most this much of what it would."""
+_WORTH_IT = 0.85
+"""Smaller tiles are taken where the network computes at most this much of what it would; engines
+take longer for a pixel of small ones."""
 
 
 class SceneView(NamedTuple):
