@@ -54,12 +54,11 @@ def write_network(path: Path, inputs: list[ModelInput]) -> float:
     network = LandCoverNetwork(
         [model_input.channels for model_input in inputs],
         7,
-        width=DEFAULT.width,
-        depth=DEFAULT.depth,
+        DEFAULT.architecture,
     ).eval()
     metadata = ModelMetadata(
-        load_nomenclature("flair7"), tuple(inputs), stride(DEFAULT.depth),
-        receptive_field(DEFAULT.depth),
+        load_nomenclature("flair7"), tuple(inputs), stride(DEFAULT.architecture),
+        receptive_field(DEFAULT.architecture),
     )  # fmt: skip
     write_model(to_onnx(network, [model_input.name for model_input in inputs]), metadata, path)
     side = 256

@@ -40,7 +40,7 @@ def new_trainer(
     data: TrainingSet, source: SampleSource, *, bfloat16: bool | None, ranks: Ranks = ALONE
 ) -> Trainer:
     """Return a trainer of the default recipe, in bfloat16 as told, or where the device has it."""
-    network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.width, DEFAULT.depth)
+    network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.architecture)
     initialise(network, DEFAULT.initialisation, 0)
     options = TrainOptions(epochs=10**4)
     trainer = Trainer(data, source, network, DEFAULT, options, ranks=ranks)

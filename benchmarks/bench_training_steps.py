@@ -86,7 +86,9 @@ def new_trainer(bfloat16: bool) -> tuple[Any, Any]:
         tile_size=side,
         pixels=side**2,
     )
-    network = LandCoverNetwork([4], CLASSES, DEFAULT.width, DEFAULT.depth)
+    architecture = getattr(DEFAULT, "architecture", None)
+    size = (DEFAULT.width, DEFAULT.depth) if architecture is None else (architecture,)
+    network = LandCoverNetwork([4], CLASSES, *size)
     initialise(network, DEFAULT.initialisation, 0)
     trainer = Trainer(data, data, network, DEFAULT, TrainOptions(epochs=10**4, device="cpu"))
     trainer.bfloat16 = bfloat16

@@ -21,6 +21,7 @@ import dataclasses
 import json
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +104,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         indexes = prepare_zones(arguments.zones, folder)
-        data = read_training_set(indexes)
         results = []
-        with TileReader(data.nomenclature) as reader:
-            source = SampleSource(reader)
-            running = {
-                each: contender(each, data, source, arguments.seed, minutes=arguments.minutes)
-                for each in arguments.contenders
-            }
+        with ExitStack() as stack:
+            data, readers, running = {}, {}, {}
+            for each in arguments.contenders:
+                scaling = CONTENDERS[each].recipe.scaling
+                data[each] = read_training_set(indexes, scaling=scaling)
+                readers[each] = stack.enter_context(data[each].reader())
+                running[each] = contender(
+                    each, data[each], SampleSource(readers[each]), arguments.seed,
+                    minutes=arguments.minutes,
+                )  # fmt: skip
             while not all(trainer.ended for trainer, *_ in running.values()):
                 for each, (trainer, *_) in running.items():
                     if not trainer.ended:
@@ -128,8 +132,8 @@ def main() -> None:
                 maps.mkdir()
                 for zone in arguments.zones:
                     predict_zone(
-                        network.to("cpu").eval(), stride, reader,
-                        folder / f"zone{zone}.stack.tif", data, maps / f"zone{zone}.tif",
+                        network.to("cpu").eval(), stride, readers[each],
+                        folder / f"zone{zone}.stack.tif", data[each], maps / f"zone{zone}.tif",
                     )  # fmt: skip
         report = score(
             [folder / each for each in running],
@@ -139,7 +143,7 @@ def main() -> None:
             bootstrap=BootstrapOptions(replicates=0),
             outputs=ReportOptions(names=tuple(running)),
         )
-        names = [c.short for c in data.nomenclature.classes]
+        names = [c.short for c in next(iter(data.values())).nomenclature.classes]
         for item, (each, (trainer, recipe, _)) in zip(report.maps, running.items(), strict=True):
             last, best = trainer.rows[-1], trainer.rows[trainer.best_epoch - 1]
             iou = item.scores.per_class[PER_CLASS.index("iou")]

@@ -117,7 +117,7 @@ def compare_accuracy(seed: int, epochs: int, zones: list[int], folder: Path) -> 
 def compare_speed(side: int, rounds: int) -> None:
     """Time the exported graphs of both."""
     for recipe in (DEFAULT, PAPER):
-        network = LandCoverNetwork([4], 7, recipe.width, recipe.depth)
+        network = LandCoverNetwork([4], 7, recipe.architecture)
         initialise(network, recipe.initialisation, 0)
         image = np.random.default_rng(0).random((1, 4, side, side), np.float32)
         runs = {}

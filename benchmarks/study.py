@@ -1,7 +1,7 @@
 """A study of accuracy: contenders trained on grounds, tested, and set side by side.
 
     python benchmarks/study.py benchmarks/studies/small.toml --work FOLDER
-        [--only 'default/*'] [--jobs 2] [--list] [--table table.md]
+        [--only 'default/*'] [--jobs 2] [--device cuda] [--list] [--table table.md]
 
 What is compared is declared in a TOML file: see docs/benchmarks.md and benchmarks/studies. Data:
 the sets beside the project (LCMAP_DATA, else ../shared/data). All contenders are trained by lcmap's
@@ -28,6 +28,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from trials.declaration import Run, Study, read_study
 from trials.grounds import DATA
@@ -36,6 +37,7 @@ from trials.running import Folder, carry_out
 from trials.tables import compare
 
 from lcmap.errors import LcmapError
+from lcmap.training.precision import DeviceName
 
 
 def chosen(study: Study, patterns: list[str]) -> list[Run]:
@@ -85,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
         help="only the runs whose name, contender/ground/fold/seed, matches; * is anything",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, help="processes, each one run at a time")
+    parser.add_argument(
+        "--device", choices=get_args(DeviceName), default="cpu",
+        help="what trains; the costs of networks are measured on the processor",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the runs; carry out none")
     parser.add_argument(
         "--table", type=Path, metavar="FILE.md",
@@ -113,7 +119,7 @@ def main(words: list[str] | None = None) -> int:
             return 0
         if arguments.jobs > 1:
             return in_processes(arguments.jobs, words)
-        failed = carry_out(runs, folder, DATA)
+        failed = carry_out(runs, folder, DATA, arguments.device)
     except LcmapError as error:
         print(error, file=sys.stderr)
         return error.exit_code

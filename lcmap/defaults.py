@@ -24,8 +24,8 @@ CROSSWALK_TARGET: Final = "oso-reclass"
 
 SEED = 0
 
-QUANTILES = "image"
-"""By what images are scaled: their own 2 % and 98 % quantiles."""
+STACK_QUANTILES = "image"
+"""The quantiles that a stack carries: its own."""
 
 PREFER: Final = "order"
 """Which of several images is mapped where they overlap: the first in the order given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lcmap.model_file import ModelInput, ModelMetadata, write_model
 from lcmap.nomenclature import load_nomenclature
@@ -17,23 +18,25 @@ OSO = ModelInput(
 )
 
 
-def write_fusion_model(path: Path, inputs: Sequence[ModelInput], *, depth: int = 2) -> Path:
+def write_fusion_model(
+    path: Path, inputs: Sequence[ModelInput], *, depth: int = 2, **parts: Any
+) -> Path:
     """Write a model of flair7 that takes these inputs."""
     import torch
 
-    from lcmap.network import LandCoverNetwork, receptive_field, stride
+    from lcmap.network import Architecture, LandCoverNetwork, receptive_field, stride
     from lcmap.training.export import to_onnx
     from lcmap.training.initialisation import initialise
 
-    network = LandCoverNetwork(
-        [model_input.channels for model_input in inputs], 7, width=4, depth=depth
-    )
+    architecture = Architecture(width=4, depth=depth, **parts)
+    network = LandCoverNetwork([model_input.channels for model_input in inputs], 7, architecture)
     # as large as in a trained network, so that every input counts and a map has several classes
     initialise(network, "kaiming", seed=1)
     with torch.no_grad():
         network.classifier.weight.mul_(3)
     metadata = ModelMetadata(
-        load_nomenclature("flair7"), tuple(inputs), stride(depth), receptive_field(depth)
-    )
+        load_nomenclature("flair7"), tuple(inputs), stride(architecture),
+        receptive_field(architecture),
+    )  # fmt: skip
     write_model(to_onnx(network, [model_input.name for model_input in inputs]), metadata, path)
     return path

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import onnx
 from onnx import numpy_helper
 
-if TYPE_CHECKING:
-    from lcmap.network import Skip
-
 
 @cache
 def exported_network(
-    channels: Sequence[int], *, width: int = 8, depth: int = 2, skip: Skip = "concat"
+    channels: Sequence[int], *, width: int = 8, depth: int = 2, **parts: Any
 ) -> bytes:
     """Return a network of four classes as training exports it; its inputs are e0, e1 and so on."""
     import torch
 
-    from lcmap.network import LandCoverNetwork
+    from lcmap.network import Architecture, LandCoverNetwork
     from lcmap.training.export import to_onnx
 
     torch.manual_seed(0)
-    network = LandCoverNetwork(channels, 4, width=width, depth=depth, skip=skip)
+    network = LandCoverNetwork(channels, 4, Architecture(width=width, depth=depth, **parts))
     for _ in range(5):  # for the statistics of batch normalisation
         network(*(torch.randn(4, c, 32, 32) for c in channels))
     with torch.no_grad():

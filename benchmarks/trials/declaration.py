@@ -56,7 +56,7 @@ class Contender:
     @property
     def identity(self) -> dict[str, Any]:
         """All that its result depends on, as JSON values."""
-        recipe = dataclasses.asdict(self.recipe)
+        recipe = _spelt_out(self.recipe)
         del recipe["name"]
         network = dataclasses.asdict(self.smp or self.size)
         return {"recipe": recipe, "network": network}
@@ -191,6 +191,17 @@ class Study:
                         yield Run(contender, ground, fold, seed, self.budget, self.threads)
 
 
+def _spelt_out(value: Any) -> Any:
+    """Return a recipe as JSON values, without what it leaves as it is by default.
+
+    So a result counts further where recipes get a field.
+    """
+    if not dataclasses.is_dataclass(value):
+        return value
+    items = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {field.name: _spelt_out(item) for field, item in items if item != field.default}
+
+
 def digest(value: Any) -> str:
     """Return twelve hexadecimal digits that stand for a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
@@ -297,7 +308,10 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
     for name in values:
         if name not in names:
             raise ValueError(f"{where}: unknown {name}; there are {', '.join(names)}")
-    filled = {name: _value(hints[name], v, f"{where}, {name}") for name, v in values.items()}
+    filled = {
+        name: _value(hints[name], value, f"{where}, {name}", getattr(start, name, None))
+        for name, value in values.items()
+    }
     if start is not None:
         return dataclasses.replace(start, **filled)
     missing = [
@@ -312,14 +326,17 @@ def _filled(kind: type, values: Any, where: str, start: Any = None) -> Any:
     return kind(**filled)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a TOML value as a field's type; `false` stands for None, which TOML lacks."""
+def _value(hint: Any, value: Any, where: str, start: Any = None) -> Any:
+    """Return a TOML value as a field's type; `false` stands for None, which TOML lacks.
+
+    A table changes `start`, where that is of its kind.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is False and types.NoneType in arguments and bool not in arguments:
             return None
         (other,) = [item for item in arguments if item is not types.NoneType]
-        return _value(other, value, where)
+        return _value(other, value, where, start)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
@@ -327,13 +344,18 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: is no array")
-        return tuple(_value(arguments[0], item, where) for item in value)
+        if arguments[-1] is Ellipsis:
+            arguments = arguments[:1] * len(value)
+        if len(value) != len(arguments):
+            raise ValueError(f"{where}: has {len(value)} values, not {len(arguments)}")
+        return tuple(_value(hint, item, where) for hint, item in zip(arguments, value, strict=True))
     if isinstance(value, hint):  # tables that are read already
         if hint is int and isinstance(value, bool):
             raise ValueError(f"{where}: {value!r} is no int")
         return value
     if dataclasses.is_dataclass(hint):
-        return _filled(typing.cast(type, hint), value, where)
+        kind = typing.cast(type, hint)
+        return _filled(kind, value, where, start if isinstance(start, kind) else None)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     raise ValueError(f"{where}: {value!r} is no {hint.__name__}")

@@ -9,16 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "lcmap")
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16")
 """Those that decide which kernels are taken."""
 
 
 @cache
-def machine(threads: int) -> dict[str, Any]:
-    """Return it as JSON values."""
+def machine(threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Return it as JSON values; `device` is what trained, a type of PyTorch's."""
     return {
         "threads": threads,
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "processor": _of_processor("model name"),
         "flags": [flag for flag in _FLAGS if flag in _of_processor("flags").split()],
         "python": platform.python_version(),

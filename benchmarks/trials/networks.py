@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.errors import UnavailableError
-from lcmap.network import receptive_field
+from lcmap.network import LandCoverNetwork, receptive_field
 from lcmap.raster.windows import round_up
 from lcmap.training.export import exported
 from lcmap.training.options import TrainOptions
@@ -99,7 +99,8 @@ def margin_of(network: nn.Module) -> int:
     At least as far as lcmap's network sees, so that windows make no difference; the others see
     further than any margin.
     """
-    sees = receptive_field(network.depth) if hasattr(network, "depth") else 0
+    own = isinstance(network, LandCoverNetwork)
+    sees = receptive_field(network.architecture) if own else 0
     return round_up(max(sees, _LEAST_MARGIN), network.stride)
 
 
@@ -109,6 +110,8 @@ def costs(network: nn.Module, channels: Sequence[int], threads: int) -> dict[str
     The time is the shortest of a few runs of one image by the graph as it is exported, or None
     with the reason where it cannot be.
     """
+    if isinstance(network, LandCoverNetwork):
+        network = network.merged()
     network = network.to("cpu").eval()
     side = round_up(_TIMED_SIDE, network.stride)
     images = tuple(torch.rand(1, c, side, side) for c in channels)

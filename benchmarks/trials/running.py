@@ -23,6 +23,7 @@ from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.optimisation import Budget
 from lcmap.training.options import TrainOptions
+from lcmap.training.precision import DeviceName, choose_device
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.trainer import Trainer
 from trials.declaration import Run
@@ -93,7 +94,9 @@ class Folder:
         }
 
 
-def carry_out(runs: Iterable[Run], folder: Folder, data: Path) -> list[Run]:
+def carry_out(
+    runs: Iterable[Run], folder: Folder, data: Path, device: DeviceName = "cpu"
+) -> list[Run]:
     """Carry out the runs that are not done, but those that another process has; return the failed.
 
     Every result appears whole. A run that fails is recorded with its error and tried again when it
@@ -109,10 +112,10 @@ def carry_out(runs: Iterable[Run], folder: Folder, data: Path) -> list[Run]:
                     continue
                 logger.info("%s: begins", run.name)
                 try:
-                    found = carry_out_one(run, folder, data)
+                    found = carry_out_one(run, folder, data, device)
                 except Exception as error:
                     logger.error("%s: failed, %s", run.name, error)
-                    _write(failure, _about(run) | _said(error))
+                    _write(failure, _about(run, device) | _said(error))
                     failed.append(run)
                     continue
                 _write(result, found)
@@ -129,7 +132,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: Run, device: DeviceName) -> dict[str, Any]:
     return {
         "run": {
             "contender": run.contender.name,
@@ -139,7 +142,7 @@ def _about(run: Run) -> dict[str, Any]:
         },
         "digest": run.digest,
         "declaration": run.identity,
-        "machine": machine(run.threads),
+        "machine": machine(run.threads, choose_device(device).type),
     }
 
 
@@ -147,25 +150,29 @@ def _said(error: Exception) -> dict[str, Any]:
     return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
 
 
-def carry_out_one(run: Run, folder: Folder, data: Path) -> dict[str, Any]:
-    """Train and test a network; return the result as JSON values.
+def carry_out_one(
+    run: Run, folder: Folder, data: Path, device: DeviceName = "cpu"
+) -> dict[str, Any]:
+    """Train and test a network on a device; return the result as JSON values.
 
     Raises:
         LcmapError: the data or the network cannot be had.
     """
     torch.set_num_threads(run.threads)
     fold = prepare_fold(run.ground, run.fold, data, folder.grounds)
-    training = read_training_set(fold.indexes)
+    training = read_training_set(fold.indexes, scaling=run.contender.recipe.scaling)
+    training = scaled_as_trained(training, [area.image.image for area in fold.areas])
     with training.reader() as reader:
         source = SampleSource(reader, training.sides)
         network = network_of(run.contender, training, run.seed)
-        trained = _train(run, training, source, network, folder.checkpoint(run))
+        trainer = _trainer(run, training, source, network, device)
+        trained = _train(run, trainer, training, folder.checkpoint(run))
         blocks = measure(
             network, source, fold.areas, classes=len(training.nomenclature),
             margin=margin_of(network), block=run.ground.block,
         )  # fmt: skip
     channels = [model_input.channels for model_input in training.inputs]
-    return _about(run) | {
+    return _about(run, device) | {
         "classes": [item.short for item in training.nomenclature.classes],
         "training": trained,
         "network": costs(network, channels, run.threads),
@@ -173,11 +180,26 @@ def carry_out_one(run: Run, folder: Folder, data: Path) -> dict[str, Any]:
     }
 
 
-def _trainer(run: Run, training: TrainingSet, source: SampleSource, network: nn.Module) -> Trainer:
+def scaled_as_trained(training: TrainingSet, images: Iterable[Path]) -> TrainingSet:
+    """Return a training set that scales these images, of the test ground, as `predict` would."""
+    of_image = training.inputs[0]
+    if of_image.normalisation == "quantiles-2-98":
+        return training
+    alike = dict.fromkeys(images, np.array(of_image.quantiles))
+    return dataclasses.replace(training, quantiles={**training.quantiles, **alike})
+
+
+def _trainer(
+    run: Run,
+    training: TrainingSet,
+    source: SampleSource,
+    network: nn.Module,
+    device: DeviceName,
+) -> Trainer:
     """Return the trainer of a run, whose clock counts what its budget does."""
     budget = run.budget
     now = time.monotonic if budget.processor_minutes is None else time.process_time
-    options = TrainOptions(epochs=1, seed=run.seed, device="cpu")
+    options = TrainOptions(epochs=1, seed=run.seed, device=device)
     trainer = Trainer(training, source, network, run.contender.recipe, options, now=now)
     if budget.steps is not None:
         trainer.budget = Budget(steps=budget.steps)
@@ -186,11 +208,8 @@ def _trainer(run: Run, training: TrainingSet, source: SampleSource, network: nn.
     return trainer
 
 
-def _train(
-    run: Run, training: TrainingSet, source: SampleSource, network: nn.Module, checkpoint: Path
-) -> dict[str, Any]:
+def _train(run: Run, trainer: Trainer, training: TrainingSet, checkpoint: Path) -> dict[str, Any]:
     """Train a network, from its checkpoint if there is one, and leave it as it was at its best."""
-    trainer = _trainer(run, training, source, network)
     spent = {"seconds": 0.0, "processor_seconds": 0.0}
     if checkpoint.exists():
         # one that another version wrote, or that is damaged, is of no use
@@ -210,7 +229,7 @@ def _train(
                 write_checkpoint(checkpoint, run.identity, state)
                 written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
-    network.load_state_dict(trainer.best)
+    trainer.network.load_state_dict(trainer.best)
     return {
         "steps": trainer.steps,
         "epochs": len(trainer.rows),

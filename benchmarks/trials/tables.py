@@ -84,9 +84,11 @@ def compare(study: Study, runs: Sequence[Run], results: Mapping[str, Result]) ->
 def _machine(result: Result) -> str:
     about = result["machine"]
     libraries = ", ".join(f"{name} {number}" for name, number in about["libraries"].items())
+    trained = "" if about["device"] == "cpu" else f"trained on {about['device']}; "
     return (
-        f"{about['processor']} ({', '.join(about['flags'])}), threads: {about['threads']}, "
-        f"Python {about['python']}, {libraries}, commit {about['commit']}"
+        f"{trained}{about['processor']} ({', '.join(about['flags'])}), "
+        f"threads: {about['threads']}, Python {about['python']}, {libraries}, "
+        f"commit {about['commit']}"
     )
 
 

@@ -49,6 +49,11 @@ def quantiles() -> list[str]:
     return ["image", "model"]
 
 
+def training_quantiles() -> list[str]:
+    """Return what the images of tiles are scaled by, where it is not a file."""
+    return ["image", "training", "model"]
+
+
 def stack_quantiles() -> list[str]:
     """Return what a stack's quantiles are, where they are not in a file."""
     return ["image"]

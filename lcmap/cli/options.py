@@ -265,13 +265,13 @@ AssumeCrs = Annotated[
     ),
 ]
 Quantiles = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="image|model|FILE",
         autocompletion=builtin_names.quantiles,
         help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
         "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
-        "prepared raster. Parts of one image need a file, so that they become parts of one map.",
+        "prepared raster [default: as the images of training were].",
     ),
 ]
 Prefer = Annotated[
@@ -310,7 +310,7 @@ def model_inputs(
     allow_vrt: AllowVrt = False,
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
-    quantiles: Quantiles = defaults.QUANTILES,
+    quantiles: Quantiles = None,
     prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,
@@ -341,7 +341,7 @@ def several_inputs(
     allow_vrt: AllowVrt = False,
     nodata: Nodata = None,
     assume_crs: AssumeCrs = None,
-    quantiles: Quantiles = defaults.QUANTILES,
+    quantiles: Quantiles = None,
     prefer: Prefer = defaults.PREFER,
     force: Force = False,
     tmpdir: Tmpdir = None,

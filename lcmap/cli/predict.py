@@ -39,12 +39,13 @@ def command(
     """Make a land-cover map of an image, or of overlapping images, with a trained model.
 
     The image needs the bands, data type and ground sampling distance that the model was trained
-    on. It is scaled by its own 2 % and 98 % quantiles, which lcmap prepare writes into it; an
-    image without them is read twice. Pixels without data in any band become 0.
+    on. It is scaled as those were: by their 2 % and 98 % quantiles, or by its own, which lcmap
+    prepare writes into it; an image without them is then read twice. Pixels without data in any
+    band become 0.
 
-    Several images become one map on one grid; their pixels must lie on it. Each is scaled by its
-    own quantiles. Where they overlap, the first one counts that has data, or what --prefer says;
-    the network sees what is around a pixel in the same image, and beyond it in the next.
+    Several images become one map on one grid; their pixels must lie on it. Where they overlap, the
+    first one counts that has data, or what --prefer says; the network sees what is around a pixel
+    in the same image, and beyond it in the next.
 
     A run that was stopped or killed is continued by the same command, to the same bytes. Until
     the map is whole, what is finished is kept beside it in the folder .MAP.lcmap-work: 1 byte

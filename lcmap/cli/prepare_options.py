@@ -58,7 +58,7 @@ def stack_options(
             help="The quantiles that the stack carries: its own, or those in a file of "
             "--quantiles-of or of any prepared raster.",
         ),
-    ] = defaults.QUANTILES,
+    ] = defaults.STACK_QUANTILES,
     reflectance: Annotated[
         bool,
         typer.Option(

@@ -166,15 +166,16 @@ def training_options(
 def tile_inputs(
     allow_vrt: AllowVrt = False,
     quantiles: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="image|model|FILE",
-            autocompletion=builtin_names.quantiles,
+            metavar="image|training|model|FILE",
+            autocompletion=builtin_names.training_quantiles,
             help="What images are scaled by: each by its own 2 % and 98 % quantiles or those that "
-            "it carries, all by those of the model of --init-from or --quantize-only, or by those "
-            "in a file of lcmap prepare --quantiles-of or of any prepared raster.",
+            "it carries, all by the mean of these, by those of the model of --init-from or "
+            "--quantize-only, or by those in a file of lcmap prepare --quantiles-of or of any "
+            "prepared raster [default: as in that model, else what the recipe says].",
         ),
-    ] = defaults.QUANTILES,
+    ] = None,
 ) -> TileInputOptions:
     """Return how the images of tile indexes are read."""
     from lcmap.training.options import TileInputOptions

@@ -24,7 +24,7 @@ _LARGEST_BIAS = 1 << 30
 _NOTHING = 1e-30
 """Weights smaller than this make no difference."""
 
-_MOVES = frozenset({"MaxPool", "Pad", "Resize", "Slice"})
+_MOVES = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Slice"})
 """Operators whose result holds values of their first input and no others."""
 
 

@@ -31,18 +31,21 @@ _ELEMENTWISE = frozenset({
 })  # fmt: skip
 """Operators that compute each pixel from the same pixel of their inputs."""
 
-_ENLARGING = frozenset({"ConvTranspose", "Resize"})
-"""Operators that lay each pixel over a cell of 2 × 2."""
+_ENLARGING = frozenset({"ConvTranspose", "DepthToSpace", "Resize"})
+"""Operators that make a cell of 2 × 2 of each pixel."""
 
-_CROPPABLE = _ELEMENTWISE | _ENLARGING | {"Expand", "MaxPool", "Shape", "Slice"}
+_CROPPABLE = _ELEMENTWISE | _ENLARGING | {"Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
 """Operators that compute a part of their result from a part of their inputs."""
+
+_PADDINGS = (b"reflect", b"edge")
+"""Ways of padding that take what is padded from pixels of the image near its border."""
 
 _KERNELS = ([1, 1], [1, 2], [2, 1], [2, 2])
 """Kernels of pooling that stay inside a cell of 2 × 2."""
 
 _PLAIN: dict[str, Any] = {
-    "auto_pad": b"NOTSET", "axis": 1, "ceil_mode": 0, "dilations": [1, 1], "end": None,
-    "output_padding": [0, 0], "pads": [0, 0, 0, 0], "start": 0,
+    "auto_pad": b"NOTSET", "axis": 1, "blocksize": 2, "ceil_mode": 0, "dilations": [1, 1],
+    "end": None, "output_padding": [0, 0], "pads": [0, 0, 0, 0], "start": 0,
 }  # fmt: skip
 """What these attributes must be wherever they are given."""
 
@@ -282,20 +285,18 @@ class _Derivation:
 
     def _pad(self, node: onnx.NodeProto, inputs: list[str]) -> None:
         """Pad at the border only."""
-        if _attributes(node)["mode"] != b"reflect":
-            raise UnknownGraphError("it does not pad by mirroring")
+        if _attributes(node)["mode"] not in _PADDINGS:
+            raise UnknownGraphError("it pads neither by mirroring nor by the outermost pixels")
         pads = self._constant(inputs[1]).tolist()
-        if pads != [0, 0, 1, 1, 0, 0, 1, 1]:
+        rim = pads[-1]
+        if pads != [0, 0, rim, rim] * 2:
             raise UnknownGraphError(f"it pads by {pads}")
         rows, columns = self._covered[inputs[0]]
-        border = self._border
+        top, left, bottom, right = (rim * side for side in self._border)
         (output,) = node.output
-        if any(border):
-            wanted = self._add([0, 0, border.top, border.left, 0, 0, border.bottom, border.right])
-            self._plan(node, [inputs[0], wanted])
-            self._covered[output] = _Covered(
-                rows.grown(border.top, border.bottom), columns.grown(border.left, border.right)
-            )
+        if any(self._border):
+            self._plan(node, [inputs[0], self._add([0, 0, top, left, 0, 0, bottom, right])])
+            self._covered[output] = _Covered(rows.grown(top, bottom), columns.grown(left, right))
         else:
             self._renamed[output] = inputs[0]
 
@@ -306,11 +307,15 @@ class _Derivation:
         match node.op_type:
             case "Conv" if attributes.get("strides", [1, 1]) == [1, 1]:
                 size = kernel or list(self._constant(inputs[1]).shape[_ROWS:])
-                if size in ([1, 1], [3, 3]):
+                if size[0] == size[1] and size[0] % 2:
                     around = -(size[0] // 2)
                     return given.each(lambda axis: axis.grown(around, around))
             case "MaxPool" if kernel in _KERNELS and attributes.get("strides") == [2, 2]:
                 return given.each(_Extent.pooled)
+            case "SpaceToDepth":
+                return given.each(_Extent.pooled)
+            case "DepthToSpace":
+                return given.each(_Extent.unpooled)
             case "ConvTranspose" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
                 return given.each(_Extent.unpooled)
             case "Resize" if attributes["mode"] == b"nearest" and len(inputs) == 3:

@@ -38,7 +38,7 @@ class StackOptions:
     bands: Sequence[str] | None = None
     band_names: Sequence[str] | None = None
     resampling: ResamplingName = defaults.RESAMPLING
-    quantiles: PathLike = defaults.QUANTILES
+    quantiles: PathLike = defaults.STACK_QUANTILES
     reflectance: bool = False
 
     @property

@@ -190,7 +190,7 @@ def _make(
 
 def _given_quantiles(chosen: PathLike, image: GridImage, name: str) -> NDArray[np.float64] | None:
     """Return the quantiles that a stack is to carry, [bands, 2]; None for its own."""
-    if os.fspath(chosen) == defaults.QUANTILES:
+    if os.fspath(chosen) == defaults.STACK_QUANTILES:
         return None
     found = read_quantile_file(chosen)
     found.check_fits(image.names, image.radiometry, chosen, name)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap import defaults
 from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
@@ -28,7 +27,7 @@ from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedSc
 from lcmap.inference.inputs import OpenedInputs, check_content, check_count, open_inputs
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
-from lcmap.inference.scaling import scaling_quantiles
+from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.source import Source, StoredMap
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, check_image
@@ -242,7 +241,7 @@ def open_campaign(
         rasters.append(found)
         mosaics.append(around)
     bare = sum(raster.is_bare for found in rasters for raster in found)
-    if bare and quantiles is None and os.fspath(options.quantiles) == defaults.QUANTILES:
+    if bare and quantiles is None and scaled_by(wanted[0], options.quantiles) == "image":
         logger.info("%s: computing the quantiles of %d that carry none", name, bare)
     scaling = quantiles or [
         _quantiles(raster, model_input, options, progress) if raster.is_bare else raster.quantiles
@@ -318,7 +317,7 @@ def _checked(
         is_bare = is_image and read_quantiles(raster.dataset) is None
         quantiles = None
         if is_image and progress and not is_bare:
-            quantiles = _scaled_by(raster, wanted, options, progress)
+            quantiles = _quantiles_of(raster, wanted, options, progress)
         day = acquisition_day(raster.dataset, raster.name)
         return _Checked(raster, raster.files, day, is_bare, quantiles)
 
@@ -373,10 +372,10 @@ def _quantiles(
     """Return what a closed image is scaled by."""
     given = raster.source.path
     with open_input(given, options, meaning=raster.source.meaning, bands=_bands(wanted)) as image:
-        return _scaled_by(image, wanted, options, progress)
+        return _quantiles_of(image, wanted, options, progress)
 
 
-def _scaled_by(
+def _quantiles_of(
     image: RasterInput, wanted: ModelInput, options: ModelInputOptions, progress: Progress
 ) -> NDArray[np.float64]:
     return scaling_quantiles(image, wanted, options.quantiles, progress, one_of_many=True)

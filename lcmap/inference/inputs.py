@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap import defaults
 from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
@@ -26,7 +24,7 @@ from lcmap.errors import (
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
 from lcmap.inference.options import ModelInputOptions
-from lcmap.inference.scaling import scaling_quantiles
+from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.source import Source, StoredMap, TileSource
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, ModelMetadata, check_image
@@ -98,13 +96,14 @@ def warn_of_common_quantiles(
     metadata: ModelMetadata, model: PathLike, options: ModelInputOptions
 ) -> None:
     """Warn where images are scaled each by its own quantiles, and those of training were not."""
-    common = metadata.training.get("quantiles")
-    if common is not None and os.fspath(options.quantiles) == defaults.QUANTILES:
+    image = metadata.inputs[0]
+    earlier = metadata.training.get("quantiles")  # of models that do not say it for each input
+    common = image.normalisation == "training-quantiles-2-98" or earlier is not None
+    if common and scaled_by(image, options.quantiles) == "image":
         logger.warning(
-            "%s: was trained on images that were all scaled by the quantiles in %s: scale this one "
+            "%s: was trained on images that were all scaled by the same quantiles: scale this one "
             "alike with `quantiles=model`",
             model,
-            common,
         )
 
 

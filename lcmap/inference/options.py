@@ -30,12 +30,13 @@ class ModelInputOptions(AlignedInputOptions):
 
     force: take an image of another ground sampling distance than the model's.
     quantiles: by what images are scaled: "image", each by its own quantiles; "model", by those of
-        the training images; or a file of quantiles, see `dataset.quantile_file`.
+        the training images; or a file of quantiles, see `dataset.quantile_file`; None is as those
+        of training were.
     prefer: which of several images is mapped where they overlap.
     """
 
     force: bool = False
-    quantiles: PathLike = defaults.QUANTILES
+    quantiles: PathLike | None = None
     prefer: Prefer = defaults.PREFER
 
 

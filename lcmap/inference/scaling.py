@@ -15,6 +15,7 @@ from lcmap.model_file import ModelInput
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.opening import band_names
+from lcmap.raster.quantile_tags import sampled_quantiles
 from lcmap.raster.radiometry import NamedRadiometry, common_radiometry, radiometry_of
 
 _FAR_SHIFT = 0.5
@@ -28,16 +29,16 @@ logger = logging.getLogger(__name__)
 def scaling_quantiles(
     raster: RasterInput,
     wanted: ModelInput,
-    chosen: PathLike,
+    chosen: PathLike | None,
     progress: Progress,
     *,
     one_of_many: bool = False,
 ) -> NDArray[np.float64]:
     """Return the 2 % and 98 % quantiles that an image is scaled by, float64 [bands, 2].
 
-    `chosen` is "image", "model" or a file of quantiles. A warning says where an image's own
-    quantiles are far from those of the training images; `one_of_many` as with
-    `RasterInput.quantiles`.
+    `chosen` is "image", "model", a file of quantiles, or None for what those of training were
+    scaled by. A warning says where an image's own quantiles are far from those of the training
+    images; `one_of_many` as with `RasterInput.quantiles`.
 
     Raises:
         InputMissingError, DataError: the file cannot be read.
@@ -46,7 +47,15 @@ def scaling_quantiles(
         NotARasterError: the image's pixels cannot be read.
     """
     trained = np.array(wanted.quantiles, np.float64).reshape(-1, 2)
-    if os.fspath(chosen) == "image":
+    by = scaled_by(wanted, chosen)
+    if by == "model" and chosen is None and are_far(sampled_quantiles(raster.dataset), trained):
+        logger.warning(
+            "%s: its values are far from those of the training images: of another sensor, "
+            "another processing or another season; `quantiles=image` scales it by its own "
+            "quantiles, `quantiles=FILE` by those of its campaign",
+            raster.name,
+        )
+    if by == "image":
         own = raster.quantiles(progress, one_of_many=one_of_many)
         if len(trained) == len(own) and are_far(own, trained):
             logger.warning(
@@ -57,7 +66,7 @@ def scaling_quantiles(
             )
         return own
     radiometry = radiometry_of(raster.dataset, raster.name)
-    if os.fspath(chosen) == "model":
+    if by == "model":
         if len(trained) != len(wanted.bands):
             raise UsageError(
                 "`quantiles=model`", "the model carries none", "use `quantiles=image`, or a file"
@@ -70,9 +79,16 @@ def scaling_quantiles(
                 ]
             )
         return trained
-    found = read_quantile_file(chosen)
-    found.check_fits(band_names(raster.dataset), radiometry, chosen, raster.name)
+    found = read_quantile_file(by)
+    found.check_fits(band_names(raster.dataset), radiometry, by, raster.name)
     return found.values
+
+
+def scaled_by(wanted: ModelInput, chosen: PathLike | None) -> str:
+    """Return "image", "model" or the path of a file: what was chosen, else as in training."""
+    if chosen is not None:
+        return os.fspath(chosen)
+    return "image" if wanted.normalisation == "quantiles-2-98" else "model"
 
 
 def are_far(own: NDArray[np.float64], trained: NDArray[np.float64]) -> bool:

@@ -11,11 +11,12 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 from lcmap.raster.radiometry import Radiometry, radiometry_from
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 Precision = Literal["float32", "int8"]
-NORMALISATION = "quantiles-2-98"
+Normalisation = Literal["quantiles-2-98", "training-quantiles-2-98"]
+"""What images are scaled by: each by its own quantiles, or all by the model's."""
 
 BOUNDS_KEY = "bounds"
 """In `training`: west, south, east and north of the training tiles in degrees, or None."""
@@ -26,12 +27,12 @@ class ModelInput:
     """One input of the network.
 
     `name` is the name of the graph's input. `bands` are the band names in order, `dtype` is the
-    raster's data type, `gsd` the ground sampling distance in metres (None: the training images
-    did not say), `gsd_range` the smallest and the largest of the training images. `quantiles` are
-    the 2 % and 98 % quantiles of each band over the training images; an image is scaled by its own.
-    A label map goes in one-hot through its `nomenclature`, probabilities as they are; both have no
-    quantiles. `radiometry` is what the values of each band mean that the quantiles are of, () where
-    it is not known.
+    raster's data type, `gsd` the ground sampling distance in metres (None: the training images did
+    not say), `gsd_range` the smallest and the largest of the training images. `quantiles` are the 2
+    % and 98 % quantiles of each band over the training images; `normalisation` says whether an
+    image is scaled by these, as those of training were, or by its own. A label map goes in one-hot
+    through its `nomenclature`, probabilities as they are; both have no quantiles. `radiometry` is
+    what the values of each band mean that the quantiles are of, () where it is not known.
     """
 
     name: str
@@ -40,7 +41,7 @@ class ModelInput:
     dtype: str
     gsd: float | None
     quantiles: tuple[tuple[float, float], ...] = ()
-    normalisation: str = NORMALISATION
+    normalisation: Normalisation = "quantiles-2-98"
     nomenclature: Nomenclature | None = None
     gsd_range: tuple[float, float] | None = None
     radiometry: tuple[Radiometry, ...] = ()
@@ -137,8 +138,11 @@ def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
     kind = values["kind"]
     if kind not in get_args(InputKind):
         raise ValueError(f"unknown kind of input {kind!r}")
-    if values["normalisation"] != NORMALISATION:
-        raise ValueError(f"unknown normalisation {values['normalisation']!r}")
+    normalisation = values["normalisation"]
+    if normalisation not in get_args(Normalisation):
+        raise ValueError(f"unknown normalisation {normalisation!r}")
+    if normalisation == "training-quantiles-2-98" and not values["quantiles"]:
+        raise ValueError("images are scaled by quantiles that it lacks")
     classes = values.get("nomenclature")  # format 1 has none
     if (kind == "labels") != bool(classes):
         raise ValueError("a nomenclature belongs to an input of labels and to no other")
@@ -149,7 +153,7 @@ def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
         dtype=str(values["dtype"]),
         gsd=None if values["gsd"] is None else float(values["gsd"]),
         quantiles=tuple((float(low), float(high)) for low, high in values["quantiles"]),
-        normalisation=NORMALISATION,
+        normalisation=cast(Normalisation, normalisation),
         nomenclature=Nomenclature.from_dict(classes) if classes else None,
         gsd_range=_gsd_range_from(values),
         radiometry=_radiometry_from(values),

@@ -25,6 +25,10 @@ _DESCRIPTIONS: dict[InputKind, str] = {
     "labels": "a label map as one channel per class, 1 where the pixel has it",
     "probabilities": "the probability of each class",
 }
+_SCALED_ALIKE = (
+    "each band scaled by the 2 % and 98 % quantiles of the training images to 0 and 1, without "
+    "clipping; value_scaling holds them"
+)
 
 
 def stac_item(
@@ -99,7 +103,9 @@ def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },
-        "description": _DESCRIPTIONS[model_input.kind],
+        "description": _DESCRIPTIONS[model_input.kind]
+        if model_input.normalisation == "quantiles-2-98"
+        else _SCALED_ALIKE,
     }
     if model_input.quantiles:
         value["value_scaling"] = [

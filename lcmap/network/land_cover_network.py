@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from lcmap.network.architecture import Architecture
+from lcmap.network.branches import Branches
 from lcmap.network.geometry import stride
-from lcmap.network.operations import NormReluPad, max_pool, mirror_pad, unpool_and_join
+from lcmap.network.layers import FINE, ContextBlock, Level, Refinement
+from lcmap.network.operations import max_pool, mirror_pad, pixels_to_cells, unpool_and_join
 
-Skip = Literal["concat", "reduce"]
+_PUBLISHED = Architecture()
 
 
 class LandCoverNetwork(nn.Module):
@@ -26,45 +30,55 @@ class LandCoverNetwork(nn.Module):
     A transposed 3 × 3 convolution of stride 1 is a 3 × 3 convolution with the kernel turned, so
     the decoder's are convolutions too.
 
-    With `skip` "reduce" a 1 × 1 convolution halves the channels of each skip (U-Net+).
+    With `skip` "reduce" a 1 × 1 convolution halves the channels of each skip (U-Net+). With `stem`
+    "half" the levels are of cells of 2 × 2 pixels, whose values lie behind one another (Shi et al.
+    2016, arXiv:1609.05158), and what they find is refined by one more level, of pixels, with a
+    feature of the first image. `context` blocks on the deepest level see further at little cost.
     """
 
     def __init__(
         self,
         input_channels: Sequence[int],
         classes: int,
-        width: int = 32,
-        depth: int = 3,
-        skip: Skip = "concat",
+        architecture: Architecture = _PUBLISHED,
     ) -> None:
-        """Make the network for inputs of these channels, with `width` channels on its top level.
+        """Make the network for inputs of these channels.
 
         Raises:
-            ValueError: no input, or a number below one, or an unknown kind of skip.
+            ValueError: no input, or a number below one.
         """
         super().__init__()
-        if not input_channels or min(*input_channels, classes, width, depth) < 1:
-            raise ValueError("inputs, channels, classes, width and depth must be at least 1")
-        if skip not in get_args(Skip):
-            raise ValueError(f"unknown kind of skip {skip!r}")
-        self.depth = depth
-        self.stride = stride(depth)
-        widths = [width * 2**level for level in range(depth + 1)]
+        if not input_channels or min(*input_channels, classes) < 1:
+            raise ValueError("inputs, channels and classes must be at least 1")
+        self.input_channels, self.classes = tuple(input_channels), classes
+        self.architecture = architecture
+        self.stride = stride(architecture)
+        width, skip, half = architecture.width, architecture.skip, architecture.stem == "half"
+        branched = architecture.reparametrised
+        level = partial(Level, reparametrised=branched)
+        widths = [width * 2**floor for floor in range(architecture.depth + 1)]
         kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
         self.encoders = nn.ModuleList(
-            nn.ModuleList(_Level(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
-            for channels in input_channels
+            nn.ModuleList(level(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
+            for channels in (4 * c if half else c for c in input_channels)
         )
-        self.deepest = _Level(len(input_channels) * widths[-2], widths[-1], widths[-2])
+        self.deepest = level(len(input_channels) * widths[-2], widths[-1], widths[-2])
+        self.context = nn.Sequential(
+            *(ContextBlock(widths[-2]) for _ in range(architecture.context))
+        )
         self.skips = nn.ModuleList(
             nn.Identity() if skip == "concat" else nn.Conv2d(w, s, 1)
             for w, s in zip(widths, kept, strict=False)
         )
+        top = 2 * FINE if half else width
         self.decoder = nn.ModuleList(
-            _Level(w + s, w, above)
-            for w, s, above in zip(widths, kept, [width, *widths], strict=False)
+            level(w + s, w, above)
+            for w, s, above in zip(widths, kept, [top, *widths], strict=False)
         )
-        self.classifier = nn.Conv2d(width, classes, 1)
+        self.refinement = None
+        if half:
+            self.refinement = Refinement(input_channels[0], reparametrised=branched)
+        self.classifier = nn.Conv2d(FINE if half else width, classes, 1)
 
     def forward(self, *images: Tensor) -> Tensor:
         """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per input.
@@ -74,9 +88,14 @@ class LandCoverNetwork(nn.Module):
         """
         if len(images) != len(self.encoders):
             raise ValueError(f"got {len(images)} images for {len(self.encoders)} inputs")
+        if self.architecture.clip is not None:
+            low, high = map(float, self.architecture.clip)
+            images = tuple(image.clamp(low, high) for image in images)
         features = []
         skips: list[tuple[Tensor, Tensor]] = []
         for model_input, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
+            if self.refinement is not None:
+                x = pixels_to_cells(x)  # [N, 4·C, H/2, W/2]
             for level in _children(encoder):
                 x = level(mirror_pad(x))  # [N, w, H, W]
                 pooled, indices = max_pool(x)  # [N, w, H/2, W/2]
@@ -84,10 +103,12 @@ class LandCoverNetwork(nn.Module):
                     skips.append((x, indices))
                 x = pooled
             features.append(x)
-        x = self.deepest(mirror_pad(torch.cat(features, dim=1)))
+        x = self.context(self.deepest(mirror_pad(torch.cat(features, dim=1))))
         for level, reduce in zip(reversed(self.decoder), reversed(self.skips), strict=True):
             skip, indices = skips.pop()
             x = level(unpool_and_join(x, indices, reduce(skip)))
+        if self.refinement is not None:
+            x = self.refinement(x, images[0])
         return self.classifier(x)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -104,24 +125,28 @@ class LandCoverNetwork(nn.Module):
         kernel[:, : theirs[joint].shape[1]] = theirs[joint]
         self.load_state_dict(own | theirs | {joint: kernel})
 
+    @torch.no_grad()
+    def merged(self) -> LandCoverNetwork:
+        """Return a network without branches that computes what this one does in evaluation.
+
+        Without branches it is this one. What a branch adds to all pixels is taken off the mean of
+        the normalisation that follows, so that there is no bias to be trained beside it.
+        """
+        if not self.architecture.reparametrised:
+            return self
+        architecture = dataclasses.replace(self.architecture, reparametrised=False)
+        plain = LandCoverNetwork(self.input_channels, self.classes, architecture)
+        state = self.state_dict()
+        for name, module in self.named_modules():
+            if isinstance(module, Branches):
+                kernel, bias = module.merged()
+                state[f"{name}.weight"] = kernel
+                mean = f"{name.removesuffix('0')}1.running_mean"
+                state[mean] = state[mean] - bias
+        own = plain.state_dict()
+        plain.load_state_dict({key: value for key, value in state.items() if key in own})
+        return plain.to(kernel).train(self.training)
+
 
 def _children(modules: nn.Module) -> list[nn.Module]:
     return list(modules.children())
-
-
-class _Level(nn.Module):
-    """Two blocks; takes its input with one mirrored pixel around it already."""
-
-    def __init__(self, channels: int, between: int, out: int) -> None:
-        super().__init__()
-        # A bias before batch normalisation would be subtracted again.
-        self.first = nn.Sequential(
-            nn.Conv2d(channels, between, 3, bias=False), NormReluPad(between)
-        )
-        self.second = nn.Sequential(
-            nn.Conv2d(between, out, 3, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
-        )
-
-    def forward(self, padded: Tensor) -> Tensor:
-        """Return [N, out, H, W] from [N, channels, H+2, W+2]."""
-        return self.second(self.first(padded))  # type: ignore[no-any-return]

@@ -65,6 +65,35 @@ def unpool_and_join(x: Tensor, indices: Tensor, skip: Tensor) -> Tensor:
     return _tensor(_apply(_UnpoolAndJoin, x, indices, skip))
 
 
+def pixels_to_cells(x: Tensor) -> Tensor:
+    """Return the pixels of x [N, C, H, W] by cells of 2 × 2, [N, 4·C, h, w].
+
+    The first C channels hold a cell's first pixel in reading order, the next its second.
+    """
+    n, c, height, width = x.shape
+    if torch.compiler.is_exporting():
+        return torch.onnx.ops.symbolic(
+            "SpaceToDepth", (x,), {"blocksize": 2},
+            dtype=x.dtype, shape=(n, 4 * c, height // 2, width // 2),
+        )  # fmt: skip
+    return _cells(x).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+
+
+def cells_to_pixels_and_join(x: Tensor, feature: Tensor) -> Tensor:
+    """Return x [N, 4·C, h, w] by pixels, joined by a feature [N, F, H, W], with a mirrored rim.
+
+    The pixels lie in x as `pixels_to_cells` lays them. The result is [N, C+F, H+2, W+2].
+    """
+    if torch.compiler.is_exporting():
+        n, c, height, width = x.shape
+        pixels = torch.onnx.ops.symbolic(
+            "DepthToSpace", (x,), {"blocksize": 2, "mode": "DCR"},
+            dtype=x.dtype, shape=(n, c // 4, 2 * height, 2 * width),
+        )  # fmt: skip
+        return plain_mirror_pad(torch.cat((pixels, feature), dim=1))
+    return _tensor(_apply(_CellsToPixelsAndJoin, x, feature))
+
+
 def plain_mirror_pad(x: Tensor) -> Tensor:
     """Return what `mirror_pad` returns."""
     return F.pad(x, (1, 1, 1, 1), mode="reflect")
@@ -212,6 +241,38 @@ class _UnpoolAndJoin(torch.autograd.Function):
         picked = _by_pixel(unpooled).gather(1, _by_pixel(indices))
         to_x = picked.view(n, h, w, c).permute(0, 3, 1, 2)
         return to_x, None, _fold_rim(gradient[:, c:])
+
+
+class _CellsToPixelsAndJoin(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, feature: Tensor) -> Tensor:
+        _, c, h, w = x.shape
+        joined = _buffer(x, c // 4 + feature.shape[1], 2 * h + 2, 2 * w + 2)
+        inside = _inside(joined)
+        _cells(inside[:, : c // 4]).copy_(_pixels(x))
+        inside[:, c // 4 :] = feature
+        _fill_rim(joined)
+        ctx.channels = c
+        return joined
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient,) = gradients
+        c = ctx.channels
+        of_pixels = _fold_rim(gradient[:, : c // 4])
+        to_x = _buffer(of_pixels, c, of_pixels.shape[2] // 2, of_pixels.shape[3] // 2)
+        _pixels(to_x).copy_(_cells(of_pixels))
+        return to_x, _fold_rim(gradient[:, c // 4 :])
+
+
+def _cells(x: Tensor) -> Tensor:
+    """Return x [N, C, H, W] with the pixels of a cell apart, [N, C, h, 2, w, 2], as a view."""
+    return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """Return x [N, 4·C, h, w] with the pixels of a cell apart, [N, C, h, 2, w, 2], as a view."""
+    return x.unflatten(1, (2, 2, -1)).permute(0, 3, 4, 1, 5, 2)
 
 
 def _by_pixel(x: Tensor) -> Tensor:

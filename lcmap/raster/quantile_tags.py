@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.raster.opening import read_valid
+from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.pixel_sample import PixelSample, sample_windows
 
 TAGS = ("LCMAP_Q02", "LCMAP_Q98")
@@ -77,14 +77,29 @@ def carried_quantiles(dataset: Any, name: str) -> NDArray[np.float64] | None:
     return None
 
 
-def _are_near(carried: NDArray[np.float64], dataset: Any) -> bool:
-    """Tell whether the quantiles of a sample of the pixels are near those carried, [bands, 2]."""
+def sampled_quantiles(dataset: Any) -> NDArray[np.float64]:
+    """Return the 2 % and 98 % quantiles of a sample of an open raster's pixels, [bands, 2].
+
+    Zeros where no pixel of the sample is valid.
+
+    Raises:
+        NotARasterError: they cannot be read.
+    """
     parts = []
-    for window in sample_windows(dataset.height, dataset.width):
-        parts.append(dataset.read(window=window.ranges)[:, read_valid(dataset, window)])
+    with reading(dataset.name):
+        for window in sample_windows(dataset.height, dataset.width):
+            parts.append(dataset.read(window=window.ranges)[:, read_valid(dataset, window)])
     values = np.concatenate(parts, axis=1)  # [bands, n]
     if not values.shape[1]:
+        return np.zeros((len(values), 2))
+    found: NDArray[np.float64] = np.quantile(values.astype(np.float64), (0.02, 0.98), axis=1).T
+    return found
+
+
+def _are_near(carried: NDArray[np.float64], dataset: Any) -> bool:
+    """Tell whether the quantiles of a sample of the pixels are near those carried, [bands, 2]."""
+    found = sampled_quantiles(dataset)
+    if not found.any():
         return True
-    found = np.quantile(values.astype(np.float64), (0.02, 0.98), axis=1).T
     span = np.maximum(carried[:, 1] - carried[:, 0], found[:, 1] - found[:, 0])
     return bool((np.abs(found - carried) <= _FAR * span[:, None] + 1e-9).all())

@@ -48,12 +48,13 @@ class _WithSoftmax(nn.Module):
 def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
     """Return a network as an ONNX model with one input per input and softmax inside.
 
-    Batch, height and width are free, the latter two multiples of the stride. The weights keep the
-    names that they have in the network's state dict, after `WEIGHT_PREFIX`.
+    Branches beside convolutions are merged into them. Batch, height and width are free, the latter
+    two multiples of the stride. The weights keep the names that they have in the state dict of the
+    network without branches, after `WEIGHT_PREFIX`.
     """
-    channels = [next(encoder.parameters()).shape[1] for encoder in network.encoders]
     side = 4 * network.stride
-    return exported(network, dict(zip(inputs, channels, strict=True)), side)
+    channels = dict(zip(inputs, network.input_channels, strict=True))
+    return exported(network.merged(), channels, side)
 
 
 def exported(network: nn.Module, inputs: Mapping[str, int], side: int) -> bytes:

@@ -12,7 +12,7 @@ from torch import nn
 
 from lcmap.errors import InputMismatchError, NotAModelError
 from lcmap.model_file import ModelInput, ModelMetadata, read_model
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
@@ -87,7 +87,7 @@ def load_network(model: PathLike) -> LandCoverNetwork:
         network = LandCoverNetwork(
             [model_input.channels for model_input in metadata.inputs],
             len(metadata.nomenclature),
-            **{name: metadata.architecture[name] for name in ("width", "depth", "skip")},
+            Architecture.of_model(metadata.architecture),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotAModelError(model, "does not say how its network is built", _REMEDY) from error

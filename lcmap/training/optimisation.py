@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from lcmap.training.muon import Muon, Together
 from lcmap.training.recipe import Recipe
 
-_WARM_UP = 0.1
+Optimizer = torch.optim.Optimizer | Together
+
 _STEP_FACTOR = 0.7
 _STEP_EPOCHS = 50
 _FIRST_STEPS = 10
@@ -64,15 +66,27 @@ class Clock:
         return self._before + self._now() - self._started
 
 
-def one_cycle(progress: float) -> float:
-    """Return the factor at a fraction 0 … 1 of the run: up to 1 in its first tenth, then a cosine.
+def one_cycle(progress: float, warm_up: float) -> float:
+    """Return the factor at a fraction 0 … 1 of the run: up to 1 in the warm-up, then a cosine.
 
     Source: Smith and Topin 2018 (arXiv:1708.07120), with a cosine for the descent.
     """
     progress = min(max(progress, 0.0), 1.0)
-    if progress < _WARM_UP:
-        return progress / _WARM_UP
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - _WARM_UP) / (1.0 - _WARM_UP)))
+    if progress < warm_up:
+        return progress / warm_up
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - warm_up) / (1.0 - warm_up)))
+
+
+def trapezoid(progress: float, warm_up: float, cool_down: float) -> float:
+    """Return the factor at a fraction 0 … 1 of the run: up to 1, constant, then down to 0.
+
+    `warm_up` and `cool_down` are the fractions in which it rises and falls. Source: Zhai et al.
+    2022 (arXiv:2106.04560), section 3.5.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warm_up:
+        return progress / warm_up
+    return min(1.0, (1.0 - progress) / cool_down) if cool_down else 1.0
 
 
 def stepwise(epochs: int) -> float:
@@ -83,19 +97,48 @@ def stepwise(epochs: int) -> float:
     return float(_STEP_FACTOR ** (epochs // _STEP_EPOCHS))
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """Return the optimizer of a recipe for the parameters of a network, which are float32.
 
-    It updates them in one kernel, several times as fast as operation by operation.
+    It updates them in one kernel, several times as fast as operation by operation; Muon, matrix by
+    matrix. Each group has the `initial_lr` that the schedule's factor multiplies; the first one's
+    is the recipe's learning rate.
     """
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), recipe.learning_rate, fused=True)
+        optimizer: Optimizer = torch.optim.Adam(
+            network.parameters(), recipe.learning_rate, fused=True
+        )
+    elif recipe.optimizer == "adamw":
+        optimizer = _adamw([p for p in network.parameters() if p.ndim > 1], network, recipe)
+    else:
+        optimizer = _muon(network, recipe)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def _adamw(kernels: list[nn.Parameter], network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Return the optimizer of these kernels, and of all that are none."""
     # decay pulls kernels towards 0, which means nothing for normalisation and biases
-    kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         groups, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+
+
+def _muon(network: nn.Module, recipe: Recipe) -> Together:
+    """Return Muon for the kernels of hidden layers that mix channels, AdamW for the rest.
+
+    The last kernel gives the scores: it is no hidden layer's (Jordan et al. 2024). Those of
+    depthwise convolutions mix no channels.
+    """
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    hidden = [p for p in kernels[:-1] if p.ndim == 4 and p.shape[1] > 1]
+    places = set(map(id, hidden))
+    return Together(
+        _adamw([p for p in kernels if id(p) not in places], network, recipe),
+        Muon(hidden, recipe.muon.learning_rate, recipe.weight_decay, recipe.muon.momentum),
     )
 
 

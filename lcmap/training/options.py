@@ -79,7 +79,10 @@ class TrainOptions:
             recipe = replace(recipe, patience=self.patience)
         if self.initial_model is not None:
             rate = recipe.learning_rate * recipe.fine_tuning
-            recipe = replace(recipe, learning_rate=rate)
+            muon = replace(
+                recipe.muon, learning_rate=recipe.muon.learning_rate * recipe.fine_tuning
+            )
+            recipe = replace(recipe, learning_rate=rate, muon=muon)
         return recipe
 
 
@@ -90,11 +93,12 @@ class TileInputOptions:
     allow_vrt: open VRT files too, which read other files and addresses; mosaics of local files are
         opened without.
     quantiles: what images are scaled by: "image", each by its own or those that it carries;
-        "model", all by those of the model that training starts from; or a file of quantiles.
+        "training", all by the mean of these; "model", all by those of the model that training
+        starts from; or a file of quantiles. None is as that model has it, else the recipe.
     """
 
     allow_vrt: bool = False
-    quantiles: PathLike = defaults.QUANTILES
+    quantiles: PathLike | None = None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from lcmap import defaults
+from lcmap.network.architecture import Architecture, Stem
 
-Schedule = Literal["steps", "one-cycle"]
+Schedule = Literal["steps", "one-cycle", "trapezoid"]
+Normalisation = Literal["running", "recomputed"]
 ClassWeights = Literal["paper", "square root", "none"]
 Initialisation = Literal["xavier", "kaiming"]
+Scaling = Literal["image", "training"]
+"""What images are scaled by: each by its own quantiles, all by the mean of those of training."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,76 @@ class Jitter:
 
 
 @dataclass(frozen=True)
+class Muon:
+    """How the optimizer "muon" trains hidden convolutions; AdamW trains the rest."""
+
+    learning_rate: float = 0.02
+    momentum: float = 0.95
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training minimises beside the cross entropy weighted by class; each 0 leaves it out.
+
+    dice: weight of 1 less the mean Dice coefficient of the classes, over the batch.
+    lovasz: weight of the Lovász extension of 1 less the IoU, by image (Berman et al. 2018).
+    boundary: pixels within `boundary_width` of another class count 1 + `boundary` times.
+    border: pixels within so many of another class have no label, as references are shifted. The
+        width of a boundary counts from there.
+    smoothing: share of a label that all classes get which training has (Szegedy et al. 2016).
+    robust: exponent q, up to 1, of the generalised cross entropy (1 - p^q) / q, which pixels with a
+        wrong label pull less than -log p (Zhang and Sabuncu 2018, arXiv:1805.07836).
+    """
+
+    dice: float = 0.0
+    lovasz: float = 0.0
+    boundary: float = 0.0
+    boundary_width: int = 3
+    border: int = 0
+    smoothing: float = 0.0
+    robust: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one of them is out of its range.
+        """
+        for name, value in asdict(self).items():
+            if value < 0:
+                raise ValueError(f"{name} of the loss is {value}, below 0")
+        for name in ("smoothing", "robust"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} of the loss is {getattr(self, name)}, above 1")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that decides how a network is trained, apart from the data and the time given.
 
-    `crop` is the side of the squares cut from tiles at random, in pixels (None: whole tiles).
-    `zoom` is the largest logarithm of a random change of scale. `average` is the decay of the
-    running average of the weights, which is what is validated and kept (0: the weights as they
-    are). `side_dropout` is how often a sample goes without a side input, which becomes 0 as where
-    it is missing, so that the network does not lean on it alone. `fine_tuning` multiplies the
-    learning rate where training starts from a model. `width` and `depth` are the network's.
-    In `whole_passes` an epoch is one pass over the training tiles, each taken once; else tiles are
-    drawn by their size, again and again. Training ends after `patience` epochs without a better
-    model (None: it does not).
+    scaling: what images are scaled by where nothing else was chosen.
+    schedule: "one-cycle" lets the learning rate rise in the run's first `warm_up` (a fraction) and
+        fall along a cosine; "trapezoid" keeps it until it falls in the last `cool_down`.
+    crop: the side of the squares cut from tiles at random, in pixels; None: whole tiles.
+    zoom: the largest logarithm of a random change of scale.
+    average: the decay of the running average of the weights, which is what is validated and kept;
+        0: the weights as they are.
+    side_dropout: how often a sample goes without a side input, which becomes 0 as where it is
+        missing, so that the network does not lean on it alone.
+    fine_tuning: multiplies the learning rate where training starts from a model.
+    width, depth, stem, context, reparametrised, clip: the network's, see `Architecture`.
+    whole_passes: an epoch is one pass over the training tiles, each taken once; else tiles are
+        drawn by their size, again and again.
+    patience: training ends after so many epochs without a better model; None: it does not.
+    loss: what joins the cross entropy.
+    muon: the optimizer of this name.
+    normalisation: the statistics of batch normalisation are running ones, or are recomputed on
+        training crops before each validation.
     """
 
     name: str
-    optimizer: Literal["adam", "adamw"]
+    scaling: Scaling
+    optimizer: Literal["adam", "adamw", "muon"]
     learning_rate: float
     weight_decay: float
     schedule: Schedule
@@ -59,10 +117,32 @@ class Recipe:
     depth: int
     whole_passes: bool
     patience: int | None
+    loss: Loss = Loss()
+    muon: Muon = Muon()
+    warm_up: float = 0.1
+    cool_down: float = 0.3
+    normalisation: Normalisation = "running"
+    stem: Stem = "full"
+    context: int = 0
+    reparametrised: bool = False
+    clip: tuple[float, float] | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with whole skips."""
+        return Architecture(
+            width=self.width,
+            depth=self.depth,
+            stem=self.stem,
+            context=self.context,
+            reparametrised=self.reparametrised,
+            clip=self.clip,
+        )
 
 
 PAPER = Recipe(
     name="paper",
+    scaling="image",
     optimizer="adam",
     learning_rate=1e-2,
     weight_decay=0.0,
@@ -86,6 +166,7 @@ PAPER = Recipe(
 
 DEFAULT = Recipe(
     name="default",
+    scaling="training",
     optimizer="adamw",
     learning_rate=3e-3,
     weight_decay=1e-2,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lcmap
-from lcmap import defaults
 from lcmap.errors import InputMismatchError, RankLostError
 from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
@@ -48,11 +47,12 @@ def training_run(
     recipe = options.chosen_recipe()
     ranks.check_batch(recipe.batch_size)
     data = read_training_set(
-        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap
-    )
+        tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap,
+        scaling=recipe.scaling,
+    )  # fmt: skip
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
-    if os.fspath(inputs.quantiles) != defaults.QUANTILES:
+    if inputs.quantiles is not None:
         settings["quantiles"] = os.fspath(inputs.quantiles)
     device = choose_device(options.device).type
     ranks.check_same(
@@ -122,29 +122,35 @@ def make_network(
 ) -> tuple[LandCoverNetwork, dict[str, Any]]:
     """Return the network to train, with its first weights, and what it is built of."""
     channels = [model_input.channels for model_input in data.inputs]
-    sizes = _sizes(data, recipe, options)
-    network = LandCoverNetwork(channels, len(data.nomenclature), **sizes)
+    initial = _initial_network(data, options)
+    wanted = {n: size for n, size in dataclasses.asdict(options.size).items() if size is not None}
+    architecture = dataclasses.replace(recipe.architecture, **wanted)
+    if initial is not None:
+        architecture = initial.architecture
+    network = LandCoverNetwork(channels, len(data.nomenclature), architecture)
     initialise(network, recipe.initialisation, options.seed)
-    if options.initial_model is not None:
-        network.start_as(load_network(options.initial_model))
-    return network, {"entry_channels": channels, "classes": len(data.nomenclature), **sizes}
+    if initial is not None:
+        network.start_as(initial)
+    return network, {
+        "entry_channels": channels,
+        "classes": len(data.nomenclature),
+        **dataclasses.asdict(architecture),
+    }
 
 
-def _sizes(data: TrainingSet, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
-    """Return width, depth and skip of the network: those that an initial model has."""
-    sizes = dataclasses.asdict(options.size)
+def _initial_network(data: TrainingSet, options: TrainOptions) -> LandCoverNetwork | None:
+    """Return the network that training starts from, if any, which has the size wanted."""
     if options.initial_model is None:
-        default = {"width": recipe.width, "depth": recipe.depth, "skip": "concat"}
-        return {name: default[name] if size is None else size for name, size in sizes.items()}
-    has = read_initial_model(options.initial_model, data).architecture
-    for name, size in sizes.items():
-        if size is not None and has.get(name) != size:
+        return None
+    read_initial_model(options.initial_model, data)
+    network = load_network(options.initial_model)
+    for name, size in dataclasses.asdict(options.size).items():
+        has = getattr(network.architecture, name)
+        if size is not None and has != size:
             raise InputMismatchError(
-                options.initial_model,
-                f"has {name} {has.get(name)}, not {size}",
-                f"leave out `{name}`",
+                options.initial_model, f"has {name} {has}, not {size}", f"leave out `{name}`"
             )
-    return {name: has.get(name) for name in sizes}
+    return network
 
 
 def _settings(

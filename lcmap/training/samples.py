@@ -33,6 +33,7 @@ from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window
 from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
+from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.shared_ground import check_shared_ground
 
@@ -83,11 +84,13 @@ def read_training_set(
     *,
     model: PathLike | None = None,
     allow_overlap: bool = True,
+    scaling: Scaling = "image",
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. A class that no training tile has is said in a
-    warning. `model` is the one whose quantiles may be asked for.
+    warning. `model` is the one whose quantiles may be asked for; where the options do not say what
+    images are scaled by, it is as in that model, else `scaling`.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
@@ -122,12 +125,12 @@ def read_training_set(
     if absent:
         logger.warning("no training tile has %s: never predicted reliably", ", ".join(absent))
     with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
-        scaling = ScalingChoice(options, reader, model)
-        inputs = _inputs(sides, train + validation, scaling)
+        choice = ScalingChoice(options, reader, model, scaling)
+        inputs = _inputs(sides, train + validation, choice)
     size = max(index.tile_size for index in indexes)
     return TrainingSet(
         nomenclature, sides, inputs, train, validation, shares, size,
-        scaling.chosen, options.allow_vrt,
+        choice.chosen, options.allow_vrt,
     )  # fmt: skip
 
 
@@ -201,7 +204,8 @@ def _entry(
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
     common = scaling.common_radiometry(meant, number)
-    means = np.mean(quantiles, axis=0) if common else ()
+    means = np.mean(quantiles, axis=0) if common else np.empty((0, 2))
+    alike = bool(common) and scaling.scale_alike(number, means, [Path(one.name) for one in meant])
     return ModelInput(
         name=f"side{number}" if number else IMAGE_ENTRY,
         kind=side.kind,
@@ -209,6 +213,7 @@ def _entry(
         dtype=first[2],
         gsd=float(np.median(known)) if known else None,
         quantiles=tuple((float(low), float(high)) for low, high in means),
+        normalisation="training-quantiles-2-98" if alike else "quantiles-2-98",
         nomenclature=side.nomenclature,
         gsd_range=(min(known), max(known)) if known else None,
         radiometry=common,

@@ -1,4 +1,8 @@
-"""By which quantiles the images of a training set are scaled."""
+"""By which quantiles the images of a training set are scaled.
+
+An image's own quantiles depend on what it shows: dark water beside bright beaches is scaled to
+other values than in a town. Values that mean the same in all images carry further.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from lcmap.model_file import ModelInput, read_model
 from lcmap.paths import PathLike
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.training.options import TileInputOptions
+from lcmap.training.recipe import Scaling
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +30,16 @@ class ScalingChoice:
     """The quantiles that were chosen, and in `chosen` those of each image that was asked for."""
 
     def __init__(
-        self, options: TileInputOptions, reader: TileReader, model: PathLike | None
+        self,
+        options: TileInputOptions,
+        reader: TileReader,
+        model: PathLike | None,
+        otherwise: Scaling,
     ) -> None:
         """Take an image's own quantiles from the reader, those of the model's inputs from `model`.
+
+        What the options leave open is as that model has it, for an input that it lacks as
+        `otherwise` says.
 
         Raises:
             UsageError: there is no model, or it carries no quantiles.
@@ -40,20 +52,33 @@ class ScalingChoice:
         self._file: PathLike = ""
         self._of_all: BandQuantiles | None = None
         self._of_inputs: dict[int, BandQuantiles] = {}
-        if os.fspath(options.quantiles) == "model":
-            if model is None:
-                raise UsageError(
-                    "`quantiles=model`", "there is no model to start from", "give `initial_model`"
-                )
-            self._file = model
-            self._of_inputs = {
-                number: _quantiles_of(item, model)
-                for number, item in enumerate(read_model(model).inputs)
-                if item.kind == "image"
-            }
-        elif os.fspath(options.quantiles) != "image":
-            self._file = options.quantiles
-            self._of_all = read_quantile_file(options.quantiles)
+        self._by_own: set[int] = set()
+        by = None if options.quantiles is None else os.fspath(options.quantiles)
+        self._is_chosen = by is not None
+        self._otherwise: Scaling = "image" if by in ("image", "model") else otherwise
+        if by == "training":
+            self._otherwise = "training"
+        elif by == "model" and model is None:
+            raise UsageError(
+                "`quantiles=model`", "there is no model to start from", "give `initial_model`"
+            )
+        elif by in (None, "model"):
+            if model is not None:
+                self._as_in(model, all_inputs=by == "model")
+        elif by != "image":
+            self._file = by
+            self._of_all = read_quantile_file(by)
+
+    def _as_in(self, model: PathLike, *, all_inputs: bool) -> None:
+        """Scale by the quantiles of a model: all its inputs, or those whose training was."""
+        self._file = model
+        for number, item in enumerate(read_model(model).inputs):
+            if item.kind != "image":
+                continue
+            if all_inputs or item.normalisation == "training-quantiles-2-98":
+                self._of_inputs[number] = _quantiles_of(item, model)
+            else:
+                self._by_own.add(number)
 
     def quantiles(
         self, image: NamedRadiometry, bands: tuple[str, ...], number: int
@@ -85,12 +110,14 @@ class ScalingChoice:
         () where they differ and each is scaled by its own quantiles, which a warning says.
 
         Raises:
-            InputMismatchError: they differ, and all are scaled by the same quantiles.
+            InputMismatchError: they differ, and all were to be scaled by the same quantiles.
         """
         try:
             return common_radiometry(images) if images else ()
         except InputMismatchError as error:
-            if self._common(number) is not None:
+            if self._common(number) is not None or (
+                self._is_chosen and self._otherwise == "training"
+            ):
                 raise
             logger.warning(
                 "%s: %s; each image is scaled by its own quantiles, and the model carries none",
@@ -98,6 +125,19 @@ class ScalingChoice:
                 error.problem,
             )
             return ()
+
+    def scale_alike(self, number: int, mean: NDArray[np.float64], paths: Sequence[Path]) -> bool:
+        """Tell whether all images that are this input are scaled by the same quantiles.
+
+        Where those are the mean of the images' own, float64 [bands, 2], it is what was `chosen`
+        for them from now on.
+        """
+        if self._common(number) is not None:
+            return True
+        if self._otherwise == "image" or number in self._by_own:
+            return False
+        self.chosen.update(dict.fromkeys(paths, mean))
+        return True
 
     def _common(self, number: int) -> BandQuantiles | None:
         """Return the quantiles of all images that are this input, None where each has its own."""

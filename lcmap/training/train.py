@@ -14,7 +14,7 @@ import lcmap
 from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.errors import DataError
 from lcmap.model_file import BOUNDS_KEY, ModelMetadata, check_model_path, write_model
-from lcmap.network import receptive_field, stride
+from lcmap.network import Architecture, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -169,7 +169,7 @@ def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> Train
             "%s: %s of training tiles; the scores are those of the model as it is written",
             outputs.model, agreement.text,
         )  # fmt: skip
-    metadata = _metadata(data, settings, trainer, network.depth, scores)
+    metadata = _metadata(data, settings, trainer, network.merged().architecture, scores)
     _write(graph, metadata, trainer, outputs, files)
     return TrainReport(
         model=Path(outputs.model),
@@ -184,15 +184,23 @@ def _written(run: TrainingRun, outputs: TrainOutputs, files: OutputSet) -> Train
 
 
 def _metadata(
-    data: TrainingSet, settings: dict[str, Any], trainer: Trainer, depth: int, scores: Scores
+    data: TrainingSet,
+    settings: dict[str, Any],
+    trainer: Trainer,
+    architecture: Architecture,
+    scores: Scores,
 ) -> ModelMetadata:
     best = trainer.rows[trainer.best_epoch - 1]
     return ModelMetadata(
         nomenclature=data.nomenclature,
         inputs=data.inputs,
-        stride=stride(depth),
-        receptive_field=receptive_field(depth),
-        architecture={"name": "U-Net with unpooling", **settings["architecture"]},
+        stride=stride(architecture),
+        receptive_field=receptive_field(architecture),
+        architecture={
+            "name": "U-Net with unpooling",
+            **settings["architecture"],
+            **dataclasses.asdict(architecture),
+        },
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")

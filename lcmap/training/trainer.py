@@ -22,7 +22,8 @@ from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Sampler, batches_ahead, steps_per_pass
 from lcmap.training.curves import Row
-from lcmap.training.loss import class_weights, weighted_cross_entropy
+from lcmap.training.loss import class_weights, training_loss
+from lcmap.training.normalisation_statistics import recompute_statistics
 from lcmap.training.optimisation import (
     Budget,
     Clock,
@@ -30,6 +31,7 @@ from lcmap.training.optimisation import (
     make_optimizer,
     one_cycle,
     stepwise,
+    trapezoid,
 )
 from lcmap.training.options import TrainOptions
 from lcmap.training.precision import autocast, choose_device, computes_bfloat16
@@ -46,6 +48,7 @@ SHORTEST_EPOCH = 50
 wants one pass."""
 
 _TILES_TO_VERIFY = 8
+_BATCHES_OF_STATISTICS = 10
 
 
 class Trainer:
@@ -156,13 +159,13 @@ class Trainer:
 
     def step(self, batch: Batch) -> Tensor:
         """Take one step of the optimizer; return this rank's part of the loss before it."""
-        rate = self.learning_rate()
+        factor = self._learning_rate_factor()
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["initial_lr"] * factor
         batch = batch.to(self.device)
         with autocast(self.device, self.bfloat16):
             found = self.network(*batch.images)  # [N, K, H, W]
-        loss = weighted_cross_entropy(found, batch.labels, self._weights, self._ranks)
+        loss = training_loss(found, batch.labels, self._weights, self._recipe.loss, self._ranks)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._ranks.sum_gradients(self.network)
@@ -174,13 +177,18 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        if self._recipe.schedule == "steps":
-            factor = stepwise(self.steps // self._steps_per_epoch)
-        else:
-            # the middle of the step, so that neither the first nor the last is lost
-            half = 0.5 / self.budget.steps if self.budget.steps else 0.0
-            factor = one_cycle(self._used() + half)
-        return self._recipe.learning_rate * factor
+        return self._recipe.learning_rate * self._learning_rate_factor()
+
+    def _learning_rate_factor(self) -> float:
+        recipe = self._recipe
+        if recipe.schedule == "steps":
+            return stepwise(self.steps // self._steps_per_epoch)
+        # the middle of the step, so that neither the first nor the last is lost
+        half = 0.5 / self.budget.steps if self.budget.steps else 0.0
+        progress = self._used() + half
+        if recipe.schedule == "trapezoid":
+            return trapezoid(progress, recipe.warm_up, recipe.cool_down)
+        return one_cycle(progress, recipe.warm_up)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""
@@ -250,6 +258,8 @@ class Trainer:
             self._progress(self.steps, self.budget.steps, self._note)
 
     def _validate(self) -> Scores:
+        if self._recipe.normalisation == "recomputed":
+            self._recompute_statistics()
         tiles = self._data.validation
         counts = validate(
             self.evaluated, self._source, tiles[self._ranks.share(len(tiles))],
@@ -257,6 +267,16 @@ class Trainer:
             batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
         return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
+
+    def _recompute_statistics(self) -> None:
+        """Recompute the statistics of batch normalisation on the batches of the last steps."""
+        numbers = range(max(self.steps - _BATCHES_OF_STATISTICS, 0), self.steps)
+        with (
+            batches_ahead(self._sampler, numbers.start, numbers.stop) as batches,
+            autocast(self.device, self.bfloat16),
+        ):
+            images = (batch.to(self.device).images for batch in batches)
+            recompute_statistics(self.evaluated, images)
 
     def _row(self, loss: float, learning_rate: float, found: Scores) -> Row:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,14 +79,20 @@ network = { skip = "reduce" }
 [[contenders]]
 name = "whole"
 recipe = { crop = false, jitter = false, patience = 5 }
+[[contenders]]
+name = "parts"
+recipe = { jitter = { band = 0.2 }, loss = { dice = 1, border = 2 } }
 """
     )
-    plain, other, whole = study_of(tmp_path, text).contenders
+    plain, other, whole, parts = study_of(tmp_path, text).contenders
     assert (plain.recipe.width, plain.recipe.optimizer) == (4, "adamw")
     assert (other.recipe.optimizer, other.recipe.crop) == ("adam", 64)
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
+    assert DEFAULT.jitter is not None
+    assert parts.recipe.jitter == replace(DEFAULT.jitter, band=0.2)
+    assert parts.recipe.loss == replace(DEFAULT.loss, dice=1.0, border=2)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +108,8 @@ recipe = { crop = false, jitter = false, patience = 5 }
         (HEAD.replace("threads = 1", "threads = true") + PLAIN + GROUND, "threads: True is no int"),
         (HEAD + PLAIN.replace("width", "breadth") + GROUND, "recipe: unknown breadth; there are"),
         (HEAD + PLAIN.replace("= 4", '= "4"') + GROUND, "width: '4' is no int"),
+        (HEAD + PLAIN.replace("width = 4", "loss = { border = 0.5 }") + GROUND, "0.5 is no int"),
+        (HEAD + PLAIN.replace("width = 4", "loss = { dice = -1 }") + GROUND, "dice of the loss is"),
         (HEAD + PLAIN + 'base = "none"\n' + GROUND, "base 'none' is none of default, paper"),
         (
             HEAD + PLAIN + 'network = { skip = "half" }\n' + GROUND,
@@ -137,12 +146,14 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace('name = "plain"', 'title = "Plain"\nname = "plain"'),
         text.replace('name = "out"', 'title = "Out"\nname = "out"'),
         text.replace("seeds = [0]", "seeds = [0, 1]"),
+        text.replace("width = 4", "width = 4, loss = { dice = 0 }"),
     ):
         assert digests(same)[: len(before)] == before
     for other in (
         text.replace("steps = 3", "steps = 4"),
         text.replace("threads = 1", "threads = 2"),
         text.replace("width = 4", "width = 8"),
+        text.replace("width = 4", "width = 4, loss = { dice = 1 }"),
         text.replace("seeds = [0]", "seeds = [1]"),
         text + "block = 64\n",
     ):
@@ -216,6 +227,8 @@ def test_a_run_that_was_interrupted_goes_on(
     _, folder = carried_out
     text = (HEAD + PLAIN + GROUND).replace("crop = 32", "crop = 32, whole_passes = true")
     text = text.replace("steps = 3", "steps = 7")  # and an epoch has fewer
+    every_term = "dice = 1, lovasz = 1, boundary = 1, border = 1, smoothing = 0.1, robust = 0.5"
+    text = text.replace("crop = 32", f"crop = 32, loss = {{ {every_term} }}")
     run = next(iter(study_of(tmp_path, text).runs))
     monkeypatch.setattr(running, "_SECONDS_BETWEEN_CHECKPOINTS", 0)
     monkeypatch.setattr(networks, "_nanoseconds", lambda *_: 0)

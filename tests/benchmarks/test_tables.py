@@ -52,8 +52,8 @@ def result(contender: str, fold: str, seed: int, right: int, ground: str = "out"
             "blocks": [{"place": [0, 0, col], **block} for col in range(2)],
         },
         "machine": {
-            "processor": "A processor", "flags": ["avx2"], "threads": 2, "python": "3.11.7",
-            "libraries": {"torch": "2.13.0"}, "commit": "abc",
+            "device": "cpu", "processor": "A processor", "flags": ["avx2"], "threads": 2,
+            "python": "3.11.7", "libraries": {"torch": "2.13.0"}, "commit": "abc",
         },
     }  # fmt: skip
 

@@ -82,9 +82,57 @@ def test_images_are_scaled_by_the_quantiles_of_a_campaign(
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
     command = ("predict", tmp_path / "own.tif", "-m", model, "-o", tmp_path / "map.tif")
-    assert "scale this one alike with --quantiles model" in ok(lcmap(*command)).stderr
-    done = ok(lcmap(*command, "--quantiles", "model", "--overwrite"))
-    assert "scale this one" not in done.stderr
+    done = ok(lcmap(*command, "--quantiles", "image"))
+    assert "scale this one alike with --quantiles model" in done.stderr
+    assert "scale this one" not in ok(lcmap(*command, "--overwrite")).stderr
+
+
+def test_images_are_scaled_alike_and_a_new_one_as_they_were(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    with rasterio.open(image) as dataset:
+        pixels = dataset.read()
+    darker = write(tmp_path / "darker.tif", pixels // 2, ("red", "nir"))
+    indexes = prepared(lcmap, image, "one"), prepared(lcmap, darker, "two")
+    model = tmp_path / "model.onnx"
+    ok(lcmap("train", *indexes, "-o", model, *SMALL))
+    (model_input,) = read_model(model).inputs
+    assert model_input.normalisation == "training-quantiles-2-98"
+    own = [np.quantile(of, (0.02, 0.98), axis=(1, 2)).T for of in (pixels, pixels // 2)]
+    np.testing.assert_allclose(model_input.quantiles, np.mean(own, axis=0), rtol=1e-6)
+
+    maps = {}
+    for name, options in {
+        "default": (),
+        "model": ("--quantiles", "model"),
+        "own": ("--quantiles", "image"),
+    }.items():  # fmt: skip
+        path = tmp_path / f"{name}.map.tif"
+        ok(lcmap("predict", darker, "-m", model, "-o", path, "--probabilities",
+                 tmp_path / f"{name}.p.tif", *options))  # fmt: skip
+        with rasterio.open(tmp_path / f"{name}.p.tif") as dataset:
+            maps[name] = dataset.read()
+    np.testing.assert_array_equal(maps["default"], maps["model"])
+    assert np.abs(maps["default"] - maps["own"]).max() > 1e-3
+
+    # as from stacks that both carry the mean
+    campaign = tmp_path / "mean.json"
+    ok(lcmap("prepare", "--quantiles-of", image, darker, "-o", campaign))
+    values = json.loads(campaign.read_text())
+    for band, (low, high) in zip(values["bands"], model_input.quantiles, strict=True):
+        band |= {"q02": low, "q98": high}
+    campaign.write_text(json.dumps(values))
+    ok(lcmap("train", *indexes, "-o", tmp_path / "same.onnx", "--quantiles", campaign, *SMALL))
+    one, other = weights(model), weights(tmp_path / "same.onnx")
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+    ok(lcmap("train", *indexes, "-o", tmp_path / "own.onnx", "--quantiles", "image", *SMALL))
+    assert read_model(tmp_path / "own.onnx").inputs[0].normalisation == "quantiles-2-98"
+    with rasterio.open(image) as dataset:
+        far = write(tmp_path / "far.tif", dataset.read() // 8 + 200, ("red", "nir"))
+    done = ok(lcmap("predict", far, "-m", model, "-o", tmp_path / "far.map.tif"))
+    assert "far.tif: its values are far from those of the training images" in done.stderr
+    assert "--quantiles image" in done.stderr
 
 
 @pytest.mark.slow
@@ -97,8 +145,11 @@ def test_fine_tuning_keeps_the_quantiles_of_the_model(
         darker = write(tmp_path / "darker.tif", dataset.read() // 2, ("red", "nir"))
     other, second = prepared(lcmap, darker, "dark"), tmp_path / "second.onnx"
     tuning = ("train", other, "-o", second, "--init-from", first, "--epochs", 1)
-    ok(lcmap(*tuning, "--quantiles", "model"))
+    ok(lcmap(*tuning))
     assert read_model(second).inputs[0].quantiles == read_model(first).inputs[0].quantiles
+    ok(lcmap(*tuning, "--quantiles", "training", "--overwrite"))
+    assert read_model(second).inputs[0].quantiles != read_model(first).inputs[0].quantiles
+    ok(lcmap("train", index, "-o", first, *SMALL, "--quantiles", "image", "--overwrite"))
     ok(lcmap(*tuning, "--overwrite"))
     assert read_model(second).inputs[0].quantiles != read_model(first).inputs[0].quantiles
 

@@ -18,7 +18,7 @@ from lcmap.cli.generated_docs import PARTS, refreshed, refreshed_pages
 from lcmap.cli.options import bytes_as_text
 from lcmap.graph.padding import Halo, HaloSide
 from lcmap.inference.tiling import spans
-from lcmap.network.geometry import receptive_field
+from lcmap.network import Architecture, receptive_field
 
 LINK = re.compile(r"\]\(([^)\s]*)\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -157,8 +157,8 @@ def test_the_worked_example_of_tiling_is_what_the_code_does() -> None:
         cells = [f"{getattr(s, f'{kind}_start')} … {getattr(s, f'{kind}_stop')}" for s in found]
         assert f"| {kind} window | {' | '.join(cells)} |" in text
         assert f"{kind} {' '.join(cells)}" in " ".join((spans.__doc__ or "").split())
-    assert f"reaches {receptive_field(3)} pixels" in text
-    assert f"at depth 4 {receptive_field(4)} pixels" in " ".join(text.split())
+    assert f"reaches {receptive_field(Architecture(depth=3))} pixels" in text
+    assert f"at depth 4 {receptive_field(Architecture(depth=4))} pixels" in " ".join(text.split())
 
 
 def test_an_installation_for_mapping_has_all_but_what_trains() -> None:

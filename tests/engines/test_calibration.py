@@ -26,7 +26,12 @@ from lcmap.graph.padding import find_halo
 from lcmap.inference.source import calibration_samples
 from lcmap.raster.grid import Grid
 
-ARCHITECTURES = [((4,), {"depth": 1}), ((4,), {"skip": "reduce"}), ((4, 3, 23), {})]
+ARCHITECTURES: list[tuple[tuple[int, ...], dict]] = [
+    ((4,), {"depth": 1}),
+    ((4,), {"skip": "reduce"}),
+    ((4, 3, 23), {}),
+    ((4,), {"stem": "half", "clip": (-1, 2)}),
+]
 
 
 def noise(
@@ -59,9 +64,9 @@ def test_an_int8_network_maps_what_the_float32_network_maps(
     quantised = quantise(graph, (noise(channels, seed=seed) for seed in range(1, 9)))
     model = onnx.load_model_from_string(quantised)
     onnx.checker.check_model(model, full_check=True)
-    # the first of each input and the last stay as they are
+    # those of the inputs and the last stay as they are
     total, in_integers = convolutions(model.graph)
-    assert in_integers == total - len(channels) - 1
+    assert in_integers == total - len(channels) - 1 - ("stem" in options)
     dump = tmp_path / "as_run.onnx"
     for seed, side, count in ((20, 64, 1), (21, 40, 3)):
         images = noise(channels, side, seed, count)
@@ -72,7 +77,7 @@ def test_an_int8_network_maps_what_the_float32_network_maps(
     nodes = [node.op_type for node in onnx.load(dump).graph.node]
     assert nodes.count("QLinearConv") == in_integers
     # its tiles are cut like those of float32
-    stride = 2 ** options.get("depth", 2)
+    stride = 2 ** (options.get("depth", 2) + ("stem" in options))
     borders = find_halo(onnx.load_model_from_string(graph), stride)
     assert find_halo(model, stride) == borders
     # a quarter of the bytes, once weights outweigh the description of the graph

@@ -25,11 +25,14 @@ from lcmap.graph.padding import (
     graph_for,
     padded_halo,
 )
-from lcmap.network import Skip, receptive_field, stride
+from lcmap.network import Architecture, receptive_field, stride
+
+PARTS = [{"skip": "concat"}, {"skip": "reduce"}, {"stem": "half", "clip": (0, 1)},
+         {"context": 1}, {"stem": "half", "context": 2, "skip": "reduce"}]  # fmt: skip
 
 
 @cache
-def exported(channels: tuple[int, ...], width: int, depth: int, skip: Skip) -> onnx.ModelProto:
+def exported(channels: tuple[int, ...], architecture: Architecture) -> onnx.ModelProto:
     """The network itself, as training exports it, with statistics as training leaves them."""
     import torch
 
@@ -37,12 +40,14 @@ def exported(channels: tuple[int, ...], width: int, depth: int, skip: Skip) -> o
     from lcmap.training.export import to_onnx
 
     torch.manual_seed(0)
-    network = LandCoverNetwork(channels, 3, width=width, depth=depth, skip=skip)
+    network = LandCoverNetwork(channels, 3, architecture)
     for name, value in network.state_dict().items():
         if name.endswith("running_mean"):
             value.normal_(0, 0.3)
         if name.endswith("running_var"):
             value.uniform_(0.3, 2)
+        if "across.1.weight" in name:  # at first they keep context out
+            value.uniform_(0.5, 1)
     return onnx.load_model_from_string(to_onnx(network, [f"e{i}" for i in range(len(channels))]))
 
 
@@ -84,28 +89,40 @@ def assert_right_beside_every_rim(
 @settings(max_examples=3, deadline=None)
 @given(
     st.sampled_from([(4,), (1, 2), (2, 1, 3)]),
-    st.integers(1, 3),
-    st.sampled_from(["concat", "reduce"]),
-    st.integers(1, 3),
+    st.builds(
+        lambda parts, depth, width: Architecture(depth=depth, width=width, **parts),
+        st.sampled_from(PARTS),
+        st.integers(1, 3),
+        st.integers(1, 3),
+    ),
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
     st.integers(0, 99),
 )
 def test_tiles_of_any_architecture_equal_the_whole(
-    channels: tuple[int, ...], depth: int, skip: Skip, width: int, cells: tuple[int, int], seed: int
+    channels: tuple[int, ...], architecture: Architecture, cells: tuple[int, int], seed: int
 ) -> None:
-    model = exported(channels, width, depth, skip)
-    assert_right_beside_every_rim(model, channels, stride(depth), cells, seed)
+    model = exported(channels, architecture)
+    assert_right_beside_every_rim(model, channels, stride(architecture), cells, seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("skip", ["concat", "reduce"])
+@pytest.mark.parametrize("parts", PARTS, ids=str)
 @pytest.mark.parametrize("channels", [(4,), (1, 2), (2, 1, 3)])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 def test_tiles_of_every_architecture_equal_the_whole(
-    channels: tuple[int, ...], depth: int, skip: Skip
+    channels: tuple[int, ...], depth: int, parts: dict
 ) -> None:
-    model = exported(channels, 3, depth, skip)
-    assert_right_beside_every_rim(model, channels, stride(depth), (1, 0), depth)
+    architecture = Architecture(width=3, depth=depth, **parts)
+    model = exported(channels, architecture)
+    assert_right_beside_every_rim(model, channels, stride(architecture), (1, 0), depth)
+
+
+@pytest.mark.parametrize("parts", PARTS[2:], ids=str)
+@pytest.mark.parametrize("channels", [(4,), (1, 2)])
+def test_tiles_of_every_part_equal_the_whole(channels: tuple[int, ...], parts: dict) -> None:
+    architecture = Architecture(width=3, depth=2, **parts)
+    model = exported(channels, architecture)
+    assert_right_beside_every_rim(model, channels, stride(architecture), (1, 0), 0)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -114,21 +131,23 @@ def test_a_graph_with_another_unpooling_is_followed_too(depth: int) -> None:
     assert_right_beside_every_rim(model, (4,), 2**depth, (0, 1), 0)
 
 
+@pytest.mark.parametrize("parts", PARTS, ids=str)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_no_more_is_lost_than_the_receptive_field(depth: int) -> None:
-    halo = find_halo(exported((4,), 2, depth, "concat"), stride(depth))
+def test_no_more_is_lost_than_the_receptive_field(depth: int, parts: dict) -> None:
+    architecture = Architecture(width=2, depth=depth, **parts)
+    halo = find_halo(exported((4,), architecture), stride(architecture))
     for side in halo:
-        assert side.width <= receptive_field(depth) < side.width + stride(depth)
+        assert side.width <= receptive_field(architecture) < side.width + stride(architecture)
 
 
 def test_known_borders_of_depth_three() -> None:
-    halo = find_halo(exported((4,), 2, 3, "concat"), 8)
+    halo = find_halo(exported((4,), Architecture(width=2, depth=3)), 8)
     assert halo == Halo(before=HaloSide(2, 44), after=HaloSide(6, 44))
     assert padded_halo(8, 44) == Halo(before=HaloSide(0, 48), after=HaloSide(0, 48))
 
 
 def test_an_interior_tile_is_not_padded() -> None:
-    model = exported((4,), 2, 2, "concat")
+    model = exported((4,), Architecture(width=2, depth=2))
     assert any(node.op_type == "Pad" for node in model.graph.node)
     interior = graph_for(model, 4, INTERIOR, find_halo(model, 4))
     assert not any(node.op_type == "Pad" for node in interior.graph.node)

@@ -24,7 +24,7 @@ from lcmap.graph.nodes import needed
 from lcmap.graph.outputs import of_size
 from lcmap.graph.padding import INTERIOR, BorderSides, find_halo, graph_for
 from lcmap.graph.unpooling import with_fast_unpooling
-from lcmap.network import LandCoverNetwork, Skip, stride
+from lcmap.network import Architecture, LandCoverNetwork, stride
 from lcmap.training.export import to_onnx
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -32,16 +32,16 @@ CHANNELS, HEIGHT, WIDTH = 2, 8, 12
 
 
 @cache
-def exported(channels: tuple[int, ...], depth: int, skip: Skip) -> onnx.ModelProto:
+def exported(channels: tuple[int, ...], architecture: Architecture) -> onnx.ModelProto:
     torch.manual_seed(0)
-    network = LandCoverNetwork(channels, 3, width=CHANNELS, depth=depth, skip=skip)
+    network = LandCoverNetwork(channels, 3, architecture)
     return onnx.load_model_from_string(to_onnx(network, [f"e{i}" for i in range(len(channels))]))
 
 
 def unpooling(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
     """What the exported network computes from `low` and `skip` to `result`, and nothing else."""
     model = onnx.ModelProto()
-    model.CopyFrom(exported((4,), 1, "concat"))
+    model.CopyFrom(exported((4,), Architecture(width=CHANNELS, depth=1)))
     graph = model.graph
     made = {node.output[0]: node for node in graph.node}
     join = next(node for node in graph.node if node.op_type == "Concat")
@@ -116,9 +116,13 @@ def kernels(model: onnx.ModelProto) -> list[list[int]]:
     return [list(i.ints) for node in nodes for i in node.attribute if i.name == "kernel_shape"]
 
 
-@pytest.mark.parametrize(("channels", "skip"), [((4,), "concat"), ((1, 2), "reduce")])
-def test_every_unpooling_that_lcmap_exports_is_found(channels: tuple[int, ...], skip: Skip) -> None:
-    model = exported(channels, 2, skip)
+@pytest.mark.parametrize(
+    ("channels", "parts"), [((4,), {}), ((1, 2), {"skip": "reduce"}), ((1, 2), {"stem": "half"})]
+)
+def test_every_unpooling_that_lcmap_exports_is_found(
+    channels: tuple[int, ...], parts: dict
+) -> None:
+    model = exported(channels, Architecture(width=CHANNELS, depth=2, **parts))
     fast = with_fast_unpooling(model)
     pooled = sum(kernel == [2, 2] for kernel in kernels(model))
     assert sum(kernel == [1, 1] for kernel in kernels(fast)) == 2
@@ -173,10 +177,12 @@ def assert_same_at_every_border(model: onnx.ModelProto, step: int, side: int) ->
             assert np.array_equal(found, expected), (border, load)
 
 
+@pytest.mark.parametrize("parts", [{}, {"stem": "half"}], ids=str)
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_graphs_of_every_border_give_the_same_bits(precision: str) -> None:
-    model = exported((4,), 2, "concat")
+def test_graphs_of_every_border_give_the_same_bits(precision: str, parts: dict) -> None:
+    architecture = Architecture(width=CHANNELS, depth=2, **parts)
+    model = exported((4,), architecture)
     if precision == "int8":
         sample = np.random.default_rng(0).integers(-3, 4, (1, 4, 64, 64)).astype(np.float32)
         model = onnx.load_model_from_string(quantise(model.SerializeToString(), [(sample,)]))
-    assert_same_at_every_border(model, stride(2), 48)
+    assert_same_at_every_border(model, stride(architecture), 12 * stride(architecture))

@@ -28,28 +28,37 @@ from lcmap.raster.windows import mirror
 ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
 
-@pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
+@pytest.fixture(
+    scope="module",
+    params=[{"depth": 2}, {"depth": 3}, {"depth": 2, "stem": "half", "context": 1}],
+    ids=str,
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     return write_small_model(path, depth=request.param)
 
 
-@pytest.fixture(scope="module", params=[2, 3], ids=["depth 2", "depth 3"])
+@pytest.fixture(
+    scope="module",
+    params=[{"depth": 2}, {"depth": 3}, {"depth": 2, "stem": "half", "context": 1}],
+    ids=str,
+)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the network itself, as training exports it, with the reach that it states."""
     import torch
 
-    from lcmap.network import LandCoverNetwork, receptive_field, stride
+    from lcmap.network import Architecture, LandCoverNetwork, receptive_field, stride
     from lcmap.training.export import to_onnx
 
     torch.manual_seed(0)
-    network = LandCoverNetwork([4], 7, width=4, depth=request.param)
+    architecture = Architecture(width=4, **request.param)
+    network = LandCoverNetwork([4], 7, architecture)
     path = tmp_path_factory.mktemp("trained") / "model.onnx"
     metadata = ModelMetadata(
         load_nomenclature("flair7"),
         (ModelInput("image", "image", BANDS, "uint8", 0.8),),
-        stride(request.param),
-        receptive_field(request.param),
+        stride(architecture),
+        receptive_field(architecture),
     )
     write_model(to_onnx(network, ["image"]), metadata, path)
     return path

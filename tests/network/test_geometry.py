@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
+from torch import nn
 
-from lcmap.network import LandCoverNetwork, receptive_field, stride
+from lcmap.network import Architecture, LandCoverNetwork, receptive_field, stride
 from lcmap.network.geometry import reach
 
+BUILT = [
+    Architecture(width=4, depth=depth, stem=stem, context=context)
+    for depth, stem, context in product((1, 2), ("full", "half"), (0, 1))
+]
+COMBINED = [
+    Architecture(width=4, depth=3),
+    Architecture(width=4, depth=1, stem="half", context=2, skip="reduce", clip=(-9, 9)),
+    Architecture(width=4, depth=2, stem="half", context=1, reparametrised=True),
+]
 
-def measured_reach(depth: int, pixel: int, length: int) -> tuple[int, int]:
-    """Return how far before and after `pixel` inputs move its scores, over several networks."""
-    seen = torch.zeros(length, dtype=torch.bool)
+
+def measured_reach(architecture: Architecture, pixels: range, length: int) -> list[tuple[int, int]]:
+    """Return how far before and after pixels inputs move their scores, over several networks."""
+    seen = torch.zeros(len(pixels), length, dtype=torch.bool)
     for seed in range(3):
         torch.manual_seed(seed)
-        network = LandCoverNetwork([1], 1, width=4, depth=depth).double().eval()
-        x = torch.randn(1, 1, 2 * stride(depth), length, dtype=torch.float64, requires_grad=True)
-        (gradient,) = torch.autograd.grad(network(x)[0, :, :, pixel].abs().sum(), x)
-        seen |= (gradient != 0).any(dim=2)[0, 0]
-    places = seen.nonzero()
-    return pixel - int(places[0]), int(places[-1]) - pixel
+        network = LandCoverNetwork([1], 1, architecture).double().eval()
+        for block in network.context:
+            nn.init.ones_(block.across[1].weight)
+        height = 2 * stride(architecture)
+        x = torch.randn(1, 1, height, length, dtype=torch.float64, requires_grad=True)
+        scores = network(x)[0].abs().sum(dim=(0, 1))
+        for found, pixel in zip(seen, pixels, strict=True):
+            (gradient,) = torch.autograd.grad(scores[pixel], x, retain_graph=True)
+            found |= (gradient != 0).any(dim=2)[0, 0]
+    places = [found.nonzero() for found in seen]
+    return [
+        (pixel - int(place[0]), int(place[-1]) - pixel)
+        for pixel, place in zip(pixels, places, strict=True)
+    ]
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_reach_is_what_gradients_show_at_every_place_in_the_pooling_grid(depth: int) -> None:
-    grid = stride(depth)
-    start = -(-receptive_field(depth) // grid) * grid
-    for place in range(grid):
-        pixel = start + place
-        found = measured_reach(depth, pixel, 2 * start + 2 * grid)
-        assert found == reach(depth, pixel) == reach(depth, place)
+@pytest.mark.parametrize("architecture", [*BUILT, *COMBINED], ids=str)
+def test_reach_is_what_gradients_show_at_every_place_in_the_pooling_grid(
+    architecture: Architecture,
+) -> None:
+    grid = stride(architecture)
+    start = -(-receptive_field(architecture) // grid) * grid
+    pixels = range(start, start + grid)
+    found = measured_reach(architecture, pixels, 2 * start + 2 * grid)
+    assert found == [reach(architecture, pixel) for pixel in pixels]
+    assert found == [reach(architecture, place) for place in range(grid)]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-def test_no_pixel_of_a_block_sees_further_beyond_it_than_the_receptive_field(depth: int) -> None:
-    grid = stride(depth)
-    before, after = zip(*(reach(depth, pixel) for pixel in range(grid)), strict=True)
-    farthest = receptive_field(depth)
+@pytest.mark.parametrize("parts", [{}, {"stem": "half"}, {"context": 2}], ids=str)
+def test_no_pixel_of_a_block_sees_further_beyond_it_than_the_receptive_field(
+    depth: int, parts: dict
+) -> None:
+    architecture = Architecture(depth=depth, **parts)
+    grid = stride(architecture)
+    before, after = zip(*(reach(architecture, pixel) for pixel in range(grid)), strict=True)
+    farthest = receptive_field(architecture)
     assert max(reached - pixel for pixel, reached in enumerate(before)) == farthest
     assert max(pixel + reached for pixel, reached in enumerate(after)) - (grid - 1) == farthest
 
 
 def test_receptive_field_of_three_poolings() -> None:
-    assert receptive_field(3) == 46
+    architecture = Architecture(depth=3)
+    assert receptive_field(architecture) == 46
     # convolutions without padding lose 44 px: they start where pixels see the least far
-    assert min(reach(3, pixel)[0] for pixel in range(8)) == 44
+    assert min(reach(architecture, pixel)[0] for pixel in range(8)) == 44
+
+
+def test_receptive_field_of_a_stem_of_cells_and_of_context() -> None:
+    half = Architecture(depth=3, stem="half")
+    assert (stride(half), receptive_field(half)) == (16, 92)
+    context = Architecture(depth=3, context=2)
+    assert receptive_field(context) == 46 + 2 * 3 * stride(context)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lcmap.network import LandCoverNetwork, receptive_field
+from lcmap.network import Architecture, LandCoverNetwork, receptive_field
 
 
 def trained_a_little(network: LandCoverNetwork, channels: list[int]) -> LandCoverNetwork:
@@ -65,7 +65,7 @@ def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
 )
 def test_network_equals_the_papers(channels: list[int], depth: int, skip: str) -> None:
     torch.manual_seed(0)
-    network = LandCoverNetwork(channels, 5, width=4, depth=depth, skip=skip).double()
+    network = LandCoverNetwork(channels, 5, Architecture(width=4, depth=depth, skip=skip)).double()
     trained_a_little(network, channels)
     images = [torch.randn(2, c, 24, 40, dtype=torch.float64) for c in channels]
     found = network(*images)
@@ -75,7 +75,7 @@ def test_network_equals_the_papers(channels: list[int], depth: int, skip: str) -
 
 def test_gradients_are_the_references() -> None:
     torch.manual_seed(1)
-    network = LandCoverNetwork([2], 3, width=3, depth=2).double().eval()
+    network = LandCoverNetwork([2], 3, Architecture(width=3, depth=2)).double().eval()
     image = torch.randn(1, 2, 16, 16, dtype=torch.float64)
     parameters = [p for p in network.parameters() if p.requires_grad]
     found = torch.autograd.grad(network(image).square().sum(), parameters)
@@ -86,7 +86,7 @@ def test_gradients_are_the_references() -> None:
 
 def test_steps_of_training_are_the_references() -> None:
     torch.manual_seed(2)
-    network = LandCoverNetwork([2], 3, width=3, depth=2).double()
+    network = LandCoverNetwork([2], 3, Architecture(width=3, depth=2)).double()
     other = copy.deepcopy(network)
     started = copy.deepcopy(network.state_dict())
     forward = {network: network, other: partial(reference, other)}
@@ -106,7 +106,7 @@ def test_steps_of_training_are_the_references() -> None:
 
 def test_statistics_and_gradients_stay_float32_in_bfloat16() -> None:
     torch.manual_seed(4)
-    network = LandCoverNetwork([2], 3, width=4, depth=2)
+    network = LandCoverNetwork([2], 3, Architecture(width=4, depth=2))
     other = copy.deepcopy(network)
     image = torch.randn(4, 2, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
@@ -124,7 +124,7 @@ def test_statistics_and_gradients_stay_float32_in_bfloat16() -> None:
 
 def test_the_second_entry_matters_and_gives_no_skips() -> None:
     torch.manual_seed(2)
-    network = LandCoverNetwork([2, 3], 3, width=4, depth=1).double().eval()
+    network = LandCoverNetwork([2, 3], 3, Architecture(width=4, depth=1)).double().eval()
     first = torch.randn(1, 2, 8, 8, dtype=torch.float64)
     second = torch.randn(1, 3, 8, 8, dtype=torch.float64)
     assert not torch.equal(network(first, second), network(first, second + 1))
@@ -140,9 +140,9 @@ def test_a_network_started_as_a_smaller_one_computes_what_that_does(
     first: list[int], further: list[int], skip: str
 ) -> None:
     torch.manual_seed(4)
-    shape = {"classes": 5, "width": 4, "depth": 2, "skip": skip}
-    smaller = trained_a_little(LandCoverNetwork(first, **shape).double(), first)
-    network = LandCoverNetwork(first + further, **shape).double()
+    architecture = Architecture(width=4, depth=2, skip=skip)
+    smaller = trained_a_little(LandCoverNetwork(first, 5, architecture).double(), first)
+    network = LandCoverNetwork(first + further, 5, architecture).double()
     encoders = [copy.deepcopy(encoder.state_dict()) for encoder in network.encoders[len(first) :]]
     network.eval().start_as(smaller)
     images = [torch.randn(2, c, 16, 24, dtype=torch.float64) for c in first]
@@ -154,8 +154,8 @@ def test_a_network_started_as_a_smaller_one_computes_what_that_does(
 
 def test_training_reaches_the_further_entries_of_a_network_started_as_a_smaller_one() -> None:
     torch.manual_seed(5)
-    network = LandCoverNetwork([2, 3], 4, width=4, depth=2)
-    network.start_as(LandCoverNetwork([2], 4, width=4, depth=2))
+    network = LandCoverNetwork([2, 3], 4, Architecture(width=4, depth=2))
+    network.start_as(LandCoverNetwork([2], 4, Architecture(width=4, depth=2)))
     images = [torch.randn(2, c, 16, 16) for c in (2, 3)]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     joint = network.deepest.first[0].weight
@@ -174,9 +174,9 @@ def test_training_reaches_the_further_entries_of_a_network_started_as_a_smaller_
 
 def test_a_window_beyond_the_receptive_field_is_the_whole_images() -> None:
     torch.manual_seed(3)
-    network = LandCoverNetwork([1], 2, width=3, depth=2).double().eval()
+    network = LandCoverNetwork([1], 2, Architecture(width=3, depth=2)).double().eval()
     image = torch.randn(1, 1, 96, 96, dtype=torch.float64)
-    halo = -(-receptive_field(2) // network.stride) * network.stride
+    halo = -(-receptive_field(network.architecture) // network.stride) * network.stride
     with torch.no_grad():
         whole = network(image)[..., halo : halo + 8, halo : halo + 8]
         window = network(image[..., : 2 * halo + 8, : 2 * halo + 8])
@@ -184,7 +184,7 @@ def test_a_window_beyond_the_receptive_field_is_the_whole_images() -> None:
 
 
 def test_width_doubles_on_every_level_and_reduced_skips_are_halved() -> None:
-    network = LandCoverNetwork([4], 7, width=6, depth=2, skip="reduce")
+    network = LandCoverNetwork([4], 7, Architecture(width=6, depth=2, skip="reduce"))
     widths = [level.second[0].weight.shape[0] for level in network.encoders[0]]
     assert widths == [6, 12]
     assert network.deepest.first[0].weight.shape[0] == 24
@@ -195,9 +195,9 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         LandCoverNetwork([], 7)
     with pytest.raises(ValueError, match="at least 1"):
-        LandCoverNetwork([4], 7, depth=0)
+        LandCoverNetwork([4], 7, Architecture(depth=0))
     with pytest.raises(ValueError, match="unknown kind of skip"):
-        LandCoverNetwork([4], 7, skip="sum")
+        LandCoverNetwork([4], 7, Architecture(skip="sum"))
     with pytest.raises(ValueError, match="got 2 images for 1 inputs"):
         image = torch.zeros(1, 4, 16, 16)
         LandCoverNetwork([4], 7)(image, image)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lcmap.network import LandCoverNetwork, land_cover_network
+from lcmap.network import Architecture, LandCoverNetwork, land_cover_network
 from lcmap.network.operations import max_pool
 from lcmap.training.export import to_onnx, verify
 from lcmap.training.initialisation import initialise
@@ -31,7 +31,7 @@ def noise(channels: list[int], stride: int, seed: int) -> list[tuple[NDArray[np.
 
 def network_of(channels: list[int], seed: int = 0) -> LandCoverNetwork:
     torch.manual_seed(seed)
-    network = LandCoverNetwork(channels, 4, width=16, depth=2)
+    network = LandCoverNetwork(channels, 4, Architecture(width=16, depth=2))
     for _ in range(3):
         network(*(torch.randn(4, c, 16, 16) for c in channels))
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixtu
 
 
 def test_initial_weights_are_seeded_and_of_the_published_spread() -> None:
-    networks = [LandCoverNetwork([4], 7, width=16, depth=1) for _ in range(3)]
+    networks = [LandCoverNetwork([4], 7, Architecture(width=16, depth=1)) for _ in range(3)]
     for network, seed in zip(networks, (1, 1, 2), strict=True):
         initialise(network, "xavier", seed)
     first, same, other = (n.encoders[0][0].second[0].weight for n in networks)

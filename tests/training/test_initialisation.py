@@ -10,7 +10,7 @@ import torch
 
 from lcmap.errors import NotAModelError
 from lcmap.model_file import ModelInput, ModelMetadata, write_model
-from lcmap.network import LandCoverNetwork, receptive_field, stride
+from lcmap.network import Architecture, LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import Nomenclature
 from lcmap.training.export import to_onnx
 from lcmap.training.initialisation import initialise, load_network
@@ -25,7 +25,8 @@ def saved(
 ) -> Callable[..., tuple[LandCoverNetwork, Path]]:
     """A network with weights and statistics of its own, and its file with any architecture."""
     torch.manual_seed(0)
-    network = LandCoverNetwork([3], len(three), **ARCHITECTURE)  # type: ignore[arg-type]
+    built = Architecture(**ARCHITECTURE)  # type: ignore[arg-type]
+    network = LandCoverNetwork([3], len(three), built)
     network(torch.randn(4, 3, 16, 16))
     graph = to_onnx(network.eval(), ["image"])
     path = tmp_path_factory.mktemp("models") / "model.onnx"
@@ -33,7 +34,7 @@ def saved(
     def save(architecture: dict[str, object]) -> tuple[LandCoverNetwork, Path]:
         metadata = ModelMetadata(
             three, (ModelInput("image", "image", BANDS, "uint8", 0.8),),
-            stride(2), receptive_field(2), architecture=architecture,
+            stride(built), receptive_field(built), architecture=architecture,
         )  # fmt: skip
         write_model(graph, metadata, path, overwrite=True)
         return network, path
@@ -70,7 +71,7 @@ def test_a_file_without_such_a_network_is_refused(
 
 @pytest.mark.parametrize("kind", ["xavier", "kaiming"])
 def test_weights_are_the_seeds(kind: str) -> None:
-    networks = [LandCoverNetwork([2, 3], 4, width=4, depth=1) for _ in range(3)]
+    networks = [LandCoverNetwork([2, 3], 4, Architecture(width=4, depth=1)) for _ in range(3)]
     for network, seed in zip(networks, (1, 1, 2), strict=True):
         initialise(network, kind, seed)  # type: ignore[arg-type]
     first, same, other = (network.encoders[1][0].first[0].weight for network in networks)

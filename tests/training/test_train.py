@@ -28,7 +28,7 @@ from lcmap.errors import (
     UsageError,
 )
 from lcmap.model_file import read_model
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.progress import silent
 from lcmap.raster.output_set import OutputSet
@@ -39,6 +39,7 @@ from lcmap.training.checkpoint import checkpoint_path
 from lcmap.training.initialisation import load_network
 from lcmap.training.int8_model import quantise_model
 from lcmap.training.options import Int8Options, NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.recipe import DEFAULT, RECIPES, Loss, Recipe
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
 from lcmap.training.train import TrainReport, train
 from lcmap.training.trainer import Trainer
@@ -77,9 +78,20 @@ def interrupt_after(steps: int) -> Callable[..., None]:
     return progress
 
 
+EVERY_LEVER = dataclasses.replace(
+    DEFAULT,
+    loss=Loss(dice=0.5, lovasz=0.5, boundary=1.0, border=1, smoothing=0.05, robust=0.3),
+    optimizer="muon",
+    schedule="trapezoid",
+    normalisation="recomputed",
+)
+
+
+@pytest.mark.parametrize("recipe", [DEFAULT, EVERY_LEVER], ids=["default", "every lever"])
 def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
-    make_index: MakeIndex, tmp_path: Path
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
+    monkeypatch.setitem(RECIPES, "default", recipe)
     index = make_index()
     whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
     report = run(index, whole)
@@ -186,7 +198,9 @@ def test_the_papers_epoch_is_one_pass_without_patience(
     orders = []
     with TileReader(data.nomenclature) as reader:
         source = Watched(reader)
-        trainer = Trainer(data, source, LandCoverNetwork([2], 3, width=2, depth=1), recipe, options)
+        trainer = Trainer(
+            data, source, LandCoverNetwork([2], 3, Architecture(width=2, depth=1)), recipe, options
+        )
         sampler = Sampler(source, data.train, recipe, 16, options.seed)
         for epoch in range(50):
             read.clear()
