@@ -39,7 +39,7 @@ OFFERED = [
     ("predict a.tif --quantiles ", ("image", "model")),
     ("fuse a.tif oso.tif:", MEANINGS),
     ("fuse --late ", ("product", "mean")),
-    ("train a.geojson --quantiles ", ("image", "model")),
+    ("train a.geojson --quantiles ", ("image", "training", "model")),
     ("train --recipe ", ("default", "paper")),
 ]
 

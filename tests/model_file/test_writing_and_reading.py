@@ -118,7 +118,7 @@ def test_a_foreign_model(tmp_path: Path, graph: onnx.ModelProto) -> None:
 
 def test_a_newer_model(model: Path) -> None:
     rewrite_metadata(model, format_version=99, lcmap_version="9.0")
-    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 4; update lcmap"):
+    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 5; update lcmap"):
         read_model(model)
 
 
