@@ -25,8 +25,9 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
-from bench_predict import InteriorTile, run_command, write_mosaic
+from bench_predict import InteriorTile, write_mosaic
 from rasterio.warp import transform
+from timed_command import timed
 from torch.utils.flop_counter import FlopCounterMode
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
@@ -127,12 +128,12 @@ def main() -> None:
         peaks: dict[str, float] = {}
         options = ("-o", folder / "map.tif", "--overwrite", *(("--tile", tile) if tile else ()))
         for run in range(arguments.runs):
-            found = {"predict": run_command("predict", image, "-m", one, *options)}
+            found = {"predict": timed("predict", image, "-m", one, *options)}
             for title, side in sides.items():
-                found[f"fuse, {title}"] = run_command("fuse", image, side, "-m", two, *options)
-            for title, (value, peak, _) in found.items():
-                seconds.setdefault(title, []).append(value)
-                peaks[title] = max(peaks.get(title, 0.0), peak)
+                found[f"fuse, {title}"] = timed("fuse", image, side, "-m", two, *options)
+            for title, made in found.items():
+                seconds.setdefault(title, []).append(made.seconds)
+                peaks[title] = max(peaks.get(title, 0.0), made.peak)
             for title, session in bare.items():
                 seconds.setdefault(title, []).append(1e6 / session.measure(3))
             for title, side in sides.items():

@@ -35,7 +35,6 @@ import argparse
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +49,7 @@ import onnxruntime
 import rasterio
 import torch
 from affine import Affine
+from timed_command import timed
 from torch.utils.flop_counter import FlopCounterMode
 
 import lcmap.inference.predict as library
@@ -116,36 +116,6 @@ def write_mosaic(path: Path, size: int) -> None:
     quantiles = band_quantiles(path)
     with rasterio.open(path, "r+") as dataset:
         write_quantiles(dataset, quantiles)
-
-
-def run_command(*arguments: object) -> tuple[float, float, str]:
-    """Run lcmap; return its seconds, its peak memory in MiB and what it said."""
-    start = time.perf_counter()
-    command = [sys.executable, "-c", "from lcmap.cli import main; main()", *map(str, arguments)]
-    peak = 0.0
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stderr=said)
-        while process.poll() is None:
-            peak = max(peak, resident_peak(process.pid))
-            time.sleep(0.1)
-        seconds = time.perf_counter() - start
-        said.seek(0)
-        text = said.read()
-    if process.returncode:
-        sys.exit(f"lcmap {arguments[0]} failed:\n{text}")
-    return seconds, peak, text
-
-
-def resident_peak(pid: int) -> float:
-    """Return the peak resident memory of a process so far, in MiB.
-
-    That of wait4 counts what this process held when it started the other.
-    """
-    with suppress(OSError):
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-        if found:
-            return int(found[1]) / 1024
-    return 0.0
 
 
 def random_pixels(metadata: ModelMetadata, height: int, width: int) -> list[np.ndarray]:
@@ -265,10 +235,8 @@ def predict(image: Path, model: Path, output: Path, *options: str) -> tuple[floa
     """Return useful pixels per second of the command, its peak memory in MiB, what it said."""
     with rasterio.open(image) as dataset:
         pixels = dataset.height * dataset.width
-    seconds, peak, said = run_command(
-        "predict", image, "-m", model, "-o", output, "--overwrite", *options
-    )
-    return pixels / seconds, peak, said
+    run = timed("predict", image, "-m", model, "-o", output, "--overwrite", *options)
+    return pixels / run.seconds, run.peak, run.stderr
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:

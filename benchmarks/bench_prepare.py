@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from affine import Affine
+from timed_command import timed
 
 from lcmap.raster.windows import iter_blocks
 
@@ -49,36 +47,6 @@ def write_repeated(zone: Path, path: Path, size: int, pixel: float) -> None:
             dataset.write(tile[:, rows[:, None], cols], window=window.ranges)
 
 
-def measure(arguments: list[str]) -> tuple[float, float, float]:
-    """Run lcmap; return its time and processor time in seconds and its peak memory in MB."""
-    start = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-c", MEASURED, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.perf_counter() - start
-    found = re.search(r"peak (\d+) kB, ([\d.]+) s", run.stderr)
-    if run.returncode or found is None:
-        sys.exit(run.stderr)
-    return seconds, float(found[2]), int(found[1]) / 1000
-
-
-MEASURED = """
-import atexit, resource, sys
-
-def report():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"peak {used.ru_maxrss} kB, {used.ru_utime + used.ru_stime:.1f} s", file=sys.stderr)
-
-atexit.register(report)
-from lcmap.cli import main
-sys.argv[0] = "lcmap"
-main()
-"""
-
-
 def main() -> None:
     """Print a line for each size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -95,24 +63,14 @@ def main() -> None:
             write_repeated(FLAIR / "zone0_0.8m_labels.tif", labels, size, 0.8)
             write_repeated(FLAIR / "zone0_10m_rgbn.tif", coarse, size // 10 + 1, 8.0)
             images = [image, coarse] if options.coarse else [image]
-            seconds, processor, peak = measure(
-                [
-                    "prepare",
-                    *map(str, images),
-                    "--labels",
-                    str(labels),
-                    "--crosswalk",
-                    "flair19:flair7",
-                    "--tiles",
-                    f"{folder}/tiles.geojson",
-                    "-o",
-                    f"{folder}/stack.tif",
-                ]
-            )
+            run = timed(
+                "prepare", *images, "--labels", labels, "--crosswalk", "flair19:flair7",
+                "--tiles", f"{folder}/tiles.geojson", "-o", f"{folder}/stack.tif",
+            )  # fmt: skip
         print(
-            f"{size} × {size} px, {len(images)} image(s): {seconds:.1f} s, "
-            f"{size * size / seconds / 1e6:.1f} Mpx/s, {processor:.1f} s of one core, "
-            f"peak {peak:.0f} MB",
+            f"{size} × {size} px, {len(images)} image(s): {run.seconds:.1f} s, "
+            f"{size * size / run.seconds / 1e6:.1f} Mpx/s, {run.processor:.1f} s of one core, "
+            f"peak {run.peak:.0f} MiB",
             flush=True,
         )
 

@@ -12,7 +12,6 @@ ten bands of a month on the 10 m grid. Peak memory is the kernel's, of a process
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
@@ -22,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
-from bench_prepare import FLAIR, measure
+from bench_prepare import FLAIR
+from timed_command import timed
 
 TEN_METRES = ("B02", "B03", "B04", "B08")
 TWENTY_METRES = ("B05", "B06", "B07", "B8A", "B11", "B12")
@@ -110,26 +110,14 @@ def main() -> None:
         products = [write_product(folder, i, options.size) for i in range(options.dates)]
         print(f"products written in {time.perf_counter() - start:.0f} s", flush=True)
         watch = DiskWatch(spool)
-        seconds, processor, peak = measure(
-            [
-                "prepare",
-                *map(os.fspath, products),
-                "--period",
-                "2018-07",
-                "--method",
-                options.method,
-                "--clear-dates",
-                f"{folder}/clear.tif",
-                "--tmpdir",
-                os.fspath(spool),
-                "-o",
-                f"{folder}/s2.tif",
-            ]
-        )
+        run = timed(
+            "prepare", *products, "--period", "2018-07", "--method", options.method,
+            "--clear-dates", folder / "clear.tif", "--tmpdir", spool, "-o", folder / "s2.tif",
+        )  # fmt: skip
         watch.stop()
     print(
-        f"{options.dates} products of {options.size} × {options.size} px: {seconds:.0f} s, "
-        f"{processor:.0f} s of one core, peak {peak:.0f} MB, "
+        f"{options.dates} products of {options.size} × {options.size} px: {run.seconds:.0f} s, "
+        f"{run.processor:.0f} s of one core, peak {run.peak:.0f} MiB, "
         f"{watch.peak / 1e6:.0f} MB of temporary files"
     )
 

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +22,7 @@ import rasterio.features
 import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from timed_command import Timed, timed
 
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
@@ -87,24 +85,6 @@ def write_communes(path: Path, size: int) -> None:
     )  # fmt: skip
 
 
-def measured(*words: object) -> tuple[float, float, float]:
-    """Run lcmap; return seconds, processor seconds and peak MiB."""
-    command = [Path(sys.executable).with_name("lcmap"), *map(str, words), "-q"]
-    code = (
-        "import resource, subprocess, sys;"
-        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-        "r = resource.getrusage(resource.RUSAGE_CHILDREN);"
-        "print(r.ru_utime + r.ru_stime, r.ru_maxrss / 1024)"
-    )
-    start = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-c", code, *command], check=True, capture_output=True, text=True
-    )
-    seconds = time.perf_counter() - start
-    processor, peak = map(float, run.stdout.split())
-    return seconds, processor, peak
-
-
 def sieve(path: Path) -> float:
     """Return the processor seconds in which GDAL's sieve does the first part of a map."""
     with rasterio.open(path) as dataset:
@@ -135,19 +115,21 @@ def main() -> None:
             write_map(other, parts, size, 2)
             write_communes(zones, size)
         mapped = ("generalise", one, "-o", out, "--mmu", MMU, "--overwrite")
-        runs: dict[str, Callable[[], tuple[float, float, float]]] = {
-            "generalise": lambda mapped=mapped: measured(*mapped),
-            "with polygons": lambda mapped=mapped, v=vector: measured(*mapped, "--vector", v),
-            "areas": lambda one=one: measured("areas", one),
-            "areas of two": lambda one=one, other=other: measured("areas", one, other),
-            "areas by zone": lambda one=one, z=zones: measured("areas", one, "--zones", z),
+        runs: dict[str, Callable[[], Timed]] = {
+            "generalise": lambda mapped=mapped: timed(*mapped),
+            "with polygons": lambda mapped=mapped, v=vector: timed(*mapped, "--vector", v),
+            "areas": lambda one=one: timed("areas", one),
+            "areas of two": lambda one=one, other=other: timed("areas", one, other),
+            "areas by zone": lambda one=one, z=zones: timed("areas", one, "--zones", z),
         }
         for name, run in runs.items():
             if arguments.only and name not in arguments.only:
                 continue
-            seconds, processor, peak = run()
-            rate = size * size / processor / 1e6
-            figures = f"{seconds:>7.1f} {processor:>12.1f} {rate:>13.1f} {peak:>9.0f}"
+            made = run()
+            rate = size * size / made.processor / 1e6
+            figures = (
+                f"{made.seconds:>7.1f} {made.processor:>12.1f} {rate:>13.1f} {made.peak:>9.0f}"
+            )
             print(f"{size:>6} {name:<18} {figures}", flush=True)
     if not arguments.only:
         print(f"GDAL's sieve of 4096² px: {sieve(one):.1f} s")

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
+
+from timed_command import timed
 
 GSD = 1.5
 ORIGIN = (600_000.0, 6_400_000.0)
@@ -49,21 +48,14 @@ def main() -> None:
         )
         builder.start()
         builder.join()
-        command = [sys.executable, "-c", "from lcmap.cli import main; main()", "rasterize-ref"]
-        command += [str(folder / "bdtopo.gpkg"), "--rules", "bdtopo-topo18", "--quiet"]
-        command += ["--like", str(folder / "like.tif"), "-o", str(folder / "ref.tif")]
-        if arguments.conflicts:
-            command += ["--conflicts", str(folder / "conflicts.tif")]
-        start = time.perf_counter()
-        process = subprocess.Popen(command)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"rasterize-ref ended with {process.returncode}")
+        counted = ["--conflicts", folder / "conflicts.tif"] if arguments.conflicts else []
+        run = timed(
+            "rasterize-ref", folder / "bdtopo.gpkg", "--rules", "bdtopo-topo18", "--quiet",
+            "--like", folder / "like.tif", "-o", folder / "ref.tif", *counted,
+        )  # fmt: skip
         megapixels = arguments.size**2 / 1e6
-        print(f"time {seconds:.0f} s ({megapixels / seconds:.1f} Mpx/s)")
-        print(f"peak memory {usage.ru_maxrss / 1024**2:.2f} GiB")
+        print(f"time {run.seconds:.0f} s ({megapixels / run.seconds:.1f} Mpx/s)")
+        print(f"peak memory {run.peak / 1024:.2f} GiB")
         print(f"labels {(folder / 'ref.tif').stat().st_size / 1e6:.0f} MB")
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +21,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from sklearn.metrics import confusion_matrix
+from timed_command import timed
 
 from lcmap.nomenclature import load_crosswalk, load_nomenclature
 from lcmap.raster.grid import Grid
@@ -47,25 +46,10 @@ def write_repeated(path: Path, labels: NDArray[np.uint8], size: int, shift: int)
             dataset.write(labels[np.ix_(rows, cols)], 1, window=window.ranges)
 
 
-CODE = """
-import sys
-from lcmap.cli import main
-try:
-    main()
-finally:
-    # VmHWM starts anew with the program; ru_maxrss would keep what its parent held
-    print(*(line for line in open("/proc/self/status") if "VmHWM" in line), file=sys.stderr)
-"""
-
-
 def run_score(maps: list[Path], reference: Path, *options: str) -> tuple[float, float, dict]:
     """Return seconds, peak MiB and the report of a run of the command, start included."""
-    command = [sys.executable, "-c", CODE, "score", *map(str, maps), "--reference", str(reference)]
-    start = time.perf_counter()
-    done = subprocess.run([*command, "--json", "-q", *options], capture_output=True, check=True)
-    seconds = time.perf_counter() - start
-    peak = int(done.stderr.split()[1])
-    return seconds, peak / 1024, json.loads(done.stdout)
+    run = timed("score", *maps, "--reference", reference, "--json", "-q", *options)
+    return run.seconds, run.peak, json.loads(run.stdout)
 
 
 def read_part(path: Path) -> NDArray[np.uint8]:

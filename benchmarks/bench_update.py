@@ -9,14 +9,11 @@ The maps are 1 536 × 512 px of a real zone, repeated beside and below each othe
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from timed_command import timed
 
 from lcmap.raster.classes import read_class_table, write_class_table
 
@@ -56,18 +53,14 @@ def main() -> None:
         for kind in ("1.map", "2.map", "2.p"):
             enlarge(work / f"zone0.{kind}.tif", files[kind], size)
         for options in ([], ["--min-change", "0.01"]):
-            command = [Path(sys.executable).with_name("lcmap"), "update", files["1.map"],
-                       files["2.map"], "--probabilities", files["2.p"], "-o", files["map"],
-                       "--changes", files["changes"], "--overwrite", "-q", *options]  # fmt: skip
-            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-            subprocess.run(command, check=True)
-            seconds = time.monotonic() - start
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            run = timed(
+                "update", files["1.map"], files["2.map"], "--probabilities", files["2.p"], "-o",
+                files["map"], "--changes", files["changes"], "--overwrite", "-q", *options,
+            )  # fmt: skip
             title = f"{size}² {' '.join(options)}"
             print(
-                f"{title:24}{seconds:5.1f}  {processor:11.1f}  {size**2 / 1e6 / seconds:6.2f}"
-                f"  {after.ru_maxrss / 1024:8.0f}",
+                f"{title:24}{run.seconds:5.1f}  {run.processor:11.1f}  "
+                f"{size**2 / 1e6 / run.seconds:6.2f}  {run.peak:8.0f}",
                 flush=True,
             )
         for path in files.values():

@@ -2,18 +2,18 @@
 
     python benchmarks/torture.py --work /tmp/torture --kills 500
 
-Each form of tests/every_command.py is killed (SIGKILL) or ended (SIGTERM) at moments that are
-uniform over the time that it takes, in three ways: `new`, where none of its outputs is there;
-`again`, where an earlier run made them of other inputs; `overwrite`, the same with --overwrite. A
-third of the runs that were to mend it are stopped too. After each stop every output is missing, or
-as an undisturbed run of these or of the earlier inputs leaves it, and all that are there are of the
-same run. Then the command runs to its end: all outputs are those of an undisturbed run, byte by
-byte, and nothing else stays.
+Each form of tests/every_command.py, a shard of a map and the merge of its shards is killed
+(SIGKILL) or ended (SIGTERM) at moments that are uniform over the time that it takes, in three ways:
+`new`, where none of its outputs is there; `again`, where an earlier run made them of other inputs;
+`overwrite`, the same with --overwrite. A third of the runs that were to mend it are stopped too.
+After each stop every output is missing, or as an undisturbed run of these or of the earlier inputs
+leaves it, and all that are there are of the same run. Then the command runs to its end: all outputs
+are those of an undisturbed run, byte by byte, and nothing else stays.
 
 Prints a table by form. What fails is kept in WORK/failures, with the words that repeat it.
 
 Runs are forked from a process that has imported all, so that all the time is work on outputs; one
-that stands still is shot after ten minutes.
+that stands still, and is not merely waiting for a core, is shot after ten minutes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +59,15 @@ SHARE_TERM = 0.25
 MOST_STOPS = 4
 INTERRUPTED = 130
 
+_PREPARE, _PREDICT, _MAP, _ = FORMS["predict"]
+_SHARDS = [f"{_PREDICT} --shard {number}/2" for number in (1, 2)]
+AROUND = {"shard": ([], [_SHARDS[1], "merge map.tif"]), "merge": (_SHARDS, [])}
+"""What is run before a form and after it to make its outputs, and is not stopped."""
+ALL_FORMS = FORMS | {
+    "shard": (_PREPARE, _SHARDS[0], _MAP, 0),
+    "merge": (_PREPARE, "merge map.tif", _MAP, 0),
+}
+
 State = Mapping[str, bytes | None]
 """The content of each output, None where it is missing."""
 
@@ -72,8 +81,9 @@ class Command:
 
     def __init__(self, form: str, folder: Path) -> None:
         """Make the inputs, and run it undisturbed on both."""
-        prepare, line, outputs, _ = FORMS[form]
+        prepare, line, outputs, _ = ALL_FORMS[form]
         self.words, self.outputs = line.split(), outputs.split(",")
+        before, self.after = AROUND.get(form, ([], []))
         self.folder = folder
         self.old, self.new, self.work = folder / "old", folder / "new", folder / "work"
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,6 +92,10 @@ class Command:
         shutil.copytree(self.new, self.old)
         for path in sorted(self.new.glob("*.tif")):
             alter(path)
+        for place in (self.old, self.new):
+            self.work = place
+            self.run_all(before)
+        self.work = folder / "work"
         self.inputs = set(os.listdir(self.new))
         self.expected: dict[Path, State] = {}
         self.seconds = 0.0
@@ -106,6 +120,7 @@ class Command:
             times.append(time.monotonic() - start)
             if status:
                 raise SystemExit(f"{self.words}: {status}: {self.said()}")
+            self.run_all(self.after)
             state = self.state()
             expected = self.expected.setdefault(inputs, state)
             differ = [name for name in state if state[name] != expected[name]]
@@ -115,6 +130,16 @@ class Command:
         self.seconds = statistics.median(times)
         if inputs == self.old:
             shutil.copytree(self.work, self.folder / "before")
+
+    def run_all(self, lines: Sequence[str], more: Sequence[str] = ()) -> None:
+        """Run commands to their end in the working folder.
+
+        Raises:
+            Wrong: one fails.
+        """
+        for line in lines:
+            if status := ended(self.start([*more], words=line.split())):
+                raise Wrong(f"{line}: exit status {status}: {self.said()}")
 
     def _lay_out(self, inputs: Path) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
@@ -128,8 +153,16 @@ class Command:
                 if name not in self.inputs:
                     shutil.copy2(self.folder / "before" / name, self.work / name)
 
-    def start(self, more: list[str], at_end: Callable[[], object] | None = None) -> int:
-        """Start a run in a process forked from this one; `at_end` is called in it when it ends."""
+    def start(
+        self,
+        more: list[str],
+        at_end: Callable[[], object] | None = None,
+        words: Sequence[str] = (),
+    ) -> int:
+        """Start a run in a process forked from this one; `at_end` is called in it when it ends.
+
+        `words` are run in place of the command.
+        """
         said = os.open(self.folder / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         child = os.fork()
         if child:
@@ -146,7 +179,7 @@ class Command:
                 leave(code)
 
             os._exit = end
-        become_lcmap([*self.words, *more], (), lambda name, step: None)
+        become_lcmap([*(words or self.words), *more], (), lambda name, step: None)
 
     def said(self) -> str:
         """Return what the last run wrote on standard error."""
@@ -222,22 +255,31 @@ def alter(path: Path) -> None:
             dataset.write(bands)
 
 
-def ended(child: int, limit: float = SECONDS_TO_HANG) -> int:
+def ended(child: int) -> int:
     """Return the exit status of a process once it has ended.
 
     Raises:
         Wrong: it stands still.
     """
-    deadline = time.monotonic() + limit
+    moved, used = time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise Wrong(f"stands still for {limit:.0f} s")
+        if time.monotonic() > moved + SECONDS_TO_HANG or used > SECONDS_TO_HANG:
+            now = processor_seconds(child)
+            if now == used or used > SECONDS_TO_HANG:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise Wrong(f"stands still, after {used:.0f} s of processor time")
+            moved, used = time.monotonic(), now
         time.sleep(0.002)
+
+
+def processor_seconds(child: int) -> float:
+    """Return the processor time of a process, from which it is told that it waits for a core."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def stopped(child: int, stop: signal.Signals, moment: float) -> int:
@@ -347,6 +389,7 @@ def heal(command: Command, more: list[str]) -> None:
     command.seconds = time.monotonic() - start
     if status:
         raise Wrong(f"then exit status {status}: {command.said()}")
+    command.run_all(command.after, more)
     state = command.state()
     if state != command.expected[command.new]:
         expected = command.expected[command.new]
@@ -407,7 +450,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500, help="over all forms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--form", choices=[*FORMS], action="append", help="these forms only")
+    parser.add_argument("--form", choices=[*ALL_FORMS], action="append", help="these forms only")
     parser.add_argument("--trial", type=int, help="this trial only")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -422,7 +465,7 @@ def main() -> None:
     start, total, wrong = time.monotonic(), Counter[str](), 0
     heads = ("KILL", "TERM", "none", "old", "new", "part of old", "part of new", "wrong")
     print(f"{'form':16}{''.join(f'{head:>13}' for head in heads)}")
-    for form, trials in run_forms(arguments.form or [*FORMS], arguments):
+    for form, trials in run_forms(arguments.form or [*ALL_FORMS], arguments):
         found = Counter(stop[3:7] for trial in trials for stop in trial.stops)
         found.update(left for trial in trials for left in trial.left)
         found["wrong"] = sum(bool(trial.wrong) for trial in trials)

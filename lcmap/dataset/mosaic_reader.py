@@ -18,7 +18,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.mosaic import Mosaic
 from lcmap.raster.windows import Window
 
-MOST_OPEN = 24
+MOST_OPEN = 48
 """Rasters of one mosaic that are open at the same time: those that a row of tiles crosses."""
 
 

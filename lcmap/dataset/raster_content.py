@@ -11,7 +11,7 @@ from lcmap.nomenclature import Nomenclature, load_nomenclature
 from lcmap.nomenclature.library import nomenclature_of
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.paths import PathLike
-from lcmap.raster.classes import InputKind, read_class_table
+from lcmap.raster.classes import InputKind, find_class_table
 
 KINDS: tuple[InputKind, ...] = get_args(InputKind)
 
@@ -62,7 +62,8 @@ def content_of(dataset: Any, meaning: str | None, name: str) -> RasterContent:
     """Return what an open raster, called `name` in messages, holds.
 
     It is what `meaning` says ("image", "probabilities", or the nomenclature of a label map), else
-    what the raster's tags do: a label map carries class names, probabilities their nomenclature.
+    what the raster's tags do, or its sidecar: a label map carries class names, probabilities their
+    nomenclature.
     Without either it is an image.
 
     Raises:
@@ -75,5 +76,5 @@ def content_of(dataset: Any, meaning: str | None, name: str) -> RasterContent:
         return RasterContent("labels", load_nomenclature(meaning))
     if read_nomenclature(dataset, name) is not None:
         return RasterContent("probabilities")
-    table = read_class_table(dataset)
+    table = find_class_table(dataset)
     return RasterContent("labels", nomenclature_of(table)) if table else RasterContent("image")

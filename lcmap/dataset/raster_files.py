@@ -28,7 +28,7 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     Raises:
         InputMissingError: a folder or index without rasters, or a pattern that fits no file.
         NotAVectorError: an index cannot be read.
-        DataError: a feature of an index names no raster.
+        DataError: a feature of an index names no raster, or it is no index of rasters.
     """
     text = os.fspath(given)
     if text == STANDARD_STREAM:
@@ -83,7 +83,7 @@ def _indexed(index: Path) -> tuple[Path, ...]:
                     )  # fmt: skip
                 _check_there(found, index)
                 return tuple(found)
-    raise InputMissingError(
+    raise DataError(
         index,
         f'is no index of rasters: it has no field "{_LOCATIONS[0]}"',
         "make one with gdaltindex, or name the rasters",

@@ -8,7 +8,8 @@ scenes' borders show, and the neighbourhood of a pixel is its own scene's as far
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ from lcmap.inference.source import StoredMap, TilePixels
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import mirror
+
+_WORTH_IT = 0.85
+"""Smaller tiles are taken where the network computes at most this much of what it would; engines
+take longer for a pixel of small ones."""
 
 
 class SceneView(NamedTuple):
@@ -137,19 +142,37 @@ class MappedScenes:
 class CampaignPredictor:
     """A model that maps the views of a tile's scenes, and puts them together."""
 
-    def __init__(self, predictor: TilePredictor, views: int) -> None:
+    def __init__(self, predictor: TilePredictor, views: int, seen: Callable[[int], float]) -> None:
         """Map each view with a predictor; about `views` of a tile are held at the same time.
 
+        `seen` tells how many views a block of some side has in the mean.
         Where a pixel is valid in several views, its results must hold the winning probability.
         """
         self.tiles_at_once = predictor.tiles_at_once
         self.nomenclature = predictor.nomenclature
         self._predictor = predictor
         self._views = views
+        self._seen = seen
 
     def largest_block(self, memory: int) -> int:
-        """Return the side of the largest output window, as `TilePredictor.largest_block`."""
-        return self._predictor.largest_block(memory, self._views)
+        """Return the side of the output windows with which the network computes least.
+
+        Of a large one much is cut away where many scenes have a part in it, of a small one its
+        halo. None is larger than `TilePredictor.largest_block`.
+
+        Raises:
+            UsageError: not even the smallest tile fits in `memory` bytes.
+        """
+        halo = self._predictor.halo
+        around = halo.before.width + halo.after.width
+        best = side = self._predictor.largest_block(memory, self._views)
+        least = math.inf
+        while side >= min(around, best):
+            computed = self._seen(side) * (1 + around / side) ** 2
+            if computed < _WORTH_IT * least:
+                best, least = side, computed
+            side //= 2
+        return best
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of the grid, as `TilePredictor.tiles`."""

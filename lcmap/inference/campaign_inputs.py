@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,14 +102,14 @@ def scene_tags(scenes: Sequence[PathLike]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OpenedCampaign:
-    """What a model is given: the grid that holds all scenes, and a reader for each input.
+    """What a model is given: how the scenes lie on one grid, and a reader for each input.
 
     `name` is what messages call the scenes. `quantiles` are those of each raster that is an image,
     [C, 2], None of the others. `files` are all that is read. `views` is how many views of a tile
     are held at the same time at most, or nearly.
     """
 
-    grid: Grid
+    mosaic: Mosaic
     name: str
     readers: tuple[MosaicReader, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
@@ -116,6 +117,11 @@ class OpenedCampaign:
     order: tuple[int, ...]
     prefer: Prefer
     views: int
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that holds all scenes."""
+        return self.mosaic.grid
 
     @property
     def compared(self) -> tuple[Result, ...]:
@@ -139,7 +145,8 @@ class OpenedCampaign:
 
     def predictor(self, predictor: TilePredictor) -> Predictor[Any]:
         """Return what maps the tiles that `source` reads, of each scene with a predictor."""
-        return CampaignPredictor(predictor, self.views)
+        seen = partial(self.mosaic.seen_in_block, order=self.order, covered=self._by_confidence)
+        return CampaignPredictor(predictor, self.views, seen)
 
     def verifying(self, source: Source[Any], stored: StoredMap) -> Source[Any]:
         """Return what the tiles of a second prediction are read from.
@@ -200,7 +207,8 @@ def open_campaign(
     """Check the rasters for a model's inputs, in their order; those of the first give the grid.
 
     Each is opened, checked and closed; the readers, which `resources` closes, open it again. Where
-    the `quantiles` of all are known already, they are not sought again.
+    the `quantiles` of all are known already, they are not sought again. Those that a raster carries
+    are read when it is checked, others are computed once all have been checked.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
@@ -215,7 +223,12 @@ def open_campaign(
     if STANDARD_STREAM in [os.fspath(file) for files in given for file in files]:
         raise UsageError("standard input", "cannot be read as a campaign is", "name files")
     inputs = [
-        [_checked(file, model_input, options, explained=place > 0) for file in files]
+        [
+            _checked(
+                file, model_input, options, None if quantiles else progress, explained=place > 0
+            )
+            for file in files
+        ]
         for place, (files, model_input) in enumerate(zip(given, wanted, strict=True))
     ]
     scenes = inputs[0]
@@ -231,7 +244,7 @@ def open_campaign(
     if bare and quantiles is None and scaled_by(wanted[0], options.quantiles) == "image":
         logger.info("%s: computing the quantiles of %d that carry none", name, bare)
     scaling = quantiles or [
-        _quantiles(raster, model_input, options, progress)
+        _quantiles(raster, model_input, options, progress) if raster.is_bare else raster.quantiles
         for found, model_input in zip(rasters, wanted, strict=True)
         for raster in found
     ]
@@ -255,7 +268,7 @@ def open_campaign(
         )  # fmt: skip
         readers.append(resources.enter_context(reader))
     return OpenedCampaign(
-        mosaic.grid,
+        mosaic,
         name,
         tuple(readers),
         tuple(scaling),
@@ -270,13 +283,15 @@ def open_campaign(
 class _Checked:
     """A raster that is what the model takes, closed; the files that are read of it, and its day.
 
-    It `is_bare` if it is an image that carries no quantiles.
+    It `is_bare` if it is an image that carries no quantiles. `quantiles` [C, 2] are those that
+    another image is scaled by, where they were asked for.
     """
 
     source: RasterInput
     files: tuple[str, ...]
     day: date | None
     is_bare: bool
+    quantiles: NDArray[np.float64] | None
 
 
 def _bands(wanted: ModelInput) -> int | None:
@@ -284,17 +299,27 @@ def _bands(wanted: ModelInput) -> int | None:
 
 
 def _checked(
-    given: PathLike, wanted: ModelInput, options: ModelInputOptions, *, explained: bool
+    given: PathLike,
+    wanted: ModelInput,
+    options: ModelInputOptions,
+    progress: Progress | None,
+    *,
+    explained: bool,
 ) -> _Checked:
+    """Check a raster; with `progress`, find its quantiles where it carries them."""
     path, meaning = parse_input(given) if explained else (given, None)
     with open_input(path, options, meaning=meaning, bands=_bands(wanted)) as raster:
         if explained:
             check_content(raster, RasterContent(wanted.kind, wanted.nomenclature))
         check_image(wanted, raster.dataset, subject=raster.name, force=options.force)
         raster.require_crs()
-        is_bare = wanted.kind == "image" and read_quantiles(raster.dataset) is None
+        is_image = wanted.kind == "image"
+        is_bare = is_image and read_quantiles(raster.dataset) is None
+        quantiles = None
+        if is_image and progress and not is_bare:
+            quantiles = _quantiles_of(raster, wanted, options, progress)
         day = acquisition_day(raster.dataset, raster.name)
-        return _Checked(raster, raster.files, day, is_bare)
+        return _Checked(raster, raster.files, day, is_bare, quantiles)
 
 
 def _order(scenes: Sequence[_Checked], prefer: Prefer) -> list[int]:
@@ -343,10 +368,14 @@ def _on_grid(rasters: Sequence[_Checked], grid: Grid, scenes: str) -> tuple[list
 
 def _quantiles(
     raster: _Checked, wanted: ModelInput, options: ModelInputOptions, progress: Progress
-) -> NDArray[np.float64] | None:
-    """Return what an image is scaled by; None for what is no image."""
-    if wanted.kind != "image":
-        return None
+) -> NDArray[np.float64]:
+    """Return what a closed image is scaled by."""
     given = raster.source.path
     with open_input(given, options, meaning=raster.source.meaning, bands=_bands(wanted)) as image:
-        return scaling_quantiles(image, wanted, options.quantiles, progress, one_of_many=True)
+        return _quantiles_of(image, wanted, options, progress)
+
+
+def _quantiles_of(
+    image: RasterInput, wanted: ModelInput, options: ModelInputOptions, progress: Progress
+) -> NDArray[np.float64]:
+    return scaling_quantiles(image, wanted, options.quantiles, progress, one_of_many=True)

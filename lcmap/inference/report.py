@@ -25,7 +25,9 @@ class MapReport:
 
     def text(self, seconds: float) -> str:
         """Return the report of a run of so many seconds in a line."""
-        mapped = 100 * self.mapped / max(self.pixels, 1)  # a shard may have none
+        if not self.pixels:  # of more shards than tiles
+            return f"no tile of the map falls into it; {self.computed_by}"
+        mapped = 100 * self.mapped / self.pixels
         megapixels = self.pixels / 1e6
         rate = "" if self.continued else f", {_significant(megapixels / seconds)} megapixels/s"
         return (

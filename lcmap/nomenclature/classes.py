@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +23,11 @@ from lcmap.raster.code_counts import code_counts
 NO_LABEL = 0
 NO_INDEX = 255
 
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _CLASS_KEYS = ("code", "name", "short", "color")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,11 +173,19 @@ class Nomenclature:
 def from_class_table(table: ClassTable) -> Nomenclature:
     """Return the nomenclature that a raster carries; names stand for acronyms where it has none.
 
+    Classes whose colours are lost get other ones, with a warning.
+
     Raises:
         NomenclatureError: the raster's classes contradict each other.
     """
     whole = set(table.acronyms) == set(table.codes)
     acronyms = table.acronyms if whole else table.names
+    colors = {code: table.colors.get(code, _other_color(code)) for code in table.codes}
+    if lost := [table.names[code] for code in table.codes if code not in table.colors]:
+        logger.warning(
+            "class names in the raster's tags: the colours of %s are lost, others stand for them",
+            ", ".join(lost),
+        )
     return Nomenclature.from_dict(
         {
             "name": table.nomenclature or "classes",
@@ -181,13 +194,19 @@ def from_class_table(table: ClassTable) -> Nomenclature:
                     "code": code,
                     "name": table.names[code],
                     "short": acronyms[code],
-                    "color": "#{:02x}{:02x}{:02x}".format(*table.colors[code]),
+                    "color": "#{:02x}{:02x}{:02x}".format(*colors[code]),
                 }
                 for code in table.codes
             ],
         },
         subject="class names in the raster's tags",
     )
+
+
+def _other_color(code: int) -> tuple[int, int, int]:
+    """Return a colour for a class; those of near codes are far from each other."""
+    red, green, blue = hsv_to_rgb(code * _GOLDEN_RATIO % 1, 0.6, 0.9)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _rgb(color: str) -> tuple[int, int, int]:

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import shapely
-from exactextract import exact_extract
-from exactextract.feature import JSONFeatureSource
-from exactextract.raster import NumPyRasterSource
 from numpy.typing import NDArray
 
+from lcmap.products.coverage import coverage
 from lcmap.products.zones import Zones
 from lcmap.raster.code_counts import code_counts
 from lcmap.raster.windows import Window
@@ -90,42 +88,48 @@ def _count_parts(
         -(window.row + tops[:, None]),
     )
     shapely.prepare(polygon)
-    covered = shapely.covers(polygon, boxes)
+    whole = shapely.covers(polygon, boxes)
     areas: Areas = Counter()
-    for top, bottom, tiles in zip(tops, bottoms, covered, strict=True):
-        rows = slice(top, bottom)
-        for first, last in _runs(tiles):
-            areas.update(count_block(cells[rows, lefts[first] : rights[last]], row_areas[rows]))
-    crossed = boxes[shapely.intersects(polygon, boxes) & ~covered]
-    areas.update(_count_border(cells, window, row_areas, shapely.intersection(polygon, crossed)))
+    for row, first, stop in _runs(whole):
+        rows, cols = slice(tops[row], bottoms[row]), slice(lefts[first], rights[stop - 1])
+        areas.update(count_block(cells[rows, cols], row_areas[rows]))
+    rows_crossed, cols_crossed = np.nonzero(shapely.intersects(polygon, boxes) & ~whole)
+    corners = np.stack([tops[rows_crossed], lefts[cols_crossed]], axis=1)
+    parts = shapely.intersection(polygon, boxes[rows_crossed, cols_crossed])
+    covered = coverage(parts, corners + np.array([window.row, window.col]), TILE)
+    areas.update(_count_border(cells, row_areas, covered, corners))
     return areas
 
 
-def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of each run of flags that are set."""
-    steps = np.diff(flags.astype(np.int8), prepend=0, append=0)
-    yield from zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1, strict=True)
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of flags that are set in rows: the row, the first and the one after the last.
+
+    `flags` is bool [rows, columns].
+    """
+    steps = np.diff(flags.astype(np.int8), axis=1, prepend=0, append=0)
+    rows, firsts = np.nonzero(steps == 1)
+    _, stops = np.nonzero(steps == -1)
+    yield from zip(rows.tolist(), firsts.tolist(), stops.tolist(), strict=True)
 
 
 def _count_border(
-    cells: Cells, window: Window, row_areas: NDArray[np.float64], parts: NDArray[Any]
+    cells: Cells,
+    row_areas: NDArray[np.float64],
+    covered: NDArray[np.float64],
+    corners: NDArray[np.int64],
 ) -> Areas:
-    """Return the areas of a block by cell, each pixel by how much of it parts of a zone cover."""
-    polygons = shapely.get_parts(shapely.get_parts(parts))
-    polygons = polygons[shapely.get_dimensions(polygons) == 2]
-    if not polygons.size:
-        return Counter()
-    west, south, east, north = shapely.bounds(_box(window)).tolist()
-    source = NumPyRasterSource(cells, west, south, east, north)
-    feature = {
-        "type": "Feature",
-        "geometry": shapely.geometry.mapping(shapely.MultiPolygon(list(polygons))),
-        "properties": {},
-    }
-    (found,) = exact_extract(source, JSONFeatureSource([feature]), ["cell_id", "coverage"])
-    pixels = found["properties"]["cell_id"]
-    areas = found["properties"]["coverage"] * row_areas[pixels // cells.shape[1]]
-    sums = np.bincount(cells.ravel()[pixels], areas)
+    """Return the areas of tiles of a block by cell, each pixel by how much of it is covered.
+
+    `covered` [n, TILE, TILE] are the parts of pixels of tiles from `corners` [n, 2] in the block
+    on; of pixels beyond it nothing is covered.
+    """
+    across = np.arange(TILE)
+    rows, cols = (  # [n, TILE]
+        np.minimum(start[:, None] + across, length - 1)
+        for start, length in zip(corners.T, cells.shape, strict=True)
+    )
+    areas = covered * row_areas[rows][:, :, None]
+    sums = np.bincount(cells[rows[:, :, None], cols[:, None, :]].ravel(), areas.ravel())
     present = np.flatnonzero(sums)
     return Counter(dict(zip(present.tolist(), sums[present].tolist(), strict=True)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NomenclatureMismatchError
 from lcmap.nomenclature import Nomenclature, fits, load_nomenclature, nomenclature_of
 from lcmap.paths import PathLike
-from lcmap.raster.classes import read_class_table
+from lcmap.raster.classes import find_class_table, read_class_table
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def open_class_map(
 ) -> Iterator[ClassMap]:
     """Open a map; its classes are those of the nomenclature, else those that it names itself.
 
+    A warning where nothing says them.
+
     Raises:
         UsageError, InputMissingError, NomenclatureError: there is no such nomenclature.
         NomenclatureError: the classes that it names contradict each other.
@@ -75,10 +80,19 @@ def open_class_map(
     """
     classes = None if nomenclature is None else load_nomenclature(nomenclature)
     with open_labels(given, inputs) as raster:
-        table = read_class_table(raster.dataset)
         if classes is None:
+            table = find_class_table(raster.dataset)
             classes = nomenclature_of(table) if table else None
-        elif table is not None and not fits(table, classes):
+            if classes is None:
+                logger.warning(
+                    "%s: does not say what its codes mean, so they stay without names; "
+                    "`nomenclature` says it",
+                    raster.name,
+                )
+            yield ClassMap(raster, classes, Lock())
+            return
+        table = read_class_table(raster.dataset)
+        if table is not None and not fits(table, classes):
             raise NomenclatureMismatchError(
                 raster.name,
                 f"says that its classes are {table.nomenclature or 'others'}, not {classes.name}",

@@ -288,8 +288,15 @@ def _settled(
 
 def _boxes(mask: NDArray[np.bool_], margin: int) -> list[tuple[slice, slice]]:
     """Return boxes that hold a mask: one, or several where less is read with a margin around."""
-    several = ndimage.find_objects(ndimage.label(mask)[0])
-    one = ndimage.find_objects(mask.astype(np.uint8))
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return []
+    top, left = int(rows[0]), int(cols[0])
+    one = [(slice(top, int(rows[-1]) + 1), slice(left, int(cols[-1]) + 1))]
+    several = [
+        (slice(top + own.start, top + own.stop), slice(left + across.start, left + across.stop))
+        for own, across in ndimage.find_objects(ndimage.label(mask[one[0]])[0])
+    ]
 
     def pixels(box: tuple[slice, slice]) -> int:
         return math.prod(side.stop - side.start + 2 * margin for side in box)

@@ -105,6 +105,7 @@ def update(
     report = UpdateReport(
         changes, counts, weighing.differing, weighing.unseen, pixel / SQUARE_METRES
     )
+    weighing.warn()
     if not report.compared:
         logger.warning("%s: no pixel has a class in both maps", opened.last.name)
     return report
@@ -115,11 +116,13 @@ class _Weighing:
 
     differing: pixels so far that have a class in both maps, and not the same.
     unseen: pixels so far with a class in last year's map alone.
+    unweighed: pixels so far that differ, and of which the probabilities of their classes are no
+        data.
     """
 
     def __init__(self, opened: UpdateInputs, margin: float) -> None:
         self.opened = opened
-        self.differing = self.unseen = 0
+        self.differing = self.unseen = self.unweighed = 0
         self._margin = margin
 
     def read(self, window: Window) -> tuple[Codes, Codes]:
@@ -135,6 +138,16 @@ class _Weighing:
         updated[differs] = self._weighed(window, differs, last[differs], new[differs])
         return last, updated
 
+    def warn(self) -> None:
+        """Warn where evidence was lacking for pixels that were read."""
+        if self.unweighed:
+            logger.warning(
+                "%s: has no probabilities at %.2g %% of the pixels where the maps differ, which "
+                "keep last year's class",
+                self.opened.probabilities.name,
+                100 * self.unweighed / self.differing,
+            )
+
     def _weighed(self, window: Window, differs: Any, last: Codes, new: Codes) -> Codes:
         """Return the classes of the pixels that differ, uint8 [n] as last year's and the new."""
         evidence = np.zeros(last.shape)
@@ -144,6 +157,7 @@ class _Weighing:
             own = np.log2(np.maximum(own, LEAST_PROBABILITY), dtype=np.float64)
             evidence[new == code] += own[new == code]
             evidence[last == code] -= own[last == code]
+        self.unweighed += int(np.count_nonzero(np.isnan(evidence)))
         # no data is no evidence: a comparison with NaN is false
         return np.where(evidence > self._margin, new, last)
 

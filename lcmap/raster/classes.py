@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
 
+from lcmap.errors import DataError, InputMissingError
 from lcmap.json_text import parse_json
+from lcmap.user_file import read_small
 
 CLASSES_TAG = "LCMAP_CLASSES"
 NOMENCLATURE_TAG = "LCMAP_NOMENCLATURE"
@@ -21,6 +23,7 @@ Color = tuple[int, int, int]
 InputKind = Literal["image", "labels", "probabilities"]
 """What the bands of a raster are to a network."""
 
+_LARGEST_SIDECAR = 1 << 20
 _INTEGER, _TEXT = 0, 2
 _ATTRIBUTES = (
     ("Value", _INTEGER, 5),
@@ -34,6 +37,7 @@ _ATTRIBUTES = (
 class ClassTable:
     """A nomenclature's name, and for each code (1–254) the class's name and its colour.
 
+    colors: of some codes only where the raster that said them has lost its colours.
     acronyms: those of the classes; none in rasters of other programs and of earlier versions.
     """
 
@@ -50,8 +54,7 @@ class ClassTable:
 
 def write_class_table(dataset: Any, table: ClassTable) -> None:
     """Write the colour table and the class names into band 1 and the tags of an open raster."""
-    entries = 1 << 8 * np.dtype(dataset.dtypes[0]).itemsize
-    colormap = dict.fromkeys(range(entries), (0, 0, 0, 0))
+    colormap = dict.fromkeys(range(_entries(dataset)), (0, 0, 0, 0))
     colormap.update({code: (*color, 255) for code, color in table.colors.items()})
     dataset.write_colormap(1, colormap)
     tags = {NOMENCLATURE_TAG: table.nomenclature, CLASSES_TAG: _by_code(table.names)}
@@ -65,13 +68,69 @@ def read_class_table(dataset: Any) -> ClassTable | None:
     tags = dataset.tags()
     try:
         names, acronyms = (_codes_of(tags.get(tag)) for tag in (CLASSES_TAG, ACRONYMS_TAG))
-        colormap = dataset.colormap(1)
-        if not names:
-            return None
-        colors = {code: (colormap[code][0], colormap[code][1], colormap[code][2]) for code in names}
-    except (KeyError, ValueError, AttributeError):
+    except (ValueError, AttributeError):
         return None
-    return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, colors, acronyms)
+    if not names or not {*names} <= {*range(_entries(dataset))}:
+        return None
+    return ClassTable(tags.get(NOMENCLATURE_TAG, ""), names, _colors(dataset, names), acronyms)
+
+
+def _entries(dataset: Any) -> int:
+    """Return how many codes band 1 of an open raster can hold."""
+    bits: int = 8 * np.dtype(dataset.dtypes[0]).itemsize
+    return 1 << min(bits, 16)
+
+
+def _colors(dataset: Any, codes: Iterable[int]) -> dict[int, Color]:
+    """Return the colour of each code in the colour table of band 1, nothing where it has none."""
+    try:
+        colormap = dataset.colormap(1)
+    except ValueError:
+        return {}
+    return {code: colormap[code][:3] for code in codes if code in colormap}
+
+
+def find_class_table(dataset: Any) -> ClassTable | None:
+    """Return the class table that an open raster carries, or else that its sidecar tells.
+
+    A program that rewrites a raster may lose its tags or its colour table.
+    """
+    table = read_class_table(dataset)
+    if table is not None and len(table.colors) == len(table.names):
+        return table
+    beside = _beside(dataset.name)
+    if table is None or beside is None:
+        return table or beside
+    return replace(table, colors=beside.colors) if beside.names == table.names else table
+
+
+def _beside(raster: str) -> ClassTable | None:
+    """Return the classes of the attribute table in a raster's .aux.xml, None where there is none.
+
+    Of a table without names, without colours or with a name twice there is none either.
+    """
+    try:
+        text = read_small(raster + ".aux.xml", _LARGEST_SIDECAR)
+        # what entities stand for may be out of all proportion
+        root = ElementTree.fromstring(text.replace(b"<!ENTITY", b""))
+        (attributes,) = root.iterfind("PAMRasterBand[@band='1']/GDALRasterAttributeTable")
+        usages = [int(field.findtext("Usage", "")) for field in attributes.iterfind("FieldDefn")]
+        value, name, *rgb = (usages.index(usage) for _, _, usage in _ATTRIBUTES)
+        rows = [[cell.text or "" for cell in row] for row in attributes.iterfind("Row")]
+        told = {int(float(row[value])): row for row in rows}
+        named = {code: row for code, row in told.items() if 0 < code < 255 and row[name]}
+        colors = {code: _bytes(*(row[column] for column in rgb)) for code, row in named.items()}
+    except (DataError, InputMissingError, ElementTree.ParseError, ValueError, IndexError):
+        return None
+    names = {code: row[name] for code, row in named.items()}
+    return ClassTable("", names, colors) if names and len({*names.values()}) == len(names) else None
+
+
+def _bytes(red: str, green: str, blue: str) -> Color:
+    color = (int(red), int(green), int(blue))
+    if not all(0 <= value <= 255 for value in color):
+        raise ValueError(color)
+    return color
 
 
 def _by_code(texts: Mapping[int, str]) -> str:

@@ -268,7 +268,8 @@ def no_crs(name: str) -> NoCrsError:
     return NoCrsError(
         name,
         "has no coordinate reference system",
-        "assign the right one, e.g. rio edit-info --crs EPSG:2154",
+        "`assume_crs=EPSG:2154` if that is the right one, or write it in: "
+        f"rio edit-info --crs EPSG:2154 {name}",
     )
 
 

@@ -240,7 +240,8 @@ class Trainer:
         """
         if self._ranks.several:
             buffer = io.BytesIO()
-            torch.save(self.state_dict(), buffer)
+            if self._ranks.launch.rank == 0:
+                torch.save(self.state_dict(), buffer)
             state = io.BytesIO(self._ranks.of_first(buffer.getvalue()))
             self.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
 

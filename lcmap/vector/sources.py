@@ -54,6 +54,9 @@ _SQLITE = b"SQLite format 3\0"
 _MAGIC = (_SQLITE, b"\0\0\x27\x0a", b"fgb\x03")
 """How GeoPackages, shapefiles and FlatGeobufs begin; GeoJSON begins with a brace."""
 
+_DAMAGED = re.compile("not recognized as being in a supported file format|malformed|corrupt")
+"""What GDAL and SQLite say, each in its own way, of a file that is not whole."""
+
 _LAYER_IN_FILE = re.compile(r"(?P<path>.+?)(?:\|layername=|:)(?P<layer>[^:|/]+)", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
@@ -217,9 +220,11 @@ def _refusing(path: Path) -> Iterator[None]:
         try:
             yield
         except (DataSourceError, DataLayerError, UnicodeDecodeError) as error:
+            said = mend_encoding(str(error))
+            why = "it is damaged or not whole" if _DAMAGED.search(said) else f"GDAL says: {said}"
             raise NotAVectorError(
                 path,
-                f"cannot be read as a vector database ({mend_encoding(str(error))})",
+                f"cannot be read as a vector database ({why})",
                 f"give a whole file of {', '.join(SUFFIXES)}",
             ) from error
     for warning in caught:

@@ -171,6 +171,18 @@ def test_an_index_gives_images_and_their_order(
     check(folder, *expected(model, [scenes[number - 1] for number in order], SHAPE))
 
 
+def test_a_vector_file_that_is_no_index_is_bad_data(
+    lcmap: Lcmap, folder: Path, model: Path, write_layer: Callable[..., Path]
+) -> None:
+    index = write_layer(folder / "communes.gpkg", [box(0, 0, 1, 1)], {"nom": ["Lattes"]})
+    run = lcmap("predict", index, "-m", model, *outputs(folder))
+    assert run.exit_code == 65
+    assert run.stderr == (
+        f'lcmap: {index}: is no index of rasters: it has no field "location"; make one with '
+        "gdaltindex, or name the rasters\n"
+    )
+
+
 def test_few_images_are_open_at_a_time(
     lcmap: Lcmap,
     folder: Path,

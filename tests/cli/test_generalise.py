@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -267,3 +268,38 @@ def test_what_is_no_map_is_refused(lcmap: Lcmap, write: WriteLabels, tmp_path: P
     run = lcmap("generalise", made, "-o", made, "--mmu", 1, "--overwrite")
     assert run.exit_code == 2
     assert "is one of the inputs" in run.stderr
+
+
+def test_class_names_that_a_map_lost(lcmap: Lcmap, write: WriteLabels, tmp_path: Path) -> None:
+    codes = patches((40, 50))
+    named = write("named.tif", codes, classes=FLAIR7)
+    bare = write("bare.tif", codes)
+    unsaid = f"warning: {bare}: does not say what its codes mean, so they stay without names; "
+    words = ("--mmu", 0.002, "--overwrite", "-o", tmp_path / "out.tif")
+    run = lcmap("generalise", bare, *words)
+    assert run.exit_code == 0 and f"{unsaid}--nomenclature says it\n" in run.stderr
+    assert lcmap("generalise", named, "-o", tmp_path / "whole.tif", "--mmu", 0.002).exit_code == 0
+    # its sidecar says them, and so does that of a map that has names but no colours
+    shutil.copy(tmp_path / "whole.tif.aux.xml", f"{bare}.aux.xml")
+    with rasterio.open(tmp_path / "whole.tif") as dataset:
+        whole, tags = read_class_table(dataset), dataset.tags()
+    own = {key: tags[key] for key in ("LCMAP_CLASSES", "LCMAP_ACRONYMS")}
+    for more in ({}, own, own | {"LCMAP_NOMENCLATURE": "flair7"}):
+        with rasterio.open(bare, "r+") as dataset:
+            dataset.update_tags(**more)
+        run = lcmap("generalise", bare, *words)
+        assert run.exit_code == 0 and "warning" not in run.stderr
+        with rasterio.open(tmp_path / "out.tif") as dataset:
+            found = read_class_table(dataset)
+        assert found is not None and whole is not None
+        assert (found.names, found.colors) == (whole.names, whole.colors)
+    # colours that nothing says are others, no two alike
+    with rasterio.open(bare, "r+") as dataset:
+        dataset.update_tags(LCMAP_NOMENCLATURE="mine")
+    Path(f"{bare}.aux.xml").unlink()
+    run = lcmap("generalise", bare, *words)
+    assert run.exit_code == 0 and "warning: class names in the raster's tags: the" in run.stderr
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        found = read_class_table(dataset)
+    assert found is not None and found.names == whole.names
+    assert len(set(found.colors.values())) == 7

@@ -117,7 +117,9 @@ def test_more_shards_than_tiles_are_merged(folder: Path, lcmap: Lcmap) -> None:
     command = f"{SHORT} --tile 2000"
     assert lcmap(*command.split()).exit_code == 0
     expected = taken(FILES[:1])
-    make(lcmap, *(f"{number}/5" for number in range(1, 6)), command=command)
+    said = [make(lcmap, f"{number}/5", command=command).stderr for number in range(1, 6)]
+    assert sum("% mapped" in text for text in said) == 1
+    assert sum(": no tile of the map falls into it; onnxruntime" in text for text in said) == 4
     assert lcmap("merge", "map.tif").exit_code == 0
     assert taken(FILES[:1]) == expected
 

@@ -117,6 +117,12 @@ def test_pixels_that_one_year_lacks(lcmap: Lcmap, folder: Path) -> None:
         np.testing.assert_array_equal(found[part], expected[part])
     assert (found[only_last & only_new] == 0).all()
     assert (changes[only_new] == 0).all() and (changes[unknown] == 1).all()
+    differing = (years.last != years.new) & ~only_last & ~only_new
+    share = 100 * (unknown & differing).sum() / differing.sum()
+    assert (
+        f"warning: p.tif: has no probabilities at {share:.2g} % of the pixels where the maps "
+        "differ, which keep last year's class\n"
+    ) in run.stderr
     area = (only_last & ~only_new).sum() * 1e-4
     assert f"without a class this year: {area:.2f}" in run.stdout
 

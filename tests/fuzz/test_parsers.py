@@ -45,7 +45,14 @@ from lcmap.model_file import read_model
 from lcmap.nomenclature import load_crosswalk, load_nomenclature
 from lcmap.nomenclature.tag import NOMENCLATURE_JSON_TAG
 from lcmap.raster.acquisition_day import day_in_name, day_in_tags
-from lcmap.raster.classes import CLASSES_TAG, NOMENCLATURE_TAG, read_class_table
+from lcmap.raster.classes import (
+    CLASSES_TAG,
+    NOMENCLATURE_TAG,
+    ClassTable,
+    aux_xml,
+    find_class_table,
+    read_class_table,
+)
 from lcmap.raster.usable_crs import parse_crs
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.target import TargetGrid
@@ -210,6 +217,8 @@ COLORS = {code: (code, 0, 0, 255) for code in range(256)}
 def test_class_names_in_tags(content: bytes, name: str, colors: bool) -> None:
     text = content.decode("utf-8", "replace")
     raster = SimpleNamespace(
+        name="raster.tif",
+        dtypes=("uint8",),
         tags=lambda: {CLASSES_TAG: text, NOMENCLATURE_TAG: name},
         colormap=lambda band: COLORS if colors else {},
     )
@@ -226,8 +235,20 @@ NOMENCLATURE = b"""{"name": "a", "title": "b", "no_label": [9],
 @given(damaged_json((NOMENCLATURE,)))
 def test_nomenclature_in_tags(content: bytes) -> None:
     text = content.decode("utf-8", "replace")
+    raster = SimpleNamespace(name="raster.tif", tags=lambda: {NOMENCLATURE_JSON_TAG: text})
     with suppress(LcmapError):
-        content_of(SimpleNamespace(tags=lambda: {NOMENCLATURE_JSON_TAG: text}), None, "raster")
+        content_of(raster, None, "raster")
+
+
+SIDECAR = aux_xml(ClassTable("", {1: "a", 3: "b"}, {1: (1, 2, 3), 3: (4, 5, 6)})).encode()
+
+
+@fuzz(500)
+@given(data=st.data())
+def test_class_names_in_a_sidecar(folder: Path, data: st.DataObject) -> None:
+    raster = SimpleNamespace(name=str(folder / "map.tif"), tags=dict)
+    content = data.draw(damaged((SIDECAR,)))
+    try_file(folder / "map.tif.aux.xml", content, lambda _: find_class_table(raster))
 
 
 @fuzz(300)

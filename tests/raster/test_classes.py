@@ -6,11 +6,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 import rasterio
+from support import write_raster
 
 from lcmap.raster.class_sidecars import sidecar_texts
 from lcmap.raster.classes import (
     ClassTable,
+    aux_xml,
+    find_class_table,
     read_class_table,
     write_class_table,
 )
@@ -52,3 +56,47 @@ def test_sidecars_name_every_class() -> None:
     ]
     categories = ElementTree.fromstring(aux).iter("Category")
     assert [c.text or "" for c in categories] == ["", "bâti & cour", "", "eau"]
+
+
+def test_classes_that_the_file_lost_are_found_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    make_map(path)
+    for file, text in sidecar_texts(path, TABLE, asked=True).items():
+        Path(file).write_text(text, "utf-8")
+    with rasterio.open(path) as dataset:
+        lost = {key: value for key, value in dataset.profile.items() if key != "photometric"}
+        codes = dataset.read()
+    with rasterio.open(tmp_path / "colourless.tif", "w", **lost) as dataset:
+        dataset.write(codes)
+        dataset.update_tags(LCMAP_NOMENCLATURE="example", LCMAP_CLASSES='{"1": "é", "3": "eau"}')
+    with rasterio.open(tmp_path / "colourless.tif") as dataset:
+        assert read_class_table(dataset) == find_class_table(dataset)
+        assert read_class_table(dataset) == ClassTable("example", {1: "é", 3: "eau"}, {})
+    (tmp_path / "colourless.tif").rename(path)
+    with rasterio.open(path, "r+") as dataset:
+        assert find_class_table(dataset) == ClassTable("example", {1: "é", 3: "eau"}, {})
+        names = '{"1": "bâti & cour", "3": "eau"}'
+        dataset.update_tags(LCMAP_CLASSES=names)
+        assert find_class_table(dataset) == TABLE
+    with rasterio.open(tmp_path / "bare.tif", "w", **lost) as dataset:
+        dataset.write(codes)
+    (tmp_path / "bare.tif").rename(path)
+    with rasterio.open(path) as dataset:
+        assert read_class_table(dataset) is None
+        assert find_class_table(dataset) == ClassTable("", TABLE.names, TABLE.colors)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("<F>eau</F>", "<F>bâti &amp; cour</F>"), ("<F>255</F>", "<F>256</F>"), ("FieldDefn", "Field"),
+     ("<Usage>5", "<Usage>0"), ("</PAMDataset>", ""), ("<F>3</F>", "<F>300</F>")],
+)  # fmt: skip
+def test_a_sidecar_that_tells_no_classes_is_passed_over(tmp_path: Path, old: str, new: str) -> None:
+    write_raster(tmp_path / "map.tif", np.ones((1, 4, 4), "uint8"))
+    text = aux_xml(TABLE)
+    assert old in text
+    (tmp_path / "map.tif.aux.xml").write_text(text.replace(old, new), "utf-8")
+    with rasterio.open(tmp_path / "map.tif") as dataset:
+        table = find_class_table(dataset)
+    assert table is None or table.names == {1: "bâti & cour"}
+    assert (table is None) == (new != "<F>300</F>")

@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.merge import merge
 from support import write_raster
 
-from lcmap.errors import GridMismatchError, NoCrsError, UsageError
+from lcmap.errors import GridMismatchError, NoCrsError, OverlapError, UsageError
 from lcmap.raster import mosaic
 from lcmap.raster.grid import Grid
 from lcmap.raster.mosaic import Mosaic, mosaic_of
@@ -46,6 +46,67 @@ def test_every_pixel_is_where_it_was(windows: list[Window]) -> None:
     assert min(w.row for w in found.windows) == min(w.col for w in found.windows) == 0
     assert max(w.stop_row for w in found.windows) == found.grid.height
     assert max(w.stop_col for w in found.windows) == found.grid.width
+
+
+@given(WINDOWS, st.integers(0, 3))
+def test_the_raster_that_makes_the_grid_large_is_named(windows: list[Window], apart: int) -> None:
+    windows = [*windows, windows[0].shifted(200 * apart, 70 * apart)]
+    names = [f"{i}.tif" for i in range(len(windows))]
+    area = sum(w.height * w.width for w in windows)
+
+    def side(some: list[Window]) -> int:
+        tall = max(w.stop_row for w in some) - min(w.row for w in some)
+        return tall * (max(w.stop_col for w in some) - min(w.col for w in some))
+
+    with_logs = pytest.MonkeyPatch()
+    said: list[str] = []
+    with with_logs.context() as patch:
+        patch.setattr(mosaic.logger, "warning", lambda text, *values: said.append(text % values))
+        grids = [grid(*window) for window in windows]
+        if area < 1e-4 * side(windows):
+            with pytest.raises(OverlapError, match="lies so far"):
+                mosaic_of(grids, names)
+            return
+        mosaic_of(grids, names)
+    left = [side(windows[:i] + windows[i + 1 :]) for i in range(len(windows))]
+    if 4 * area < side(windows) and 2 * min(left) < side(windows):
+        (line,) = said
+        assert line == (
+            f"{names[left.index(min(left))]}: lies far from the other images: the map is "
+            f"{side(windows) / 1e6:.3g} megapixels, {min(left) / 1e6:.3g} without it"
+        )
+    else:
+        assert not said
+
+
+@pytest.mark.parametrize("covered", [False, True])
+def test_how_many_rasters_a_block_shows(covered: bool) -> None:
+    # 20 x 20 rasters of 64 px, each of which covers a quarter of the next
+    windows = tuple(Window(48 * r, 48 * c, 64, 64) for r in range(20) for c in range(20))
+    size = 48 * 19 + 64
+    made = Mosaic(Grid(LAMBERT, grid().transform, size, size), windows)
+    order = np.random.default_rng(0).permutation(len(windows)) + 1
+    for side in (16, 48, 200, 2000):
+        owners = np.zeros((size, size), int)
+        for number in order[::-1]:
+            owners[windows[number - 1].slices] = number
+        blocks = [
+            Window(row, col, side, side).clipped(size, size)
+            for row in range(0, size, side)
+            for col in range(0, size, side)
+        ]
+        if covered:
+            counts = [len(list(made.meeting(block, order))) for block in blocks]
+        else:
+            counts = [len(np.unique(owners[block.slices])) for block in blocks]
+        found = made.seen_in_block(side, [*order], covered=covered)
+        assert found == pytest.approx(np.mean(counts), rel=0.2)
+
+
+def test_a_raster_at_another_place_of_the_earth_is_refused() -> None:
+    with pytest.raises(OverlapError, match=r"b\.tif: lies so far .* 6e-10 % of a map of 3.04e"):
+        mosaic_of([grid(), grid(row=9_000_000, col=33_800_000), grid(row=20)], ["a", "b.tif", "c"])
+    mosaic_of([grid(), grid(row=1000, col=1000)], ["a.tif", "b.tif"])
 
 
 @given(WINDOWS, st.randoms())

@@ -77,7 +77,10 @@ def test_files_that_are_no_vector_database(write_layer: Write, tmp_path: Path) -
     with pytest.raises(NotAVectorError, match=r"table\.csv: cannot be read as a vector"):
         find_layers([table])
     whole = write_layer(tmp_path / "whole.gpkg", BOXES).read_bytes()
-    broken.write_bytes(whole[: len(whole) // 3])
+    for size in (100, 4096, len(whole) // 3):
+        broken.write_bytes(whole[:size])
+        with pytest.raises(NotAVectorError, match=r"cannot .* \(it is damaged or not whole\)"):
+            find_layers([broken])
     with pytest.raises(NotAVectorError, match=r"broken\.gpkg"):
         for layer in find_layers([broken]):
             read_features(layer, [], EVERYWHERE)
