@@ -50,6 +50,12 @@ class BandQuantiles:
     values: NDArray[np.float64]
     radiometry: tuple[Radiometry, ...] = ()
 
+    def are_of(self, bands: tuple[str, ...]) -> bool:
+        """Tell whether they are of these bands, by number and, where both have names, by name."""
+        named = has_band_names(bands) and has_band_names(self.bands)
+        one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
+        return len(one) == len(other) and not (named and one != other)
+
     def check_fits(
         self,
         bands: tuple[str, ...],
@@ -62,9 +68,7 @@ class BandQuantiles:
         Raises:
             InputMismatchError: they are others, or mean something else.
         """
-        named = has_band_names(bands) and has_band_names(self.bands)
-        one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
-        if len(one) != len(other) or (named and one != other):
+        if not self.are_of(bands):
             raise InputMismatchError(
                 file,
                 f"holds quantiles of {', '.join(self.bands)}, {image} has {', '.join(bands)}",

@@ -94,7 +94,8 @@ class ScalingChoice:
         """
         path = Path(image.name)
         common = self._common(number)
-        if common is None:
+        if common is None or not (self._is_chosen or common.are_of(bands)):
+            # a model of other bands is refused with what it takes
             found = self._reader.quantiles(path)
         else:
             common.check_fits(bands, image.bands, self._file, image.name)

@@ -17,7 +17,7 @@ from trials.running import Folder, carry_out
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
 from lcmap.network import Architecture
-from lcmap.training.recipe import DEFAULT, Jitter, Sampling
+from lcmap.training.recipe import DEFAULT, Jitter
 from lcmap.training.trainer import Trainer
 
 HEAD = """
@@ -97,14 +97,14 @@ recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
     # a table changes the fields of the recipe's
-    assert levers.recipe.jitter == Jitter(0.1, 0.05, 0.0, content=0.5)
-    assert levers.recipe.sampling == Sampling(balance=1.0)
+    assert DEFAULT.jitter is not None
+    assert levers.recipe.jitter == replace(DEFAULT.jitter, content=0.5)
+    assert levers.recipe.sampling == replace(DEFAULT.sampling, balance=1.0)
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
     assert plain.recipe.architecture == Architecture(4, 2)
     assert far.recipe.architecture == replace(
         DEFAULT.architecture, stem="half", context=2, reparametrised=True, clip=(0.0, 1.5)
     )
-    assert DEFAULT.jitter is not None
     assert parts.recipe.jitter == replace(DEFAULT.jitter, band=0.2)
     assert parts.recipe.loss == replace(DEFAULT.loss, dice=1.0, border=2)
 
@@ -170,7 +170,7 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace('name = "plain"', 'title = "Plain"\nname = "plain"'),
         text.replace('name = "out"', 'title = "Out"\nname = "out"'),
         text.replace("seeds = [0]", "seeds = [0, 1]"),
-        text.replace("width = 4", "width = 4, sampling = { balance = 0 }"),
+        text.replace("width = 4", "width = 4, sampling = { paste = 0 }"),
         text.replace("width = 4", "width = 4, loss = { dice = 0 }"),
     ):
         assert digests(same)[: len(before)] == before
@@ -178,7 +178,7 @@ def test_a_digest_changes_with_what_decides_the_result_alone(tmp_path: Path) -> 
         text.replace("steps = 3", "steps = 4"),
         text.replace("threads = 1", "threads = 2"),
         text.replace("width = 4", "width = 8"),
-        text.replace("width = 4", "width = 4, sampling = { balance = 0.5 }"),
+        text.replace("width = 4", "width = 4, sampling = { balance = 0.25 }"),
         text.replace("width = 4", "width = 4, loss = { dice = 1 }"),
         text.replace("seeds = [0]", "seeds = [1]"),
         text + "block = 64\n",

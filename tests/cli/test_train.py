@@ -26,6 +26,7 @@ from small_network import drown_in_int8
 from support import undigested
 
 from lcmap.errors import QuantisationLossError
+from lcmap.graph.classification import Classification
 from lcmap.model_file import read_model
 from lcmap.network import LandCoverNetwork
 from lcmap.raster.grid import Grid
@@ -125,7 +126,7 @@ def test_a_label_map_and_a_second_image_go_in_beside_the_image(
     assert "s2.tif: side input, image" in result.stdout
     model = tmp_path / "model.onnx"
     result = lcmap("train", index, "-o", model, "--width", 8, "--depth", 1, "--batch-size", 4,
-                   "--epochs", 4)  # fmt: skip
+                   "--epochs", 8)  # fmt: skip
     assert result.exit_code == 0, result.stderr
     image, oso, s2 = read_model(model).inputs
     assert (image.kind, oso.kind, s2.kind) == ("image", "labels", "image")
@@ -390,10 +391,12 @@ def test_a_model_is_written_though_pytorch_computes_otherwise(
 ) -> None:
     seen: list[Agreement] = []
 
-    def of_another_network(model: bytes, network: LandCoverNetwork, samples: Any) -> Agreement:
+    def of_another_network(
+        model: bytes, network: LandCoverNetwork, samples: Any, classification: Classification
+    ) -> Agreement:
         other = copy.deepcopy(network)
         torch.nn.init.zeros_(other.classifier.weight)
-        seen.append(verify(model, other, samples))
+        seen.append(verify(model, other, samples, classification))
         return seen[-1]
 
     monkeypatch.setattr("lcmap.training.finished_model.verify", of_another_network)

@@ -74,7 +74,7 @@ def test_an_index_without_rasters_is_refused(
     tmp_path: Path, write_layer: Callable[..., Path]
 ) -> None:
     other = write_layer(tmp_path / "zones.gpkg", [box(0, 0, 1, 1)], {"name": ["here"]})
-    with pytest.raises(InputMissingError, match=r'zones\.gpkg: is no index .* field "location"'):
+    with pytest.raises(DataError, match=r'zones\.gpkg: is no index .* field "location"'):
         raster_files(other)
     empty = write_layer(tmp_path / "empty.gpkg", [box(0, 0, 1, 1)], {"location": [""]})
     with pytest.raises(InputMissingError, match="names no raster"):

@@ -28,11 +28,7 @@ from lcmap.raster.windows import mirror
 ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[{"depth": 2}, {"depth": 3}, {"depth": 2, "stem": "half", "context": 1}],
-    ids=str,
-)
+@pytest.fixture(scope="module", params=[2, 3])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     return write_small_model(path, depth=request.param)

@@ -101,8 +101,9 @@ def test_batches_depend_on_seed_and_number_alone(
 def test_each_lever_changes_what_is_seen(
     sampler_of: Callable[..., Sampler], change: dict[str, Any]
 ) -> None:
+    plain = dataclasses.replace(DEFAULT, jitter=Jitter(0.1, 0.05, 0.0), sampling=Sampling())
     before, after = (
-        sampler_of(recipe=dataclasses.replace(DEFAULT, **changed)).batch(0)
+        sampler_of(recipe=dataclasses.replace(plain, **changed)).batch(0)
         for changed in ({}, change)
     )
     assert not torch.equal(before.images[0], after.images[0])
@@ -194,7 +195,7 @@ class TwoEntries:
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_side_inputs_are_left_out_at_random_and_images_never(dropout: float) -> None:
     tile = IndexedTile(Path("i.tif"), None, (Path("s.tif"),), Window(0, 0, 8, 8), "train", 1.0, {})
-    recipe = dataclasses.replace(DEFAULT, side_dropout=dropout, jitter=None)
+    recipe = dataclasses.replace(DEFAULT, side_dropout=dropout, jitter=None, sampling=Sampling())
     sampler = Sampler(TwoEntries(), [tile], recipe, 8, 0)  # type: ignore[arg-type]
     batches = [sampler.batch(number) for number in range(100)]
     assert all((batch.images[0] == 1).all() for batch in batches)

@@ -10,8 +10,8 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.features import rasterize
-from rasterio.transform import from_origin
 
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import LcmapError, OutputExistsError, UsageError
@@ -173,7 +173,7 @@ def test_specks_are_left_out() -> None:
 
 def test_areas_go_on_across_tiles(tmp_path: Path) -> None:
     flair7 = load_nomenclature("flair7")
-    grid = Grid(rasterio.crs.CRS.from_epsg(2154), from_origin(700_000, 6_250_000, 2, 2), 40, 20)
+    grid = Grid(rasterio.crs.CRS.from_epsg(2154), Affine(2, 0, 700_000, 0, -2, 6_250_000), 40, 20)
     suggested = np.full((20, 40), 255, np.uint8)
     suggested[5:9, 15:30] = 3  # across the edge at 20
     suggested[12:15, 2:8] = 1
@@ -200,7 +200,7 @@ def test_areas_go_on_across_tiles(tmp_path: Path) -> None:
 def test_no_suspect_makes_an_empty_layer(tmp_path: Path) -> None:
     path, areas = tmp_path / "s.gpkg", SuspectAreas(load_nomenclature("flair7"))
     nothing = np.full((20, 20), 255, np.uint8)
-    grid = Grid(rasterio.crs.CRS.from_epsg(2154), from_origin(0, 0, 2, 2), 20, 20)
+    grid = Grid(rasterio.crs.CRS.from_epsg(2154), Affine(2, 0, 0, 0, -2, 0), 20, 20)
     areas.add(tmp_path / "l.tif", grid, Window(0, 0, 20, 20), nothing, nothing, nothing)
     with OutputSet([path], overwrite=False) as files:
         assert write_areas(areas, path, files) == 0
