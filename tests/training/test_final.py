@@ -145,6 +145,7 @@ def interrupt(*, on_all_tiles: bool, after: int) -> Callable[..., None]:
     return progress
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_same_bits_from_either_part(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_run_goes_on_to_the_same_bits_from_either_part(
     assert (resumed.epoch, resumed.final_steps) == (report.epoch, report.final_steps)
 
 
+@pytest.mark.slow
 def test_the_best_model_so_far_is_the_first_runs(make_index: MakeIndex, tmp_path: Path) -> None:
     index, plain, parts = make_index(), tmp_path / "plain.onnx", tmp_path / "parts.onnx"
     assert run_lcmap("train", index, "-o", plain, *SMALL).exit_code == 0

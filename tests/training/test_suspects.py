@@ -95,6 +95,7 @@ def _shape(wkb: bytes) -> Any:
     return shapely.from_wkb(wkb)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_next_fold(
     make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
