@@ -31,18 +31,22 @@ from lcmap.training.run import make_network
 from lcmap.training.samples import SampleSource, read_training_set
 from lcmap.training.trainer import Trainer
 
-JITTER = DEFAULT.jitter or Jitter(0.1, 0.05, 0.0)
+JITTER = Jitter(0.1, 0.05, 0.0)
+PLAIN = replace(DEFAULT, jitter=JITTER, sampling=Sampling())
+"""The default recipe without levers."""
+
 RECIPES = {
+    "none of these": PLAIN,
     "default": DEFAULT,
-    "zoom 0.3": replace(DEFAULT, zoom=0.3),
-    "jitter: gamma 0.3": replace(DEFAULT, jitter=replace(JITTER, gamma=0.3)),
-    "jitter: content 0.5": replace(DEFAULT, jitter=replace(JITTER, content=0.5)),
-    "jitter: noise 0.05": replace(DEFAULT, jitter=replace(JITTER, noise=0.05)),
-    "jitter: blur 0.5": replace(DEFAULT, jitter=replace(JITTER, blur=0.5)),
-    "sampling: balance 0.5": replace(DEFAULT, sampling=Sampling(balance=0.5)),
-    "sampling: paste 2": replace(DEFAULT, sampling=Sampling(paste=2.0)),
+    "zoom 0.3": replace(PLAIN, zoom=0.3),
+    "jitter: gamma 0.3": replace(PLAIN, jitter=replace(JITTER, gamma=0.3)),
+    "jitter: content 0.5": replace(PLAIN, jitter=replace(JITTER, content=0.5)),
+    "jitter: noise 0.05": replace(PLAIN, jitter=replace(JITTER, noise=0.05)),
+    "jitter: blur 0.5": replace(PLAIN, jitter=replace(JITTER, blur=0.5)),
+    "sampling: balance 0.5": replace(PLAIN, sampling=Sampling(balance=0.5)),
+    "sampling: paste 2": replace(PLAIN, sampling=Sampling(paste=2.0)),
     "all of these": replace(
-        DEFAULT,
+        PLAIN,
         zoom=0.3,
         jitter=replace(JITTER, gamma=0.3, content=0.5, noise=0.05, blur=0.5),
         sampling=Sampling(balance=0.5, paste=2.0),
