@@ -14,9 +14,10 @@ from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import DataError, GsdMismatchError, InputMismatchError, UsageError
 from lcmap.model_file import ModelInput, check_image
 from lcmap.paths import PathLike
-from lcmap.raster.opening import band_names
+from lcmap.raster.opening import band_names, read_valid
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.plain_vrt import is_plain_mosaic
+from lcmap.raster.quantiles import no_valid_pixel
 from lcmap.raster.radiometry import NamedRadiometry, common_radiometry, radiometry_of
 from lcmap.raster.windows import iter_blocks
 from lcmap.training.scaling_choice import ScalingChoice
@@ -49,6 +50,7 @@ def unlabelled_tiles(
         InputMismatchError, GsdMismatchError: an image has other bands, another type or another GSD
             than the training images, or values that mean something else than the quantiles.
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
+        AllNodataError: an image has no valid pixel.
     """
     files = unlabelled_files(given)
     if files and len(inputs) > 1:
@@ -57,6 +59,7 @@ def unlabelled_tiles(
             "is for networks of one image, and the tiles have side inputs",
             "leave it out, or train on tiles of the image alone",
         )
+    alike = inputs[0].normalisation == "training-quantiles-2-98"
     tiles: list[IndexedTile] = []
     for file in files:
         options = InputOptions(allow_vrt=scaling.allow_vrt or is_plain_mosaic(file))
@@ -66,16 +69,16 @@ def unlabelled_tiles(
             except (InputMismatchError, GsdMismatchError) as error:
                 raise _to_train_with(error) from error
             meant = NamedRadiometry(os.fspath(file), radiometry_of(image.dataset, image.name))
-            if inputs[0].normalisation == "training-quantiles-2-98":
+            if alike:
                 trained = NamedRadiometry("the training images", inputs[0].radiometry)
                 common_radiometry([trained, meant])
-            scaling.quantiles(meant, band_names(image.dataset), 0)
-            tiles.extend(
-                IndexedTile(file, None, (), window, "train", 0.0, {})
-                for window in iter_blocks(*image.grid.shape, tile_size)
-            )
-    if inputs[0].normalisation == "training-quantiles-2-98":
-        scaling.scale_alike(0, np.array(inputs[0].quantiles, np.float64), files)
+                scaling.chosen[file] = np.array(inputs[0].quantiles, np.float64)
+            else:
+                scaling.quantiles(meant, band_names(image.dataset), 0)
+            windows = list(iter_blocks(*image.grid.shape, tile_size))
+            if not any(read_valid(image.dataset, window).any() for window in windows):
+                raise no_valid_pixel(file)
+            tiles.extend(IndexedTile(file, None, (), w, "train", 0.0, {}) for w in windows)
     return tuple(tiles)
 
 

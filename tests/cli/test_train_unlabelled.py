@@ -67,9 +67,10 @@ def test_an_image_without_labels_is_learnt_from_and_named_in_the_model(
     lcmap: Lcmap, index: Path, other: Path, tmp_path: Path
 ) -> None:
     model, folder = tmp_path / "model.onnx", tmp_path / "folder.onnx"
-    ok(lcmap("train", index, "-o", model, *SMALL, "--unlabelled", other))
+    done = ok(lcmap("train", index, "-o", model, *SMALL, "--unlabelled", other))
     assert read_model(model).training["unlabelled images"] == [str(other)]
-    # each image is scaled by its own quantiles, and the model has those of the labelled one
+    # both are scaled by the quantiles of the labelled one: those of the other are not needed
+    assert "quantiles" not in done.stderr
     with rasterio.open(tmp_path / "image.tif") as dataset:
         own = np.quantile(dataset.read(), (0.02, 0.98), axis=(1, 2)).T
     np.testing.assert_allclose(read_model(model).inputs[0].quantiles, own)
@@ -106,6 +107,12 @@ def test_images_that_could_not_be_predicted_are_refused(
     assert code == 65 and "type.tif: is uint16, the tiles have uint8" in text
     code, text = said(write(tmp_path / "coarse.tif", values(1), 3.0))
     assert code == 65 and "coarse.tif: has 3 m pixels, the tiles have 1.5 m" in text
+    empty = write(tmp_path / "empty.tif", values(1))
+    with rasterio.open(empty, "r+") as dataset:
+        dataset.nodata = 0
+        dataset.write(np.zeros((2, 96, 96), np.uint8))
+    code, text = said(empty)
+    assert code == 65 and "empty.tif: no pixel is valid in every band" in text
     code, text = said(tmp_path / "none.tif")
     assert code == 66 and "none.tif" in text
     code, text = said(Path("-"))
