@@ -237,8 +237,7 @@ def _train(run: Run, trainer: Trainer, training: TrainingSet, checkpoint: Path) 
                 write_checkpoint(checkpoint, run.identity, state)
                 written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
-    trainer.network.load_state_dict(trainer.best)
-    trainer.adapt(trainer.network)
+    trainer.load_best(trainer.network)
     return {
         "steps": trainer.steps,
         "epochs": len(trainer.rows),

@@ -80,8 +80,7 @@ def finish_final(
     classes that no tile has.
     """
     network = run.network
-    network.load_state_dict(final.best)
-    final.adapt(network)
+    final.load_best(network)
     temperatures = None
     if model.temperatures is not None:
         temperatures = tuple(model.temperatures.values.tolist())

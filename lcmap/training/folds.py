@@ -26,7 +26,7 @@ from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TrainOptions
 from lcmap.training.run import TrainingRun, make_network
-from lcmap.training.trainer import Trainer
+from lcmap.training.trainer import Trainer, copy_of
 
 _BLOCK_TILES = 4
 """Tiles along a side of the blocks that are dealt whole, where there are enough of them."""
@@ -143,10 +143,10 @@ def _train_without(
     with freed_memory_kept():
         while not trainer.ended:
             trainer.epoch()
-    network.load_state_dict(trainer.best)
+    trainer.load_best(network)
     absent = np.flatnonzero(data.shares == 0).tolist()
     temperatures = temperatures_of(network, run.source, data, options.seed, absent)
-    return FoldModel(trainer.best, temperatures.values.tolist(), absent)
+    return FoldModel(copy_of(network.state_dict()), temperatures.values.tolist(), absent)
 
 
 def predictor_of(model: FoldModel, network: LandCoverNetwork) -> TileProbabilities:

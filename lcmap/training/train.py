@@ -138,8 +138,7 @@ def _written(
 ) -> TrainReport:
     """Write the best model, or the final one, with the curves; return what the run came to."""
     trainer = run.trainer
-    run.network.load_state_dict(trainer.best)
-    trainer.adapt(run.network)
+    trainer.load_best(run.network)
     model = finish_model(run)
     absent = run.absent
     if final:

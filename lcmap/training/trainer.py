@@ -245,8 +245,15 @@ class Trainer:
             state = io.BytesIO(self._ranks.of_first(buffer.getvalue()))
             self.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
 
-    def adapt(self, network: nn.Module) -> None:
-        """Adapt the best network's batch normalisation to what has no label, if it is to be."""
+    def load_best(self, network: nn.Module) -> None:
+        """Give a network the best weights, its batch normalisation adapted to what has no label.
+
+        The latter where the recipe wants it.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        network.load_state_dict(self.best)
         share = self._recipe.consistency.adapt_normalisation
         if self._unlabelled and share:
             adapt_normalisation(network, self._unlabelled, share)
