@@ -7,6 +7,7 @@ class where the reference has it, and gives the class of the reference a low pro
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -37,6 +38,8 @@ from lcmap.training.options import TrainOptions, TrainOutputs
 from lcmap.training.ranks import Ranks
 from lcmap.training.run import TrainingRun, make_network
 from lcmap.training.suspect_areas import SuspectAreas, write_areas
+
+logger = logging.getLogger(__name__)
 
 LOW = 0.1
 """A reference class that has at most this probability may be wrong."""
@@ -89,9 +92,11 @@ def suspect_paths(tile_indexes: Sequence[PathLike], folder: PathLike) -> list[Pa
 
 
 def prepare_suspects(
-    tile_indexes: Sequence[PathLike], outputs: TrainOutputs, ranks: Ranks
+    tile_indexes: Sequence[PathLike], outputs: TrainOutputs, options: TrainOptions, ranks: Ranks
 ) -> list[Path]:
     """Make the folder of the suspects, and return their files, which may be there if replaced.
+
+    A warning says that networks which start from a model have seen what that was trained on.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `suspect_paths`.
@@ -102,6 +107,12 @@ def prepare_suspects(
     if ranks.several:
         raise UsageError(
             "`suspect_labels`", "is for one process", "leave it out, or train without torchrun"
+        )
+    if options.initial_model is not None:
+        logger.warning(
+            "%s: the networks that judge the labels start from it too: they contradict few of those "
+            "that it was trained on",
+            os.fspath(options.initial_model),
         )
     folder = Path(outputs.suspects)
     paths = suspect_paths(tile_indexes, folder)

@@ -105,7 +105,7 @@ def _train_and_write(
     check_place(outputs.model)
     paths = outputs.finished(int8=int8 is not None)
     if outputs.suspects is not None:
-        paths += prepare_suspects(tile_indexes, outputs, ranks)
+        paths += prepare_suspects(tile_indexes, outputs, options, ranks)
     obsolete = () if outputs.export_best else outputs.in_work
     with (
         OutputSet(outputs.in_work, overwrite=True),

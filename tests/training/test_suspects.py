@@ -22,8 +22,9 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.windows import Window
 from lcmap.training.folds import deal, labelled_tiles
 from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.ranks import ALONE
 from lcmap.training.suspect_areas import SuspectAreas, write_areas
-from lcmap.training.suspects import FEWEST, _without_specks, suspect_paths
+from lcmap.training.suspects import FEWEST, _without_specks, prepare_suspects, suspect_paths
 from lcmap.training.train import TrainReport, train
 
 MakeIndex = Callable[..., Path]
@@ -125,6 +126,16 @@ def test_it_takes_training(make_index: MakeIndex, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="suspect_labels") as caught:
         find(make_index(), tmp_path, export_best=True)
     assert isinstance(caught.value, LcmapError) and caught.value.exit_code == 2
+
+
+def test_networks_that_start_from_a_model_may_have_seen_the_labels(
+    make_index: MakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = TrainOutputs(tmp_path / "m.onnx", suspects=tmp_path / "suspects")
+    for options, warned in ((TrainOptions(), 0), (TrainOptions(initial_model="first.onnx"), 1)):
+        prepare_suspects([make_index()], outputs, options, ALONE)
+        assert len(caplog.records) == warned
+    assert "first.onnx: the networks that judge the labels start from it" in caplog.text
 
 
 def test_label_files_of_one_name_get_rasters_of_their_own(
