@@ -110,8 +110,8 @@ def prepare_suspects(
         )
     if options.initial_model is not None:
         logger.warning(
-            "%s: the networks that judge the labels start from it too: they contradict few of those "
-            "that it was trained on",
+            "%s: the networks that judge the labels start from it too: they contradict few of "
+            "those that it was trained on",
             os.fspath(options.initial_model),
         )
     folder = Path(outputs.suspects)
