@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -70,8 +70,8 @@ def merge(
         if plan is None:
             return None
         draft = _draft(output, plan, overwrite=overwrite)
-        with earlier_making(plan[_MERGED], output, overwrite=draft.outputs.overwrite):
-            report = _merge(draft, plan, shards, progress, locks)
+        with earlier_making(plan[_MERGED], output, overwrite=draft.outputs.overwrite) as finish:
+            report = _merge(draft, plan, shards, progress, locks, finish)
     if report["mapped"] == 0:
         logger.warning("%s: no pixel was valid in any shard, so the map is all 0", output)
     return MergeReport(**report, outputs=draft.outputs)
@@ -83,8 +83,12 @@ def _merge(
     shards: Sequence[FoundShard],
     progress: Progress,
     locks: ExitStack,
+    finish: Callable[[], None],
 ) -> Record:
-    """Write the files, unless an earlier run has, and remove the shards; return the report."""
+    """Write the files, unless an earlier run has, and remove the shards; return the report.
+
+    `finish` is called before the shards go, without which nothing else tells that all is done.
+    """
     output, files = draft.outputs.codes, draft.files()
     check_before_work(files)
     # no tile is stored again: the files are made from the arrays where they are
@@ -96,6 +100,7 @@ def _merge(
             with writing_to(str(output)), GatheredArrays(shards) as arrays:
                 check_undamaged(output, shards, progress)
                 work.publish(report, progress=progress, arrays=arrays)
+        finish()
         # before the record of the merge goes, so that a killed one can be continued
         for found in shards:
             found.folder.discard()

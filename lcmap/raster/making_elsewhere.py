@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lcmap.paths import PathLike
@@ -48,16 +49,15 @@ class _EarlierMaking(Making):
 @contextmanager
 def earlier_making(
     account: Mapping[str, Any] | None, output: PathLike, *, overwrite: bool
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Let outputs belong to the making of which this is the account; None is of none.
 
-    Raises:
-        CannotWriteError: no space left.
+    Yields what puts on record that the making has ended well, and raises CannotWriteError where no
+    space is left.
     """
     if account is None:
-        yield
+        yield lambda: None
         return
     making = _EarlierMaking(account, output, overwrite=overwrite)
     with making.begun():
-        yield
-        making.finish(quiet=True)
+        yield partial(making.finish, quiet=True)

@@ -19,7 +19,8 @@ from small_model import BANDS, write_small_model
 from support import Run, write_raster
 
 from lcmap.inference.resume.shard import Shard, shard_path
-from lcmap.inference.resume.work_folder import journal_path, plan_path
+from lcmap.inference.resume.work_folder import WorkFolder, journal_path, plan_path
+from lcmap.raster.making import is_up_to_date
 from lcmap.raster.output_lock import lock_file
 from lcmap.raster.quantile_tags import write_quantiles
 
@@ -298,6 +299,23 @@ def test_what_is_up_to_date_is_not_made_again(folder: Path, lcmap: Lcmap) -> Non
     for command in [*commands, "merge map.tif"]:
         assert lcmap(*command.split()) == (0, "", "map.tif: up to date\n")
     assert set(folder.iterdir()) == before
+
+
+def test_the_map_is_on_record_before_its_shards_go(
+    folder: Path, lcmap: Lcmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discard = WorkFolder.discard
+    on_record = []
+
+    def watched(work: WorkFolder) -> None:
+        if "shard" in work.path.name:
+            on_record.append(is_up_to_date("map.tif"))
+        discard(work)
+
+    monkeypatch.setattr(WorkFolder, "discard", watched)
+    make(lcmap, "1/2", "2/2")
+    assert lcmap("merge", "map.tif").exit_code == 0
+    assert on_record == [True, True]
 
 
 def test_shards_of_a_changed_image_replace_the_map(folder: Path, lcmap: Lcmap) -> None:
