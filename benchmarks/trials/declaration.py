@@ -32,6 +32,37 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 
 
 @dataclass(frozen=True)
+class Budget:
+    """How long a run trains and validates: one of these.
+
+    Minutes are those of a clock; processor minutes count all threads of the run, and nothing that
+    runs beside it; steps count no validation.
+    """
+
+    minutes: float | None = None
+    processor_minutes: float | None = None
+    steps: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The budget in words."""
+        for name, value in dataclasses.asdict(self).items():
+            if value is not None:
+                return f"{value:g} {name.replace('_', ' ')}"
+        raise AssertionError("a budget has one of its fields")
+
+    def check(self) -> None:
+        """Check that it has one of its fields.
+
+        Raises:
+            ValueError: it has not.
+        """
+        given = [v for v in dataclasses.asdict(self).values() if v is not None]
+        if len(given) != 1 or given[0] <= 0:
+            raise ValueError("budget needs one of minutes, processor_minutes and steps, above 0")
+
+
+@dataclass(frozen=True)
 class Smp:
     """A network of segmentation_models_pytorch, not pretrained."""
 
@@ -45,7 +76,8 @@ class Contender:
 
     `size` is that of lcmap's own network beyond the recipe's width and depth; `smp` takes its
     place. With `unlabelled` the images that are tested are trained on too, without their labels.
-    `title` is its name in tables.
+    `budget` takes the place of the study's, as where steps stand for equal processor time. `title`
+    is its name in tables.
     """
 
     name: str
@@ -53,6 +85,7 @@ class Contender:
     size: NetworkSize = _OF_THE_RECIPE
     smp: Smp | None = None
     unlabelled: bool = False
+    budget: Budget | None = None
     title: str = ""
 
     @property
@@ -117,27 +150,6 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How long each run trains and validates: one of these.
-
-    Minutes are those of a clock; processor minutes count all threads of the run, and nothing that
-    runs beside it; steps count no validation.
-    """
-
-    minutes: float | None = None
-    processor_minutes: float | None = None
-    steps: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The budget in words."""
-        for name, value in dataclasses.asdict(self).items():
-            if value is not None:
-                return f"{value:g} {name.replace('_', ' ')}"
-        raise AssertionError("a budget has one of its fields")
-
-
-@dataclass(frozen=True)
 class Run:
     """One network to be trained and tested."""
 
@@ -191,7 +203,8 @@ class Study:
             for ground in self.grounds:
                 for fold in ground.folds:
                     for contender in self.contenders:
-                        yield Run(contender, ground, fold, seed, self.budget, self.threads)
+                        budget = contender.budget or self.budget
+                        yield Run(contender, ground, fold, seed, budget, self.threads)
 
 
 def _spelt_out(value: Any) -> Any:
@@ -247,9 +260,10 @@ def _study(document: Mapping[str, Any]) -> Study:
             raise ValueError(f"{name!r} is no name: lower case, digits and -_.+ make one")
     if study.baseline not in [item.name for item in study.contenders]:
         raise ValueError(f"its baseline {study.baseline!r} is no contender")
-    given = [v for v in dataclasses.asdict(study.budget).values() if v is not None]
-    if len(given) != 1 or given[0] <= 0:
-        raise ValueError("its budget needs one of minutes, processor_minutes and steps, above 0")
+    _checked("the study", study.budget.check)
+    for contender in study.contenders:
+        if contender.budget:
+            _checked(f"contender {contender.name}", contender.budget.check)
     if study.threads < 1:
         raise ValueError("its threads are below 1")
     for ground in study.grounds:

@@ -25,6 +25,8 @@ from trials.grounds import Area
 _CORE = 512
 """Pixels along a side of what is predicted at once, without the margin."""
 
+_PROCESSOR = torch.device("cpu")
+
 Place = tuple[int, int, int]
 """A block: the number of its area, its row and its column."""
 
@@ -68,10 +70,11 @@ def measure(
     classes: int,
     margin: int,
     block: int,
+    device: torch.device = _PROCESSOR,
 ) -> dict[Place, Block]:
     """Return the counts of the labelled pixels in the windows of areas, by block.
 
-    The network is measured as it is, and with the temperatures of a `classification`.
+    The network is measured as it is, and with the temperatures of a `classification`, in float32.
 
     Blocks are squares of so many pixels, counted from the corner of each area's image; those
     without a labelled pixel are left out.
@@ -80,12 +83,12 @@ def measure(
         NotARasterError: pixels cannot be read.
     """
     found: dict[Place, Block] = {}
-    network = network.to("cpu").eval()
+    network = network.to(device).eval()
     for number, area in enumerate(areas):
         for window in area.windows:
             for core in _cores(window):
                 pixels, inside = _around(source, area, core, margin, network.stride)
-                scores = _scores(network, pixels)[:, :, *inside.slices]
+                scores = _scores(network, pixels, device)[:, :, *inside.slices]
                 probabilities, calibrated = (
                     probabilities_of(scores, one)[0].numpy()
                     for one in (Classification(), classification)
@@ -140,9 +143,9 @@ def _around(
     return pixels._replace(images=images), core.shifted(-row, -col)
 
 
-def _scores(network: nn.Module, pixels: Pixels) -> Tensor:
+def _scores(network: nn.Module, pixels: Pixels, device: torch.device) -> Tensor:
     """Return scores before softmax, [1, K, H, W], of padded images."""
-    images = [torch.from_numpy(image)[None] for image in pixels.images]
-    with torch.inference_mode():
+    images = [torch.from_numpy(image)[None].to(device) for image in pixels.images]
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         found: Tensor = network(*images)
-    return found
+    return found.cpu()

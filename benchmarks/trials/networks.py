@@ -104,11 +104,11 @@ def margin_of(network: nn.Module) -> int:
     return round_up(max(sees, _LEAST_MARGIN), network.stride)
 
 
-def costs(network: nn.Module, channels: Sequence[int], threads: int) -> dict[str, Any]:
+def costs(network: nn.Module, channels: Sequence[int], threads: int | None) -> dict[str, Any]:
     """Return parameters, multiplications a pixel, and processor time a pixel in onnxruntime.
 
     The time is the shortest of a few runs of one image by the graph as it is exported, or None
-    with the reason where it cannot be.
+    with the reason where it cannot be; without `threads` it is not measured.
     """
     if isinstance(network, LandCoverNetwork):
         network = network.merged()
@@ -122,6 +122,8 @@ def costs(network: nn.Module, channels: Sequence[int], threads: int) -> dict[str
         "mac_per_pixel": counter.get_total_flops() / 2 / side**2,
         "predict_ns_per_pixel": None,
     }
+    if threads is None:
+        return found
     try:
         found["predict_ns_per_pixel"] = _nanoseconds(network, images, threads) / side**2
     except Exception as error:  # a network that cannot be exported can be scored all the same
