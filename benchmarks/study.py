@@ -1,7 +1,7 @@
 """A study of accuracy: contenders trained on grounds, tested, and set side by side.
 
     python benchmarks/study.py benchmarks/studies/small.toml --work FOLDER
-        [--only 'default/*'] [--jobs 2] [--device cuda] [--list] [--table table.md]
+        [--only 'default/*'] [--jobs 2] [--device cuda] [--list] [--table table.md] [--costs]
 
 What is compared is declared in a TOML file: see docs/benchmarks.md and benchmarks/studies. Data:
 the sets beside the project (LCMAP_DATA, else ../shared/data). All contenders are trained by lcmap's
@@ -30,9 +30,10 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+from trials.costing import contender_costs
 from trials.declaration import Run, Study, read_study
 from trials.grounds import DATA
-from trials.rendering import to_markdown, write_tables
+from trials.rendering import costs_to_markdown, to_markdown, write_tables
 from trials.running import Folder, carry_out
 from trials.tables import compare
 
@@ -91,6 +92,10 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=get_args(DeviceName), default="cpu",
         help="what trains; the costs of networks are measured on the processor",
     )  # fmt: skip
+    parser.add_argument(
+        "--costs", action="store_true",
+        help="measure what the networks cost on this processor, in turn; carry out none",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the runs; carry out none")
     parser.add_argument(
         "--table", type=Path, metavar="FILE.md",
@@ -109,6 +114,10 @@ def main(words: list[str] | None = None) -> int:
         if not runs:
             print("no run matches --only; --list shows their names", file=sys.stderr)
             return 2
+        if arguments.costs:
+            found = contender_costs(study, folder.grounds, DATA)
+            print(costs_to_markdown(found), end="")
+            return 0
         if arguments.list:
             show(runs, folder)
             return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lcmap.raster.writing import atomic_path
+from trials.costing import Cost
 from trials.declaration import Study
 from trials.statistics import OVERALL_MEASURES, Estimate
 from trials.tables import LEVEL, REPLICATES, Comparison, GroundTable, Row
@@ -134,6 +135,28 @@ def _cost_cells(costs: Mapping[str, float]) -> list[str]:
             ("processor_seconds", 60, 1),
         )
     ]
+
+
+def costs_to_markdown(found: Mapping[str, Cost]) -> str:
+    """Return what contenders cost as a table in Markdown; the first is what ratios are to."""
+    first = next(iter(found.values()))
+    return "\n".join(
+        _markdown(
+            ["contender", "parameters", "kMAC/px", "a training step", "", "prediction", ""],
+            [
+                [
+                    name,
+                    f"{cost.parameters:,}".replace(",", " "),
+                    f"{cost.mac_per_pixel / 1000:.1f}",
+                    f"{cost.step:.2f} s",
+                    f"× {cost.step / first.step:.2f}",
+                    f"{cost.prediction:.0f} ns/px",
+                    f"× {cost.prediction / first.prediction:.2f}",
+                ]
+                for name, cost in found.items()
+            ],
+        )
+    ) + "\n"  # fmt: skip
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

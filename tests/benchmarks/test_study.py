@@ -11,7 +11,9 @@ import pytest
 import study as command
 from support import EXAMPLE_DATA, PROJECT
 from trials import networks, running
+from trials.costing import contender_costs
 from trials.declaration import Budget, Study, read_study
+from trials.rendering import costs_to_markdown
 from trials.running import Folder, carry_out
 
 from lcmap.accuracy.measures import scores
@@ -340,3 +342,25 @@ def test_the_command_lists_runs_and_says_what_is_wrong(
 def test_a_budget_says_what_it_is() -> None:
     assert Budget(processor_minutes=2.5).text == "2.5 processor minutes"
     assert Budget(steps=100).text == "100 steps"
+
+
+def test_a_contender_may_have_a_budget_of_its_own(tmp_path: Path) -> None:
+    other = PLAIN.replace("plain", "other").rstrip() + "\nbudget = { steps = 2 }\n"
+    study = study_of(tmp_path, HEAD + PLAIN + other + GROUND)
+    assert [run.budget.steps for run in study.runs] == [3, 2] * 2
+    with pytest.raises(DataError, match="contender other: budget needs one of"):
+        study_of(tmp_path, HEAD + PLAIN + other.replace("steps = 2", "steps = 0") + GROUND)
+
+
+def test_costs_are_of_each_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "_nanoseconds", lambda *_: 512**2)
+    wide = PLAIN.replace("plain", "wide").replace("width = 4", "width = 8")
+    alike = PLAIN.replace("plain", "alike").replace("width", "learning_rate = 0.1, width")
+    study = study_of(tmp_path, HEAD + PLAIN + alike + wide + GROUND)
+    found = contender_costs(study, tmp_path, EXAMPLE_DATA)
+    assert list(found) == ["plain", "wide"]
+    assert found["wide"].mac_per_pixel > 3 * found["plain"].mac_per_pixel
+    assert all(cost.step > 0 and cost.prediction == 1.0 for cost in found.values())
+    _, _, plain, wide_row = costs_to_markdown(found).splitlines()
+    assert plain.startswith("| plain | ") and plain.count("× 1.00") == 2
+    assert wide_row.startswith("| wide | ")
