@@ -176,7 +176,7 @@ def tiling_options(
             metavar="PX",
             help="Pixels left between the tiles of different splits [default: "
             f"{defaults.GAP}, with --split random none]. A network of depth 3 sees 46 px to each "
-            "side, one of depth 4 94 px.",
+            "side, the default one 188 px.",
         ),
     ] = None,
     seed: Seed = defaults.SEED,
