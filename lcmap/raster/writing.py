@@ -275,7 +275,7 @@ def _sidecars(path: PathLike, made: RasterFormat, *, overwrite: bool) -> dict[st
     return {Path(sidecar).name: text for sidecar, text in texts.items()}
 
 
-def write_error(path: PathLike, temporary: Path, error: RasterioError) -> CannotWriteError:
+def write_error(path: PathLike, temporary: Path, error: Exception) -> CannotWriteError:
     """Return the error to raise where GDAL cannot write what is to become `path`."""
     statistics = os.statvfs(temporary.parent)
     if statistics.f_bavail * statistics.f_frsize < 1 << 20:

@@ -33,7 +33,7 @@ class Command:
     def __init__(self, folder: Path, form: str) -> None:
         prepare, line, outputs, _ = FORMS[form]
         prepare(folder)
-        self.input = Path(INPUTS.get(form, "image.tif" if form != "score" else "labels.tif"))
+        self.input = Path(INPUTS.get(form, "image.tif"))
         self.words = line.split()
         self.outputs = [Path(name) for name in outputs.split(",")]
         self.made = [path for path in self.outputs if path.suffix not in (".qml", ".xml")]
