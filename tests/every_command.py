@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import rasterio
+from google.protobuf.message import DecodeError
 from shapely.geometry import box
 from small_campaign import cut, picture
 from small_fusion import IMAGE, OSO, S2, S2_BANDS, write_fusion_model
@@ -215,7 +215,7 @@ INPUTS = {
 """What a command reads, where that is not image.tif."""
 
 
-_TIME = re.compile(r'"(datetime|seconds)": ("[^"]*"|[0-9.]+)')
+_TIMES = re.compile(rb'(?<="datetime": )"[^"]*"|(?<="seconds": )[0-9.e-]+')
 
 
 def change(path: Path) -> None:
@@ -227,20 +227,20 @@ def change(path: Path) -> None:
         path.write_text(path.read_text() + "\n")
 
 
-def but_for_times(made: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return what outputs hold, but for when they were made and how long that took."""
-    return {name: _but_for_times(name, content) for name, content in made.items()}
+def but_for_times(path: Path) -> bytes:
+    """Return what an output holds, but for when it was made and how long that took.
 
-
-def _but_for_times(name: str, content: bytes) -> Any:
-    if name.endswith(".onnx"):
-        model = onnx.load_model_from_string(content)
-        said = {entry.key: _TIME.sub("", entry.value) for entry in model.metadata_props}
-        model.ClearField("metadata_props")
-        return model, said
-    if name.endswith(".stac.json"):
-        return _TIME.sub("", content.decode())
-    if name.endswith(".curves.csv"):
-        rows = csv.DictReader(content.decode().splitlines())
-        return [{column: row[column] for column in row if column != "seconds"} for row in rows]
-    return content
+    All its bytes, where it says none or is damaged.
+    """
+    whole = path.read_bytes()
+    if path.suffix == ".onnx":
+        with suppress(DecodeError):
+            model = onnx.load_model_from_string(whole)
+            texts = [item.value.encode() for item in model.metadata_props]
+            whole = b"\n".join([model.graph.SerializeToString(), *texts])
+    if path.name.endswith(".curves.csv"):
+        rows = [line.split(b",") for line in whole.splitlines()]
+        if b"seconds" in rows[0]:
+            column = rows[0].index(b"seconds")
+            return b"\n".join(b",".join(row[:column] + row[column + 1 :]) for row in rows)
+    return _TIMES.sub(b"", whole)
