@@ -32,8 +32,9 @@ from lcmap.inference.resume.work_folder import (
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import stream_at
-from lcmap.raster.making import is_up_to_date
+from lcmap.raster.making import files_up_to_date
 from lcmap.raster.making_elsewhere import earlier_making
+from lcmap.raster.output_lock import OutputLocks, lock_path
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,11 @@ def _plan(output: PathLike, shards: Sequence[FoundShard]) -> Plan | None:
     folder = work_folder_path(output)
     left = read_plan(plan_path(folder))
     of_merge = left is not None and _MERGED in left
-    if not shards and is_up_to_date(output):
+    made = None if shards else files_up_to_date(output)
+    if made is not None:
+        if any(lock_path(file).exists() for file in made):
+            with OutputLocks(made):  # which removes those of a merge that was killed last of all
+                pass
         if folder.is_dir():
             _remove_what_is_over(output, of_merge=of_merge)
         return None
