@@ -79,6 +79,11 @@ def uneven(make_index: MakeIndex) -> Path:
     return make_index(codes=codes)
 
 
+def curves(model: Path) -> list[dict[str, str]]:
+    """Return the rows of a model's curves."""
+    return list(csv.DictReader(model.with_suffix(".curves.csv").read_text().splitlines()))
+
+
 def assert_close(model: Path, other: Path) -> None:
     """Check that two models have the same weights, and were trained alike."""
     graphs = [onnx.load(str(path)).graph for path in (model, other)]
@@ -86,9 +91,7 @@ def assert_close(model: Path, other: Path) -> None:
     assert one.keys() == two.keys()
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-4, err_msg=name)
-    tables = [path.with_suffix(".curves.csv").read_text().splitlines() for path in (model, other)]
-    rows, others = (list(csv.DictReader(table)) for table in tables)
-    for row, same in zip(rows, others, strict=True):
+    for row, same in zip(curves(model), curves(other), strict=True):
         for name in row.keys() - {"seconds"}:
             if same[name] != row[name]:
                 assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-4, nan_ok=True)
@@ -194,8 +197,7 @@ def test_two_processes_end_together_when_the_time_is_up(
     words = train_words(uneven(make_index), output, "--batch-size", "2", "--minutes", "0.1")
     run = torchrun("-m", "lcmap", *words)
     assert run.exit_code == 0, run.stderr
-    rows = list(csv.DictReader(output.with_suffix(".curves.csv").open()))
-    assert 0 < float(rows[-1]["seconds"]) < 60
+    assert 0 < float(curves(output)[-1]["seconds"]) < 60
     assert not output.with_suffix(".checkpoint.pt").exists()
 
 
@@ -212,10 +214,7 @@ def test_two_processes_learn_what_one_does_without_labels(
     assert alone.exit_code == 0
     several = torchrun("-m", "lcmap", *train_words(index, two, *words))
     assert several.exit_code == 0, several.stderr
-    losses = [
-        float(next(csv.DictReader(model.with_suffix(".curves.csv").open()))["loss"])
-        for model in (one, two)
-    ]
+    losses = [float(curves(model)[0]["loss"]) for model in (one, two)]
     # rounding decides where a probability is just at the threshold
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
