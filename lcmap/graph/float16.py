@@ -26,8 +26,25 @@ def in_half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
     halved: onnx.ModelProto = float16.convert_float_to_float16(
         model, keep_io_types=True, node_block_list=in_full
     )
+    _write_once(halved.graph)
     _take_no_detours(halved.graph, {node.name for node in model.graph.node})
     return halved
+
+
+def _write_once(graph: onnx.GraphProto) -> None:
+    """Leave out what writes a value again, as the tool's casts did up to onnxruntime 1.31.
+
+    It wrote one for each operator that reads the value, and no runtime takes such a graph.
+    """
+    for values in (graph.node, graph.value_info):
+        once = {_written(value): value for value in reversed(values)}
+        kept = [value for value in values if once[_written(value)] is value]
+        del values[:]
+        values.extend(kept)
+
+
+def _written(value: onnx.NodeProto | onnx.ValueInfoProto) -> str:
+    return value.name if isinstance(value, onnx.ValueInfoProto) else value.output[0]
 
 
 def _take_no_detours(graph: onnx.GraphProto, own: Collection[str]) -> None:
