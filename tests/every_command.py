@@ -187,7 +187,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     "generalise": (
         land_cover,
         "generalise labels.tif -o map.tif --mmu 0.01 --vector map.gpkg --confidence confidence.tif",
-        "map.tif,map.gpkg,map.qml,map.tif.aux.xml",
+        "map.tif,map.gpkg,map.tif.aux.xml",
         1,
     ),
     "areas": (
