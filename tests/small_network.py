@@ -10,6 +10,8 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
+from lcmap.network.layers import FINE
+
 
 @cache
 def exported_network(
@@ -37,10 +39,10 @@ def drown_in_int8(model: Path) -> None:
     loaded = onnx.load(model)
     for tensor in loaded.graph.initializer:
         values = numpy_helper.to_array(tensor).copy()
-        if tensor.name == "network.encoders.0.0.first.1.bias":
+        if tensor.name == "network.refinement.feature.1.bias":
             values[0] = 1e6
-        elif tensor.name == "network.encoders.0.0.second.0.weight":
-            values[:, 0] = 0
+        elif tensor.name == "network.refinement.joint.0.weight":
+            values[:, FINE // 2] = 0
         else:
             continue
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

@@ -212,6 +212,8 @@ def _spelt_out(value: Any) -> Any:
 
     So a result counts further where recipes get a field.
     """
+    if isinstance(value, tuple):
+        return list(value)
     if not dataclasses.is_dataclass(value):
         return value
     items = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))

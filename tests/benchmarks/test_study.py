@@ -18,7 +18,6 @@ from trials.running import Folder, carry_out
 
 from lcmap.accuracy.measures import scores
 from lcmap.errors import DataError
-from lcmap.network import Architecture
 from lcmap.training.recipe import DEFAULT, Jitter
 from lcmap.training.trainer import Trainer
 
@@ -94,7 +93,7 @@ recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
 """
     )
     plain, other, whole, levers, parts, far = study_of(tmp_path, text).contenders
-    assert (plain.recipe.width, plain.recipe.optimizer) == (4, "adamw")
+    assert (plain.recipe.width, plain.recipe.optimizer) == (4, DEFAULT.optimizer)
     assert (other.recipe.optimizer, other.recipe.crop) == ("adam", 64)
     assert other.recipe.jitter == Jitter(1.0, 0.5, 0.0)
     assert (other.recipe.learning_rate, other.size.skip) == (1.0, "reduce")
@@ -103,7 +102,7 @@ recipe = { stem = "half", context = 2, reparametrised = true, clip = [0, 1.5] }
     assert levers.recipe.jitter == replace(DEFAULT.jitter, content=0.5)
     assert levers.recipe.sampling == replace(DEFAULT.sampling, balance=1.0)
     assert (whole.recipe.crop, whole.recipe.jitter, whole.recipe.patience) == (None, None, 5)
-    assert plain.recipe.architecture == Architecture(4, 2)
+    assert plain.recipe.architecture == replace(DEFAULT.architecture, width=4, depth=2)
     assert far.recipe.architecture == replace(
         DEFAULT.architecture, stem="half", context=2, reparametrised=True, clip=(0.0, 1.5)
     )
@@ -211,7 +210,7 @@ def test_a_run_leaves_all_that_tables_need(carried_out: tuple[Study, Folder]) ->
     assert found["declaration"] == run.identity
     assert found["training"]["steps"] == 3
     assert found["training"]["processor_seconds"] > 0
-    assert found["network"]["parameters"] < 10_000
+    assert found["network"]["parameters"] < 20_000
     assert found["network"]["predict_ns_per_pixel"] == 1.0
     assert found["test"]["images"] == ["zonesuburb.stack.tif"]
     assert found["machine"]["libraries"]["torch"]
@@ -359,7 +358,7 @@ def test_costs_are_of_each_network_once(tmp_path: Path, monkeypatch: pytest.Monk
     study = study_of(tmp_path, HEAD + PLAIN + alike + wide + GROUND)
     found = contender_costs(study, tmp_path, EXAMPLE_DATA)
     assert list(found) == ["plain", "wide"]
-    assert found["wide"].mac_per_pixel > 3 * found["plain"].mac_per_pixel
+    assert found["wide"].mac_per_pixel > 1.2 * found["plain"].mac_per_pixel
     assert all(cost.step > 0 and cost.prediction == 1.0 for cost in found.values())
     _, _, plain, wide_row = costs_to_markdown(found).splitlines()
     assert plain.startswith("| plain | ") and plain.count("× 1.00") == 2

@@ -137,7 +137,7 @@ def test_a_label_map_and_a_second_image_go_in_beside_the_image(
                    "-o", output, "--verify")  # fmt: skip
     assert result.exit_code == 0 and "0 differ" in result.stderr
     with rasterio.open(output) as found, rasterio.open(tmp_path / "labels.tif") as wanted:
-        assert (found.read(1) == wanted.read(1)).mean() > 0.7
+        assert (found.read(1) == wanted.read(1)).mean() > 0.6
 
 
 def test_indexes_of_other_side_inputs_are_not_mixed(
@@ -228,7 +228,7 @@ def test_quantize_writes_an_int8_model_that_predicts(
     assert result.exit_code == 0, result.stderr
     trained, *_, quantised = result.stdout.splitlines()
     assert trained.startswith(f"{model}: epoch 1")
-    assert quantised.startswith(f"{int8}: 5 of 7 convolutions in int8, validation mIoU ")
+    assert quantised.startswith(f"{int8}: 10 of 13 convolutions in int8, validation mIoU ")
     assert (read_model(model).precision, read_model(int8).precision) == ("float32", "int8")
     by = {"scores_computed_by": f"onnxruntime {onnxruntime.__version__} on cpu in int8"}
     assert read_model(int8).training == read_model(model).training | by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_the_final_weights_are_those_of_as_many_steps_on_all_tiles(
     counts = [sum(tile.class_counts.get(code, 0) for tile in everything.train) for code in (2, 5)]
     np.testing.assert_allclose(everything.shares, [*np.divide(counts, sum(counts)), 0])
     recipe = OPTIONS.chosen_recipe()
-    network = LandCoverNetwork([2], 3, Architecture(width=4, depth=1))
+    network = LandCoverNetwork([2], 3, dataclasses.replace(recipe.architecture, width=4, depth=1))
     initialise(network, DEFAULT.initialisation, OPTIONS.seed)
     with TileReader(data.nomenclature) as reader:
         source = SampleSource(reader)

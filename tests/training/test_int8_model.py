@@ -41,7 +41,7 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
         [index], model, int8_path(model), Int8Options(stac=True), progress=progress
     )
     assert report.model == tmp_path / "model.int8.onnx"
-    assert (report.convolutions, report.in_integers) == (7, 5)
+    assert (report.convolutions, report.in_integers) == (13, 10)
     # what the model says of itself
     assert report.before.scores.overall.tolist() == trained.scores.overall.tolist()
     after_oa = report.after.scores.overall[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from lcmap.raster.windows import Window
 from lcmap.training.folds import deal, labelled_tiles
 from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
 from lcmap.training.ranks import ALONE
+from lcmap.training.recipe import DEFAULT, RECIPES
 from lcmap.training.suspect_areas import SuspectAreas, write_areas
 from lcmap.training.suspects import FEWEST, _without_specks, prepare_suspects, suspect_paths
 from lcmap.training.train import TrainReport, train
@@ -50,7 +52,11 @@ def find(index: Path, folder: Path, **files: Any) -> TrainReport:
     )
 
 
-def test_wrong_labels_are_found(make_index: MakeIndex, tmp_path: Path) -> None:
+def test_wrong_labels_are_found(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # what sees far learns too slowly for a test
+    monkeypatch.setitem(RECIPES, "default", dataclasses.replace(DEFAULT, context=0))
     codes, wrong = mislabelled()
     index = make_index(codes=codes)
     folder = tmp_path / "suspects"
