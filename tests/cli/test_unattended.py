@@ -374,6 +374,8 @@ def test_the_digest_tells_what_decides_the_bytes(command: Command) -> None:
 @forms(QUICK)
 def test_no_output_is_made_by_two_runs(command: Command) -> None:
     for path in command.made:
+        if path.stem.endswith(("-1", "-2")):  # the lock of a map is that of its sheets too
+            continue
         lock = path.with_name(f".{path.name}.lcmap-lock")
         with open(lock, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
