@@ -25,7 +25,6 @@ import itertools
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import statistics
@@ -43,17 +42,13 @@ TESTS = Path(__file__).parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
 import numpy as np  # noqa: E402
-import onnx  # noqa: E402
 import rasterio  # noqa: E402
 from counted_steps import become_lcmap  # noqa: E402
-from every_command import FORMS  # noqa: E402
-from google.protobuf.message import DecodeError  # noqa: E402
+from every_command import FORMS, but_for_times  # noqa: E402
 from killed_sets import goes_on_from  # noqa: E402
 
 HOW = ("new", "again", "overwrite")
 SECONDS_TO_HANG = 600.0
-TIMES = re.compile(rb'(?<="datetime": )"[^"]*"|(?<="seconds": )[0-9.e-]+')
-"""When a model was made, and how long an epoch took: no two runs say the same."""
 SHARE_STOPPED_AGAIN = 1 / 3
 SHARE_TERM = 0.25
 MOST_STOPS = 4
@@ -190,7 +185,7 @@ class Command:
         found: dict[str, bytes | None] = {}
         for name in self.outputs:
             path = self.work / name
-            found[name] = content(path) if path.exists() else None
+            found[name] = but_for_times(path) if path.exists() else None
         return found
 
     def others(self) -> set[str]:
@@ -218,22 +213,6 @@ class Command:
         if not there:
             return "none"
         return of[-1] if len(there) == len(state) else f"part of {of[-1]}"
-
-
-def content(path: Path) -> bytes:
-    """Return what a file holds, but for times; all its bytes where it has none or is damaged."""
-    whole = path.read_bytes()
-    if path.suffix == ".onnx":
-        with suppress(DecodeError):
-            model = onnx.load_model_from_string(whole)
-            texts = [item.value.encode() for item in model.metadata_props]
-            whole = b"\n".join([model.graph.SerializeToString(), *texts])
-    if path.name.endswith(".curves.csv"):
-        rows = [line.split(b",") for line in whole.splitlines()]
-        if b"seconds" in rows[0]:
-            column = rows[0].index(b"seconds")
-            return b"\n".join(b",".join(row[:column] + row[column + 1 :]) for row in rows)
-    return TIMES.sub(b"", whole)
 
 
 def alter(path: Path) -> None:

@@ -101,7 +101,8 @@ class Folder:
 
 def goes_on_from(name: str) -> bool:
     """Return whether a stopped run may keep this to go on from."""
-    is_work = name.endswith(".lcmap-work") and {"plan.json", "journal"} <= {*os.listdir(name)}
+    is_work = name.endswith(".lcmap-work") or ".lcmap-shard-" in name
+    is_work = is_work and {"plan.json", "journal"} <= {*os.listdir(name)}
     return is_work or (".checkpoint." in name and not name.endswith(".lcmap-lock"))
 
 

@@ -31,6 +31,7 @@ from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.launch import says_errors
 from lcmap.progress import Progress, silent
 from lcmap.raster.making import Making, current_making
+from lcmap.raster.pipes import cannot_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -298,7 +299,7 @@ def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
     if isinstance(error, LcmapError):
         return as_options(str(error)), error.exit_code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{error.filename or 'output'}: no space left", CannotWriteError.exit_code
+        return str(cannot_write(error.filename or "output", error)), CannotWriteError.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         name = os.fsencode(error.object).decode(errors="replace")
         return f"{name}: its name is not in UTF-8, which GDAL needs; rename it", DataError.exit_code

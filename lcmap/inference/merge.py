@@ -23,12 +23,18 @@ from lcmap.inference.resume.merging import (
 )
 from lcmap.inference.resume.plan import Plan, read_plan
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work
-from lcmap.inference.resume.work_folder import plan_path, work_folder_path, writing_to
+from lcmap.inference.resume.work_folder import (
+    WorkFolder,
+    plan_path,
+    work_folder_path,
+    writing_to,
+)
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.destination import stream_at
-from lcmap.raster.making import is_up_to_date
+from lcmap.raster.making import files_up_to_date
 from lcmap.raster.making_elsewhere import earlier_making
+from lcmap.raster.output_lock import OutputLocks, lock_path
 
 logger = logging.getLogger(__name__)
 
@@ -113,16 +119,32 @@ def _plan(output: PathLike, shards: Sequence[FoundShard]) -> Plan | None:
 
     Raises:
         InputMissingError, ShardError: as `check_complete`.
+        LockedError: another run is making the map.
     """
-    left = read_plan(plan_path(work_folder_path(output)))
-    if left is not None and _MERGED in left:
+    folder = work_folder_path(output)
+    left = read_plan(plan_path(folder))
+    of_merge = left is not None and _MERGED in left
+    made = None if shards else files_up_to_date(output)
+    if made is not None:
+        if any(lock_path(file).exists() for file in made):
+            with OutputLocks(made):  # which removes those of a merge that was killed last of all
+                pass
+        if folder.is_dir():
+            _remove_what_is_over(output, of_merge=of_merge)
+        return None
+    if left is not None and of_merge:
         common = {name: fact for name, fact in left.items() if name != _MERGED}
         if all(found.plan == common for found in shards):
             return left
-    if not shards and is_up_to_date(output):
-        return None
     check_complete(output, shards)
     return shards[0].plan | {_MERGED: last(shards[0].records, "account")}
+
+
+def _remove_what_is_over(output: PathLike, *, of_merge: bool) -> None:
+    """Remove the folder that a merge left which was killed last of all; another run's stays."""
+    with WorkFolder(output, resumable=True) as folder:
+        if not (of_merge or folder.is_empty()):
+            folder.keep()
 
 
 def _draft(output: PathLike, plan: Plan, *, overwrite: bool) -> MapDraft:

@@ -23,7 +23,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_areas import SQUARE_METRES, PixelAreas
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
-from lcmap.vector.geopackage import placed, write_polygons_to
+from lcmap.vector.geopackage import check_polygons, placed, write_polygons_to
 
 _LAYER = "land_cover"
 
@@ -75,21 +75,24 @@ def write_polygons(
         NotARasterError, CannotWriteError: of a file.
     """
     with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
-        layer = _Layer(temporary, class_map, with_confidence=confidence is not None)
+        layer = _Layer(path, temporary, class_map, with_confidence=confidence is not None)
         for objects in iter_objects(class_map.read, areas, confidence, progress):
             layer.add(objects.only(objects.codes != NO_LABEL))
         if not layer.count:
             layer.write(NO_OBJECTS)
+        check_polygons(path, temporary, _LAYER, layer.count)
     return layer.count
 
 
 class _Layer:
     """The layer of a new GeoPackage that polygons are added to."""
 
-    def __init__(self, path: Path, class_map: ClassMap, *, with_confidence: bool) -> None:
-        """Write polygons of this map into a file that is not there yet."""
+    def __init__(
+        self, path: PathLike, temporary: Path, class_map: ClassMap, *, with_confidence: bool
+    ) -> None:
+        """Write polygons of this map into a file that is not there yet, and is to become `path`."""
         self.count = 0
-        self._path = path
+        self._paths = path, temporary
         self._map = class_map
         self._with_confidence = with_confidence
 
@@ -105,7 +108,7 @@ class _Layer:
         polygons = np.array([joined(parts) for parts in objects.outlines], object)
         grid = self._map.grid
         write_polygons_to(
-            self._path, _LAYER, placed(polygons, grid.transform), columns, grid.crs,
+            *self._paths, _LAYER, placed(polygons, grid.transform), columns, grid.crs,
             append=self.count > 0,
         )  # fmt: skip
 

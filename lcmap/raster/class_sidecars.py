@@ -7,6 +7,8 @@ it, and GDAL the names in an .aux.xml.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from pathlib import Path
 
 from lcmap.errors import OutputExistsError
 from lcmap.paths import PathLike
@@ -15,17 +17,19 @@ from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.old_sidecars import style_of
 
 
-def sidecar_texts(raster: PathLike, table: ClassTable, *, asked: bool) -> dict[str, str]:
+def sidecar_texts(
+    raster: PathLike, table: ClassTable, *, asked: bool, others: Collection[Path] = ()
+) -> dict[str, str]:
     """Return what belongs beside a raster, text by path: its .qml style, its .aux.xml names.
 
-    Unless `asked` for, there is no style where it would be that of another layer as well, and
-    nothing where the raster is a stream.
+    Unless `asked` for, there is no style where it would be that of another layer as well, which is
+    there or among the `others` that are made with the raster; and nothing where it is a stream.
     """
     if not asked and stream_at(raster) is not None:
         return {}
     path = os.fspath(raster)
     texts = {}
-    if asked or style_of(file_at(raster)) is not None:
+    if asked or style_of(file_at(raster), others) is not None:
         texts[os.path.splitext(path)[0] + ".qml"] = qml_style(table)
     texts[path + ".aux.xml"] = aux_xml(table)
     return texts

@@ -323,11 +323,13 @@ def printed_by_same(words: Sequence[str], output: PathLike) -> list[str] | None:
     return texts
 
 
-def is_up_to_date(output: PathLike) -> bool:
-    """Tell whether an output is on record, and nothing changed since it was made."""
+def files_up_to_date(output: PathLike) -> list[Path] | None:
+    """Return the files on record with an output, None if any changed since it was made."""
     place = None if stream_at(output) is not None else file_at(output)
     record = _read(place)
-    return place is not None and record is not None and _what_changed(record, place.parent) is None
+    if place is None or record is None or _what_changed(record, place.parent) is not None:
+        return None
+    return [place.parent / name for name in record["outputs"] | record["beside"]]
 
 
 def record_path(output: Path) -> Path:

@@ -67,11 +67,16 @@ def old_sidecars(raster: Path) -> list[Path]:
     return [raster.with_name(entry) for entry in sorted(found)]
 
 
-def style_of(raster: Path) -> Path | None:
-    """Return where QGIS finds the style of a raster; None where another file has the same."""
+def style_of(raster: Path, others: Collection[Path] = ()) -> Path | None:
+    """Return where QGIS finds the style of a raster; None where another file has the same.
+
+    `others` are files that may not be there yet.
+    """
+    beside = [other.name for other in others if other.parent == raster.parent]
     with suppress(OSError):
-        if _is_shared(raster, os.listdir(raster.parent)):
-            return None
+        beside += os.listdir(raster.parent)
+    if _is_shared(raster, beside):
+        return None
     return raster.with_suffix(_STYLE)
 
 

@@ -91,7 +91,7 @@ class OutputSet:
         check_apart(self._paths, self._inputs)
         for path in self._paths:
             check_place(path)
-        files = [file_at(path) for path in self._paths if stream_at(path) is None]
+        files = self.files
         if self._part_of_another:
             files = [file for file in files if not is_held(file)]
         with ExitStack() as stack:
@@ -106,6 +106,11 @@ class OutputSet:
                 raise _named(error, self._paths[0]) from error
             self._leaving = stack.pop_all()
         return self
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the set, by their real paths."""
+        return [file_at(path) for path in self._paths if stream_at(path) is None]
 
     @property
     def overwrite(self) -> bool:

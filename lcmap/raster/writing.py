@@ -228,7 +228,8 @@ def atomic_raster(
     """
     check_raster_name(path)
     replaces = overwrite or (within is not None and within.overwrite)
-    sidecars = _sidecars(path, made, overwrite=replaces)
+    others = within.files if within is not None else ()
+    sidecars = _sidecars(path, made, others, overwrite=replaces)
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
             with (
@@ -260,22 +261,24 @@ def atomic_raster(
             raise write_error(path, temporary, error) from error
 
 
-def _sidecars(path: PathLike, made: RasterFormat, *, overwrite: bool) -> dict[str, str]:
-    """Return the texts that the format wants beside a raster, by file name.
+def _sidecars(
+    path: PathLike, made: RasterFormat, others: Collection[Path], *, overwrite: bool
+) -> dict[str, str]:
+    """Return the texts that the format wants beside a raster of a set, by file name.
 
     Raises:
         OutputExistsError: a style is there that someone made, and `overwrite` is not set.
     """
     if made.classes is None or not made.sidecars or stream_at(path) is not None:
         return {}
-    texts = sidecar_texts(file_at(path), made.classes, asked=False)
+    texts = sidecar_texts(file_at(path), made.classes, asked=False, others=others)
     for sidecar in texts:
         if not overwrite:
             check_sidecar_output(sidecar)
     return {Path(sidecar).name: text for sidecar, text in texts.items()}
 
 
-def write_error(path: PathLike, temporary: Path, error: RasterioError) -> CannotWriteError:
+def write_error(path: PathLike, temporary: Path, error: Exception) -> CannotWriteError:
     """Return the error to raise where GDAL cannot write what is to become `path`."""
     statistics = os.statvfs(temporary.parent)
     if statistics.f_bavail * statistics.f_frsize < 1 << 20:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ def write_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]
     Raises:
         CannotWriteError: as `atomic_path`.
     """
+    # written to a file by torch itself, a full disk would be an error without a cause
+    content = io.BytesIO()
+    torch.save({"version": FORMAT_VERSION, "settings": settings, "state": state}, content)
     with atomic_path(path, overwrite=True) as temporary:
-        torch.save({"version": FORMAT_VERSION, "settings": settings, "state": state}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:

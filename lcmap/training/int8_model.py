@@ -88,13 +88,14 @@ def quantise_model(
         DataError: as `quantise`.
         QuantisationLossError: the int8 model loses more than `max_loss`.
         InputChangedError: a file changed while it was read.
+        UsageError: it is one of the tile indexes, or the float32 model itself.
         OutputExistsError, CannotWriteError: as `check_output`.
         LockedError: another run is making it.
     """
     options = options or Int8Options()
     check_model_path(output)
     paths = model_paths(output, stac=options.stac)
-    alone = OutputSet(paths, overwrite=options.overwrite)
+    alone = OutputSet(paths, overwrite=options.overwrite, inputs=[*tile_indexes, model])
     with nullcontext(within) if within else alone as files:
         options = dataclasses.replace(options, overwrite=options.overwrite or files.overwrite)
         for path in paths:

@@ -75,7 +75,7 @@ def train(
         InputMismatchError, GsdMismatchError: an image without labels is none of the tiles' kind.
         NotAModelError, NewerModelError: as `load_network`.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
-        UsageError: the model's name is not that of a model.
+        UsageError: the model's name is not that of a model, or an output is one of the inputs.
         OutputExistsError, CannotWriteError, InputMissingError: as `TrainOutputs.check`.
         InputChangedError: a file changed while it was read.
         LockedError: another run is making one of the outputs, or has the checkpoint.
@@ -113,7 +113,7 @@ def _train_and_write(
             paths,
             overwrite=outputs.overwrite,
             obsolete=obsolete,
-            inputs=unlabelled_files(options.unlabelled),
+            inputs=[*tile_indexes, *unlabelled_files(options.unlabelled)],
         ) as files,
     ):
         outputs = dataclasses.replace(outputs, overwrite=files.overwrite)

@@ -12,14 +12,20 @@ import pyogrio.raw
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
+
+from lcmap.errors import CannotWriteError
+from lcmap.paths import PathLike
+from lcmap.raster.writing import write_error
 
 _DATE = "2000-01-01T00:00:00Z"
 """When a GeoPackage says that it was changed: the same map makes the same bytes."""
 
 
 def write_polygons_to(
-    path: Path,
+    path: PathLike,
+    temporary: Path,
     layer: str,
     polygons: NDArray[Any],
     columns: Mapping[str, NDArray[Any]],
@@ -27,12 +33,18 @@ def write_polygons_to(
     *,
     append: bool = False,
 ) -> None:
-    """Write polygons [N] of shapely, in a CRS, with their columns [N], as a layer or onto one."""
+    """Write polygons [N] of shapely, in a CRS, with their columns [N], as a layer or onto one.
+
+    They go into the file `temporary`, which is to become `path`.
+
+    Raises:
+        CannotWriteError: no space left.
+    """
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _DATE})
     try:
         pyogrio.raw.write(
-            path,
+            temporary,
             shapely.to_wkb(polygons),
             list(columns.values()),
             list(columns),
@@ -42,8 +54,22 @@ def write_polygons_to(
             crs=crs.to_wkt() if crs else None,
             append=append,
         )
+    except (DataSourceError, DataLayerError) as error:
+        raise write_error(path, temporary, error) from error
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+
+
+def check_polygons(path: PathLike, temporary: Path, layer: str, count: int) -> None:
+    """Check that a closed GeoPackage is whole: all polygons, and the index to find them by place.
+
+    Raises:
+        CannotWriteError: the file `temporary`, which is to become `path`, is not.
+    """
+    # GDAL makes the index when it closes the file, and its errors then are not raised
+    made = pyogrio.read_info(temporary, layer=layer)
+    if made["features"] != count or not made["capabilities"]["fast_spatial_filter"]:
+        raise CannotWriteError(path, "was not written whole", "is the disk full?")
 
 
 def placed(pixels: Any, transform: Affine) -> Any:

@@ -23,6 +23,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from lcmap.errors import (
+    CannotWriteError,
     DataError,
     InputMissingError,
     NotAVectorError,
@@ -32,7 +33,9 @@ from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
 from lcmap.raster.input_watch import files_in, note_input
+from lcmap.raster.pipes import cannot_write
 from lcmap.raster.usable_crs import crs_of
+from lcmap.raster.writing import write_error
 from lcmap.user_file import check_regular
 from lcmap.vector.columns import as_numbers
 from lcmap.vector.layer import Features, VectorLayer
@@ -210,10 +213,11 @@ def _crs(text: str | None) -> CRS | None:
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _refusing(path: Path, copy: Path | None = None) -> Iterator[None]:
     """Turn GDAL's complaints into one error, and its warnings into log lines.
 
-    The only loss that is not worth a line is that of measures (M), which no rule reads.
+    Those that name the `copy` of a file are of writing it. The only loss that is not worth a line
+    is that of measures (M), which no rule reads.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -221,6 +225,8 @@ def _refusing(path: Path) -> Iterator[None]:
             yield
         except (DataSourceError, DataLayerError, UnicodeDecodeError) as error:
             said = mend_encoding(str(error))
+            if copy is not None and copy.name in said:
+                raise write_error(copy.parent, copy, error) from error
             why = "it is damaged or not whole" if _DAMAGED.search(said) else f"GDAL says: {said}"
             raise NotAVectorError(
                 path,
@@ -297,18 +303,22 @@ def indexed_copy(
         NotAVectorError: the layer cannot be read.
         NoCrsError: it does not say its CRS.
         DataError: as `check_datum_shift`.
+        CannotWriteError: no space left in the folder.
     """
     own = layer.require_crs()
     if layer.indexed and own == crs:
         return layer
     if own != crs:
         check_datum_shift(own, crs, bounds)
-    handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
-    os.close(handle)
-    copy, view = Path(name), Path(name).with_suffix(".vrt")
-    view.write_text(_view(layer, fields, crs), encoding="utf-8")
+    try:
+        handle, name = tempfile.mkstemp(suffix=".fgb", dir=folder)
+        os.close(handle)
+        copy, view = Path(name), Path(name).with_suffix(".vrt")
+        view.write_text(_view(layer, fields, crs), encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     wkt = crs.to_wkt()
-    with _refusing(layer.path):
+    with _refusing(layer.path, copy):
         with pyogrio.raw.open_arrow(view, bbox=bounds, use_pyarrow=False) as (meta, stream):
             pyogrio.raw.write_arrow(
                 stream,
@@ -320,7 +330,28 @@ def indexed_copy(
                 geometry_type="Unknown",
                 geometry_name=meta["geometry_name"] or "wkb_geometry",
             )
+        _check_complete(copy)
         return _layer(copy, layer.name)
+
+
+def _check_complete(copy: Path) -> None:
+    """Check that a closed FlatGeobuf is whole: it says how many features it has, and has the last.
+
+    Raises:
+        CannotWriteError: it is not.
+    """
+    count = pyogrio.read_info(copy)["features"]
+    if count < 1:  # of none, the format has no number
+        return
+    try:
+        _, last, _, _ = pyogrio.raw.read(
+            copy, skip_features=count - 1, columns=[], read_geometry=False, return_fids=True
+        )
+    # GDAL's errors of closing are not raised
+    except (DataLayerError, ValueError):
+        last = []
+    if len(last) != 1:
+        raise CannotWriteError(copy, "was not written whole", "is the disk full?")
 
 
 def _view(layer: VectorLayer, fields: Sequence[str], crs: CRS) -> str:

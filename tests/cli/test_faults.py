@@ -7,7 +7,7 @@ stays, and the next run makes all outputs as if nothing had been.
 from __future__ import annotations
 
 import os
-import resource
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,12 +18,14 @@ from pathlib import Path
 
 import pytest
 from changing_inputs import CASES, found, names, run_while
-from every_command import FORMS, INPUTS, change
-from support import Run, run_lcmap
+from every_command import FORMS, INPUTS, but_for_times, change
+from support import Run, limited_files, run_lcmap
 
 QUICK = ("prepare tiles", "late", "score")
 QUICKLY_CUT = ("predict", "prepare", "score", "rasterize-ref-gpkg", "update")
 FREE_KIB = (0, 4, 16, 40)
+PLACE = re.compile("out/|lcmap-tmp-[a-z0-9_]{8}")
+"""An output, or the run's folder of temporary files."""
 
 
 class Command:
@@ -32,15 +34,15 @@ class Command:
     def __init__(self, form: str, place: str = "out") -> None:
         prepare, line, outputs, _ = FORMS[form]
         prepare(Path.cwd())
-        self.input = Path(INPUTS.get(form, "image.tif" if form != "score" else "labels.tif"))
-        if not self.input.exists():
-            self.input = Path("labels.tif")
+        self.input = Path(INPUTS.get(form, "image.tif"))
         named = outputs.split(",")
         self.outputs = [Path(place, name) for name in named]
         self.words = [f"{place}/{word}" if word in named else word for word in line.split()]
         self.inputs = set(os.listdir())
         Path(place).mkdir(exist_ok=True)
         self.place = Path(place)
+        self.largest = 0
+        """The bytes of the largest output that is expected."""
 
     def run(self, *more: str) -> Run:
         return run_lcmap(*self.words, *more)
@@ -49,14 +51,23 @@ class Command:
         """Return the outputs that are there."""
         return {str(path): path.read_bytes() for path in self.outputs if path.exists()}
 
+    def content(self) -> dict[str, bytes]:
+        """Return what the outputs that are there hold, which a second run makes again."""
+        return {str(path): but_for_times(path) for path in self.outputs if path.exists()}
+
     def expected(self) -> dict[str, bytes]:
-        """Return the outputs of an undisturbed run, and remove them."""
+        """Return the content that an undisturbed run makes, and remove it."""
         run = self.run()
         assert run.exit_code == 0, run.stderr
-        made = self.made()
+        made = self.content()
         assert len(made) == len(self.outputs)
+        self.largest = max(path.stat().st_size for path in self.outputs)
         self.clear()
         return made
+
+    def going_on(self) -> list[str]:
+        """Return what to say to continue a run that left a checkpoint."""
+        return ["--resume"] if any(self.place.glob("*.checkpoint.pt")) else []
 
     def clear(self) -> None:
         for path in self.place.iterdir():
@@ -108,17 +119,6 @@ def fill(disk: Path, kib: int) -> Path:
     return filler
 
 
-@contextmanager
-def limited_files(kib: int) -> Iterator[None]:
-    """Let no file grow beyond this, which any user may ask for."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (kib * 1024, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @forms()
 def test_a_full_disk(here: Path, form: str) -> None:
     with small_disk(here / "disk"):
@@ -142,7 +142,7 @@ def test_a_full_disk(here: Path, form: str) -> None:
         run = command.run()
         assert run.exit_code == 0, run.stderr
         assert sorted(os.listdir("disk")) == beside
-        new = command.made()
+        new = command.content()
         command.clear()
         assert command.expected() == new
 
@@ -157,13 +157,13 @@ def unfinished(command: Command) -> set[str]:
 def test_files_may_not_grow(here: Path, form: str) -> None:
     command = Command(form)
     expected = command.expected()
-    largest = max(map(len, expected.values()))
-    for kib in {0, largest // 2048}:
+    for kib in {0, command.largest // 2048}:
         with limited_files(kib):
             run = command.run()
-        refused(run, 73, "out/", "; ")
+        refused(run, 73, "; ")
+        assert PLACE.search(run.stderr.splitlines()[-1])
         assert not command.made() and unfinished(command) <= {".lcmap-work"}
-    assert command.run().exit_code == 0 and command.made() == expected
+    assert command.run().exit_code == 0 and command.content() == expected
     assert not unfinished(command)
 
 
@@ -201,19 +201,21 @@ def test_a_folder_that_may_not_be_written(
     here: Path, form: str, forbid: Callable[[Path], object]
 ) -> None:
     command = Command(form)
+    # that other user may not write into the working folder either
+    command.words = [word for word in command.words if word not in ("--tmpdir", ".")]
     expected = command.expected()
     with forbid(command.place):  # type: ignore[attr-defined]
         run = command.run()
     refused(run, 73, "out", "; choose another")
     assert not os.listdir("out")
-    assert command.run().exit_code == 0 and command.made() == expected
+    assert command.run().exit_code == 0 and command.content() == expected
     # where all is up to date nothing needs to be written
     with forbid(command.place):  # type: ignore[attr-defined]
         assert "up to date" in command.run().stderr
         change(command.input) if os.access(command.input, os.W_OK) else None
         run = command.run("--overwrite")
     refused(run, 73, "out", "; choose another")
-    assert command.made() == expected
+    assert command.content() == expected
 
 
 @forms()
@@ -228,10 +230,10 @@ def test_an_old_output_that_may_not_be_replaced_keeps_the_set_together(
         if path.suffix in (".qml", ".xml"):  # the same again
             continue
         with immutable(path):
-            run = command.run()
+            run = command.run(*command.going_on())
         refused(run, 73, "; choose another")
         assert command.made() == old, path
-    assert command.run().exit_code == 0 and not unfinished(command)
+    assert command.run(*command.going_on()).exit_code == 0 and not unfinished(command)
 
 
 @forms()
@@ -305,7 +307,7 @@ def test_outputs_that_are_links(here: Path, form: str) -> None:
         assert all(path.is_symlink() for path in named)
         assert [path for path in named if path.read_bytes() == b"old"] == []
     command.clear()
-    assert command.run().exit_code == 0 and command.made() == expected
+    assert command.run().exit_code == 0 and command.content() == expected
     assert not [name for name in os.listdir("far") if name.endswith((".lcmap-set", "-lock"))]
 
 
@@ -324,7 +326,7 @@ def test_outputs_and_temporary_files_on_different_disks(
             run = run_lcmap(*words, *more)
             assert run.exit_code == 0, run.stderr
             for path in named:
-                made = Path(elsewhere.get(str(path), path)).read_bytes()
+                made = but_for_times(Path(elsewhere.get(str(path), path)))
                 # a tile index says where its rasters are from itself
                 assert made == expected[str(path)] or path.suffix == ".geojson"
             left = {*os.listdir("disk")} - {Path(name).name for name in expected}

@@ -75,7 +75,10 @@ def test_parameters_of_the_library_are_shown_as_options(capfd) -> None:
 
 def test_a_full_disk_anywhere_is_cannot_write(capfd) -> None:
     done = run_command(capfd, raising(OSError(errno.ENOSPC, "No space left", "x.tif")))
-    assert (done.exit_code, done.stderr) == (73, "lcmap: x.tif: no space left\n")
+    assert (done.exit_code, done.stderr) == (
+        73,
+        "lcmap: x.tif: no space left; free some, or choose another place\n",
+    )
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_verbose(capfd) -> None:

@@ -82,6 +82,18 @@ def test_by_block_as_of_the_whole(
     assert (tmp_path / "out.tif.aux.xml").exists()
 
 
+def test_no_style_is_that_of_map_and_polygons(
+    lcmap: Lcmap, write: WriteLabels, tmp_path: Path
+) -> None:
+    made = write("map.tif", patches((40, 40)), classes=FLAIR7)
+    for vector, style in (("other.gpkg", True), ("out.gpkg", False), ("out.gpkg", False)):
+        run = lcmap("generalise", made, "-o", tmp_path / "out.tif", "--mmu", 0.01, "--vector",
+                    tmp_path / vector, "--overwrite")  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        assert (tmp_path / "out.qml").exists() == style
+        assert (tmp_path / "out.tif.aux.xml").exists()
+
+
 def test_in_a_pipe(write: WriteLabels, tmp_path: Path) -> None:
     made = write("map.tif", patches((60, 70)), classes=FLAIR7)
     command = [sys.executable, "-m", "lcmap", "generalise", "-", "--mmu", "0.01", "--vector",

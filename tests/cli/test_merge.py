@@ -20,7 +20,7 @@ from support import Run, write_raster
 
 from lcmap.inference.resume.shard import Shard, shard_path
 from lcmap.inference.resume.work_folder import WorkFolder, journal_path, plan_path
-from lcmap.raster.making import is_up_to_date
+from lcmap.raster.making import files_up_to_date
 from lcmap.raster.output_lock import lock_file
 from lcmap.raster.quantile_tags import write_quantiles
 
@@ -309,7 +309,7 @@ def test_the_map_is_on_record_before_its_shards_go(
 
     def watched(work: WorkFolder) -> None:
         if "shard" in work.path.name:
-            on_record.append(is_up_to_date("map.tif"))
+            on_record.append(files_up_to_date("map.tif") is not None)
         discard(work)
 
     monkeypatch.setattr(WorkFolder, "discard", watched)

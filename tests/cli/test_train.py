@@ -247,6 +247,12 @@ def test_quantize_writes_an_int8_model_that_predicts(
     assert again.stdout == quantised.replace("model.int8", "again.int8") + "\n"
     assert undigested(tmp_path / "again.int8.onnx") == undigested(int8)
     assert not list(tmp_path.glob("again*.curves.*"))
+    link = tmp_path / "link.onnx"
+    for read in (model, tiles):
+        link.symlink_to(read)
+        result = lcmap("train", tiles, "-o", link, "--quantize-only", model, "--overwrite")
+        assert result.exit_code == 2 and "link.onnx: is one of the inputs; " in result.stderr
+        link.unlink()
 
     model.unlink()
     (tmp_path / ".model.onnx.lcmap-made").unlink()  # as if something else had made the other

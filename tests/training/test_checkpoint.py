@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import limited_files
 
-from lcmap.errors import CheckpointError
+from lcmap.errors import CannotWriteError, CheckpointError
 from lcmap.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 
 SETTINGS = {"seed": 1, "recipe": {"name": "default", "jitter": None}, "tile indexes": ["a", "b"]}
@@ -19,6 +20,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     state = read_checkpoint(path, SETTINGS)
     assert torch.equal(state["weights"]["a"], torch.arange(3))
     assert state["rows"] == [{"loss": 0.5}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kib", [0, 8])
+def test_a_full_disk_is_said_and_the_earlier_one_stays(tmp_path: Path, kib: int) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, SETTINGS, {"epoch": 1})
+    with limited_files(kib), pytest.raises(CannotWriteError, match=r"c\.pt: no space left; free"):
+        write_checkpoint(path, SETTINGS, {"weights": torch.zeros(10_000)})
+    assert read_checkpoint(path, SETTINGS) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +22,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support import Run, run_lcmap
+from threaded_ranks import in_ranks
 
 from lcmap.dataset.reading import TileReader
 from lcmap.errors import UsageError
 from lcmap.launch import Launch
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.batches import Sampler
+from lcmap.training.options import TrainOptions
 from lcmap.training.ranks import Ranks
 from lcmap.training.recipe import DEFAULT
 from lcmap.training.samples import SampleSource, read_training_set
+from lcmap.training.trainer import Trainer
 
 MakeIndex = Callable[..., Path]
 KILLED = str(Path(__file__).with_name("lcmap_with_a_killed_rank.py"))
@@ -73,6 +79,11 @@ def uneven(make_index: MakeIndex) -> Path:
     return make_index(codes=codes)
 
 
+def curves(model: Path) -> list[dict[str, str]]:
+    """Return the rows of a model's curves."""
+    return list(csv.DictReader(model.with_suffix(".curves.csv").read_text().splitlines()))
+
+
 def assert_close(model: Path, other: Path) -> None:
     """Check that two models have the same weights, and were trained alike."""
     graphs = [onnx.load(str(path)).graph for path in (model, other)]
@@ -80,9 +91,7 @@ def assert_close(model: Path, other: Path) -> None:
     assert one.keys() == two.keys()
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-4, err_msg=name)
-    tables = [path.with_suffix(".curves.csv").read_text().splitlines() for path in (model, other)]
-    rows, others = (list(csv.DictReader(table)) for table in tables)
-    for row, same in zip(rows, others, strict=True):
+    for row, same in zip(curves(model), curves(other), strict=True):
         for name in row.keys() - {"seconds"}:
             if same[name] != row[name]:
                 assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-4, nan_ok=True)
@@ -131,6 +140,67 @@ def test_two_processes_train_what_one_does(make_index: MakeIndex, tmp_path: Path
     assert {path.name for path in set(tmp_path.iterdir()) - before} == beside
 
 
+@pytest.mark.parametrize("hurry", [0.2, 5.0])
+def test_all_end_with_the_step_at_which_the_first_says_that_time_is_up(
+    make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch, hurry: float
+) -> None:
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+    data = read_training_set([uneven(make_index)])
+    options = TrainOptions(recipe="paper", batch_size=2, minutes=1)
+
+    def train(ranks: Ranks) -> Trainer:
+        # a second of the first a step, and of the other more or less
+        seconds = itertools.count(step=1.0 if ranks.launch.rank == 0 else hurry)
+        network = LandCoverNetwork([2], 3, Architecture(width=2, depth=1))
+        with TileReader(data.nomenclature) as reader:
+            trainer = Trainer(
+                data, SampleSource(reader), network, options.chosen_recipe(), options, ranks=ranks,
+                now=lambda: next(seconds),
+            )  # fmt: skip
+            trainer.start_as_first()
+            while not trainer.ended:
+                trainer.epoch()
+        return trainer
+
+    first, other = in_ranks(2, train)
+    assert first.rows[-1]["seconds"] >= 50
+    assert first.steps == other.steps and len(first.rows) == len(other.rows) > 1
+    for name, value in first.evaluated.state_dict().items():
+        assert torch.equal(value, other.evaluated.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("having", [(True, True), (True, False), (False, True), (False, False)])
+def test_all_compute_in_bfloat16_or_none(
+    make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch, having: tuple[bool, bool]
+) -> None:
+    data = read_training_set([make_index()])
+    options = TrainOptions(recipe="paper", batch_size=2)
+    has = threading.local()
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: has.it)
+
+    def computes(ranks: Ranks) -> bool:
+        has.it = having[ranks.launch.rank]
+        network = LandCoverNetwork([2], 3, Architecture(width=2, depth=1))
+        with TileReader(data.nomenclature) as reader:
+            recipe = options.chosen_recipe()
+            trainer = Trainer(data, SampleSource(reader), network, recipe, options, ranks=ranks)
+        return trainer.bfloat16
+
+    assert in_ranks(2, computes) == [all(having)] * 2
+
+
+@pytest.mark.slow
+def test_two_processes_end_together_when_the_time_is_up(
+    make_index: MakeIndex, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.onnx"
+    words = train_words(uneven(make_index), output, "--batch-size", "2", "--minutes", "0.1")
+    run = torchrun("-m", "lcmap", *words)
+    assert run.exit_code == 0, run.stderr
+    assert 0 < float(curves(output)[-1]["seconds"]) < 60
+    assert not output.with_suffix(".checkpoint.pt").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does_without_labels(
     make_index: MakeIndex, tmp_path: Path
@@ -144,10 +214,7 @@ def test_two_processes_learn_what_one_does_without_labels(
     assert alone.exit_code == 0
     several = torchrun("-m", "lcmap", *train_words(index, two, *words))
     assert several.exit_code == 0, several.stderr
-    losses = [
-        float(next(csv.DictReader(model.with_suffix(".curves.csv").open()))["loss"])
-        for model in (one, two)
-    ]
+    losses = [float(curves(model)[0]["loss"]) for model in (one, two)]
     # rounding decides where a probability is just at the threshold
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
@@ -249,7 +316,8 @@ def test_what_is_refused_or_done_is_said_once(make_index: MakeIndex, tmp_path: P
     expected = f"lcmap: {output}: exists already; --overwrite to replace it"
     assert there.exit_code != 0 and said(there) == [expected]
     output.unlink()
-    assert run_lcmap(*train_words(index, output, *PAPER)).exit_code == 0
+    made = run_lcmap(*train_words(index, output, *PAPER))
+    assert made.exit_code == 0
     again = torchrun("-m", "lcmap", *train_words(index, output, *PAPER))
     assert again.exit_code == 0 and again.stderr.count("up to date") == 1
-    assert len(again.stdout.splitlines()) == 2
+    assert again.stdout == made.stdout

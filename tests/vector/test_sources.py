@@ -14,8 +14,9 @@ import pytest
 import shapely
 from rasterio.crs import CRS
 from rasterio.warp import transform
+from support import limited_files
 
-from lcmap.errors import DataError, InputMissingError, NoCrsError, NotAVectorError
+from lcmap.errors import CannotWriteError, DataError, InputMissingError, NoCrsError, NotAVectorError
 from lcmap.vector.names import fold_value
 from lcmap.vector.sources import SUFFIXES, find_layers, indexed_copy, largest_number, read_features
 
@@ -118,6 +119,26 @@ def test_every_format_reads_alike_by_bounds(
     assert [fold_value(v) for v in features.columns["nature"][order]] == ["foret 2", "foret 3"]
     assert shapely.equals(features.geometries[order], BOXES[2:4]).all()
     assert largest_number(layer, "largeur") == len(BOXES) - 1
+
+
+def test_a_copy_is_whole_or_refused_wherever_the_space_ends(
+    write_layer: Write, tmp_path: Path
+) -> None:
+    (layer,) = find_layers([write_layer(tmp_path / "a.geojson", BOXES)])
+    whole = indexed_copy(layer, [], LAMBERT, EVERYWHERE, tmp_path).path.stat().st_size
+    made = refused = 0
+    # by block, and by byte where the last feature is
+    for limit in (*range(0, whole, 256), *range(whole - 40, whole + 1)):
+        with limited_files(limit / 1024):
+            try:
+                copy = indexed_copy(layer, [], LAMBERT, EVERYWHERE, tmp_path)
+            except CannotWriteError as error:
+                assert str(tmp_path) in str(error) and "; " in str(error)
+                refused += 1
+            else:
+                made += 1
+                assert len(read_features(copy, [], EVERYWHERE)) == len(BOXES)
+    assert made and refused > 40
 
 
 def test_null_and_empty_geometries_and_those_without_end_are_left_out(

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from rasterio.crs import CRS
+from support import limited_files
+
+from lcmap.errors import CannotWriteError
+from lcmap.vector.geopackage import check_polygons, write_polygons_to
+
+BOXES = shapely.box(np.arange(20), 0, np.arange(20) + 1, 1)
+
+
+def write(path: Path) -> None:
+    """Write the boxes in two parts, and check that they are all there."""
+    for part, append in ((slice(12), False), (slice(12, None), True)):
+        codes = np.arange(len(BOXES))[part]
+        write_polygons_to(
+            "map.gpkg", path, "boxes", BOXES[part], {"code": codes}, CRS.from_epsg(2154),
+            append=append,
+        )  # fmt: skip
+    check_polygons("map.gpkg", path, "boxes", len(BOXES))
+
+
+def test_polygons_are_found_by_place(tmp_path: Path) -> None:
+    write(tmp_path / "a.gpkg")
+    _, _, geometries, (codes,) = pyogrio.raw.read(tmp_path / "a.gpkg", bbox=(12.2, 0, 14.8, 1))
+    assert codes.tolist() == [12, 13, 14]
+    assert shapely.equals(shapely.from_wkb(geometries), BOXES[12:15]).all()
+
+
+def test_a_file_is_whole_or_refused_wherever_the_space_ends(tmp_path: Path) -> None:
+    write(tmp_path / "a.gpkg")
+    whole = (tmp_path / "a.gpkg").read_bytes()
+    made = []
+    for kib in range(0, len(whole) // 1024 + 4, 4):
+        path = tmp_path / f"{kib}.gpkg"
+        with limited_files(kib):
+            try:
+                write(path)
+            except CannotWriteError as error:
+                assert str(error).startswith("map.gpkg: ") and "; " in str(error)
+            else:
+                made.append(path.read_bytes())
+    assert made == [whole]
+
+
+def test_polygons_that_are_missing_are_noticed(tmp_path: Path) -> None:
+    write(tmp_path / "a.gpkg")
+    with pytest.raises(
+        CannotWriteError, match=r"map\.gpkg: was not written whole; is the disk full"
+    ):
+        check_polygons("map.gpkg", tmp_path / "a.gpkg", "boxes", len(BOXES) + 1)
