@@ -190,8 +190,11 @@ def _settings(
 ) -> dict[str, Any]:
     """Return all that a run's result depends on, as JSON values: a checkpoint is of these."""
     initial = options.initial_model
+    of_recipe = dataclasses.asdict(recipe)
+    # the network is of another size than the recipe's where that was chosen or is a model's
+    of_network = {name: value for name, value in architecture.items() if name in of_recipe}
     return {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": of_recipe | of_network,
         "architecture": architecture,
         "epochs": options.epochs,
         "minutes": options.minutes,

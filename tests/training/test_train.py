@@ -124,7 +124,9 @@ def test_a_run_learns_and_resuming_it_ends_at_the_same_bits(
     assert metadata.training["epoch"] == report.epoch
     engine = f"onnxruntime {onnxruntime.__version__} on cpu"
     assert metadata.training["scores_computed_by"] == f"{engine} in float32"
-    assert metadata.training["recipe"]["name"] == "default"
+    recipe, built = metadata.training["recipe"], metadata.training["architecture"]
+    assert recipe["name"] == "default"
+    assert (recipe["width"], recipe["depth"]) == (built["width"], built["depth"]) == (4, 1)
     assert set(metadata.calibration["temperatures"]) == {"Dar", "Lig", "Nev"}
     assert metadata.calibration["ece before"] == report.ece_before
     assert "before calibration" in report.text
