@@ -68,12 +68,12 @@ def contender_costs(study: Study, folder: Path, data: Path) -> dict[str, Cost]:
 
 
 def _without_namesakes(contenders: Iterable[Contender]) -> list[Contender]:
-    """Return the first of the contenders that cost the same: of a network and a batch."""
+    """Return the first contender of each network, batch and optimizer: they cost the same."""
     first: dict[object, Contender] = {}
     for contender in contenders:
         recipe = contender.recipe
         kind = contender.smp or (recipe.architecture, contender.size)
-        first.setdefault((kind, recipe.batch_size, recipe.crop), contender)
+        first.setdefault((kind, recipe.batch_size, recipe.crop, recipe.optimizer), contender)
     return list(first.values())
 
 

@@ -178,13 +178,13 @@ def carry_out_one(
         blocks = measure(
             network, source, fold.areas, Classification(tuple(temperatures)),
             classes=len(training.nomenclature), margin=margin_of(network), block=run.ground.block,
-            device=choose_device(device),
+            device=trainer.device,
         )  # fmt: skip
     channels = [model_input.channels for model_input in training.inputs]
     return _about(run, device) | {
         "classes": [item.short for item in training.nomenclature.classes],
         "training": trained | {"temperatures": temperatures},
-        "network": costs(network, channels, run.threads if device == "cpu" else None),
+        "network": costs(network, channels, run.threads if trainer.device.type == "cpu" else None),
         "test": _tested(blocks, training, fold),
     }
 
