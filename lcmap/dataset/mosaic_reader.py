@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import InputOptions, RasterInput, reopened_input
 from lcmap.dataset.raster_content import RasterContent
@@ -72,7 +73,7 @@ class MosaicReader:
         self._order = tuple(order)
         self._channels = channels
         self._options = options
-        self._open: OrderedDict[int, tuple[InputReader, ExitStack]] = OrderedDict()
+        self._open: IdlePool[int, InputReader] = IdlePool(MOST_OPEN)
 
     def __enter__(self) -> MosaicReader:
         """Return the reader itself."""
@@ -80,8 +81,7 @@ class MosaicReader:
 
     def __exit__(self, *_: object) -> None:
         """Close every raster."""
-        while self._open:
-            self._close_oldest()
+        self._open.close()
 
     def parts(self, window: Window) -> Iterator[PartPixels]:
         """Yield what the rasters have of a window, in order; none of those that do not meet it.
@@ -94,7 +94,8 @@ class MosaicReader:
             part = window.intersection(self._mosaic.windows[number - 1])
             assert part is not None
             row, col = self._parts[number - 1].corner
-            found, where = self._reader(number).read(part.shifted(-row, -col))
+            with self._open.lent(number, partial(self._opened, number)) as reader:
+                found, where = reader.read(part.shifted(-row, -col))
             if part == window:
                 yield PartPixels(number, found, where)
                 continue
@@ -121,26 +122,11 @@ class MosaicReader:
         size = window.height, window.width
         return np.zeros((self._channels, *size), np.float32), np.zeros(size, bool)
 
-    def _reader(self, number: int) -> InputReader:
-        """Return the reader of a raster, which is opened unless it is one of the last used."""
-        if number not in self._open:
-            while len(self._open) >= MOST_OPEN:
-                self._close_oldest()
-            part = self._parts[number - 1]
-            with ExitStack() as stack:
-                dataset = stack.enter_context(
-                    reopened_input(part.source, self._options, part.bands)
-                )
-                reader = InputReader(
-                    dataset, part.grid, part.content, part.quantiles, part.source.name
-                )
-                self._open[number] = reader, stack.pop_all()
-        self._open.move_to_end(number)
-        return self._open[number][0]
-
-    def _close_oldest(self) -> None:
-        _, (_, stack) = self._open.popitem(last=False)
-        stack.close()
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[InputReader]:
+        part = self._parts[number - 1]
+        with reopened_input(part.source, self._options, part.bands) as dataset:
+            yield InputReader(dataset, part.grid, part.content, part.quantiles, part.source.name)
 
 
 def fill(values: NDArray[np.float32], valid: NDArray[np.bool_], part: PartPixels) -> None:

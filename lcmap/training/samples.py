@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lcmap.dataset.class_shares import class_shares
 from lcmap.dataset.normalisation import scale
 from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
 from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index
 from lcmap.errors import (
@@ -26,7 +27,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import band_names, has_band_names, open_raster
+from lcmap.raster.opening import open_raster
 from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window
@@ -188,20 +189,17 @@ def _entry(
 
     The mean of quantiles of values that mean different things would be of neither.
     """
-    first: tuple[Path, tuple[str, ...], str] | None = None
+    kinds: list[RasterKind] = []
     gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(paths):
         with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
-            bands, dtypes = band_names(dataset), set(dataset.dtypes)
+            kinds.append(RasterKind.of(dataset, os.fspath(path)))
             gsds.append(Grid.of(dataset).gsd_metres)
             radiometry = radiometry_of(dataset, os.fspath(path))
-        dtype = str(np.result_type(*dtypes))
-        first = first or (path, bands, dtype)
-        _check_bands(path, bands, dtype, *first)
+        kinds[-1].check_as(kinds[0])
         if side.kind == "image":
             meant.append(NamedRadiometry(os.fspath(path), radiometry))
-            quantiles.append(scaling.quantiles(meant[-1], bands, number))
-    assert first is not None
+            quantiles.append(scaling.quantiles(meant[-1], kinds[-1].bands, number))
     known = [gsd for gsd in gsds if gsd is not None]
     common = scaling.common_radiometry(meant, number)
     means = np.mean(quantiles, axis=0) if common else np.empty((0, 2))
@@ -209,8 +207,8 @@ def _entry(
     return ModelInput(
         name=f"side{number}" if number else IMAGE_ENTRY,
         kind=side.kind,
-        bands=first[1],
-        dtype=first[2],
+        bands=kinds[0].bands,
+        dtype=kinds[0].dtype,
         gsd=float(np.median(known)) if known else None,
         quantiles=tuple((float(low), float(high)) for low, high in means),
         normalisation="training-quantiles-2-98" if alike else "quantiles-2-98",
@@ -218,27 +216,6 @@ def _entry(
         gsd_range=(min(known), max(known)) if known else None,
         radiometry=common,
     )
-
-
-def _check_bands(
-    path: Path,
-    bands: tuple[str, ...],
-    dtype: str,
-    first: Path,
-    first_bands: tuple[str, ...],
-    first_dtype: str,
-) -> None:
-    named = has_band_names(bands) and has_band_names(first_bands)
-    if len(bands) != len(first_bands) or (named and bands != first_bands):
-        raise InputMismatchError(
-            path,
-            f"its bands are {', '.join(bands)}, those of {first} are {', '.join(first_bands)}",
-            "prepare all images with the same bands in the same order",
-        )
-    if dtype != first_dtype:
-        raise InputMismatchError(
-            path, f"is {dtype}, {first} is {first_dtype}", "train on images of one kind"
-        )
 
 
 def _with_labels(sample: LabelledWindow) -> LabelledWindow:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from small_vectors import write_layer
 from support import Run, write_raster
 
 from lcmap.dataset import mosaic_reader
+from lcmap.dataset.inputs import reopened_input
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import Window
 
@@ -190,19 +193,22 @@ def test_few_images_are_open_at_a_time(
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    opened: list[int] = []
+    opened, now = [], 0
 
-    class Counted(mosaic_reader.MosaicReader):
-        def _reader(self, number: int) -> mosaic_reader.InputReader:
-            found = super()._reader(number)
-            opened.append(len(self._open))
-            return found
+    @contextmanager
+    def counted(*args: Any) -> Iterator[Any]:
+        nonlocal now
+        now += 1
+        opened.append(now)
+        with reopened_input(*args) as dataset:
+            yield dataset
+        now -= 1
 
     monkeypatch.setattr(mosaic_reader, "MOST_OPEN", 2)
-    monkeypatch.setattr("lcmap.inference.campaign_inputs.MosaicReader", Counted)
+    monkeypatch.setattr(mosaic_reader, "reopened_input", counted)
     run = lcmap("predict", folder / "scenes", "-m", model, *outputs(folder))
     assert run.exit_code == 0, run.stderr
-    assert max(opened) == 2
+    assert (max(opened), now) == (2, 0)
     check(folder, *expected(model, scenes, SHAPE))
 
 
