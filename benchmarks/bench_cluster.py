@@ -37,7 +37,7 @@ import psutil
 from affine import Affine
 from rasterio.crs import CRS
 
-from lcmap.graph.padding import BorderSides
+from lcmap.graph.halo import BorderSides
 from lcmap.inference import cluster
 from lcmap.inference.cluster_worker import Computed, ComputedTask, Job
 from lcmap.inference.options import MapOutputs

@@ -27,8 +27,9 @@ import onnxruntime
 
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
+from lcmap.graph.halo import INTERIOR
 from lcmap.graph.outputs import of_size, with_results
-from lcmap.graph.padding import INTERIOR, find_halo, graph_for
+from lcmap.graph.padding import find_halo, graph_for
 from lcmap.model_file import load_graph, read_model
 
 

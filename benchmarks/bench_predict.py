@@ -58,7 +58,7 @@ from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import check_bfloat16, is_importable
 from lcmap.errors import UnavailableError
-from lcmap.graph.padding import INTERIOR
+from lcmap.graph.halo import INTERIOR
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.source import TilePixels
 from lcmap.inference.tile_predictor import TilePredictor

@@ -135,7 +135,7 @@ def _nanoseconds(network: nn.Module, images: tuple[Tensor, ...], threads: int) -
     """Return the least processor time that a network takes for images, after one run before."""
     inputs = {f"image{number}": image for number, image in enumerate(images)}
     channels = {name: image.shape[1] for name, image in inputs.items()}
-    graph = exported(network, channels, 4 * network.stride)
+    graph = exported(network, channels, network.stride)
     session = OnnxRuntimeSession(graph, threads=threads)
     times = []
     for _ in range(_TIMED_RUNS + 1):

@@ -10,8 +10,8 @@ import onnx
 from onnx import helper, shape_inference
 
 from lcmap.errors import UsageError
+from lcmap.graph.halo import Halo
 from lcmap.graph.outputs import of_size
-from lcmap.graph.padding import Halo
 
 LARGEST_BLOCK = 1536
 """The largest side of an output window: larger ones were measured to win nothing."""

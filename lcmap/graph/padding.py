@@ -10,14 +10,16 @@ tensor covers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from lcmap.graph.extents import Covered, Extent, OffTheGridError
+from lcmap.graph.halo import ALL_AROUND, INTERIOR, BorderSides, Halo, HaloSide, TakenCells
 from lcmap.graph.nodes import constants, needed
 from lcmap.graph.unpooling import with_fast_unpooling
 
@@ -56,62 +58,71 @@ class UnknownGraphError(Exception):
     """A graph that cannot be followed; its tiles are padded on every side."""
 
 
-class BorderSides(NamedTuple):
-    """Which sides of a tile are the border of the image."""
+def find_halo(model: onnx.ModelProto, stride: int, levels: Sequence[int] = ()) -> Halo:
+    """Return the halo of tiles that are padded at the border only; `levels` are the inputs'.
 
-    top: bool
-    left: bool
-    bottom: bool
-    right: bool
-
-
-ALL_AROUND = BorderSides(True, True, True, True)
-INTERIOR = BorderSides(False, False, False, False)
-
-
-class HaloSide(NamedTuple):
-    """What a tile is like at a side that is not the image border.
-
-    The side must be at a pixel ≡ `residue` modulo the stride, counted from the image's first;
-    the `width` pixels next to it are not in the result.
-    """
-
-    residue: int
-    width: int
-
-
-class Halo(NamedTuple):
-    """The sides of a tile inside the image: those before (top, left) and after (bottom, right)."""
-
-    before: HaloSide
-    after: HaloSide
-
-
-def padded_halo(stride: int, receptive_field: int) -> Halo:
-    """Return the halo of tiles that are padded on every side: a halo on the pooling grid."""
-    halo = -(-receptive_field // stride) * stride
-    return Halo(HaloSide(0, halo), HaloSide(0, halo))
-
-
-def find_halo(model: onnx.ModelProto, stride: int) -> Halo:
-    """Return the halo of tiles that are padded at the border only.
+    Of a coarser input a tile takes the cells that its result needs, no more.
 
     Raises:
         UnknownGraphError: the graph cannot be followed.
     """
+    names = _inputs(model)
+    of_input = dict(zip(names, levels or [0] * len(names), strict=True))
+    # at first the coarser inputs reach so far beyond the tile that they do not limit the result
+    starts = {name: -_BEYOND * stride >> level for name, level in of_input.items() if level}
+    stops = {name: (_FAR + _BEYOND) * stride >> level for name, level in of_input.items() if level}
     before = after = 0
-    while before < stride and after < stride:
-        tile = _Extent(0, before, _FAR * stride + after)
+    for _ in range(2 * stride * len(names)):
+        tile = Extent(0, before, _FAR * stride + after)
+        extents = {
+            name: Extent(level, starts[name], stops[name]) if level else tile
+            for name, level in of_input.items()
+        }
+        given = {name: Covered(extent, extent) for name, extent in extents.items()}
         try:
-            rows, columns = _Derivation(model, INTERIOR, tile, tile).covered
-        except _OffTheGridError as error:  # each side depends on its own end of the tile alone
-            before, after = before + error.starts, after + (not error.starts)
+            derived = _Derivation(model, INTERIOR, given)
+        except OffTheGridError as error:  # each side depends on its own end of the tile alone
+            coarse = error.inputs & starts.keys()
+            if coarse != error.inputs:
+                before, after = before + error.starts, after + (not error.starts)
+            for name in coarse:
+                ends = starts if error.starts else stops
+                ends[name] += 1
             continue
+        if max(before, after) >= stride:
+            break
+        rows, columns = derived.covered
         if rows != columns or rows.scale != 0:
             raise UnknownGraphError("its result is not on the grid of its input")
         halo_before, halo_after = rows.start - tile.start, tile.stop - rows.stop
-        return Halo(HaloSide(before, halo_before), HaloSide(after, halo_after))
+        taken = _taken_cells(derived, of_input, tile, stride)
+        return Halo(HaloSide(before, halo_before), HaloSide(after, halo_after), taken)
     raise UnknownGraphError("no tile fits its pooling cells")
+
+
+def _taken_cells(
+    derived: _Derivation, levels: Mapping[str, int], tile: Extent, stride: int
+) -> tuple[TakenCells, ...]:
+    """Return what a tile takes of each input.
+
+    Raises:
+        UnknownGraphError: it would see further in a coarser input than in the image, or less than
+            its result covers.
+    """
+    if not any(levels.values()):
+        return ()
+    taken = []
+    for name, level in levels.items():
+        rows, columns = derived.needed.get(name, derived.covered)
+        if rows != columns or rows.scale != level:
+            raise UnknownGraphError("what it takes of an input is not on the grid of that")
+        if level == 0:
+            rows = tile
+        seen, result = Extent(0, rows.start << level, rows.stop << level), derived.covered.rows
+        if not (tile.start <= seen.start <= result.start and result.stop <= seen.stop <= tile.stop):
+            raise UnknownGraphError("it sees further in one input than in another")
+        taken.append(TakenCells(level, rows.start, rows.stop - (_FAR * stride >> level)))
+    return tuple(taken)
 
 
 def graph_for(
@@ -125,67 +136,33 @@ def graph_for(
     if border == ALL_AROUND:
         return model
 
-    def axis(starts_at_border: bool, stops_at_border: bool) -> _Extent:
-        before = 0 if starts_at_border else halo.before.residue
-        after = 0 if stops_at_border else halo.after.residue
-        return _Extent(0, before, _FAR * stride + after)
+    def axis(taken: TakenCells, starts_at_border: bool, stops_at_border: bool) -> Extent:
+        before = 0 if starts_at_border else taken.before
+        after = 0 if stops_at_border else taken.after
+        return Extent(taken.level, before, (_FAR * stride >> taken.level) + after)
 
-    rows, columns = axis(border.top, border.bottom), axis(border.left, border.right)
-    return _Derivation(with_fast_unpooling(model), border, rows, columns).model
+    names = _inputs(model)
+    of_image = TakenCells(0, halo.before.residue, halo.after.residue)
+    given = {
+        name: Covered(
+            axis(taken, border.top, border.bottom), axis(taken, border.left, border.right)
+        )
+        for name, taken in zip(names, halo.taken or (of_image,) * len(names), strict=True)
+    }
+    return _Derivation(with_fast_unpooling(model), border, given).model
+
+
+def _inputs(model: onnx.ModelProto) -> list[str]:
+    known = constants(model.graph)
+    return [value.name for value in model.graph.input if value.name not in known]
 
 
 _FAR = 1024
 """A tile of this many strides is longer than its halo; what is cropped does not depend on its
 length."""
 
-
-class _OffTheGridError(Exception):
-    """A tile whose side cuts a pooling cell: the one where it `starts`, or the other."""
-
-    def __init__(self, *, starts: bool) -> None:
-        super().__init__()
-        self.starts = starts
-
-
-class _Extent(NamedTuple):
-    """What a tensor covers along an axis, from `start` to `stop`, in cells of 2^`scale` pixels."""
-
-    scale: int
-    start: int
-    stop: int
-
-    def grown(self, before: int, after: int) -> _Extent:
-        return _Extent(self.scale, self.start - before, self.stop + after)
-
-    def pooled(self) -> _Extent:
-        if self.start % 2 or self.stop % 2:
-            raise _OffTheGridError(starts=self.start % 2 == 1)
-        return _Extent(self.scale + 1, self.start // 2, self.stop // 2)
-
-    def unpooled(self) -> _Extent:
-        return _Extent(self.scale - 1, self.start * 2, self.stop * 2)
-
-    def cells(self) -> _Extent:
-        """Return the pooling cells that this touches."""
-        return _Extent(self.scale + 1, self.start // 2, -(-self.stop // 2))
-
-    def around(self, result: _Extent, part: _Extent) -> _Extent:
-        """Return what of this a part of a result takes, all of which takes all of this."""
-        return self.grown(result.start - part.start, part.stop - result.stop)
-
-    def united(self, other: _Extent) -> _Extent:
-        return _Extent(self.scale, min(self.start, other.start), max(self.stop, other.stop))
-
-
-class _Covered(NamedTuple):
-    rows: _Extent
-    columns: _Extent
-
-    def each(self, change: Callable[[_Extent], _Extent]) -> _Covered:
-        return _Covered(change(self.rows), change(self.columns))
-
-    def united(self, other: _Covered) -> _Covered:
-        return _Covered(self.rows.united(other.rows), self.columns.united(other.columns))
+_BEYOND = 64
+"""Strides that are further than any network of lcmap sees."""
 
 
 class _Derivation:
@@ -195,28 +172,25 @@ class _Derivation:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, border: BorderSides, rows: _Extent, columns: _Extent
+        self, model: onnx.ModelProto, border: BorderSides, given: dict[str, Covered]
     ) -> None:
         self._border = border
         self._constants = constants(model.graph)
-        self._covered: dict[str, _Covered] = {}
+        self._covered = given.copy()
+        self._sources = {name: frozenset([name]) for name in given}
         self._renamed: dict[str, str] = {}
-        self._crops: dict[tuple[str, _Covered], str] = {}
+        self._crops: dict[tuple[str, Covered], str] = {}
         self._planned: list[onnx.NodeProto] = []
         self._nodes: list[onnx.NodeProto] = []
         self._added: list[onnx.TensorProto] = []
-        for value in model.graph.input:
-            if value.name not in self._constants:
-                self._covered[value.name] = _Covered(rows, columns)
         for node in needed(model.graph):
             self._visit(node)
         (output,) = model.graph.output
         if output.name not in self._covered or output.name in self._renamed:
             raise UnknownGraphError("its output does not come from its inputs")
         self.covered = self._covered[output.name]
-        inputs = {value.name for value in model.graph.input}
-        given = {name: self._covered[name] for name in inputs & self._covered.keys()}
-        self._made = self._find_needed() | given
+        self.needed = self._find_needed()
+        self._made = self.needed | given
         for node in self._planned:
             self._write(node)
         self.model = onnx.ModelProto()
@@ -233,6 +207,8 @@ class _Derivation:
     def _visit(self, node: onnx.NodeProto) -> None:
         inputs = [self._renamed.get(name, name) for name in node.input]
         pixels = [self._covered[name] for name in inputs if name in self._covered]
+        sources = frozenset[str]().union(*(self._sources.get(name, ()) for name in inputs))
+        self._sources.update(dict.fromkeys(node.output, sources))
         if pixels and node.op_type == "Pad":
             self._pad(node, inputs)
             return
@@ -240,9 +216,13 @@ class _Derivation:
             (output,) = node.output
             if node.op_type in _ELEMENTWISE:
                 _attributes(node)
-                covered = _Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
+                covered = Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
             else:
-                covered = self._reached(node, inputs, pixels[0])
+                try:
+                    covered = self._reached(node, inputs, pixels[0])
+                except OffTheGridError as error:
+                    error.inputs = sources
+                    raise
             self._covered[output] = covered
         self._plan(node, inputs)
 
@@ -252,16 +232,16 @@ class _Derivation:
         kept.input[:] = inputs
         self._planned.append(kept)
 
-    def _find_needed(self) -> dict[str, _Covered]:
+    def _find_needed(self) -> dict[str, Covered]:
         """Return what of each tensor is needed, as far as its operator can leave out the rest."""
-        needed: dict[str, _Covered] = {}
+        needed: dict[str, Covered] = {}
         for node in reversed(self._planned):
             (output, *_) = node.output
             if output not in self._covered:
                 continue
             wanted = needed.get(output, self._covered[output])
             if node.op_type in _ENLARGING:  # whole cells or none
-                wanted = wanted.each(_Extent.cells).each(_Extent.unpooled)
+                wanted = wanted.each(Extent.cells).each(Extent.unpooled)
             elif node.op_type not in _CROPPABLE:
                 wanted = self._covered[output]
             needed[output] = wanted
@@ -270,17 +250,17 @@ class _Derivation:
                 needed[name] = of_input.united(needed.get(name, of_input))
         return needed
 
-    def _taken(self, node: onnx.NodeProto, name: str, wanted: _Covered) -> _Covered:
+    def _taken(self, node: onnx.NodeProto, name: str, wanted: Covered) -> Covered:
         """Return what a node takes of one of its inputs for what is wanted of its result."""
         covered = self._covered[name]
         if node.op_type not in _CROPPABLE:
             return covered
         if node.op_type in _ENLARGING:
-            return wanted.each(_Extent.cells)
+            return wanted.each(Extent.cells)
         if node.op_type == "Conv":
             whole = self._covered[node.output[0]]
-            return _Covered(*map(_Extent.around, covered, whole, wanted))
-        return wanted if covered.rows.scale == wanted.rows.scale else wanted.each(_Extent.unpooled)
+            return Covered(*map(Extent.around, covered, whole, wanted))
+        return wanted if covered.rows.scale == wanted.rows.scale else wanted.each(Extent.unpooled)
 
     def _write(self, node: onnx.NodeProto) -> None:
         """Write a planned node, its inputs cropped to what it takes of them."""
@@ -305,11 +285,11 @@ class _Derivation:
         (output,) = node.output
         if any(self._border):
             self._plan(node, [inputs[0], self._add([0, 0, top, left, 0, 0, bottom, right])])
-            self._covered[output] = _Covered(rows.grown(top, bottom), columns.grown(left, right))
+            self._covered[output] = Covered(rows.grown(top, bottom), columns.grown(left, right))
         else:
             self._renamed[output] = inputs[0]
 
-    def _reached(self, node: onnx.NodeProto, inputs: list[str], given: _Covered) -> _Covered:
+    def _reached(self, node: onnx.NodeProto, inputs: list[str], given: Covered) -> Covered:
         """Return what an operator's result covers; its first input covers `given`."""
         attributes = _attributes(node)
         kernel = attributes.get("kernel_shape")
@@ -320,18 +300,18 @@ class _Derivation:
                     around = -(size[0] // 2)
                     return given.each(lambda axis: axis.grown(around, around))
             case "MaxPool" if kernel in _KERNELS and attributes.get("strides") == [2, 2]:
-                return given.each(_Extent.pooled)
+                return given.each(Extent.pooled)
             case "SpaceToDepth":
-                return given.each(_Extent.pooled)
+                return given.each(Extent.pooled)
             case "DepthToSpace":
-                return given.each(_Extent.unpooled)
+                return given.each(Extent.unpooled)
             case "ConvTranspose" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
-                return given.each(_Extent.unpooled)
+                return given.each(Extent.unpooled)
             case "Resize" if attributes["mode"] == b"nearest" and len(inputs) == 3:
                 if self._constant(inputs[2]).tolist() == [1, 1, 2, 2]:
-                    return given.each(_Extent.unpooled)
+                    return given.each(Extent.unpooled)
             case "Slice" if self._is_pixel_of_cells(inputs):
-                return given.each(_Extent.pooled)
+                return given.each(Extent.pooled)
             case "Slice" if not {_ROWS, _COLUMNS, -2, -1} & set(self._sliced_axes(inputs)):
                 return given
             case "ArgMax" if attributes.get("axis") == 1 and attributes.get("keepdims", 1) == 1:
@@ -353,7 +333,7 @@ class _Derivation:
         first = values.pop(0)
         return max(first) < 2 and values == [[_LAST] * 2, [_ROWS, _COLUMNS], [2, 2]]
 
-    def _cropped(self, name: str, wanted: _Covered) -> str:
+    def _cropped(self, name: str, wanted: Covered) -> str:
         """Return the name of a tensor cropped to what is wanted of it."""
         made = self._made[name]
         if made == wanted:
@@ -379,12 +359,12 @@ class _Derivation:
         return name
 
 
-def _overlap(extents: tuple[_Extent, ...]) -> _Extent:
+def _overlap(extents: tuple[Extent, ...]) -> Extent:
     """Return what tensors that are computed with one another cover together."""
     if len({extent.scale for extent in extents}) > 1:
         raise UnknownGraphError("it joins tensors of different resolutions")
     start = max(extent.start for extent in extents)
-    return _Extent(extents[0].scale, start, min(extent.stop for extent in extents))
+    return Extent(extents[0].scale, start, min(extent.stop for extent in extents))
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lcmap.graph.padding import BorderSides
+from lcmap.graph.halo import BorderSides
 from lcmap.inference.tiling import Tile
 
 TASKS_A_SECOND = 25.0

@@ -14,17 +14,10 @@ import onnx
 from lcmap.dataset.encoding import Encoding
 from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.graph.entries import entry_names, with_entries
+from lcmap.graph.halo import ALL_AROUND, BorderSides, Halo, padded_halo
 from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
 from lcmap.graph.outputs import Result, of_size, with_results
-from lcmap.graph.padding import (
-    ALL_AROUND,
-    BorderSides,
-    Halo,
-    UnknownGraphError,
-    find_halo,
-    graph_for,
-    padded_halo,
-)
+from lcmap.graph.padding import UnknownGraphError, find_halo, graph_for
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.source import AnyPixels, TilePixels
 from lcmap.inference.tiling import Tile, tiles_of

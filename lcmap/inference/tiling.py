@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from lcmap.graph.padding import BorderSides, Halo
+from lcmap.graph.halo import BorderSides, Halo
 from lcmap.raster.windows import Window, padded_length, round_up
 
 

@@ -26,6 +26,9 @@ class Architecture:
     reparametrised: in training, 3 × 3 convolutions have branches beside them.
     clip: values that inputs are cut off at, the low and the high one; None does not cut. Between
         them are 0 and 1, which label maps and probabilities hold.
+    levels: of each input, how often the image's grid is halved to give the input's; () is 0 for
+        all. The first has the pixels of the image.
+    side_width: what the channels of the levels are divided by in the encoders of coarser inputs.
     """
 
     width: int = 32
@@ -35,6 +38,8 @@ class Architecture:
     context: int = 0
     reparametrised: bool = False
     clip: tuple[float, float] | None = None
+    levels: tuple[int, ...] = ()
+    side_width: int = 2
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -52,6 +57,17 @@ class Architecture:
             raise ValueError(f"context must be from 0 to {MOST_CONTEXT}")
         if self.clip is not None and not self.clip[0] <= 0 < 1 <= self.clip[1]:
             raise ValueError("clip must leave 0 … 1 as it is")
+        if self.side_width < 1:
+            raise ValueError("side_width must be at least 1")
+        if self.levels and (self.levels[0] or min(self.levels) < 0):
+            raise ValueError("levels must be 0 for the first input and not below 0 for others")
+        if self.levels and max(self.levels) > self.deepest_level:
+            raise ValueError(f"levels must be at most {self.deepest_level}")
+
+    @property
+    def deepest_level(self) -> int:
+        """The highest level that an input may have: one floor is left above the deepest."""
+        return self.depth - (self.stem == "full")
 
     @classmethod
     def of_model(cls, values: Mapping[str, Any]) -> Architecture:
@@ -66,4 +82,5 @@ class Architecture:
         if given.get("clip") is not None:
             low, high = given["clip"]
             given["clip"] = float(low), float(high)
+        given["levels"] = tuple(map(int, given.get("levels", ())))
         return cls(**given)

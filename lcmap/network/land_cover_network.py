@@ -34,6 +34,9 @@ class LandCoverNetwork(nn.Module):
     "half" the levels are of cells of 2 × 2 pixels, whose values lie behind one another (Shi et al.
     2016, arXiv:1609.05158), and what they find is refined by one more level, of pixels, with a
     feature of the first image. `context` blocks on the deepest level see further at little cost.
+
+    An input that is coarser than the image (`levels`) enters on the level that has its cells: its
+    encoder has that level and those below, of fewer channels (`side_width`).
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class LandCoverNetwork(nn.Module):
         """Make the network for inputs of these channels.
 
         Raises:
-            ValueError: no input, or a number below one.
+            ValueError: no input, a number below one, or levels of other inputs.
         """
         super().__init__()
         if not input_channels or min(*input_channels, classes) < 1:
             raise ValueError("inputs, channels and classes must be at least 1")
+        if len(architecture.levels) not in (0, len(input_channels)):
+            raise ValueError(f"levels are not those of {len(input_channels)} inputs")
         self.input_channels, self.classes = tuple(input_channels), classes
         self.architecture = architecture
         self.stride = stride(architecture)
@@ -58,11 +63,15 @@ class LandCoverNetwork(nn.Module):
         level = partial(Level, reparametrised=branched)
         widths = [width * 2**floor for floor in range(architecture.depth + 1)]
         kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
+        self.levels = architecture.levels or (0,) * len(input_channels)
+        of_encoders = [
+            encoder_widths(architecture, channels, of_input)
+            for channels, of_input in zip(input_channels, self.levels, strict=True)
+        ]
         self.encoders = nn.ModuleList(
-            nn.ModuleList(level(c, w, w) for c, w in pairwise([channels, *widths[:-1]]))
-            for channels in (4 * c if half else c for c in input_channels)
+            nn.ModuleList(level(c, w, w) for c, w in pairwise(found)) for found in of_encoders
         )
-        self.deepest = level(len(input_channels) * widths[-2], widths[-1], widths[-2])
+        self.deepest = level(sum(found[-1] for found in of_encoders), widths[-1], widths[-2])
         self.context = nn.Sequential(
             *(ContextBlock(widths[-2]) for _ in range(architecture.context))
         )
@@ -83,6 +92,8 @@ class LandCoverNetwork(nn.Module):
     def forward(self, *images: Tensor) -> Tensor:
         """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per input.
 
+        That of an input of level k is [N, C, H/2^k, W/2^k].
+
         Raises:
             ValueError: not one image per input.
         """
@@ -94,7 +105,7 @@ class LandCoverNetwork(nn.Module):
         features = []
         skips: list[tuple[Tensor, Tensor]] = []
         for model_input, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
-            if self.refinement is not None:
+            if self.refinement is not None and self.levels[model_input] == 0:
                 x = pixels_to_cells(x)  # [N, 4·C, H/2, W/2]
             for level in _children(encoder):
                 x = level(mirror_pad(x))  # [N, w, H, W]
@@ -147,6 +158,19 @@ class LandCoverNetwork(nn.Module):
         plain.to(self.classifier.weight).train(self.training)
         plain.load_state_dict({key: value for key, value in state.items() if key in own})
         return plain
+
+
+def encoder_widths(architecture: Architecture, channels: int, level: int) -> list[int]:
+    """Return the channels that go into an encoder of an input of this level, and leave its levels.
+
+    With cells for a stem, a pixel of level 1 is a cell of the top level.
+    """
+    half = architecture.stem == "half"
+    widths = [architecture.width * 2**floor for floor in range(architecture.depth)]
+    if level == 0:
+        return [4 * channels if half else channels, *widths]
+    narrower = [max(w // architecture.side_width, 1) for w in widths[level - half :]]
+    return [channels, *narrower]
 
 
 def _children(modules: nn.Module) -> list[nn.Module]:

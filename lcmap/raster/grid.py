@@ -75,6 +75,15 @@ class Grid:
         transform = self.transform @ Affine.translation(window.col, window.row)
         return Grid(self.crs, transform, window.width, window.height)
 
+    def coarsened(self, level: int) -> Grid:
+        """Return the grid of cells of 2^level × 2^level pixels, from the same origin.
+
+        The last cells may reach beyond the pixels.
+        """
+        cell = 1 << level
+        rows, cols = -(-self.height // cell), -(-self.width // cell)
+        return Grid(self.crs, self.transform @ Affine.scale(cell), cols, rows)
+
     def window_of(self, bounds: tuple[float, float, float, float]) -> Window:
         """Return the smallest window that holds these bounds; it may reach beyond the grid."""
         west, south, east, north = bounds

@@ -60,6 +60,18 @@ class Window(NamedTuple):
             max(min(self.stop_col, width) - col, 0),
         )
 
+    def coarsened(self, level: int) -> Window:
+        """Return the cells of 2^level × 2^level pixels that the window touches, as a window."""
+        cell = 1 << level
+        row, col = self.row // cell, self.col // cell
+        return Window(row, col, -(-self.stop_row // cell) - row, -(-self.stop_col // cell) - col)
+
+    def aligned(self, multiple: int) -> Window:
+        """Return the smallest window around this one whose sides are multiples of a number."""
+        row, col = self.row // multiple * multiple, self.col // multiple * multiple
+        stop_row, stop_col = round_up(self.stop_row, multiple), round_up(self.stop_col, multiple)
+        return Window(row, col, stop_row - row, stop_col - col)
+
     def shifted(self, rows: int, cols: int) -> Window:
         """Return the window moved by so many rows and columns."""
         return Window(self.row + rows, self.col + cols, self.height, self.width)
@@ -86,6 +98,20 @@ def round_up(length: int, multiple: int) -> int:
 def padded_length(length: int, stride: int) -> int:
     """Return the length of the padded image along an axis of the image."""
     return max(round_up(length, stride), 2 * stride)
+
+
+def at_pixels(
+    cells: npt.NDArray[Any], around: Window, level: int, window: Window
+) -> npt.NDArray[Any]:
+    """Return what each pixel of a window has by its cell of 2^level × 2^level pixels, [h, w].
+
+    cells: [rows, columns], those of the window `around`, which is counted in cells.
+    """
+    if level == 0:
+        return cells[window.shifted(-around.row, -around.col).slices]
+    rows = (np.arange(window.row, window.stop_row) >> level) - around.row
+    cols = (np.arange(window.col, window.stop_col) >> level) - around.col
+    return cells[rows].take(cols, axis=1)
 
 
 def mirror(pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:

@@ -65,19 +65,24 @@ def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
     two multiples of the stride. The weights keep the names that they have in the state dict of the
     network without branches, after `WEIGHT_PREFIX`.
     """
-    side = 4 * network.stride
     channels = dict(zip(inputs, network.input_channels, strict=True))
-    return exported(network.merged(), channels, side)
+    return exported(network.merged(), channels, network.stride, network.levels)
 
 
-def exported(network: nn.Module, inputs: Mapping[str, int], side: int) -> bytes:
-    """Return any network as `to_onnx` does, traced with images of `side` pixels.
+def exported(
+    network: nn.Module, inputs: Mapping[str, int], stride: int, levels: Sequence[int] = ()
+) -> bytes:
+    """Return any network as `to_onnx` does, traced with images of some strides.
 
-    `inputs` are the channels of each input, by the name that it gets.
+    `inputs` are the channels of each input, by the name that it gets; heights and widths of one of
+    level k are 1/2^k of the image's.
     """
     network = network.to("cpu").eval()
-    images = tuple(torch.zeros(2, c, side, side) for c in inputs.values())
-    free = torch.export.Dim.DYNAMIC
+    levels = levels or [0] * len(inputs)
+    images = tuple(
+        torch.zeros(2, c, *[4 * stride >> level] * 2)
+        for c, level in zip(inputs.values(), levels, strict=True)
+    )
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             _WithSoftmax(network).eval(),
@@ -91,7 +96,7 @@ def exported(network: nn.Module, inputs: Mapping[str, int], side: int) -> bytes:
             opset_version=_OPSET,
             input_names=list(inputs),
             output_names=[OUTPUT],
-            dynamic_shapes={"images": tuple({0: free, 2: free, 3: free} for _ in images)},
+            dynamic_shapes={"images": _free_sizes(stride, levels)},
         )
         assert program is not None
         model: Any = program.model
@@ -104,6 +109,17 @@ def exported(network: nn.Module, inputs: Mapping[str, int], side: int) -> bytes:
             simplify(model)
         serialized: bytes = program.model_proto.SerializeToString()
     return serialized
+
+
+def _free_sizes(stride: int, levels: Sequence[int]) -> tuple[dict[int, Any], ...]:
+    """Return which dimensions of each input are free, and how they hang together."""
+    free = torch.export.Dim.DYNAMIC
+    if not any(levels):
+        return tuple({0: free, 2: free, 3: free} for _ in levels)
+    rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
+    return tuple(
+        {0: free, 2: (stride >> level) * rows, 3: (stride >> level) * columns} for level in levels
+    )
 
 
 class Agreement(NamedTuple):
@@ -178,6 +194,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # from inside torch.export, on Python's copying of its own trees
             warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+            # inputs of one size share the names of their axes
+            warnings.filterwarnings("ignore", message=r"# The axis name: .* will not be used")
             yield
     finally:
         logger.setLevel(level)

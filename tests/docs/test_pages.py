@@ -16,7 +16,7 @@ from lcmap import defaults
 from lcmap.cli import COMMANDS
 from lcmap.cli.generated_docs import PARTS, refreshed, refreshed_pages
 from lcmap.cli.options import bytes_as_text
-from lcmap.graph.padding import Halo, HaloSide
+from lcmap.graph.halo import Halo, HaloSide
 from lcmap.inference.tiling import spans
 from lcmap.network import Architecture, receptive_field
 

@@ -15,8 +15,9 @@ from small_fusion import IMAGE, OSO, S2, write_fusion_model
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import TOLERANCE, OpenVinoSession
 from lcmap.errors import NotAModelError, UnavailableError
+from lcmap.graph.halo import ALL_AROUND, INTERIOR, BorderSides
 from lcmap.graph.outputs import Result, of_size, with_results
-from lcmap.graph.padding import ALL_AROUND, INTERIOR, BorderSides, find_halo, graph_for
+from lcmap.graph.padding import find_halo, graph_for
 
 STRIDE = 4
 EVERYTHING: tuple[Result, ...] = ("winner", "winning_probability", "probabilities")

@@ -11,7 +11,8 @@ from scipy.special import softmax
 from small_model import small_graph
 
 from lcmap.graph.classification import Classification, scores_of, with_classification
-from lcmap.graph.padding import INTERIOR, find_halo, graph_for
+from lcmap.graph.halo import INTERIOR
+from lcmap.graph.padding import find_halo, graph_for
 from lcmap.model_file.limits import OPERATORS
 
 DEPTH = 2

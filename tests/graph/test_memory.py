@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from lcmap.errors import UsageError
+from lcmap.graph.halo import Halo, HaloSide
 from lcmap.graph.memory import LARGEST_BLOCK, largest_block, peak_bytes_per_pixel
-from lcmap.graph.padding import Halo, HaloSide
 
 BORDERS = Halo(HaloSide(2, 44), HaloSide(6, 44))
 

@@ -14,17 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import small_graph
 
-from lcmap.graph.padding import (
+from lcmap.graph.halo import (
     ALL_AROUND,
     INTERIOR,
     BorderSides,
     Halo,
     HaloSide,
-    UnknownGraphError,
-    find_halo,
-    graph_for,
     padded_halo,
 )
+from lcmap.graph.padding import UnknownGraphError, find_halo, graph_for
 from lcmap.network import Architecture, receptive_field, stride
 
 PARTS = [{"skip": "concat"}, {"skip": "reduce"}, {"stem": "half", "clip": (0, 1)},

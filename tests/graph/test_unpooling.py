@@ -20,9 +20,10 @@ from lcmap.engines.calibration import quantise
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.graph import padding
+from lcmap.graph.halo import INTERIOR, BorderSides
 from lcmap.graph.nodes import needed
 from lcmap.graph.outputs import of_size
-from lcmap.graph.padding import INTERIOR, BorderSides, find_halo, graph_for
+from lcmap.graph.padding import find_halo, graph_for
 from lcmap.graph.unpooling import with_fast_unpooling
 from lcmap.network import Architecture, LandCoverNetwork, stride
 from lcmap.training.export import to_onnx

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lcmap.graph.padding import Halo, HaloSide
+from lcmap.graph.halo import Halo, HaloSide
 from lcmap.inference.campaign import CampaignPredictor
 
 PREDICTOR: Any = SimpleNamespace(

@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcmap.graph.padding import Halo, HaloSide
+from lcmap.graph.halo import Halo, HaloSide
 from lcmap.inference.cluster_queue import (
     MOST_TASK_BYTES,
     TASKS_A_SECOND,

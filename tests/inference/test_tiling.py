@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcmap.graph.padding import ALL_AROUND, BorderSides, Halo, HaloSide, padded_halo
+from lcmap.graph.halo import ALL_AROUND, BorderSides, Halo, HaloSide, padded_halo
 from lcmap.inference.tiling import Tile, spans, tiles_of
 from lcmap.raster.windows import Window, mirror, padded_length, round_up
 

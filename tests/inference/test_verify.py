@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcmap.graph.padding import padded_halo
+from lcmap.graph.halo import padded_halo
 from lcmap.inference.tiling import Tile, tiles_of
 from lcmap.inference.verify import LIMITS, Verification, other_tiles
 

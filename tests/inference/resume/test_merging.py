@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_image import GROUPS, image, part
 
-from lcmap.graph.padding import padded_halo
+from lcmap.graph.halo import padded_halo
 from lcmap.inference.resume import merging
 from lcmap.inference.resume.merging import FoundShard, GatheredArrays
 from lcmap.inference.resume.shard import Shard

@@ -12,7 +12,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from lcmap.errors import CannotWriteError
-from lcmap.graph.padding import padded_halo
+from lcmap.graph.halo import padded_halo
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.output_files import OutputFiles, output_files
 from lcmap.inference.resume import publication

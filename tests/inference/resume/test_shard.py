@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcmap.errors import UsageError
-from lcmap.graph.padding import padded_halo
+from lcmap.graph.halo import padded_halo
 from lcmap.inference.resume.shard import Shard, found_shards, shard_path
 from lcmap.inference.tiling import tiles_of
 from lcmap.raster.windows import Window

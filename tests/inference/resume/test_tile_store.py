@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_image import GROUPS, image, part
 
-from lcmap.graph.padding import padded_halo
+from lcmap.graph.halo import padded_halo
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.tiling import tiles_of
 from lcmap.raster.windows import Window
