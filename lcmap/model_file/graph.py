@@ -15,6 +15,15 @@ OUTPUT = "probabilities"
 _SIDES = ("height", "width")
 
 
+def input_tensors(name: str, *, is_series: bool) -> tuple[str, ...]:
+    """Return the names of the tensors that a graph takes for an input of the model.
+
+    An image is [N, C, H, W]. A series of T dates is [T, C, h, w]; then come where each date is
+    valid, 0 or 1, [T, 1, h, w], and the day of the year of each, [T, 1, 1, 1].
+    """
+    return (name, f"{name} valid", f"{name} days") if is_series else (name,)
+
+
 def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLike) -> None:
     """Check that a graph takes the metadata's inputs and gives its classes' probabilities.
 
@@ -28,13 +37,20 @@ def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLi
         )
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
-    wanted = [model_input.name for model_input in metadata.inputs]
-    if list(inputs) != wanted:
+    wanted = {
+        model_input.name: input_tensors(model_input.name, is_series=model_input.kind == "series")
+        for model_input in metadata.inputs
+    }
+    if list(inputs) != [name for names in wanted.values() for name in names]:
         raise NotAModelError(
-            subject, f"its graph takes {list(inputs)}, its metadata says {wanted}", "export again"
-        )
+            subject, f"its graph takes {list(inputs)}, its metadata says {list(wanted)}",
+            "export again",
+        )  # fmt: skip
     for model_input in metadata.inputs:
-        _check_value(inputs[model_input.name], model_input.channels, subject)
+        first, *others = wanted[model_input.name]
+        _check_value(inputs[first], model_input.channels, subject)
+        for name in others:
+            _check_value(inputs[name], 1, subject)
     outputs = [value.name for value in model.graph.output]
     if outputs != [OUTPUT]:
         raise NotAModelError(subject, f"its graph gives {outputs}, not {OUTPUT}", "export again")
@@ -51,11 +67,14 @@ def check_graph(model: onnx.ModelProto, metadata: ModelMetadata, subject: PathLi
 def set_side(model: onnx.ModelProto, side: int | None) -> None:
     """Declare the height and width of a graph's inputs and outputs; None leaves them free.
 
-    The declaration alone changes: the network takes any multiples of its stride.
+    Those of the days of a series stay 1. The declaration alone changes: the network takes any
+    multiples of its stride.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
     images = [value for value in model.graph.input if value.name not in weights]
     for value in (*images, *model.graph.output):
+        if all(dimension.dim_value == 1 for dimension in value.type.tensor_type.shape.dim[2:]):
+            continue
         for dimension, name in zip(value.type.tensor_type.shape.dim[2:], _SIDES, strict=False):
             if side is None:
                 dimension.dim_param = f"{value.name}_{name}"

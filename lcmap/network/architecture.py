@@ -29,6 +29,7 @@ class Architecture:
     levels: of each input, how often the image's grid is halved to give the input's; () is 0 for
         all. The first has the pixels of the image.
     side_width: what the channels of the levels are divided by in the encoders of coarser inputs.
+    series: the numbers of those inputs, from 0, that are series of dates; not of the first.
     """
 
     width: int = 32
@@ -40,6 +41,7 @@ class Architecture:
     clip: tuple[float, float] | None = None
     levels: tuple[int, ...] = ()
     side_width: int = 2
+    series: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -63,6 +65,8 @@ class Architecture:
             raise ValueError("levels must be 0 for the first input and not below 0 for others")
         if self.levels and max(self.levels) > self.deepest_level:
             raise ValueError(f"levels must be at most {self.deepest_level}")
+        if min(self.series, default=1) < 1:
+            raise ValueError("the first input cannot be a series")
 
     @property
     def deepest_level(self) -> int:
@@ -82,5 +86,6 @@ class Architecture:
         if given.get("clip") is not None:
             low, high = given["clip"]
             given["clip"] = float(low), float(high)
-        given["levels"] = tuple(map(int, given.get("levels", ())))
+        for name in ("levels", "series"):
+            given[name] = tuple(map(int, given.get(name, ())))
         return cls(**given)

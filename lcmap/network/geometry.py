@@ -29,7 +29,8 @@ def reach(architecture: Architecture, pixel: int) -> tuple[int, int]:
 
     `pixel` counts from the pooling grid's origin. The interval seen is followed back through the
     network: a 3 × 3 convolution widens it by one on each side, unpooling maps it to the cells of
-    the level below, pooling widens cells to the two pixels that each was made from.
+    the level below, pooling widens cells to the two pixels that each was made from. A series has a
+    convolution more than an image on its level; only on the top one does that see further.
     """
     first = last = pixel
     if architecture.stem == "half":  # a convolution on pixels, then their cells
@@ -41,6 +42,12 @@ def reach(architecture: Architecture, pixel: int) -> tuple[int, int]:
     for _ in range(architecture.depth):
         first = 2 * first - _CONVOLUTIONS_PER_FLOOR
         last = 2 * last + 1 + _CONVOLUTIONS_PER_FLOOR
-    if architecture.stem == "half":
+    levels = {architecture.levels[n] if architecture.levels else 0 for n in architecture.series}
+    half = architecture.stem == "half"
+    if half in levels:  # on the cells of the top level
+        first, last = first - 1, last + 1
+    if half:
         first, last = 2 * first, 2 * last + 1
+        if levels == {0}:
+            first, last = first - 1, last + 1
     return pixel - first, last - pixel

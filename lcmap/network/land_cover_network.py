@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from lcmap.network.branches import Branches
 from lcmap.network.geometry import stride
 from lcmap.network.layers import FINE, ContextBlock, Level, Refinement
 from lcmap.network.operations import max_pool, mirror_pad, pixels_to_cells, unpool_and_join
+from lcmap.network.series import SERIES_WIDTH, SeriesEncoder
 
 _PUBLISHED = Architecture()
 
@@ -36,7 +37,8 @@ class LandCoverNetwork(nn.Module):
     feature of the first image. `context` blocks on the deepest level see further at little cost.
 
     An input that is coarser than the image (`levels`) enters on the level that has its cells: its
-    encoder has that level and those below, of fewer channels (`side_width`).
+    encoder has that level and those below, of fewer channels (`side_width`). A series is pooled
+    over time before that, see `SeriesEncoder`.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class LandCoverNetwork(nn.Module):
             raise ValueError("inputs, channels and classes must be at least 1")
         if len(architecture.levels) not in (0, len(input_channels)):
             raise ValueError(f"levels are not those of {len(input_channels)} inputs")
+        if max(architecture.series, default=0) >= len(input_channels):
+            raise ValueError(f"there is no series among {len(input_channels)} inputs")
         self.input_channels, self.classes = tuple(input_channels), classes
         self.architecture = architecture
         self.stride = stride(architecture)
@@ -64,9 +68,17 @@ class LandCoverNetwork(nn.Module):
         widths = [width * 2**floor for floor in range(architecture.depth + 1)]
         kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
         self.levels = architecture.levels or (0,) * len(input_channels)
+        self.series = nn.ModuleDict({
+            str(number): SeriesEncoder(input_channels[number], reparametrised=branched)
+            for number in architecture.series
+        })  # fmt: skip
         of_encoders = [
-            encoder_widths(architecture, channels, of_input)
-            for channels, of_input in zip(input_channels, self.levels, strict=True)
+            encoder_widths(
+                architecture, SERIES_WIDTH if number in architecture.series else channels, of_input
+            )
+            for number, (channels, of_input) in enumerate(
+                zip(input_channels, self.levels, strict=True)
+            )
         ]
         self.encoders = nn.ModuleList(
             nn.ModuleList(level(c, w, w) for c, w in pairwise(found)) for found in of_encoders
@@ -92,19 +104,23 @@ class LandCoverNetwork(nn.Module):
     def forward(self, *images: Tensor) -> Tensor:
         """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per input.
 
-        That of an input of level k is [N, C, H/2^k, W/2^k].
+        That of an input of level k is [N, C, H/2^k, W/2^k]. An input that is a series has three
+        tensors in its place: the dates, where they are valid and their days, as `SeriesEncoder`
+        takes them.
 
         Raises:
             ValueError: not one image per input.
         """
-        if len(images) != len(self.encoders):
-            raise ValueError(f"got {len(images)} images for {len(self.encoders)} inputs")
-        if self.architecture.clip is not None:
-            low, high = map(float, self.architecture.clip)
-            images = tuple(image.clamp(low, high) for image in images)
+        wanted = len(self.encoders) + 2 * len(self.series)
+        if len(images) != wanted:
+            raise ValueError(
+                f"got {len(images)} tensors, not {wanted} for {len(self.encoders)} inputs"
+            )
+        given = iter(images)
+        inputs = [self._pooled_over_time(number, given) for number in range(len(self.encoders))]
         features = []
         skips: list[tuple[Tensor, Tensor]] = []
-        for model_input, (encoder, x) in enumerate(zip(self.encoders, images, strict=True)):
+        for model_input, (encoder, x) in enumerate(zip(self.encoders, inputs, strict=True)):
             if self.refinement is not None and self.levels[model_input] == 0:
                 x = pixels_to_cells(x)  # [N, 4·C, H/2, W/2]
             for level in _children(encoder):
@@ -119,8 +135,18 @@ class LandCoverNetwork(nn.Module):
             skip, indices = skips.pop()
             x = level(unpool_and_join(x, indices, reduce(skip)))
         if self.refinement is not None:
-            x = self.refinement(x, images[0])
+            x = self.refinement(x, inputs[0])
         return self.classifier(x)  # type: ignore[no-any-return]
+
+    def _pooled_over_time(self, number: int, given: Iterator[Tensor]) -> Tensor:
+        """Return an input as its encoder takes it, [N, C, H/2^k, W/2^k]; take its tensors."""
+        x = next(given)
+        if self.architecture.clip is not None:
+            low, high = map(float, self.architecture.clip)
+            x = x.clamp(low, high)
+        if number in self.architecture.series:
+            x = self.series[str(number)](x, next(given), next(given))
+        return x
 
     @torch.no_grad()
     def start_as(self, other: LandCoverNetwork) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from onnx_ir.passes.common import (
 from torch import Tensor, nn
 
 from lcmap.graph.classification import Classification
-from lcmap.model_file.graph import OUTPUT
+from lcmap.model_file.graph import OUTPUT, input_tensors
 from lcmap.network import LandCoverNetwork
 
 WEIGHT_PREFIX = "network."
@@ -34,6 +34,8 @@ MOST_APART = 1e-2
 """The share of pixels that may be beyond it, see `Agreement`; another rule for ties moves most."""
 
 _OPSET = 20
+_DATES = 3
+"""Of a series, while a network is traced."""
 _PLAIN = Classification()
 
 
@@ -62,31 +64,43 @@ def to_onnx(network: LandCoverNetwork, inputs: Sequence[str]) -> bytes:
     """Return a network as an ONNX model with one input per input and softmax inside.
 
     Branches beside convolutions are merged into them. Batch, height and width are free, the latter
-    two multiples of the stride. The weights keep the names that they have in the state dict of the
-    network without branches, after `WEIGHT_PREFIX`.
+    two multiples of the stride. A series has three inputs, see `input_tensors`, and a free number
+    of dates; beside it the batch is one image. The weights keep the names that they have in the
+    state dict of the network without branches, after `WEIGHT_PREFIX`.
     """
     channels = dict(zip(inputs, network.input_channels, strict=True))
-    return exported(network.merged(), channels, network.stride, network.levels)
+    series = [inputs[number] for number in network.architecture.series]
+    return exported(network.merged(), channels, network.stride, network.levels, series)
 
 
 def exported(
-    network: nn.Module, inputs: Mapping[str, int], stride: int, levels: Sequence[int] = ()
+    network: nn.Module,
+    inputs: Mapping[str, int],
+    stride: int,
+    levels: Sequence[int] = (),
+    series: Collection[str] = (),
 ) -> bytes:
     """Return any network as `to_onnx` does, traced with images of some strides.
 
     `inputs` are the channels of each input, by the name that it gets; heights and widths of one of
-    level k are 1/2^k of the image's.
+    level k are 1/2^k of the image's. `series` are the names of those that are series.
     """
     network = network.to("cpu").eval()
-    levels = levels or [0] * len(inputs)
-    images = tuple(
-        torch.zeros(2, c, *[4 * stride >> level] * 2)
-        for c, level in zip(inputs.values(), levels, strict=True)
-    )
+    level_of = dict(zip(inputs, levels or [0] * len(inputs), strict=True))
+    sizes = _free_sizes(stride, level_of, series)
+    images: list[Tensor] = []
+    names: list[str] = []
+    for name, c in inputs.items():
+        of_input = input_tensors(name, is_series=name in series)
+        names += of_input
+        side = 4 * stride >> level_of[name]
+        count = _DATES if name in series else 1 if series else 2
+        shapes = (count, c, side, side), (count, 1, side, side), (count, 1, 1, 1)
+        images += [torch.zeros(shape) for shape, _ in zip(shapes, of_input, strict=False)]
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             _WithSoftmax(network).eval(),
-            images,
+            tuple(images),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -94,9 +108,9 @@ def exported(
             # after which the weights could not be trained further; onnxruntime does it on loading
             optimize=False,
             opset_version=_OPSET,
-            input_names=list(inputs),
+            input_names=names,
             output_names=[OUTPUT],
-            dynamic_shapes={"images": _free_sizes(stride, levels)},
+            dynamic_shapes={"images": sizes},
         )
         assert program is not None
         model: Any = program.model
@@ -111,15 +125,23 @@ def exported(
     return serialized
 
 
-def _free_sizes(stride: int, levels: Sequence[int]) -> tuple[dict[int, Any], ...]:
-    """Return which dimensions of each input are free, and how they hang together."""
+def _free_sizes(
+    stride: int, levels: Mapping[str, int], series: Collection[str]
+) -> tuple[dict[int, Any], ...]:
+    """Return which dimensions of each tensor are free, and how they hang together."""
     free = torch.export.Dim.DYNAMIC
-    if not any(levels):
+    if not any(levels.values()) and not series:
         return tuple({0: free, 2: free, 3: free} for _ in levels)
     rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
-    return tuple(
-        {0: free, 2: (stride >> level) * rows, 3: (stride >> level) * columns} for level in levels
-    )
+    found: list[dict[int, Any]] = []
+    for name, level in levels.items():
+        sides = {2: (stride >> level) * rows, 3: (stride >> level) * columns}
+        if name in series:
+            dates = {0: torch.export.Dim(f"dates_{name}")}
+            found += [dates | sides, dates | sides, dates]
+        else:
+            found.append(sides if series else {0: free} | sides)
+    return tuple(found)
 
 
 class Agreement(NamedTuple):
