@@ -37,7 +37,14 @@ class OneHot:
     classes: int
 
 
-Encoding = Scaling | OneHot | None
+@dataclass(frozen=True)
+class Dates:
+    """So many dates of a series, scaled, with where each is valid and its day of the year."""
+
+    count: int
+
+
+Encoding = Scaling | OneHot | Dates | None
 """None: the network takes the numbers as they are, float32."""
 
 

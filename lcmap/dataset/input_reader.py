@@ -85,7 +85,7 @@ class InputReader:
                 assert self._nomenclature is not None
                 indices = self._nomenclature.code_to_index[self._labels.read(window)]
                 return (indices[None],), indices != NO_INDEX
-            case None:
+            case _:
                 values, valid = self.read(window)
                 return (values,), valid
 

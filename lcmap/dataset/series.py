@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import (
@@ -115,11 +116,16 @@ def series_paths(given: PathLike) -> tuple[Path, ...]:
 
 
 def open_series(
-    paths: Sequence[PathLike], name: str, options: InputOptions, *, bands: int | None = None
+    paths: Sequence[PathLike],
+    name: str,
+    options: InputOptions,
+    *,
+    bands: int | None = None,
+    check: Callable[[RasterInput], None] = lambda _: None,
 ) -> Series:
     """Open each date of a series once, check that all are of one kind, and close them.
 
-    `bands` as with `open_input`.
+    `bands` as with `open_input`. `check` is given each date while it is open.
 
     Raises:
         InputMissingError, NotARasterError, NoCrsError: as `open_input`.
@@ -136,6 +142,7 @@ def open_series(
             source.require_crs()
             kinds.append(_kind(source))
             kinds[-1].check_as(kinds[0])
+            check(source)
             dates.append(DatedRaster(source, _day(source)))
             files |= dict.fromkeys(source.files)
             of_date = radiometry_of(source.dataset, source.name)
@@ -191,13 +198,21 @@ class SeriesPixels(NamedTuple):
     valid: NDArray[np.bool_]
     days: NDArray[np.float32]
 
+    @property
+    def tensors(self) -> tuple[NDArray[np.float32], ...]:
+        """What a graph takes: [T, C, h, w], [T, 1, h, w] and [T, 1, 1, 1]."""
+        return self.values, self.valid[:, None].astype(np.float32), self.days[:, None, None, None]
+
 
 SeriesPool = IdlePool[tuple[object, int], InputReader]
 """The dates that are open, of one reader of series or several."""
 
 
 class SeriesReader:
-    """Reads a series on any grid, each date as `InputReader` reads an image; from any thread."""
+    """Reads a series on any grid, each date as `InputReader` reads an image; from any thread.
+
+    Windows are counted in the cells of its `level`.
+    """
 
     def __init__(
         self,
@@ -206,12 +221,17 @@ class SeriesReader:
         quantiles: NDArray[np.float64],
         options: InputOptions,
         pool: SeriesPool,
+        level: int = 0,
     ) -> None:
-        """Bring a series onto a grid, all its dates scaled by the same `quantiles` [C, 2].
+        """Bring a series onto the cells of 2^`level` pixels of a grid.
 
-        They are opened with the `options` that `open_series` had, and kept open in a pool that is
-        the caller's to close.
+        All dates are scaled by the same `quantiles` [C, 2]. They are opened with the `options` that
+        `open_series` had, and kept open in a pool that is the caller's to close.
         """
+        self.level = level
+        grid = grid.coarsened(level) if level else grid
+        self.encoding = Dates(len(series.dates))
+        """How `read_encoded` returns it."""
         self._series = series
         self._grid = grid
         self._quantiles = quantiles
@@ -219,21 +239,45 @@ class SeriesReader:
         self._pool = pool
         self._windows = [_reached(dated.source.grid, grid) for dated in series.dates]
 
-    def read(self, window: Window) -> SeriesPixels:
-        """Return a window of all dates, those too that have no valid pixel in it.
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """The days of the dates, as 2018-07-05."""
+        return tuple(dated.day.isoformat() for dated in self._series.dates)
+
+    def read(self, window: Window, chosen: Sequence[int] | None = None) -> SeriesPixels:
+        """Return a window of the dates of these numbers, from 0; None is all.
+
+        Those too that have no valid pixel in it.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        dates, size = self._series.dates, (window.height, window.width)
-        values = np.zeros((len(dates), len(self._series.bands), *size), np.float32)
-        valid = np.zeros((len(dates), *size), bool)
-        for place, (dated, reached) in enumerate(zip(dates, self._windows, strict=True)):
+        numbers = range(len(self._series.dates)) if chosen is None else chosen
+        size = window.height, window.width
+        values = np.zeros((len(numbers), len(self._series.bands), *size), np.float32)
+        valid = np.zeros((len(numbers), *size), bool)
+        for place, number in enumerate(numbers):
+            reached = self._windows[number]
             if reached is not None and window.intersection(reached):
-                opening = partial(self._opened, dated.source)
-                with self._pool.lent((self, place), opening) as reader:
+                opening = partial(self._opened, self._series.dates[number].source)
+                with self._pool.lent((self, number), opening) as reader:
                     values[place], valid[place] = reader.read(window)
-        return SeriesPixels(values, valid, self._series.days)
+        return SeriesPixels(values, valid, self._series.days[list(numbers)])
+
+    def read_encoded(
+        self, window: Window, encoding: Encoding
+    ) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.bool_]]:
+        """Return a window as a graph takes it, see `input_tensors`, and where any date is valid.
+
+        The latter is bool [h, w]; `encoding` is the reader's own.
+
+        Raises:
+            NotARasterError: as `read`.
+        """
+        assert encoding == self.encoding
+        found = self.read(window)
+        any_valid: NDArray[np.bool_] = found.valid.any(axis=0)
+        return found.tensors, any_valid
 
     @contextmanager
     def _opened(self, source: RasterInput) -> Iterator[InputReader]:

@@ -13,6 +13,7 @@ from onnx import helper, shape_inference
 from lcmap.errors import UsageError
 from lcmap.graph.halo import Halo
 from lcmap.graph.outputs import of_size
+from lcmap.graph.tensor_sizes import TensorSize
 
 LARGEST_BLOCK = 1536
 """The largest side of an output window: larger ones were measured to win nothing."""
@@ -37,27 +38,27 @@ _SIDE = 64
 
 
 def peak_bytes_per_pixel(
-    model: onnx.ModelProto, stride: int, levels: Mapping[str, int] | None = None
+    model: onnx.ModelProto, stride: int, sizes: Mapping[str, TensorSize] | None = None
 ) -> float:
     """Return the memory that a graph takes while it runs, in bytes for a pixel of its image.
 
-    The tensors alive at the same time are added up, in the order of the nodes. `levels` are those
-    of inputs that are coarser than the image, by name.
+    The tensors alive at the same time are added up, in the order of the nodes. `sizes` are those
+    of inputs that are coarser than the image, or series, by name.
     """
     side = _SIDE * stride
-    others = {name: (side >> level,) * 2 for name, level in (levels or {}).items()}
+    others = {name: size.of(side, side) for name, size in (sizes or {}).items()}
     inferred = shape_inference.infer_shapes(of_size(model, side, side, others), data_prop=True)
     graph = inferred.graph
-    sizes = {
+    taken = {
         value.name: _bytes(value) for value in (*graph.input, *graph.value_info, *graph.output)
     }
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(value.name for value in graph.output)
     never_written = _inside_integer_kernels(graph)
-    sizes |= dict.fromkeys(never_written, 0)
-    owner = {name: name for name in sizes}
+    taken |= dict.fromkeys(never_written, 0)
+    owner = {name: name for name in taken}
     alive = Counter({value.name: uses[value.name] for value in graph.input})
-    held = float(sum(sizes.get(name, 0) for name in alive))
+    held = float(sum(taken.get(name, 0) for name in alive))
     peak = held
     for node in graph.node:
         for name in node.output:
@@ -68,14 +69,14 @@ def peak_bytes_per_pixel(
                 owner[name] = owner[first]
             else:
                 owner[name] = name
-                held += sizes.get(name, 0)
+                held += taken.get(name, 0)
             alive[owner[name]] += uses[name]
         peak = max(peak, held)
         for name in node.input:
             if name in owner:
                 alive[owner[name]] -= 1
                 if alive[owner[name]] == 0:
-                    held -= sizes.get(owner[name], 0)
+                    held -= taken.get(owner[name], 0)
     return _COPIES * peak / side**2
 
 

@@ -127,11 +127,11 @@ def of_size(
     model: onnx.ModelProto,
     height: int,
     width: int,
-    others: Mapping[str, tuple[int, int]] | None = None,
+    others: Mapping[str, tuple[int, int, int]] | None = None,
 ) -> onnx.ModelProto:
     """Return a model for one image of this size, for which a runtime plans ahead.
 
-    `others` are the heights and widths of inputs that are not of this size, by name.
+    `others` are the batch, the height and the width of inputs that are not of this size, by name.
     """
     others = others or {}
     fixed = onnx.ModelProto()
@@ -140,6 +140,6 @@ def of_size(
     for value in fixed.graph.input:
         if value.name not in weights:
             batch, _, rows, columns = value.type.tensor_type.shape.dim
-            size = others.get(value.name, (height, width))
-            batch.dim_value, (rows.dim_value, columns.dim_value) = 1, size
+            size = others.get(value.name, (1, height, width))
+            batch.dim_value, rows.dim_value, columns.dim_value = size
     return fixed

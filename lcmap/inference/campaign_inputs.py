@@ -195,9 +195,16 @@ def open_rasters(
     Raises:
         LcmapError: as `open_inputs` and `open_campaign`.
     """
-    if all(len(files) == 1 for files in given):
-        single = [files[0] for files in given]
-        return open_inputs(resources, single, wanted, model, options, progress, quantiles)
+    check_count(len(given), wanted, model)
+    if all(
+        len(files) == 1 or model_input.kind == "series"
+        for files, model_input in zip(given, wanted, strict=True)
+    ):
+        return open_inputs(resources, given, wanted, model, options, progress, quantiles)
+    if any(model_input.kind == "series" for model_input in wanted):
+        raise UsageError(
+            "several images", "beside a series are not mapped together", "map them one by one"
+        )
     return open_campaign(resources, given, wanted, model, options, progress, quantiles)
 
 
@@ -225,7 +232,6 @@ def open_campaign(
         InputMissingError, NotARasterError: as `open_input`.
         UnexplainedLabelsError: the codes of a label map are not explained.
     """
-    check_count(len(given), wanted, model)
     if STANDARD_STREAM in [os.fspath(file) for files in given for file in files]:
         raise UsageError("standard input", "cannot be read as a campaign is", "name files")
     inputs = [

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lcmap.dataset.encoding import Encoding
+from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.dataset.input_reader import InputReader
+from lcmap.dataset.series import SeriesReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import Window, at_pixels, mirror, padded_length
@@ -64,7 +65,7 @@ class TileSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[InputReader],
+        inputs: Sequence[InputReader | SeriesReader],
         encodings: Sequence[Encoding],
         *,
         allow_missing: bool = False,
@@ -75,6 +76,7 @@ class TileSource:
         """
         self.shape = shape
         self._inputs = tuple(zip(inputs, encodings, strict=True))
+        self._encodings = tuple(encodings)
         self._allow_missing = allow_missing
 
     def read(self, tile: Tile) -> TilePixels:
@@ -89,16 +91,51 @@ class TileSource:
             (tile.output_window.height, tile.output_window.width), not self._allow_missing
         )
         pixels: list[npt.NDArray[Any]] = []
-        for number, (model_input, encoding) in enumerate(self._inputs):
-            cells = tile.cells_of(number)
+        for (model_input, encoding), cells in zip(
+            self._inputs, cells_of_inputs(tile, self._encodings), strict=True
+        ):
             inside = cells_inside(cells, self.shape, model_input.level)
             entries, where = model_input.read_encoded(inside, encoding)
             here = at_pixels(where, inside, model_input.level, tile.output_window)
             valid = combine(valid, here)
             if not self._allow_missing and not valid.any():
                 break
-            pixels.extend(mirror(values, cells) for values in entries)
+            pixels.extend(filled(entries, cells, encoding))
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
+
+
+def cells_of_inputs(tile: Tile, encodings: Iterable[Encoding]) -> Iterator[Window]:
+    """Yield what a tile takes of each input of a model, in cells of that.
+
+    A series has two tensors of pixels, of which it takes the same.
+    """
+    place = 0
+    for encoding in encodings:
+        yield tile.cells_of(place)
+        place += 2 if isinstance(encoding, Dates) else 1
+
+
+def filled(
+    entries: Sequence[npt.NDArray[Any]], window: Window, encoding: Encoding
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return the arrays of an input with its pixels mirrored beyond the image, see `mirror`."""
+    days = entries[-1:] if isinstance(encoding, Dates) else ()
+    pixels = entries[: len(entries) - len(days)]
+    return *(mirror(values, window) for values in pixels), *days
+
+
+def read_plain(
+    reader: WindowReader | SeriesReader, window: Window
+) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.bool_]]:
+    """Return a window as the network takes it, float32, and where it is valid, bool [h, w].
+
+    Raises:
+        NotARasterError, UnknownLabelError: as `InputReader.read`.
+    """
+    if isinstance(reader, SeriesReader):
+        return reader.read_encoded(window, reader.encoding)
+    values, valid = reader.read(window)
+    return (values,), valid
 
 
 def cells_inside(cells: Window, shape: tuple[int, int], level: int) -> Window:
@@ -118,7 +155,7 @@ class WindowReader(Protocol):
 
 
 def calibration_samples(
-    inputs: Sequence[WindowReader],
+    inputs: Sequence[WindowReader | SeriesReader],
     shape: tuple[int, int],
     stride: int,
     *,
@@ -141,13 +178,16 @@ def calibration_samples(
         row, column = divmod(number, len(columns))
         window = Window(rows[row], columns[column], side, side).clipped(*shape)
         size = padded_length(window.height, stride), padded_length(window.width, stride)
-        sample, valid = [], np.ones(window[2:], bool)
+        sample: list[npt.NDArray[np.float32]] = []
+        valid = np.ones(window[2:], bool)
         for model_input in inputs:
             cells = window.coarsened(model_input.level)
-            values, where = model_input.read(cells)
+            entries, where = read_plain(model_input, cells)
             valid &= at_pixels(where, cells, model_input.level, window)
             whole = Window(0, 0, *size).coarsened(model_input.level)
-            sample.append(mirror(values, whole)[None])
+            encoding = model_input.encoding if isinstance(model_input, SeriesReader) else None
+            found = filled(entries, whole, encoding)
+            sample += [values if values.ndim == 4 else values[None] for values in found]
         if not valid.any():
             continue
         yield tuple(sample)

@@ -18,6 +18,7 @@ from lcmap.graph.halo import ALL_AROUND, BorderSides, Halo, padded_halo
 from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
 from lcmap.graph.outputs import Result, of_size, with_results
 from lcmap.graph.padding import UnknownGraphError, find_halo, graph_for
+from lcmap.graph.tensor_sizes import levels_of, tensor_sizes
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.source import AnyPixels, TilePixels
 from lcmap.inference.tiling import Tile, tiles_of
@@ -87,14 +88,15 @@ class TilePredictor:
         self.tiles_at_once = engine.tiles_at_once
         self._stride = metadata.stride
         names = [model_input.name for model_input in metadata.inputs]
-        self._encodings = dict(zip(names, encodings or [None] * len(names), strict=True))
+        encodings = encodings or [None] * len(names)
+        self._encodings = dict(zip(names, encodings, strict=True))
         self._entries = [
             entry
             for name, encoding in self._encodings.items()
             for entry in entry_names(name, encoding)
         ]
-        self._levels = {name: i.level for name, i in zip(names, metadata.inputs, strict=True)}
-        self._channels = sum(i.channels / 4**i.level for i in metadata.inputs)
+        self._sizes = tensor_sizes(metadata.inputs, encodings)
+        self._levels = levels_of(self._sizes)
         self._results = tuple(results)
         self.nomenclature = metadata.nomenclature
         self._model = model
@@ -103,8 +105,7 @@ class TilePredictor:
         self._engine = engine
         self._loaded: tuple[tuple[BorderSides, int, int], LoadedGraph] | None = None
         self._loading = threading.Lock()
-        levels = tuple(self._levels.values())
-        self._halo = padded_halo(metadata.stride, metadata.receptive_field, levels)
+        self._halo = padded_halo(metadata.stride, metadata.receptive_field, self._levels)
         if not self._padded:
             self._halo = self._unpadded_halo()
 
@@ -122,10 +123,9 @@ class TilePredictor:
             UsageError: not even the smallest tile fits.
         """
         graph = with_results(self._model, self._results)
-        needed = peak_bytes_per_pixel(graph, self._stride, self._levels)
-        return largest_block(
-            memory, needed, views * self._channels, self._stride, self._halo, self.tiles_at_once
-        )
+        needed = peak_bytes_per_pixel(graph, self._stride, self._sizes)
+        read = views * sum(size.values_per_pixel for size in self._sizes.values())
+        return largest_block(memory, needed, read, self._stride, self._halo, self.tiles_at_once)
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of an image, those of one graph and size after one another.
@@ -150,7 +150,8 @@ class TilePredictor:
         tile, pixels, graph = ready
         if pixels.inputs is None or graph is None:
             return self._nothing(tile, pixels.valid)
-        given = (values[None] for values in pixels.inputs)  # each [1, C, input rows, input columns]
+        # each [1, C, input rows, input columns], those of a series [T, …] as they are
+        given = (values if values.ndim == 4 else values[None] for values in pixels.inputs)
         found = graph.run(dict(zip(self._entries, given, strict=True)))
         first = tile.input_window if self._padded else tile.valid_window
         output = tile.output_window.shifted(-first.row, -first.col).slices
@@ -169,7 +170,7 @@ class TilePredictor:
 
     def _unpadded_halo(self) -> Halo:
         try:
-            return find_halo(self._model, self._stride, tuple(self._levels.values()))
+            return find_halo(self._model, self._stride, self._levels)
         except UnknownGraphError as error:
             self._unknown = str(error)
             self._padded = True
@@ -184,12 +185,7 @@ class TilePredictor:
         if self._loaded is None or self._loaded[0] != key:
             graph = graph_for(self._model, self._stride, key[0], self._halo)
             graph = self._engine.converted(with_results(graph, self._results))
-            cells = {
-                name: (tile.cells_of(place).height, tile.cells_of(place).width)
-                for place, name in enumerate(self._levels)
-            }
-            fixed = of_size(graph, key[1], key[2], cells)
-            wanted = with_entries(fixed, self._encodings)
+            wanted = with_entries(self._of_tile(graph, tile), self._encodings)
             loaded = self._engine.load(wanted.SerializeToString())
             self._loaded = key, loaded
             if self._unknown:
@@ -199,3 +195,14 @@ class TilePredictor:
                 )  # fmt: skip
                 self._unknown = ""
         return self._loaded[1]
+
+    def _of_tile(self, graph: onnx.ModelProto, tile: Tile) -> onnx.ModelProto:
+        """Return a graph for what is read of a tile."""
+        sizes, place = {}, 0
+        for name, size in self._sizes.items():
+            sizes[name] = size.images, 1, 1
+            if size.level is not None:
+                cells = tile.cells_of(place)
+                sizes[name] = size.images, cells.height, cells.width
+                place += 1
+        return of_size(graph, tile.input_window.height, tile.input_window.width, sizes)

@@ -20,8 +20,8 @@ ACRONYMS_TAG = "LCMAP_ACRONYMS"
 
 Color = tuple[int, int, int]
 
-InputKind = Literal["image", "labels", "probabilities"]
-"""What the bands of a raster are to a network."""
+InputKind = Literal["image", "labels", "probabilities", "series"]
+"""What the bands of a raster are to a network; a series is an image of several dates."""
 
 _LARGEST_SIDECAR = 1 << 20
 _INTEGER, _TEXT = 0, 2

@@ -118,11 +118,11 @@ def at_pixels(
 def mirror(pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
     """Fill a window beyond the image's right and bottom border by mirroring.
 
-    Takes the window's pixels inside the image, [bands, rows, columns], and returns all of them,
-    [bands, window.height, window.width]. The border's own pixels are not repeated.
+    Takes the window's pixels inside the image, [..., rows, columns], and returns all of them,
+    [..., window.height, window.width]. The border's own pixels are not repeated.
     """
-    _, rows, cols = pixels.shape
+    *others, rows, cols = pixels.shape
     missing = (0, window.height - rows), (0, window.width - cols)
     if missing == ((0, 0), (0, 0)):
         return pixels
-    return np.pad(pixels, ((0, 0), *missing), mode="reflect")
+    return np.pad(pixels, (*[(0, 0)] * len(others), *missing), mode="reflect")
