@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.raster_content import RasterContent
-from lcmap.dataset.tile_index import IndexedTile
+from lcmap.dataset.series import (
+    MOST_OPEN,
+    Series,
+    SeriesPool,
+    SeriesReader,
+    mean_quantiles,
+    open_series,
+)
+from lcmap.dataset.tile_index import IndexedTile, Side
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
@@ -54,7 +63,7 @@ class TileReader:
         nomenclature: Nomenclature | None,
         *,
         allow_vrt: bool = False,
-        quantiles: Mapping[Path, NDArray[np.float64]] | None = None,
+        quantiles: Mapping[Side, NDArray[np.float64]] | None = None,
     ) -> None:
         """Read labels in the codes of this nomenclature.
 
@@ -66,6 +75,9 @@ class TileReader:
         self._lock = threading.Lock()
         self._allow_vrt = allow_vrt
         self._quantiles = dict(quantiles or {})
+        self._series: dict[tuple[Path, ...], Series] = {}
+        self._series_readers: dict[tuple[Side, Path, int], SeriesReader] = {}
+        self._dates: SeriesPool = IdlePool(MOST_OPEN)
 
     def __enter__(self) -> TileReader:
         """Return the reader itself."""
@@ -87,6 +99,7 @@ class TileReader:
                 dataset.close()
             self._opened.clear()
             self._local = threading.local()
+        self._dates.close()
 
     def read(self, tile: IndexedTile, window: Window | None = None) -> LabelledWindow:
         """Read a tile, or any window [row, col, height, width] of its image.
@@ -136,32 +149,66 @@ class TileReader:
         return int(self._table[code])
 
     def side(
-        self, path: Path, content: RasterContent, image: Path, window: Window
+        self, side: Side, content: RasterContent, image: Path, window: Window
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a side input as the network takes it on a window of an image's grid.
 
         The window is in cells of the content's level. Float32 [C, h, w], and where it is valid,
-        bool [h, w]; see `InputReader`.
+        bool [h, w]; see `InputReader`. A series is packed in one array, see `SeriesPixels`, and
+        valid where any date is.
 
         Raises:
             NotARasterError: the pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
+        if isinstance(side, tuple):
+            found = self._series_reader(side, image, content.level).read(window)
+            return found.packed, found.any_valid
         inputs: dict[tuple[Path, Path, int], InputReader] | None
         inputs = getattr(self._local, "inputs", None)
         if inputs is None:
             inputs = self._local.inputs = {}
-        key = path, image, content.level
+        key = side, image, content.level
         if key not in inputs:
-            quantiles = self.quantiles(path) if content.kind == "image" else None
+            quantiles = self.quantiles(side) if content.kind == "image" else None
             grid = Grid.of(self._dataset(image))
             inputs[key] = InputReader(
-                self._dataset(path), grid, content, quantiles, os.fspath(path)
+                self._dataset(side), grid, content, quantiles, os.fspath(side)
             )
         return inputs[key].read(window)
 
-    def quantiles(self, path: Path) -> NDArray[np.float64]:
-        """Return the 2 % and 98 % quantiles that count for an image, float64 [C, 2]."""
+    def _series_reader(self, paths: tuple[Path, ...], image: Path, level: int) -> SeriesReader:
+        key = paths, image, level
+        if key not in self._series_readers:
+            series, options = self.series(paths), self._options_of(paths)
+            self._series_readers[key] = SeriesReader(
+                series, Grid.of(self._dataset(image)), self.quantiles(paths), options, self._dates,
+                level,
+            )  # fmt: skip
+        return self._series_readers[key]
+
+    def series(self, paths: tuple[Path, ...]) -> Series:
+        """Return a series, whose dates are checked when it is first asked for.
+
+        Raises:
+            LcmapError: as `open_series`.
+        """
+        if paths not in self._series:
+            self._series[paths] = open_series(
+                paths, os.fspath(paths[0]), self._options_of(paths), bands=None
+            )
+        return self._series[paths]
+
+    def _options_of(self, paths: Sequence[Path]) -> InputOptions:
+        return InputOptions(any(map(self._may_be_virtual, paths)))
+
+    def quantiles(self, path: Side) -> NDArray[np.float64]:
+        """Return the 2 % and 98 % quantiles that count for an image or a series, float64 [C, 2]."""
+        if isinstance(path, tuple):
+            if path not in self._quantiles:
+                options = self._options_of(path)
+                self._quantiles[path] = mean_quantiles([self.series(path)], options)
+            return self._quantiles[path]
         with self._lock:
             if path not in self._quantiles:
                 options = InputOptions(self._may_be_virtual(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,14 +24,12 @@ from lcmap.dataset.inputs import (
     reopened_input,
 )
 from lcmap.dataset.raster_content import RasterContent
-from lcmap.dataset.raster_files import raster_files
 from lcmap.dataset.raster_kind import RasterKind
-from lcmap.errors import DataError, InputMismatchError, OverlapError, UsageError
+from lcmap.errors import DataError, InputMismatchError, OverlapError
 from lcmap.paths import PathLike
 from lcmap.raster.acquisition_day import acquisition_day
 from lcmap.raster.alignment import footprint, overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry, radiometry_of
 from lcmap.raster.windows import Window
 
@@ -70,6 +67,17 @@ class Series:
         return tuple(dated.source.path for dated in self.dates)
 
     @property
+    def gsds(self) -> tuple[float, ...]:
+        """The ground sampling distances in metres of those dates that say theirs."""
+        found = (dated.source.grid.gsd_metres for dated in self.dates)
+        return tuple(gsd for gsd in found if gsd is not None)
+
+    @property
+    def gsd(self) -> float | None:
+        """The smallest of them, None where there is none."""
+        return min(self.gsds, default=None)
+
+    @property
     def days(self) -> NDArray[np.float32]:
         """The days of the year, float32 [T], from 1.
 
@@ -101,18 +109,6 @@ class Series:
                 f"covers {100 * sum(shares):.0f} % of {image} at most, the rest would be no data",
                 "crop the image to their common ground, or `allow_missing`",
             )
-
-
-def series_paths(given: PathLike) -> tuple[Path, ...]:
-    """Return the rasters of a series that a user means by a folder, a pattern or an index of them.
-
-    Raises:
-        InputMissingError, NotAVectorError, DataError: as `raster_files`.
-        UsageError: standard input, which has no several dates.
-    """
-    if os.fspath(given) == STANDARD_STREAM:
-        raise UsageError("-", "cannot be a series", "name a folder or a pattern of files")
-    return raster_files(given)
 
 
 def open_series(
@@ -199,9 +195,22 @@ class SeriesPixels(NamedTuple):
     days: NDArray[np.float32]
 
     @property
+    def any_valid(self) -> NDArray[np.bool_]:
+        """Where any date is valid, bool [h, w]."""
+        return np.logical_or.reduce(self.valid, axis=0)  # type: ignore[no-any-return]
+
+    @property
     def tensors(self) -> tuple[NDArray[np.float32], ...]:
         """What a graph takes: [T, C, h, w], [T, 1, h, w] and [T, 1, 1, 1]."""
         return self.values, self.valid[:, None].astype(np.float32), self.days[:, None, None, None]
+
+    @property
+    def packed(self) -> NDArray[np.float32]:
+        """All in one array, float32 [T, C + 2, h, w]: the bands, where they are valid, the day."""
+        values, valid, days = self.tensors
+        days = np.broadcast_to(days, valid.shape)
+        packed: NDArray[np.float32] = np.concatenate([values, valid, days], axis=1)
+        return packed
 
 
 SeriesPool = IdlePool[tuple[object, int], InputReader]
@@ -276,8 +285,7 @@ class SeriesReader:
         """
         assert encoding == self.encoding
         found = self.read(window)
-        any_valid: NDArray[np.bool_] = found.valid.any(axis=0)
-        return found.tensors, any_valid
+        return found.tensors, found.any_valid
 
     @contextmanager
     def _opened(self, source: RasterInput) -> Iterator[InputReader]:
@@ -288,3 +296,8 @@ class SeriesReader:
 def _reached(source: Grid, grid: Grid) -> Window | None:
     """Return the window of a grid that a raster may have pixels in, None where in none."""
     return footprint(grid, source) if overlaps(grid, source) else None
+
+
+def unpacked(packed: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Return what a graph takes, see `SeriesPixels.tensors`, of a series [T, C + 2, h, w]."""
+    return packed[:, :-2], packed[:, -2:-1], packed[:, -1:].max(axis=(2, 3), keepdims=True)

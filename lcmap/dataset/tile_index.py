@@ -45,6 +45,10 @@ _LARGEST = 1 << 27
 _DECIMALS = 7  # of a degree: about a centimetre
 
 
+Side = Path | tuple[Path, ...]
+"""A side input: a raster, or the rasters of a series."""
+
+
 @dataclass(frozen=True)
 class IndexedTile:
     """A window of an image with its labels and side inputs, and the split it belongs to.
@@ -55,7 +59,7 @@ class IndexedTile:
 
     image: Path
     labels: Path | None
-    sides: tuple[Path, ...]
+    sides: tuple[Side, ...]
     window: Window
     split: Split
     labelled_share: float
@@ -107,7 +111,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
             "properties": {
                 "image": _relative(tile.image, folder),
                 "labels": _relative(tile.labels, folder) if tile.labels else None,
-                "sides": [_relative(side, folder) for side in tile.sides],
+                "sides": [_relative_side(side, folder) for side in tile.sides],
                 **tile.window._asdict(),
                 "split": tile.split,
                 "labelled_share": tile.labelled_share,
@@ -227,7 +231,7 @@ def _tile(properties: Mapping[str, Any], folder: Path) -> IndexedTile:
     return IndexedTile(
         image=_resolved(properties["image"], folder),
         labels=_resolved(labels, folder) if labels else None,
-        sides=tuple(_resolved(side, folder) for side in properties["sides"]),
+        sides=tuple(_resolved_side(side, folder) for side in properties["sides"]),
         window=Window(*(int(properties[field]) for field in Window._fields)),
         split=split,
         labelled_share=float(properties["labelled_share"]),
@@ -252,9 +256,16 @@ def _check(index: TileIndex) -> None:
                 f"has a tile of {len(tile.sides)} side inputs, not {len(index.sides)}",
                 "make it again with lcmap prepare",
             )
-        for side in set(tile.sides) - present:
-            _check_present(side, index.path)
-            present.add(side)
+        for side, content in zip(tile.sides, index.sides, strict=True):
+            if isinstance(side, tuple) != (content.kind == "series"):
+                raise TileIndexError(
+                    index.path,
+                    f"has a side input that is not {content.title}",
+                    "make it again with lcmap prepare",
+                )
+            for raster in set(rasters_of(side)) - present:
+                _check_present(raster, index.path)
+                present.add(raster)
         if tile.labels and tile.labels not in shapes:
             shapes[tile.labels] = _shape(tile.labels, index.path)
         if tile.labels and shapes[tile.labels] != shapes[tile.image]:
@@ -300,6 +311,23 @@ def _relative(raster: Path, folder: str) -> str:
 
 def _resolved(relative: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / relative))
+
+
+def rasters_of(side: Side) -> tuple[Path, ...]:
+    """Return the rasters of a side input: one, or those of a series."""
+    return side if isinstance(side, tuple) else (side,)
+
+
+def _relative_side(side: Side, folder: str) -> str | list[str]:
+    if isinstance(side, tuple):
+        return [_relative(raster, folder) for raster in side]
+    return _relative(side, folder)
+
+
+def _resolved_side(relative: str | list[str], folder: Path) -> Side:
+    if isinstance(relative, list):
+        return tuple(_resolved(raster, folder) for raster in relative)
+    return _resolved(relative, folder)
 
 
 def _rings(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from lcmap import defaults
 from lcmap.dataset.inputs import InputOptions, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_side
+from lcmap.dataset.raster_files import raster_files
+from lcmap.dataset.series import open_series
+from lcmap.dataset.tile_index import Side
 from lcmap.errors import UsageError
 from lcmap.imagery.labels import check_codes
 from lcmap.paths import PathLike
@@ -22,7 +24,7 @@ _ALIKE = 0.02
 
 def check_side_inputs(
     sides: Sequence[PathLike], grid: Grid, image: str, options: InputOptions
-) -> list[tuple[Path, RasterContent]]:
+) -> list[tuple[Side, RasterContent]]:
     """Return the paths of side inputs, their content and the level that they are read on.
 
     Messages call the image that is on the grid `image`. A level that is not given is that whose
@@ -31,15 +33,23 @@ def check_side_inputs(
     Raises:
         UsageError: standard input, which a tile index cannot name.
         InputMissingError, NotARasterError, NoCrsError: a file is missing or is not a raster.
+        DataError, InputMismatchError: as `open_series`.
         UsageError, NomenclatureError: as `content_of`.
         OverlapError: a side input does not cover the image's area.
         LabelBandError, UnknownLabelError: a label map has several bands or unknown codes.
     """
-    checked = []
+    checked: list[tuple[Side, RasterContent]] = []
     for text in sides:
         path, meaning, level = parse_side(text)
         if os.fspath(path) == STANDARD_STREAM:
             raise UsageError("`sides`", "cannot be standard input", "name a file")
+        if meaning == "series":
+            series = open_series(raster_files(path), os.fspath(path), options)
+            series.check_ground(grid, image)
+            if level is None:
+                level = level_beside(grid.gsd_metres, series.gsd)
+            checked.append((series.paths, RasterContent("series", level=level)))
+            continue
         with open_input(path, options, meaning=meaning) as side:
             side.require_crs()
             check_ground(side.grid, grid, side.name, image)

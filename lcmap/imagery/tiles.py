@@ -19,7 +19,14 @@ from lcmap.dataset.splits import (
     split_at_random,
     split_by_blocks,
 )
-from lcmap.dataset.tile_index import SPLITS, IndexedTile, Split, TileIndex, read_tile_index
+from lcmap.dataset.tile_index import (
+    SPLITS,
+    IndexedTile,
+    Side,
+    Split,
+    TileIndex,
+    read_tile_index,
+)
 from lcmap.errors import GridMismatchError, TileIndexError, UsageError
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -97,7 +104,7 @@ def make_tile_index(
     image: Path,
     labels: Path | None,
     nomenclature: Nomenclature | None,
-    sides: Sequence[tuple[Path, RasterContent]],
+    sides: Sequence[tuple[Side, RasterContent]],
     tiling: Tiling,
     taken: TileIndex | None = None,
 ) -> TileIndex:

@@ -109,7 +109,8 @@ def check_sizes(
 ) -> None:
     """Check that no tensor of a graph is out of proportion to the pixels that the graph takes.
 
-    `levels` are those of its inputs, by name. The operators have been checked before.
+    `levels` are those of its inputs that have pixels, by name. The operators have been checked
+    before.
 
     Raises:
         NotAModelError: one is, or how large it becomes cannot be told.
@@ -121,8 +122,9 @@ def check_sizes(
     for value in sized.graph.input:
         if value.name not in weights:
             batch, _, rows, columns = value.type.tensor_type.shape.dim
-            cells = side >> levels[value.name]
-            batch.dim_value, rows.dim_value, columns.dim_value = 1, cells, cells
+            batch.dim_value = 1
+            if value.name in levels:
+                rows.dim_value = columns.dim_value = side >> levels[value.name]
     for value in sized.graph.output:
         for dimension in value.type.tensor_type.shape.dim:
             dimension.Clear()

@@ -30,7 +30,8 @@ class ModelInput:
     raster's data type, `gsd` the ground sampling distance in metres (None: the training images did
     not say), `gsd_range` the smallest and the largest of the training images. `quantiles` are the 2
     % and 98 % quantiles of each band over the training images; `normalisation` says whether an
-    image is scaled by these, as those of training were, or by its own. A label map goes in one-hot
+    image is scaled by these, as those of training were, or by its own; the dates of a series always
+    are by these. A label map goes in one-hot
     through its `nomenclature`, probabilities as they are; both have no quantiles. `radiometry` is
     what the values of each band mean that the quantiles are of, () where it is not known. `level`
     is k where the network takes it on cells of 2^k × 2^k pixels of the image.

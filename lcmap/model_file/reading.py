@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lcmap.errors import NewerModelError, NotAModelError
 from lcmap.json_text import parse_json
-from lcmap.model_file.graph import check_graph, set_side
+from lcmap.model_file.graph import check_graph, input_tensors, set_side
 from lcmap.model_file.limits import check_file, check_operators, check_sizes
 from lcmap.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from lcmap.paths import PathLike
@@ -47,7 +47,11 @@ def read_model(path: PathLike) -> ModelMetadata:
     metadata = _parse(text, path)
     check_graph(model, metadata, path)
     check_operators(model, path)
-    levels = {model_input.name: model_input.level for model_input in metadata.inputs}
+    levels = {
+        name: item.level
+        for item in metadata.inputs
+        for name in input_tensors(item.name, is_series=item.kind == "series")[:2]
+    }
     check_sizes(model, metadata.stride, levels, path)
     return metadata
 

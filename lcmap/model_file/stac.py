@@ -102,7 +102,12 @@ def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
         "bands": list(model_input.bands),
         "input": {
             "shape": [-1, model_input.channels, *(side >> model_input.level,) * 2],
-            "dim_order": ["batch", "bands", "height", "width"],
+            "dim_order": [
+                "time" if model_input.kind == "series" else "batch",
+                "bands",
+                "height",
+                "width",
+            ],
             "data_type": "float32",
         },
         "description": _DESCRIPTIONS[model_input.kind]

@@ -104,14 +104,15 @@ class LandCoverNetwork(nn.Module):
     def forward(self, *images: Tensor) -> Tensor:
         """Return the scores (before softmax) [N, K, H, W] of one image [N, C, H, W] per input.
 
-        That of an input of level k is [N, C, H/2^k, W/2^k]. An input that is a series has three
-        tensors in its place: the dates, where they are valid and their days, as `SeriesEncoder`
-        takes them.
+        That of an input of level k is [N, C, H/2^k, W/2^k]. A series is [N, T, C + 2, h, w]: the
+        bands of each date, where they are valid, 0 or 1, and the day of the year, the same
+        everywhere. Of one image it may be the three tensors of a model file, see `SeriesEncoder`.
 
         Raises:
             ValueError: not one image per input.
         """
-        wanted = len(self.encoders) + 2 * len(self.series)
+        apart = all(image.dim() == 4 for image in images)
+        wanted = len(self.encoders) + (2 * len(self.series) if apart else 0)
         if len(images) != wanted:
             raise ValueError(
                 f"got {len(images)} tensors, not {wanted} for {len(self.encoders)} inputs"
@@ -141,12 +142,17 @@ class LandCoverNetwork(nn.Module):
     def _pooled_over_time(self, number: int, given: Iterator[Tensor]) -> Tensor:
         """Return an input as its encoder takes it, [N, C, H/2^k, W/2^k]; take its tensors."""
         x = next(given)
+        rest: tuple[Tensor, ...] = ()
+        if number in self.architecture.series:
+            if x.dim() == 5:
+                rest = x[:, :, -2], x[:, :, -1].amax(dim=(-2, -1))
+                x = x[:, :, :-2]
+            else:
+                rest = next(given), next(given)
         if self.architecture.clip is not None:
             low, high = map(float, self.architecture.clip)
             x = x.clamp(low, high)
-        if number in self.architecture.series:
-            x = self.series[str(number)](x, next(given), next(given))
-        return x
+        return self.series[str(number)](x, *rest) if rest else x
 
     @torch.no_grad()
     def start_as(self, other: LandCoverNetwork) -> None:

@@ -25,7 +25,8 @@ class Pixels(NamedTuple):
     """A crop: class indices uint8 [h, w]; of each input what the network takes, and where valid.
 
     `images` are float32 [C, h, w], `valid` bool [h, w]; those of an input of level k have a pixel
-    for each cell of 2^k × 2^k of the crop's. `levels` () are 0 for all.
+    for each cell of 2^k × 2^k of the crop's. `levels` () are 0 for all. A series is packed,
+    [T, C + 2, h, w], see `SeriesPixels`, and valid where any date is.
     """
 
     images: tuple[NDArray[np.float32], ...]
@@ -131,6 +132,26 @@ def vary_radiometry(
     return image
 
 
+def vary_series(series: NDArray[np.float32], change: RadiometricChange) -> NDArray[np.float32]:
+    """Return a packed series [T, C + 2, h, w] with all dates changed alike, but for their noise."""
+    varied = series.copy()
+    for number, date in enumerate(varied):
+        own = change._replace(seed=change.seed + number)
+        varied[number, :-2] = vary_radiometry(date[:-2], date[-2] > 0, own)
+    return varied
+
+
+def some_dates(series: NDArray[np.float32], most_left_out: float, seed: int) -> NDArray[np.float32]:
+    """Return a packed series [T, C + 2, h, w] without some of its dates, which the seed draws.
+
+    The share that is left out is drawn up to `most_left_out`; one date at least is kept.
+    """
+    random = np.random.default_rng(seed)
+    kept = random.random(len(series)) >= random.random() * most_left_out
+    kept[random.integers(len(series))] = True
+    return series[kept]
+
+
 def filtered(
     image: NDArray[np.float32],
     valid: NDArray[np.bool_],
@@ -156,6 +177,8 @@ def zoom(pixels: Pixels, side: int) -> Pixels:
     )
     images = tuple(
         filtered(image, before, to[level].linear) * mask
+        if image.ndim == 3
+        else to[level].nearest(image)  # a date's day and where it is valid have no means
         for image, before, mask, level in zip(
             pixels.images, pixels.valid, valid, pixels.all_levels, strict=True
         )
@@ -175,7 +198,7 @@ class _Resampling:
         self._share: NDArray[np.float32] = share.astype(np.float32)
 
     def nearest(self, values: NDArray[AnyValue]) -> NDArray[AnyValue]:
-        return values[self._nearest][:, self._nearest]
+        return values[..., self._nearest, :][..., self._nearest]
 
     def linear(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         before, after, share = self._before, self._after, self._share
@@ -196,7 +219,7 @@ def mirrored_to(pixels: Pixels, side: int) -> Pixels:
     levels = pixels.all_levels
     return Pixels(
         tuple(
-            np.pad(image, [(0, 0), *around(image, level)], mode="reflect")
+            np.pad(image, [*[(0, 0)] * (image.ndim - 2), *around(image, level)], mode="reflect")
             for image, level in zip(pixels.images, levels, strict=True)
         ),
         np.pad(pixels.labels, around(pixels.labels, 0), constant_values=IGNORE),

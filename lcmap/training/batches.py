@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,6 +33,9 @@ _ORDER = 1
 class Batch:
     """Scaled images, one float32 [N, C, S, S] per input, and labels int64 [N, S, S].
 
+    A series is [N, T, C + 2, s, s], see `LandCoverNetwork`; of fewer dates than others it is filled
+    up with some that are valid nowhere.
+
     `unlabelled` are crops without labels to learn from in the same step.
     """
 
@@ -44,7 +48,7 @@ class Batch:
         """The images of all crops, those without labels last."""
         if self.unlabelled is None:
             return self.images
-        return tuple(map(torch.cat, zip(self.images, self.unlabelled.strong, strict=True)))
+        return tuple(map(joined, self.images, self.unlabelled.strong))
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
@@ -125,11 +129,30 @@ def steps_per_pass(tiles: int, batch_size: int) -> int:
 
 
 def channels_last(images: Sequence[NDArray[np.float32]]) -> Tensor:
-    """Return images [C, H, W] as one tensor [N, C, H, W], laid out as convolutions want it."""
-    channels, height, width = images[0].shape
+    """Return images [C, H, W] as one tensor [N, C, H, W], laid out as convolutions want it.
+
+    Series [T, C, H, W] become [N, T, C, H, W] of the most dates, see `Batch`.
+    """
+    *_, channels, height, width = images[0].shape
+    if images[0].ndim == 4:
+        dates = max(len(series) for series in images)
+        batch = np.zeros((len(images), dates, height, width, channels), np.float32)
+        for place, series in enumerate(images):
+            batch[place, : len(series)] = series.transpose(0, 2, 3, 1)
+        return torch.from_numpy(batch).permute(0, 1, 4, 2, 3)
     batch = np.empty((len(images), height, width, channels), np.float32)
     np.stack([image.transpose(1, 2, 0) for image in images], out=batch)
     return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+
+def joined(one: Tensor, other: Tensor) -> Tensor:
+    """Return two batches of an input as one, series with the dates of the longer."""
+    if one.dim() == 5:
+        dates = max(one.shape[1], other.shape[1])
+        one, other = (
+            F.pad(series, (0, 0, 0, 0, 0, 0, 0, dates - series.shape[1])) for series in (one, other)
+        )
+    return torch.cat((one, other))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.raster.windows import Window
@@ -17,7 +18,9 @@ from lcmap.training.augmentation import (
     draw_window,
     flip_and_turn,
     mirrored_to,
+    some_dates,
     vary_radiometry,
+    vary_series,
     zoom,
 )
 from lcmap.training.class_draw import ClassDraw, Focus, window_around
@@ -35,6 +38,7 @@ class Variation(NamedTuple):
     orientation: 0 … 7.
     radiometry: how each input changes, None where it does not.
     dropped: whether the sample goes without each of the side inputs.
+    dates: a seed that says which dates of series the sample has; None: all.
     content: a number 0 … 1 that chooses the part of the image by which it is scaled; None: all.
     pastes: the objects that are pasted on it.
     """
@@ -44,6 +48,7 @@ class Variation(NamedTuple):
     orientation: int
     radiometry: tuple[RadiometricChange | None, ...]
     dropped: tuple[bool, ...]
+    dates: int | None = None
     content: float | None = None
     pastes: tuple[Paste, ...] = ()
 
@@ -93,7 +98,7 @@ class Crops:
             int(random.integers(8)) if recipe.flips_and_turns else 0,
             tuple(
                 draw_radiometry(self._source.bands(tile, number), recipe.jitter, random)
-                if recipe.jitter and kind == "image"
+                if recipe.jitter and kind in ("image", "series")
                 else None
                 for number, kind in enumerate(inputs)
             ),
@@ -103,6 +108,8 @@ class Crops:
             ),
         )
         # what a recipe leaves out draws no number, so that the others stay as they are
+        if recipe.date_dropout and "series" in inputs:
+            variation = variation._replace(dates=int(random.integers(2**32)))
         if recipe.jitter and recipe.jitter.content and random.random() < recipe.jitter.content:
             variation = variation._replace(content=random.random())
         if recipe.sampling.paste:
@@ -144,7 +151,7 @@ class Crops:
             NotARasterError: pixels cannot be read.
         """
         image, *sides = (
-            vary_radiometry(image, valid, change) if change else image
+            self._varied_input(image, valid, change, variation.dates)
             for image, valid, change in zip(
                 pixels.images, pixels.valid, self._radiometry(tile, variation), strict=True
             )
@@ -154,6 +161,19 @@ class Crops:
             for side, dropped in zip(sides, variation.dropped, strict=True)
         )
         return pixels._replace(images=(image, *kept))
+
+    def _varied_input(
+        self,
+        image: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        change: RadiometricChange | None,
+        dates: int | None,
+    ) -> NDArray[np.float32]:
+        if image.ndim == 3:
+            return vary_radiometry(image, valid, change) if change else image
+        if dates is not None:
+            image = some_dates(image, self._recipe.date_dropout, dates)
+        return vary_series(image, change) if change else image
 
     def _radiometry(
         self, tile: IndexedTile, variation: Variation

@@ -35,7 +35,13 @@ from lcmap.training.final import SCORES_OF_KEY
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import Measured, measured_by, padded_images, validate_model
+from lcmap.training.validation import (
+    Measured,
+    graph_inputs,
+    measured_by,
+    padded_images,
+    validate_model,
+)
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ def _samples(
         tile = data.train[number]
         window = draw_window(source.window(tile), SAMPLE_SIDE, random, source.alignment)
         images = source.read(tile, window).images
-        yield tuple(image[None] for image in padded_images(images, stride, source.levels))
+        yield graph_inputs(padded_images(images, stride, source.levels))
         step("calibrating")
 
 

@@ -142,6 +142,8 @@ def paste_part(
     for kind, level, ground, image, valid, pasted in zip(
         kinds, pixels.all_levels, pixels.images, part.images, pixels.valid, part.valid, strict=True
     ):
+        if kind == "series":  # the object's place has other dates, and its cells are larger
+            continue
         cells = window.coarsened(level).slices
         own = _of_cells(mask, level) >= 0.5
         beside = (_of_cells(rim, level) > 0) & ~own

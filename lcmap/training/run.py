@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lcmap
+from lcmap.dataset.tile_index import rasters_of
 from lcmap.errors import InputMismatchError, RankLostError
 from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.paths import PathLike
@@ -162,7 +163,9 @@ def make_network(
     architecture = dataclasses.replace(recipe.architecture, **wanted)
     if initial is not None:
         architecture = initial.architecture
-    architecture = dataclasses.replace(architecture, levels=_levels(data, architecture))
+    series = tuple(n for n, item in enumerate(data.inputs) if item.kind == "series")
+    levels = _levels(data, architecture)
+    architecture = dataclasses.replace(architecture, levels=levels, series=series)
     network = LandCoverNetwork(channels, len(data.nomenclature), architecture)
     initialise(network, recipe.initialisation, options.seed)
     if initial is not None:
@@ -181,7 +184,7 @@ def _levels(data: TrainingSet, architecture: Architecture) -> tuple[int, ...]:
     for side, level in zip(data.train[0].sides, levels[1:], strict=True):
         if level > deepest:
             raise InputMismatchError(
-                side,
+                rasters_of(side)[0],
                 f"is to be taken on cells of {1 << level} px, and a network of depth "
                 f"{architecture.depth} takes them of {1 << deepest} px at most",
                 f"prepare it with @{deepest} behind its name, or train with a larger `depth`",

@@ -16,7 +16,7 @@ from lcmap.dataset.normalisation import scale
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
-from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index
+from lcmap.dataset.tile_index import IndexedTile, Side, TileIndex, read_tile_index
 from lcmap.errors import (
     InputMismatchError,
     NoLabelledPixelError,
@@ -35,6 +35,7 @@ from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
 from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
+from lcmap.training.series_entry import series_entry
 from lcmap.training.shared_ground import check_shared_ground
 from lcmap.training.unlabelled_images import unlabelled_tiles
 
@@ -60,7 +61,7 @@ class TrainingSet:
     validation: tuple[IndexedTile, ...]
     shares: NDArray[np.float64]
     tile_size: int
-    quantiles: Mapping[Path, NDArray[np.float64]]
+    quantiles: Mapping[Side, NDArray[np.float64]]
     allow_vrt: bool = False
     unlabelled: tuple[IndexedTile, ...] = ()
 
@@ -196,15 +197,18 @@ def _inputs(
 
 
 def _entry(
-    number: int, side: RasterContent, paths: Sequence[Path], scaling: ScalingChoice
+    number: int, side: RasterContent, given: Sequence[Side], scaling: ScalingChoice
 ) -> ModelInput:
     """Return the input that all these files agree on; its quantiles are their mean, if it has one.
 
     The mean of quantiles of values that mean different things would be of neither.
     """
+    if side.kind == "series":
+        series = [paths for paths in dict.fromkeys(given) if isinstance(paths, tuple)]
+        return series_entry(f"side{number}", number, side, series, scaling)
     kinds: list[RasterKind] = []
     gsds, quantiles, meant = [], [], []
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(path for path in given if isinstance(path, Path)):
         with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
             kinds.append(RasterKind.of(dataset, os.fspath(path)))
             gsds.append(Grid.of(dataset).gsd_metres)

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.quantile_file import BandQuantiles, read_quantile_file
 from lcmap.dataset.reading import TileReader
+from lcmap.dataset.series import mean_quantiles
+from lcmap.dataset.tile_index import Side
 from lcmap.errors import InputMismatchError, UsageError
 from lcmap.model_file import ModelInput, read_model
 from lcmap.paths import PathLike
@@ -47,8 +50,8 @@ class ScalingChoice:
             InputMissingError, DataError: as `read_quantile_file`.
         """
         self.allow_vrt = options.allow_vrt
-        self.chosen: dict[Path, NDArray[np.float64]] = {}
-        self._reader = reader
+        self.chosen: dict[Side, NDArray[np.float64]] = {}
+        self.reader = reader
         self._file: PathLike = ""
         self._of_all: BandQuantiles | None = None
         self._of_inputs: dict[int, BandQuantiles] = {}
@@ -73,7 +76,7 @@ class ScalingChoice:
         """Scale by the quantiles of a model: all its inputs, or those whose training was."""
         self._file = model
         for number, item in enumerate(read_model(model).inputs):
-            if item.kind != "image":
+            if item.kind not in ("image", "series"):
                 continue
             if all_inputs or item.normalisation == "training-quantiles-2-98":
                 self._of_inputs[number] = _quantiles_of(item, model)
@@ -96,11 +99,32 @@ class ScalingChoice:
         common = self._common(number)
         if common is None or not (self._is_chosen or common.are_of(bands)):
             # a model of other bands is refused with what it takes
-            found = self._reader.quantiles(path)
+            found = self.reader.quantiles(path)
         else:
             common.check_fits(bands, image.bands, self._file, image.name)
             found = common.values
         self.chosen[path] = found
+        return found
+
+    def of_series(self, paths: Sequence[tuple[Path, ...]], number: int) -> NDArray[np.float64]:
+        """Return the quantiles that all dates of all series are scaled by, float64 [bands, 2].
+
+        They are the series that are this input. The quantiles are the mean of the dates', unless
+        those of a file or a model were chosen.
+
+        Raises:
+            InputMismatchError: as `quantiles`.
+            NotARasterError: pixels cannot be read.
+        """
+        series = [self.reader.series(one) for one in paths]
+        common = self._common(number)
+        if common is None:
+            found = mean_quantiles(series, InputOptions(self.allow_vrt))
+        else:
+            for one in series:
+                common.check_fits(one.bands, one.radiometry, self._file, one.name)
+            found = common.values
+        self.chosen.update(dict.fromkeys(paths, found))
         return found
 
     def common_radiometry(

@@ -112,10 +112,7 @@ class UnlabelledSampler:
         unknown = np.stack([(x.labels == IGNORE) & x.valid_in_all for x in weak])
         return UnlabelledBatch(
             tuple(image[:kept] for image in _stacked(weak)),
-            tuple(
-                torch.where(_own_cells(own, image), image, partners(image))[:kept]
-                for image in _stacked(strong)
-            ),
+            tuple(_mixed(_own_cells(own, image), image)[:kept] for image in _stacked(strong)),
             torch.from_numpy(own[:kept]),
             torch.from_numpy(unknown[:kept]),
         )
@@ -151,6 +148,21 @@ def _stronger(jitter: Jitter, factor: float) -> Jitter:
 
 def _stacked(crops: Sequence[Pixels]) -> list[Tensor]:
     return [channels_last(of_input) for of_input in zip(*(c.images for c in crops), strict=True)]
+
+
+def _mixed(own: Tensor, image: Tensor) -> Tensor:
+    """Return crops of an input with the cells that are not their own, [N, 1, h, w], replaced.
+
+    They are those of their partners. A series has the dates of both then, each valid in its part.
+    """
+    if image.dim() == 4:
+        return torch.where(own, image, partners(image))
+    own = own[:, None]  # [N, 1, 1, h, w]
+    parts = []
+    for series, kept in ((image, own), (partners(image), ~own)):
+        pixels, days = series[:, :, :-1], series[:, :, -1:]
+        parts.append(torch.cat((pixels * kept, days), dim=2))
+    return torch.cat(parts, dim=1)
 
 
 def _own_cells(own: NDArray[np.bool_], image: Tensor) -> Tensor:

@@ -15,9 +15,11 @@ from lcmap.accuracy.calibration import BINS, expected_calibration_error, reliabi
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.measures import PER_CLASS, Scores, scores
 from lcmap.dataset.reading import IGNORE
+from lcmap.dataset.series import unpacked
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.model_file import Precision
+from lcmap.model_file.graph import input_tensors
 from lcmap.nomenclature import Nomenclature
 from lcmap.training.augmentation import Pixels
 from lcmap.training.batches import channels_last
@@ -103,14 +105,18 @@ def validate_model(
         NotARasterError: pixels cannot be read.
     """
     session = OnnxRuntimeSession(graph)
-    names = [model_input.name for model_input in data.inputs]
+    names = [
+        name
+        for model_input in data.inputs
+        for name in input_tensors(model_input.name, is_series=model_input.kind == "series")
+    ]
     classes = len(data.nomenclature)
     counts = np.zeros((classes, classes + 1), np.int64)
     bins = np.zeros((3, BINS))
     for tile in data.validation:
         pixels = source.read(tile)
         height, width = pixels.labels.shape
-        images = (image[None] for image in padded_images(pixels.images, stride, source.levels))
+        images = graph_inputs(padded_images(pixels.images, stride, source.levels))
         (found,) = session.run(dict(zip(names, images, strict=True)))
         probabilities = found[0, :, :height, :width]
         winner = probabilities.argmax(axis=0).astype(np.uint8)
@@ -183,10 +189,20 @@ def padded_images(
     )
 
 
+def graph_inputs(images: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
+    """Return what a graph takes, a batch of one image [C, H, W] for each input, or one series."""
+    return tuple(
+        tensor
+        for image in images
+        for tensor in (unpacked(image) if image.ndim == 4 else (image[None],))
+    )
+
+
 def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     """Return an image [C, h, w] mirrored right and below to multiples of the stride, at least 2."""
-    heights = [(0, max(-(-n // stride), 2) * stride - n) for n in image.shape[1:]]
-    return np.pad(image, ((0, 0), *heights), mode="reflect")
+    *others, height, width = image.shape
+    sides = [(0, max(-(-n // stride), 2) * stride - n) for n in (height, width)]
+    return np.pad(image, [*[(0, 0)] * len(others), *sides], mode="reflect")
 
 
 def _batches_of_one_shape(

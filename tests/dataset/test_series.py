@@ -24,9 +24,8 @@ from lcmap.dataset.series import (
     SeriesReader,
     mean_quantiles,
     open_series,
-    series_paths,
 )
-from lcmap.errors import DataError, InputMismatchError, NoCrsError, OverlapError, UsageError
+from lcmap.errors import DataError, InputMismatchError, NoCrsError, OverlapError
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import Window
 
@@ -212,8 +211,3 @@ def test_ground_is_that_of_all_dates_together(write_date: WriteDate) -> None:
     far = opened(write_date("20200705", corner=(x + 60_000, y)))
     with pytest.raises(OverlapError, match="covers no ground of image"):
         far.check_ground(grid_of(), "image", allow_missing=True)
-
-
-def test_standard_input_is_no_series() -> None:
-    with pytest.raises(UsageError, match="cannot be a series"):
-        series_paths("-")
