@@ -26,7 +26,7 @@ class Level(nn.Module):
         self.first = nn.Sequential(
             _convolution(channels, between, reparametrised), NormReluPad(between)
         )
-        self.second = block(between, out, reparametrised)
+        self.second = _block(between, out, reparametrised)
 
     def forward(self, padded: Tensor) -> Tensor:
         """Return [N, out, H, W] from [N, channels, H+2, W+2]."""
@@ -39,8 +39,8 @@ class Refinement(nn.Module):
     def __init__(self, image_channels: int, *, reparametrised: bool) -> None:
         """Take an image of these channels."""
         super().__init__()
-        self.feature = block(image_channels, FINE // 2, reparametrised)
-        self.joint = block(FINE, FINE, reparametrised)
+        self.feature = _block(image_channels, FINE // 2, reparametrised)
+        self.joint = _block(FINE, FINE, reparametrised)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
         """Return [N, FINE, H, W] from x [N, 2·FINE, H/2, W/2] and the image [N, C, H, W]."""
@@ -73,8 +73,7 @@ class ContextBlock(nn.Module):
         return F.relu(x + self.across(self.wide(padded)))
 
 
-def block(channels: int, out: int, reparametrised: bool) -> nn.Sequential:
-    """Return a 3 × 3 convolution of a padded input, batch normalisation and ReLU."""
+def _block(channels: int, out: int, reparametrised: bool) -> nn.Sequential:
     return nn.Sequential(
         _convolution(channels, out, reparametrised), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
     )
