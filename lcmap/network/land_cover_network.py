@@ -15,7 +15,7 @@ from lcmap.network.branches import Branches
 from lcmap.network.geometry import stride
 from lcmap.network.layers import FINE, ContextBlock, Level, Refinement
 from lcmap.network.operations import max_pool, mirror_pad, pixels_to_cells, unpool_and_join
-from lcmap.network.series import SERIES_WIDTH, SeriesEncoder
+from lcmap.network.series import FEATURES, SeriesEncoder
 
 _PUBLISHED = Architecture()
 
@@ -69,12 +69,12 @@ class LandCoverNetwork(nn.Module):
         kept = [w if skip == "concat" else max(w // 2, 1) for w in widths[:-1]]
         self.levels = architecture.levels or (0,) * len(input_channels)
         self.series = nn.ModuleDict({
-            str(number): SeriesEncoder(input_channels[number], reparametrised=branched)
+            str(number): SeriesEncoder(input_channels[number])
             for number in architecture.series
         })  # fmt: skip
         of_encoders = [
             encoder_widths(
-                architecture, SERIES_WIDTH if number in architecture.series else channels, of_input
+                architecture, FEATURES if number in architecture.series else channels, of_input
             )
             for number, (channels, of_input) in enumerate(
                 zip(input_channels, self.levels, strict=True)

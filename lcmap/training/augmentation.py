@@ -134,8 +134,8 @@ def vary_radiometry(
 
 def vary_series(series: NDArray[np.float32], change: RadiometricChange) -> NDArray[np.float32]:
     """Return a packed series [T, C + 2, h, w] with all dates changed alike, but for their noise."""
-    varied = series.copy()
-    for number, date in enumerate(varied):
+    varied: NDArray[np.float32] = series.copy()
+    for number, date in enumerate(series):
         own = change._replace(seed=change.seed + number)
         varied[number, :-2] = vary_radiometry(date[:-2], date[-2] > 0, own)
     return varied
