@@ -82,9 +82,8 @@ def parse_side(text: PathLike) -> tuple[Path, str | None, int | None]:
     """
     name = os.fspath(text)
     before, at, level = name.rpartition("@")
-    path, meaning = parse_input(name)
-    if not before or path.exists() or set(level) & set("./:"):
-        return path, meaning, None
+    if not before or os.path.exists(name) or set(level) & set("./:"):
+        return *parse_input(name), None
     if not level.isdecimal() or int(level) > HIGHEST_LEVEL:
         raise UsageError(
             name,

@@ -202,8 +202,9 @@ class _Resampling:
 
     def linear(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         before, after, share = self._before, self._after, self._share
-        rows = image[:, before] * (1 - share)[:, None] + image[:, after] * share[:, None]
-        result: NDArray[np.float32] = rows[:, :, before] * (1 - share) + rows[:, :, after] * share
+        rest = np.float32(1) - share
+        rows = image[:, before] * rest[:, None] + image[:, after] * share[:, None]
+        result: NDArray[np.float32] = rows[:, :, before] * rest + rows[:, :, after] * share
         return result
 
 
