@@ -28,11 +28,11 @@ MOST_VALUES_PER_PIXEL = 1 << 14
 
 OPERATORS = frozenset({
     "Add", "And", "ArgMax", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv",
-    "ConvTranspose", "Cos", "DepthToSpace", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "Gather",
-    "Greater", "Identity", "Max", "MaxPool", "MaxUnpool", "Min", "Mul", "Not", "Or", "Pad",
-    "QuantizeLinear", "Reciprocal", "ReduceMax", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sin",
-    "Slice", "Softmax", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
-    "Where",
+    "ConvTranspose", "Cos", "DepthToSpace", "DequantizeLinear", "Div", "Equal", "Exp", "Expand",
+    "Gather", "Greater", "Identity", "Max", "MaxPool", "MaxUnpool", "Min", "Mul", "Not", "Or",
+    "Pad", "QuantizeLinear", "Reciprocal", "ReduceMax", "ReduceSum", "Relu", "Reshape", "Resize",
+    "Shape", "Sin", "Slice", "Softmax", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze", "Where",
 })  # fmt: skip
 """Those that this lcmap exports or makes, and those that earlier ones exported."""
 
