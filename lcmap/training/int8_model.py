@@ -120,8 +120,7 @@ def _quantise(
     progress: Progress,
 ) -> QuantisationReport:
     written = files.written(model)
-    coarse = any(model_input.level for model_input in read_model(written).inputs)
-    data = read_training_set(tile_indexes, inputs, model=written, coarse=coarse)
+    data = read_training_set(tile_indexes, inputs, model=written, coarse=_is_coarse(written))
     metadata = read_initial_model(written, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
@@ -180,6 +179,11 @@ def _quantise(
         Path(output), *convolutions(onnx.load_model_from_string(integers).graph), before, after,
         trained_on_validation=final,
     )  # fmt: skip
+
+
+def _is_coarse(model: PathLike) -> bool:
+    """Tell whether a model takes an input on cells of several pixels."""
+    return any(model_input.level for model_input in read_model(model).inputs)
 
 
 def _samples(
