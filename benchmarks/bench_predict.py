@@ -141,8 +141,13 @@ class InteriorTile:
         block = block or predictor.largest_block(defaults.MEMORY)
         self.tiles = predictor.tiles(size, size, block)
         self.tile: Tile = next(tile for tile in self.tiles if tile.border == INTERIOR)
+        sizes = [self.tile.cells_of(n)[2:] for n in range(len(self._metadata.inputs))]
+        random = np.random.default_rng(0)
         self._pixels = TilePixels(
-            tuple(random_pixels(self._metadata, *self.tile.input_window[2:])),
+            tuple(
+                random.random((item.channels, *size), np.float32)
+                for item, size in zip(self._metadata.inputs, sizes, strict=True)
+            ),
             np.ones(self.tile.output_window[2:], bool),
         )
 

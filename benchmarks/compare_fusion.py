@@ -1,13 +1,14 @@
 """Sensor fusion on Berlin: 3.6 m alone, 30 m alone, fusion by network, late fusion.
 
     python benchmarks/compare_fusion.py --data ../shared/data/berlin --work /tmp/fusion --seeds 3
+                                        [--beside "fusion on pixels"]
 
 Level_2 of the reference without its four polygons "Other". Every seed draws another spatial split
 and other first weights. Each network is trained for the same number of steps on the same tiles; the
 30 m image is brought onto the 3.6 m grid for its own network, as in the paper (section 3.2), and
-stays on its own for the fusion. Scores pool the test tiles of all seeds; intervals come from a
-bootstrap of tiles by place, the same for all maps. What a run has made stays in --work and is not
-made again.
+stays on its own for the fusion, which takes it on the cells that `prepare` chooses, and once more
+on the pixels of the other. Scores pool the test tiles of all seeds; intervals come from a bootstrap
+of tiles by place, the same for all maps. What a run has made stays in --work and is not made again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from lcmap.accuracy.measures import OVERALL, scores
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_nomenclature
 
-MAPS = ("3.6 m alone", "30 m alone", "fusion", "late: product", "late: mean")
+MAPS = (
+    "3.6 m alone", "30 m alone", "fusion", "fusion on pixels", "late: product", "late: mean",
+)  # fmt: skip
 
 
 def maps_of_a_seed(
@@ -46,8 +49,9 @@ def maps_of_a_seed(
                  "--probabilities", own)
         )  # fmt: skip
         probabilities.append(own)
-    model = made(folder / "both.onnx", "train", indexes["both"], "--seed", seed, *options)
-    maps.append(made(folder / "fusion.tif", "fuse", fine, coarse, "-m", model))
+    for name in ("both", "pixels"):
+        model = made(folder / f"{name}.onnx", "train", indexes[name], "--seed", seed, *options)
+        maps.append(made(folder / f"{name}.map.tif", "fuse", fine, coarse, "-m", model))
     for rule in ("product", "mean"):
         maps.append(
             made(folder / f"late.{rule}.tif", "fuse", "--probabilities", *probabilities,
@@ -68,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--beside", choices=MAPS, default=MAPS[0], help="what others differ from")
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
@@ -77,13 +82,15 @@ def main() -> None:
     classes = len(nomenclature)
     truth[truth == 255] = classes
     options = ["--epochs", arguments.epochs, "--batch-size", arguments.batch_size]
+    names = sorted(MAPS, key=lambda name: name != arguments.beside)
     by_place: dict[tuple[int, int], np.ndarray] = defaultdict(
         lambda: np.zeros((len(MAPS), 3, classes), np.int64)
     )
     of_seeds = []
     for seed in range(arguments.seeds):
         index, paths = maps_of_a_seed(seed, arguments.data, work, reference, options)
-        predicted = [nomenclature.code_to_index[read(path)] for path in paths]
+        of_name = dict(zip(MAPS, paths, strict=True))
+        predicted = [nomenclature.code_to_index[read(of_name[name])] for name in names]
         of_seed = np.zeros((len(MAPS), 3, classes), np.int64)
         for tile in read_tile_index(index).split("test"):
             here = tile.window.slices
@@ -101,8 +108,8 @@ def main() -> None:
     intervals = block_bootstrap(blocks, replicates=2000, seed=0, level=95)
     shorts = " ".join(f"{item.short:>5}" for item in nomenclature.classes)
     print(f"{len(blocks)} places, {int(blocks[:, 0, 1].sum())} scored pixels of all seeds")
-    print(f"{'':16}{'mIoU':>6} {'OA':>6}   IoU {shorts}   mIoU minus {MAPS[0]} (95 %)   by seed")
-    for number, name in enumerate(MAPS):
+    print(f"{'':16}{'mIoU':>6} {'OA':>6}   IoU {shorts}   mIoU minus {names[0]} (95 %)   by seed")
+    for number, name in enumerate(names):
         low, high = (
             100 * end.overall[number, OVERALL.index("miou")] for end in intervals.differences
         )

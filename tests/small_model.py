@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from lcmap.model_file import ModelInput, ModelMetadata, load_graph, write_model
+from lcmap.model_file import ModelInput, ModelMetadata, load_graph, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 
 BANDS = ("red", "green", "blue", "nir")
@@ -58,19 +59,44 @@ def write_label_fusion_model(path: Path, *, depth: int = 2) -> Path:
     return path
 
 
-def whole_image(model: Path, scaled: np.ndarray, stride: int) -> np.ndarray:
-    """The definition: the network once over the image [C, H, W] mirrored to the pooling grid."""
+def write_coarse_model(path: Path, levels: tuple[int, ...], *, depth: int) -> Path:
+    """Write a model of flair7 for such images and images of two bands on cells of these levels."""
+    image = ModelInput("image", "image", BANDS, "uint8", 0.8)
+    sides = tuple(
+        ModelInput(f"side{n}", "image", ("red", "nir"), "uint8", 0.8 * 2**level, level=level)
+        for n, level in enumerate(levels, 1)
+    )
+    metadata = ModelMetadata(
+        load_nomenclature("flair7"), (image, *sides), 2**depth, receptive_field=4 * 2**depth - 3
+    )
+    graph = small_graph(4, 7, depth, [(2, level) for level in levels])
+    write_model(graph.SerializeToString(), metadata, path)
+    return path
+
+
+def whole_image(model: Path, scaled: np.ndarray, stride: int, *sides: np.ndarray) -> np.ndarray:
+    """The definition: the network once over the image [C, H, W] mirrored to the pooling grid.
+
+    Sides [C, H/2^k, W/2^k], rounded up, are mirrored to as many pooling cells.
+    """
     _, height, width = scaled.shape
-    below, right = (max(-(-n // stride) * stride, 2 * stride) - n for n in (height, width))
-    padded = np.pad(scaled, ((0, 0), (0, below), (0, right)), mode="reflect")
+    lengths = [max(-(-n // stride) * stride, 2 * stride) for n in (height, width)]
     session = onnxruntime.InferenceSession(load_graph(model).SerializeToString())
-    return session.run(None, {"image": padded[None]})[0][0, :, :height, :width]
+    given = {}
+    for one, values in zip(read_model(model).inputs, (scaled, *sides), strict=True):
+        whole = [n >> one.level for n in lengths]
+        around = [(0, n - has) for n, has in zip(whole, values.shape[1:], strict=True)]
+        given[one.name] = np.pad(values, ((0, 0), *around), mode="reflect")[None]
+    return session.run(None, given)[0][0, :, :height, :width]
 
 
-def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
+def small_graph(
+    channels: int, classes: int, depth: int, sides: Sequence[tuple[int, int]] = ()
+) -> onnx.ModelProto:
     """A U-Net of one convolution per level, with random weights.
 
-    Mirror padding, max pooling, unpooling to where the maxima were, skips, softmax.
+    Mirror padding, max pooling, unpooling to where the maxima were, skips, softmax. `sides` are the
+    channels and levels of further inputs, whose encoders start there.
     """
     rng = np.random.default_rng(depth)
     nodes, weights = [], []
@@ -106,7 +132,19 @@ def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
         x = node("MaxPool", [skip], f"pooled{level}", kernel_shape=[2, 2], strides=[2, 2])
         maxima = node("Equal", [skip, doubled(x, f"maxima{level}")], f"is_maximum{level}")
         skips.append((skip, node("Cast", [maxima], f"index{level}", to=TensorProto.FLOAT)))
-    x = convolution(x, "deepest", width, width)
+    features = [x]
+    for number, (taken, first) in enumerate(sides, 1):
+        x = f"side{number}"
+        for level in range(first, depth):
+            found = convolution(
+                x, f"side{number}_level{level}", width if level > first else taken, width
+            )
+            x = node("MaxPool", [found], f"side{number}_pooled{level}", kernel_shape=[2, 2],
+                     strides=[2, 2])  # fmt: skip
+        features.append(x)
+    if sides:
+        x = node("Concat", features, "features", axis=1)
+    x = convolution(x, "deepest", width * len(features), width)
     for level in reversed(range(depth)):
         skip, index = skips[level]
         unpooled = node("Mul", [doubled(x, f"doubled{level}"), index], f"unpooled{level}")
@@ -117,7 +155,15 @@ def small_graph(channels: int, classes: int, depth: int) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, "H", "W"])],
+        [
+            helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, "H", "W"]),
+            *(
+                helper.make_tensor_value_info(
+                    f"side{n}", TensorProto.FLOAT, ["N", taken, f"H{level}", f"W{level}"]
+                )
+                for n, (taken, level) in enumerate(sides, 1)
+            ),
+        ],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT,
                                        ["N", classes, "h", "w"])],
         weights,

@@ -62,11 +62,15 @@ def _write_rules(folder: Path) -> tuple[Path, Path]:
     return nomenclature, path
 
 
+NAMES = ("fine", "coarse", "both", "pixels")
+"""What is tiled: each image alone, both, and both with the coarse one on the other's pixels."""
+
+
 def prepare_tiles(seed: int, data: Path, folder: Path, reference: Reference) -> Prepared:
     """Tile the inputs for the spatial split of a seed, unless that was done."""
     fine, coarse = data / "vhr_36.tif", data / "s2like_30m.tif"
     folder.mkdir(parents=True, exist_ok=True)
-    indexes = {name: folder / f"{name}.tiles.geojson" for name in ("fine", "coarse", "both")}
+    indexes = {name: folder / f"{name}.tiles.geojson" for name in NAMES}
     tiling = ["--labels", reference.labels, "--nomenclature", reference.nomenclature]
     tiling += ["--tile-size", TILE, "--block-tiles", 1, "--gap", 8, "--seed", seed]
     # as the fusion sees it: resampled bilinearly, scaled by the quantiles of its own pixels
@@ -75,6 +79,7 @@ def prepare_tiles(seed: int, data: Path, folder: Path, reference: Reference) -> 
     stacks = {}
     inputs: tuple[tuple[str, Path, list[Any]], ...] = (
         ("fine", fine, []), ("coarse", coarse, alone), ("both", fine, ["--side", coarse]),
+        ("pixels", fine, ["--side", f"{coarse}@0"]),
     )  # fmt: skip
     for name, image, more in inputs:
         stacks[name] = made(
@@ -84,5 +89,5 @@ def prepare_tiles(seed: int, data: Path, folder: Path, reference: Reference) -> 
         [(tile.window, tile.split) for tile in read_tile_index(path).tiles]
         for path in indexes.values()
     ]
-    assert windows[0] == windows[1] == windows[2], "the splits differ"
+    assert all(of_one == windows[0] for of_one in windows), "the splits differ"
     return Prepared(stacks, indexes)

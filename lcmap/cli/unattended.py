@@ -101,8 +101,17 @@ def _request(context: typer.Context) -> Request:
         for name, value in given.items()
         if name not in OF_FILES and not any(isinstance(item, Path) for item in _several(value))
     }
+    if given.get("side"):
+        settings["side"] = _contents(given["side"])
     words = context.meta.get(WORDS, [])
     return Request(context.command.name or "", sources, _plain(given), _plain(settings), words)
+
+
+def _contents(sides: Sequence[str]) -> list[str]:
+    """Return what is said of side inputs, without their names."""
+    from lcmap.dataset.raster_content import parse_side
+
+    return [str(parse_side(side)[1:]) for side in sides]
 
 
 def _several(value: Any) -> Sequence[Any]:

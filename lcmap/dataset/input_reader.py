@@ -22,6 +22,7 @@ class InputReader:
     """An open raster as an input of the network, on any grid.
 
     Images and probabilities are interpolated linearly, label maps resampled as `LabelsOnGrid` says.
+    Windows are counted in the cells of its content's `level`.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class InputReader:
         self._nomenclature = content.nomenclature
         self._scales = content.kind == "image"
         self._quantiles = quantiles
+        self.level = content.level
+        grid = grid.coarsened(content.level) if content.level else grid
         self.encoding: Encoding = None
         """How `read_encoded` may return it: integers, where it needs no interpolation."""
         if content.nomenclature is not None:

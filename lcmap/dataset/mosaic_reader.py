@@ -26,8 +26,9 @@ MOST_OPEN = 48
 class MosaicPart:
     """A raster of a mosaic, closed: how to open it, and how to read it.
 
-    `grid` is what it is brought onto, and `corner` the row and column of that grid's first pixel in
-    the mosaic. `bands`, `content` and `quantiles` are as with `open_input` and `InputReader`.
+    `grid` is what it is brought onto, and `corner` the row and column of that grid's first cell in
+    the mosaic; cells are those of the level of its content. `bands`, `content` and `quantiles` are
+    as with `open_input` and `InputReader`.
     """
 
     source: RasterInput
@@ -71,6 +72,7 @@ class MosaicReader:
         self._mosaic = mosaic
         self._order = tuple(order)
         self._channels = channels
+        self.level = parts[0].content.level
         self._options = options
         self._open: OrderedDict[int, tuple[InputReader, ExitStack]] = OrderedDict()
 

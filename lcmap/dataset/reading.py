@@ -111,6 +111,11 @@ class TileReader:
         with reading(path):
             return dataset.read(window=window.ranges), read_valid(dataset, window)
 
+    def shape(self, path: Path) -> tuple[int, int]:
+        """Return the rows and columns of a raster."""
+        dataset = self._dataset(path)
+        return dataset.height, dataset.width
+
     def labels(self, path: Path, window: Window) -> NDArray[np.uint8]:
         """Read a window of labels as class indices, uint8 [h, w], 255 where there is none.
 
@@ -135,23 +140,25 @@ class TileReader:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a side input as the network takes it on a window of an image's grid.
 
-        Float32 [C, h, w], and where it is valid, bool [h, w]; see `InputReader`.
+        The window is in cells of the content's level. Float32 [C, h, w], and where it is valid,
+        bool [h, w]; see `InputReader`.
 
         Raises:
             NotARasterError: the pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        inputs: dict[tuple[Path, Path], InputReader] | None
+        inputs: dict[tuple[Path, Path, int], InputReader] | None
         inputs = getattr(self._local, "inputs", None)
         if inputs is None:
             inputs = self._local.inputs = {}
-        if (path, image) not in inputs:
+        key = path, image, content.level
+        if key not in inputs:
             quantiles = self.quantiles(path) if content.kind == "image" else None
             grid = Grid.of(self._dataset(image))
-            inputs[path, image] = InputReader(
+            inputs[key] = InputReader(
                 self._dataset(path), grid, content, quantiles, os.fspath(path)
             )
-        return inputs[path, image].read(window)
+        return inputs[key].read(window)
 
     def quantiles(self, path: Path) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles that count for an image, float64 [C, 2]."""

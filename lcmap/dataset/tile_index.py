@@ -38,7 +38,7 @@ from lcmap.user_file import read_small
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _WGS84 = "EPSG:4326"
 _LARGEST = 1 << 27

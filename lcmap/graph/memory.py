@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -35,13 +36,17 @@ measured to take twice what its tensors do in an interior tile, three times in o
 _SIDE = 64
 
 
-def peak_bytes_per_pixel(model: onnx.ModelProto, stride: int) -> float:
-    """Return the memory that a graph takes while it runs, in bytes for a pixel of its input.
+def peak_bytes_per_pixel(
+    model: onnx.ModelProto, stride: int, levels: Mapping[str, int] | None = None
+) -> float:
+    """Return the memory that a graph takes while it runs, in bytes for a pixel of its image.
 
-    The tensors alive at the same time are added up, in the order of the nodes.
+    The tensors alive at the same time are added up, in the order of the nodes. `levels` are those
+    of inputs that are coarser than the image, by name.
     """
     side = _SIDE * stride
-    inferred = shape_inference.infer_shapes(of_size(model, side, side), data_prop=True)
+    others = {name: (side >> level,) * 2 for name, level in (levels or {}).items()}
+    inferred = shape_inference.infer_shapes(of_size(model, side, side, others), data_prop=True)
     graph = inferred.graph
     sizes = {
         value.name: _bytes(value) for value in (*graph.input, *graph.value_info, *graph.output)
@@ -109,15 +114,15 @@ def _bytes(value: onnx.ValueInfoProto) -> int:
 def largest_block(
     memory: int,
     bytes_per_pixel: float,
-    channels: int,
+    channels: float,
     stride: int,
     halo: Halo,
     tiles_at_once: int = 1,
 ) -> int:
     """Return the side of the largest output window with which a run fits in `memory` bytes.
 
-    `channels` are those of all inputs of the network together, `bytes_per_pixel` are taken by
-    each tile that is computed at once.
+    `channels` are those of all inputs of the network together, each for a pixel of the image;
+    `bytes_per_pixel` are taken by each tile that is computed at once.
 
     Raises:
         UsageError: not even the smallest tile fits.

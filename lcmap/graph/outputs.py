@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -123,13 +123,23 @@ class _Results:
         return name
 
 
-def of_size(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
-    """Return a model for one image of this size, for which a runtime plans ahead."""
+def of_size(
+    model: onnx.ModelProto,
+    height: int,
+    width: int,
+    others: Mapping[str, tuple[int, int]] | None = None,
+) -> onnx.ModelProto:
+    """Return a model for one image of this size, for which a runtime plans ahead.
+
+    `others` are the heights and widths of inputs that are not of this size, by name.
+    """
+    others = others or {}
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     weights = {tensor.name for tensor in fixed.graph.initializer}
     for value in fixed.graph.input:
         if value.name not in weights:
             batch, _, rows, columns = value.type.tensor_type.shape.dim
-            batch.dim_value, rows.dim_value, columns.dim_value = 1, height, width
+            size = others.get(value.name, (height, width))
+            batch.dim_value, (rows.dim_value, columns.dim_value) = 1, size
     return fixed

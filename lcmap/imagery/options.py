@@ -90,6 +90,8 @@ class TileIndexOptions:
     tiles_like: an index of an image on the same grid, whose tiles and splits are taken instead.
     sides: side inputs on any grids, "FILE" or "FILE:MEANING", where the meaning is a nomenclature
         ("oso.tif:oso23"), "probabilities" or "image"; without one, the file's tags say what it is.
+        With "@LEVEL" at the end, the network takes it on cells of 2^LEVEL × 2^LEVEL pixels of the
+        image; without, on the largest that are no larger than its own pixels.
     """
 
     path: PathLike

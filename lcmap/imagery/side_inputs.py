@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from lcmap import defaults
 from lcmap.dataset.inputs import InputOptions, check_ground, open_input
-from lcmap.dataset.raster_content import RasterContent, parse_input
+from lcmap.dataset.raster_content import RasterContent, parse_side
 from lcmap.errors import UsageError
 from lcmap.imagery.labels import check_codes
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import STANDARD_STREAM
 
+_ALIKE = 0.02
+"""Sides of pixels and cells that differ by this share are taken for the same."""
+
 
 def check_side_inputs(
     sides: Sequence[PathLike], grid: Grid, image: str, options: InputOptions
 ) -> list[tuple[Path, RasterContent]]:
-    """Return the paths of side inputs and their content.
+    """Return the paths of side inputs, their content and the level that they are read on.
 
-    Messages call the image that is on the grid `image`.
+    Messages call the image that is on the grid `image`. A level that is not given is that whose
+    cells are the largest that are no larger than the pixels of the side input.
 
     Raises:
         UsageError: standard input, which a tile index cannot name.
@@ -31,7 +37,7 @@ def check_side_inputs(
     """
     checked = []
     for text in sides:
-        path, meaning = parse_input(text)
+        path, meaning, level = parse_side(text)
         if os.fspath(path) == STANDARD_STREAM:
             raise UsageError("`sides`", "cannot be standard input", "name a file")
         with open_input(path, options, meaning=meaning) as side:
@@ -39,5 +45,20 @@ def check_side_inputs(
             check_ground(side.grid, grid, side.name, image)
             if side.content.nomenclature is not None:
                 check_codes(side, side.content.nomenclature, grid)
-            checked.append((path, side.content))
+            if level is None:
+                level = level_beside(grid.gsd_metres, side.grid.gsd_metres)
+            checked.append((path, replace(side.content, level=level)))
     return checked
+
+
+def level_beside(gsd: float | None, coarser: float | None) -> int:
+    """Return the highest level of the first GSD's pixels whose cells lose nothing of the other's.
+
+    At most `defaults.HIGHEST_LEVEL`; 0 where one of them is not known.
+    """
+    if not gsd or not coarser:
+        return 0
+    level = 0
+    while level < defaults.HIGHEST_LEVEL and gsd * 2 ** (level + 1) <= coarser * (1 + _ALIKE):
+        level += 1
+    return level

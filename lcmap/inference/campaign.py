@@ -19,10 +19,10 @@ from lcmap.dataset.mosaic_reader import MosaicReader, fill
 from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
-from lcmap.inference.source import StoredMap, TilePixels
+from lcmap.inference.source import StoredMap, TilePixels, cells_inside
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
-from lcmap.raster.windows import mirror
+from lcmap.raster.windows import at_pixels, mirror
 
 _WORTH_IT = 0.85
 """Smaller tiles are taken where the network computes at most this much of what it would; engines
@@ -78,8 +78,14 @@ class CampaignSource:
         """
         inside = tile.input_window.clipped(*self.shape)
         output = tile.output_window.shifted(-inside.row, -inside.col).slices
-        sides = [side.read(inside) for side in self._sides]
-        beside = self._beside([where[output] for _, where in sides], tile)
+        around, valid_beside = [], []
+        for number, side in enumerate(self._sides, 1):
+            cells = tile.cells_of(number)
+            read = cells_inside(cells, self.shape, side.level)
+            side_values, where = side.read(read)
+            valid_beside.append(at_pixels(where, read, side.level, tile.output_window))
+            around.append(mirror(side_values, cells))
+        beside = self._beside(valid_beside, tile)
         taken = np.zeros(beside.shape, bool)
         if not (self._allow_missing or beside.any()):
             return CampaignPixels((), taken)
@@ -105,7 +111,6 @@ class CampaignSource:
         if self._allow_missing and (beside & ~taken).any():
             views.append((0, values, beside & ~taken))
             taken |= beside
-        around = tuple(mirror(pixels, tile.input_window) for pixels, _ in sides)
         return CampaignPixels(
             tuple(
                 SceneView(number, TilePixels((mirror(seen, tile.input_window), *around), own))

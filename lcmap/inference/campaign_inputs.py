@@ -17,14 +17,20 @@ from numpy.typing import NDArray
 from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
-from lcmap.dataset.raster_content import RasterContent, parse_input
+from lcmap.dataset.raster_content import parse_input
 from lcmap.dataset.raster_files import raster_files, would_join
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import SCENES, WINNING_PROBABILITY, BandGroup
 from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedScenes
-from lcmap.inference.inputs import OpenedInputs, check_content, check_count, open_inputs
+from lcmap.inference.inputs import (
+    OpenedInputs,
+    check_content,
+    check_count,
+    content_wanted,
+    open_inputs,
+)
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
@@ -236,8 +242,8 @@ def open_campaign(
     order = _order(scenes, options.prefer)
     name = _name(scenes)
     rasters, mosaics = [scenes], [mosaic]
-    for others in inputs[1:]:
-        found, around = _on_grid(others, mosaic.grid, name)
+    for others, model_input in zip(inputs[1:], wanted[1:], strict=True):
+        found, around = _on_grid(others, mosaic.grid.coarsened(model_input.level), name)
         rasters.append(found)
         mosaics.append(around)
     bare = sum(raster.is_bare for found in rasters for raster in found)
@@ -255,7 +261,7 @@ def open_campaign(
             MosaicPart(
                 raster.source,
                 _bands(model_input),
-                RasterContent(model_input.kind, model_input.nomenclature),
+                content_wanted(model_input),
                 next(left),
                 raster.source.grid if aligned else mosaic.grid,
                 where.windows[number][:2] if aligned else (0, 0),
@@ -310,7 +316,7 @@ def _checked(
     path, meaning = parse_input(given) if explained else (given, None)
     with open_input(path, options, meaning=meaning, bands=_bands(wanted)) as raster:
         if explained:
-            check_content(raster, RasterContent(wanted.kind, wanted.nomenclature))
+            check_content(raster, content_wanted(wanted))
         check_image(wanted, raster.dataset, subject=raster.name, force=options.force)
         raster.require_crs()
         is_image = wanted.kind == "image"

@@ -140,7 +140,7 @@ def open_inputs(
         opening = open_input(path, options, meaning=meaning, bands=count)
         sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
-        check_content(side, RasterContent(model_input.kind, model_input.nomenclature))
+        check_content(side, content_wanted(model_input))
     opened = (image, *sides)
     for raster, model_input in zip(opened, wanted, strict=True):
         check_image(model_input, raster.dataset, subject=raster.name, force=options.force)
@@ -158,7 +158,7 @@ def open_inputs(
         InputReader(
             raster.dataset,
             image.grid,
-            RasterContent(model_input.kind, model_input.nomenclature),
+            content_wanted(model_input),
             quantiles,
             raster.name,
         )
@@ -195,6 +195,11 @@ def check_count(given: int, wanted: Sequence[ModelInput], model: PathLike) -> No
         f"takes {len(wanted)} input{'s' * (len(wanted) > 1)} ({names}), not {given}",
         f"give them to {command} in this order, or another model",
     )
+
+
+def content_wanted(model_input: ModelInput) -> RasterContent:
+    """Return what a raster is to hold that is this input, and the level that it is read on."""
+    return RasterContent(model_input.kind, model_input.nomenclature, model_input.level)
 
 
 def check_content(given: RasterInput, wanted: RasterContent) -> None:

@@ -12,15 +12,15 @@ from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.input_reader import InputReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
 from lcmap.inference.tiling import Tile
-from lcmap.raster.windows import Window, mirror, padded_length
+from lcmap.raster.windows import Window, at_pixels, mirror, padded_length
 
 
 class TilePixels(NamedTuple):
     """What is read of a tile.
 
-    `inputs` are what the graph takes, each [channels, rows, columns] of the input window, those of
-    `graph.entries` for each of the model's inputs; None where no pixel of the output window is
-    valid; `valid` is bool [rows, columns] of the output window.
+    `inputs` are what the graph takes, each [channels, rows, columns] of what the tile takes of it,
+    those of `graph.entries` for each of the model's inputs; None where no pixel of the output
+    window is valid; `valid` is bool [rows, columns] of the output window.
     """
 
     inputs: tuple[npt.NDArray[Any], ...] | None
@@ -84,24 +84,33 @@ class TileSource:
             NotARasterError: pixels cannot be read.
             UnknownLabelError: a label map holds codes that its nomenclature does not have.
         """
-        inside = tile.input_window.clipped(*self.shape)
-        output = tile.output_window.shifted(-inside.row, -inside.col).slices
         combine = np.logical_or if self._allow_missing else np.logical_and
         valid = np.full(
             (tile.output_window.height, tile.output_window.width), not self._allow_missing
         )
         pixels: list[npt.NDArray[Any]] = []
-        for model_input, encoding in self._inputs:
+        for number, (model_input, encoding) in enumerate(self._inputs):
+            cells = tile.cells_of(number)
+            inside = cells_inside(cells, self.shape, model_input.level)
             entries, where = model_input.read_encoded(inside, encoding)
-            valid = combine(valid, where[output])
+            here = at_pixels(where, inside, model_input.level, tile.output_window)
+            valid = combine(valid, here)
             if not self._allow_missing and not valid.any():
                 break
-            pixels.extend(mirror(values, tile.input_window) for values in entries)
+            pixels.extend(mirror(values, cells) for values in entries)
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
 
 
+def cells_inside(cells: Window, shape: tuple[int, int], level: int) -> Window:
+    """Return the part of a window of cells in which an image of this shape [rows, columns] lies."""
+    whole = Window(0, 0, *shape).coarsened(level)
+    return cells.clipped(whole.height, whole.width)
+
+
 class WindowReader(Protocol):
-    """An input that is read by windows of the image's grid."""
+    """An input that is read by windows of the image's grid, in cells of its level."""
+
+    level: int
 
     def read(self, window: Window) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return a window as the network takes it, and where valid, as `InputReader.read`."""
@@ -131,9 +140,15 @@ def calibration_samples(
             return
         row, column = divmod(number, len(columns))
         window = Window(rows[row], columns[column], side, side).clipped(*shape)
-        values, valid = zip(*(model_input.read(window) for model_input in inputs), strict=True)
-        if not np.logical_and.reduce(valid).any():
-            continue
         size = padded_length(window.height, stride), padded_length(window.width, stride)
-        yield tuple(mirror(pixels, Window(0, 0, *size))[None] for pixels in values)
+        sample, valid = [], np.ones(window[2:], bool)
+        for model_input in inputs:
+            cells = window.coarsened(model_input.level)
+            values, where = model_input.read(cells)
+            valid &= at_pixels(where, cells, model_input.level, window)
+            whole = Window(0, 0, *size).coarsened(model_input.level)
+            sample.append(mirror(values, whole)[None])
+        if not valid.any():
+            continue
+        yield tuple(sample)
         count -= 1

@@ -93,7 +93,8 @@ class TilePredictor:
             for name, encoding in self._encodings.items()
             for entry in entry_names(name, encoding)
         ]
-        self._channels = sum(model_input.channels for model_input in metadata.inputs)
+        self._levels = {name: i.level for name, i in zip(names, metadata.inputs, strict=True)}
+        self._channels = sum(i.channels / 4**i.level for i in metadata.inputs)
         self._results = tuple(results)
         self.nomenclature = metadata.nomenclature
         self._model = model
@@ -102,7 +103,8 @@ class TilePredictor:
         self._engine = engine
         self._loaded: tuple[tuple[BorderSides, int, int], LoadedGraph] | None = None
         self._loading = threading.Lock()
-        self._halo = padded_halo(metadata.stride, metadata.receptive_field)
+        levels = tuple(self._levels.values())
+        self._halo = padded_halo(metadata.stride, metadata.receptive_field, levels)
         if not self._padded:
             self._halo = self._unpadded_halo()
 
@@ -119,7 +121,8 @@ class TilePredictor:
         Raises:
             UsageError: not even the smallest tile fits.
         """
-        needed = peak_bytes_per_pixel(with_results(self._model, self._results), self._stride)
+        graph = with_results(self._model, self._results)
+        needed = peak_bytes_per_pixel(graph, self._stride, self._levels)
         return largest_block(
             memory, needed, views * self._channels, self._stride, self._halo, self.tiles_at_once
         )
@@ -166,7 +169,7 @@ class TilePredictor:
 
     def _unpadded_halo(self) -> Halo:
         try:
-            return find_halo(self._model, self._stride)
+            return find_halo(self._model, self._stride, tuple(self._levels.values()))
         except UnknownGraphError as error:
             self._unknown = str(error)
             self._padded = True
@@ -179,10 +182,14 @@ class TilePredictor:
     def _graph(self, tile: Tile) -> LoadedGraph:
         key = self._graph_key(tile)
         if self._loaded is None or self._loaded[0] != key:
-            border, *size = key
-            graph = graph_for(self._model, self._stride, border, self._halo)
+            graph = graph_for(self._model, self._stride, key[0], self._halo)
             graph = self._engine.converted(with_results(graph, self._results))
-            wanted = of_size(with_entries(graph, self._encodings), *size)
+            cells = {
+                name: (tile.cells_of(place).height, tile.cells_of(place).width)
+                for place, name in enumerate(self._levels)
+            }
+            fixed = of_size(graph, key[1], key[2], cells)
+            wanted = with_entries(fixed, self._encodings)
             loaded = self._engine.load(wanted.SerializeToString())
             self._loaded = key, loaded
             if self._unknown:

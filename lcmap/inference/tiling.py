@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from lcmap.graph.halo import BorderSides, Halo
+from lcmap.graph.halo import BorderSides, Halo, TakenCells
 from lcmap.raster.windows import Window, padded_length, round_up
 
 
@@ -39,12 +39,19 @@ class Tile(NamedTuple):
 
     The network reads `input_window`; its result is valid in `valid_window`, of which
     `output_window` goes into the map. `border` says at which sides the tile ends with the image.
+    `input_cells` are what it reads of each input, in cells of that; () where all have the image's
+    pixels.
     """
 
     input_window: Window
     valid_window: Window
     output_window: Window
     border: BorderSides
+    input_cells: tuple[Window, ...] = ()
+
+    def cells_of(self, number: int) -> Window:
+        """Return what the network reads of the input of this number, in cells of that."""
+        return self.input_cells[number] if self.input_cells else self.input_window
 
 
 def spans(length: int, block: int, stride: int, halo: Halo, offset: int = 0) -> list[Span]:
@@ -66,7 +73,7 @@ def spans(length: int, block: int, stride: int, halo: Halo, offset: int = 0) -> 
     needs an input up to 54 + 44 = 98 at least; the next pixel ≡ 6 (mod 8) is 102, so the result is
     valid up to 102 - 44 = 58. No output starts where such an input would begin before the image.
     """
-    before, after = halo
+    before, after = halo.before, halo.after
     padded = padded_length(length, stride)
 
     def input_stop(output_stop: int) -> int:
@@ -116,10 +123,28 @@ def tiles_of(
                 row.stops_at_border,
                 col.stops_at_border,
             ),
+            tuple(
+                _window(*_cells(row, halo, taken), *_cells(col, halo, taken))
+                for taken in halo.taken
+            ),
         )
         for row in spans(height, block, stride, halo, offset)
         for col in spans(width, block, stride, halo, offset)
     ]
+
+
+def _cells(span: Span, halo: Halo, taken: TakenCells) -> tuple[int, int]:
+    """Return from which to which cell a span takes an input.
+
+    In the example of `spans` a tile takes, of an input on cells of 4 pixels, those from 2 after the
+    start of its first pooling cell, to 0 after the start of its last: of 10 … 158, cells 4 … 38.
+    """
+    start, stop = 0, span.input_stop >> taken.level
+    if not span.starts_at_border:
+        start = (span.input_start - halo.before.residue >> taken.level) + taken.before
+    if not span.stops_at_border:
+        stop = (span.input_stop - halo.after.residue >> taken.level) + taken.after
+    return start, stop
 
 
 def _window(row: int, stop_row: int, col: int, stop_col: int) -> Window:

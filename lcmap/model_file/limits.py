@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+from collections.abc import Mapping
 
 import onnx
 from onnx import numpy_helper, shape_inference
@@ -103,10 +104,12 @@ def check_operators(model: onnx.ModelProto, subject: PathLike) -> None:
             ) from error
 
 
-def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:
+def check_sizes(
+    model: onnx.ModelProto, stride: int, levels: Mapping[str, int], subject: PathLike
+) -> None:
     """Check that no tensor of a graph is out of proportion to the pixels that the graph takes.
 
-    The operators have been checked before.
+    `levels` are those of its inputs, by name. The operators have been checked before.
 
     Raises:
         NotAModelError: one is, or how large it becomes cannot be told.
@@ -118,7 +121,8 @@ def check_sizes(model: onnx.ModelProto, stride: int, subject: PathLike) -> None:
     for value in sized.graph.input:
         if value.name not in weights:
             batch, _, rows, columns = value.type.tensor_type.shape.dim
-            batch.dim_value, rows.dim_value, columns.dim_value = 1, side, side
+            cells = side >> levels[value.name]
+            batch.dim_value, rows.dim_value, columns.dim_value = 1, cells, cells
     for value in sized.graph.output:
         for dimension in value.type.tensor_type.shape.dim:
             dimension.Clear()

@@ -11,7 +11,7 @@ from lcmap.nomenclature import Nomenclature
 from lcmap.raster.classes import InputKind
 from lcmap.raster.radiometry import Radiometry, radiometry_from
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """The version of the metadata that this lcmap writes; it reads every version up to it."""
 
 Precision = Literal["float32", "int8"]
@@ -32,7 +32,8 @@ class ModelInput:
     % and 98 % quantiles of each band over the training images; `normalisation` says whether an
     image is scaled by these, as those of training were, or by its own. A label map goes in one-hot
     through its `nomenclature`, probabilities as they are; both have no quantiles. `radiometry` is
-    what the values of each band mean that the quantiles are of, () where it is not known.
+    what the values of each band mean that the quantiles are of, () where it is not known. `level`
+    is k where the network takes it on cells of 2^k × 2^k pixels of the image.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelInput:
     nomenclature: Nomenclature | None = None
     gsd_range: tuple[float, float] | None = None
     radiometry: tuple[Radiometry, ...] = ()
+    level: int = 0
 
     @property
     def channels(self) -> int:
@@ -60,7 +62,9 @@ class ModelInput:
         }
 
 
-_ENTRY_KEYS = ("name", "kind", "bands", "dtype", "gsd", "gsd_range", "quantiles", "normalisation")
+_ENTRY_KEYS = (
+    "name", "kind", "bands", "dtype", "gsd", "gsd_range", "quantiles", "normalisation", "level",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,10 @@ class ModelMetadata:
             raise ValueError(f"a stride of {stride}, not a power of two up to {LARGEST_STRIDE}")
         if not 0 <= receptive_field <= LARGEST_RECEPTIVE_FIELD:
             raise ValueError(f"a receptive field of {receptive_field} pixels")
+        for number, model_input in enumerate(inputs):
+            deepest = max(stride.bit_length() - 2, 0) if number else 0
+            if not 0 <= model_input.level <= deepest:
+                raise ValueError(f"{model_input.name} on level {model_input.level}")
         precision = values.get("precision", "float32")  # formats 1 and 2 have none
         if precision not in get_args(Precision):
             raise ValueError(f"unknown precision {precision!r}")
@@ -162,6 +170,7 @@ def _entry_from_dict(values: dict[str, Any]) -> ModelInput:
         nomenclature=Nomenclature.from_dict(classes) if classes else None,
         gsd_range=_gsd_range_from(values),
         radiometry=_radiometry_from(values),
+        level=int(values.get("level", 0)),  # formats up to 5 have none
     )
 
 

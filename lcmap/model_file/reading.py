@@ -47,7 +47,8 @@ def read_model(path: PathLike) -> ModelMetadata:
     metadata = _parse(text, path)
     check_graph(model, metadata, path)
     check_operators(model, path)
-    check_sizes(model, metadata.stride, path)
+    levels = {model_input.name: model_input.level for model_input in metadata.inputs}
+    check_sizes(model, metadata.stride, levels, path)
     return metadata
 
 

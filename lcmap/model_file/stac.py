@@ -101,7 +101,7 @@ def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
         "name": model_input.name,
         "bands": list(model_input.bands),
         "input": {
-            "shape": [-1, model_input.channels, side, side],
+            "shape": [-1, model_input.channels, *(side >> model_input.level,) * 2],
             "dim_order": ["batch", "bands", "height", "width"],
             "data_type": "float32",
         },

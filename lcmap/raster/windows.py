@@ -111,7 +111,8 @@ def at_pixels(
         return cells[window.shifted(-around.row, -around.col).slices]
     rows = (np.arange(window.row, window.stop_row) >> level) - around.row
     cols = (np.arange(window.col, window.stop_col) >> level) - around.col
-    return cells[rows].take(cols, axis=1)
+    found: npt.NDArray[Any] = cells[rows].take(cols, axis=1)
+    return found
 
 
 def mirror(pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:

@@ -4,35 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from lcmap.dataset.reading import IGNORE
-from lcmap.raster.windows import Window
+from lcmap.raster.windows import Window, at_pixels
 from lcmap.training.recipe import Jitter
 
 _BLURS = (0.3, 1.0)
 """Standard deviations, in pixels: less is not seen, more is no image of this resolution."""
 
 
+AnyValue = TypeVar("AnyValue", bound=np.generic)
+
+
 class Pixels(NamedTuple):
     """A crop: class indices uint8 [h, w]; of each input what the network takes, and where valid.
 
-    `images` are float32 [C, h, w], `valid` bool [h, w].
+    `images` are float32 [C, h, w], `valid` bool [h, w]; those of an input of level k have a pixel
+    for each cell of 2^k × 2^k of the crop's. `levels` () are 0 for all.
     """
 
     images: tuple[NDArray[np.float32], ...]
     labels: NDArray[np.uint8]
     valid: tuple[NDArray[np.bool_], ...]
+    levels: tuple[int, ...] = ()
+
+    @property
+    def all_levels(self) -> tuple[int, ...]:
+        """The level of each input."""
+        return self.levels or (0,) * len(self.images)
+
+    @property
+    def valid_in_all(self) -> NDArray[np.bool_]:
+        """Which pixels are valid in every input, bool [h, w]."""
+        whole = Window(0, 0, *self.labels.shape)
+        result = np.ones(self.labels.shape, bool)
+        for valid, level in zip(self.valid, self.all_levels, strict=True):
+            result &= at_pixels(valid, whole.coarsened(level), level, whole)
+        return result
 
     def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Pixels:
         """Return the crop with all its arrays changed."""
         return Pixels(
-            tuple(map(change, self.images)), change(self.labels), tuple(map(change, self.valid))
-        )
+            tuple(map(change, self.images)), change(self.labels), tuple(map(change, self.valid)),
+            self.levels,
+        )  # fmt: skip
 
 
 class RadiometricChange(NamedTuple):
@@ -54,11 +74,14 @@ class RadiometricChange(NamedTuple):
         return self._replace(gain=gain * self.gain, offset=offset * self.gain + self.offset)
 
 
-def draw_window(tile: Window, side: int, random: np.random.Generator) -> Window:
-    """Return a window of `side` pixels, or of the tile's if less, counted from its corner."""
+def draw_window(tile: Window, side: int, random: np.random.Generator, alignment: int = 1) -> Window:
+    """Return a window of `side` pixels, or of the tile's if less, counted from its corner.
+
+    It begins on multiples of `alignment`.
+    """
     height, width = min(side, tile.height), min(side, tile.width)
-    row = int(random.integers(tile.height - height + 1))
-    col = int(random.integers(tile.width - width + 1))
+    row = int(random.integers((tile.height - height) // alignment + 1)) * alignment
+    col = int(random.integers((tile.width - width) // alignment + 1)) * alignment
     return Window(row, col, height, width)
 
 
@@ -127,23 +150,39 @@ def filtered(
 def zoom(pixels: Pixels, side: int) -> Pixels:
     """Return a square crop resampled to side × side: images bilinear, labels by nearest."""
     old = pixels.labels.shape[-1]
-    centres = (np.arange(side) + 0.5) * old / side  # in pixels of the crop
-    nearest = np.minimum(centres.astype(np.intp), old - 1)
-    before = np.clip(np.floor(centres - 0.5).astype(np.intp), 0, old - 1)
-    after = np.minimum(before + 1, old - 1)
-    share = np.clip(centres - 0.5 - before, 0, 1).astype(np.float32)  # of `after`
-
-    def resampled(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = image[:, before] * (1 - share)[:, None] + image[:, after] * share[:, None]
-        result: NDArray[np.float32] = rows[:, :, before] * (1 - share) + rows[:, :, after] * share
-        return result
-
-    valid = tuple(mask[nearest][:, nearest] for mask in pixels.valid)
-    images = tuple(
-        filtered(image, before_zoom, resampled) * mask
-        for image, before_zoom, mask in zip(pixels.images, pixels.valid, valid, strict=True)
+    to = {level: _Resampling(old >> level, side >> level) for level in {0, *pixels.all_levels}}
+    valid = tuple(
+        to[level].nearest(mask) for mask, level in zip(pixels.valid, pixels.all_levels, strict=True)
     )
-    return Pixels(images, pixels.labels[nearest][:, nearest], valid)
+    images = tuple(
+        filtered(image, before, to[level].linear) * mask
+        for image, before, mask, level in zip(
+            pixels.images, pixels.valid, valid, pixels.all_levels, strict=True
+        )
+    )
+    return Pixels(images, to[0].nearest(pixels.labels), valid, pixels.levels)
+
+
+class _Resampling:
+    """Brings squares of `old` pixels to `side`."""
+
+    def __init__(self, old: int, side: int) -> None:
+        centres = (np.arange(side) + 0.5) * old / side  # in pixels of the crop
+        self._nearest = np.minimum(centres.astype(np.intp), old - 1)
+        self._before = np.clip(np.floor(centres - 0.5).astype(np.intp), 0, old - 1)
+        self._after = np.minimum(self._before + 1, old - 1)
+        share = np.clip(centres - 0.5 - self._before, 0, 1)  # of `after`
+        self._share: NDArray[np.float32] = share.astype(np.float32)
+
+    def nearest(self, values: NDArray[AnyValue]) -> NDArray[AnyValue]:
+        return values[self._nearest][:, self._nearest]
+
+    def linear(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        before, after, share = self._before, self._after, self._share
+        rest = np.float32(1) - share
+        rows = image[:, before] * rest[:, None] + image[:, after] * share[:, None]
+        result: NDArray[np.float32] = rows[:, :, before] * rest + rows[:, :, after] * share
+        return result
 
 
 def mirrored_to(pixels: Pixels, side: int) -> Pixels:
@@ -151,9 +190,20 @@ def mirrored_to(pixels: Pixels, side: int) -> Pixels:
     height, width = pixels.labels.shape
     if height == side and width == side:
         return pixels
-    around = ((0, side - height), (0, side - width))
+
+    def around(array: NDArray[Any], level: int) -> list[tuple[int, int]]:
+        return [(0, (side >> level) - length) for length in array.shape[-2:]]
+
+    levels = pixels.all_levels
     return Pixels(
-        tuple(np.pad(image, ((0, 0), *around), mode="reflect") for image in pixels.images),
-        np.pad(pixels.labels, around, constant_values=IGNORE),
-        tuple(np.pad(valid, around, mode="reflect") for valid in pixels.valid),
+        tuple(
+            np.pad(image, [(0, 0), *around(image, level)], mode="reflect")
+            for image, level in zip(pixels.images, levels, strict=True)
+        ),
+        np.pad(pixels.labels, around(pixels.labels, 0), constant_values=IGNORE),
+        tuple(
+            np.pad(valid, around(valid, level), mode="reflect")
+            for valid, level in zip(pixels.valid, levels, strict=True)
+        ),
+        pixels.levels,
     )

@@ -22,7 +22,7 @@ from lcmap.graph.classification import Classification
 from lcmap.nomenclature import Nomenclature
 from lcmap.training.export import probabilities_of
 from lcmap.training.samples import SampleSource, TrainingSet
-from lcmap.training.validation import padded_image
+from lcmap.training.validation import padded_images
 
 MOST_PIXELS = 1 << 18
 MOST_VALUES = 1 << 22
@@ -99,13 +99,13 @@ class TileProbabilities:
         device = next(self._network.parameters()).device
         stride: Any = self._network.stride
         images = [
-            torch.from_numpy(padded_image(image, stride))[None].to(device)
-            for image in pixels.images
+            torch.from_numpy(image)[None].to(device)
+            for image in padded_images(pixels.images, stride, source.levels)
         ]
-        height, width = pixels.labels.shape
+        rows, columns = source.inside(tile)
         with torch.inference_mode():
             found = probabilities_of(self._network(*images).float(), self._classification)
-        return found[0, :, :height, :width].cpu().numpy(), pixels.labels
+        return found[0, :, rows, columns].cpu().numpy(), pixels.labels[rows, columns]
 
 
 def temperatures_of(

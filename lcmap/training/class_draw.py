@@ -45,11 +45,13 @@ class ClassDraw:
         return _place(self._tiles[number], where), Focus(self._codes[number], pixel, row, col)
 
 
-def window_around(labels: NDArray[np.uint8], index: int, side: int, focus: Focus) -> Window:
+def window_around(
+    labels: NDArray[np.uint8], index: int, side: int, focus: Focus, alignment: int = 1
+) -> Window:
     """Return a window of `side` pixels, or of the tile's if less, with a pixel of a class.
 
     labels: the tile's class indices, uint8 [h, w]. Where none of them is `index`, the window is
-    anywhere.
+    anywhere. It begins on multiples of `alignment`, and where none is beside the pixel, before it.
     """
     height, width = labels.shape
     found = np.flatnonzero(labels == index)
@@ -59,15 +61,17 @@ def window_around(labels: NDArray[np.uint8], index: int, side: int, focus: Focus
         row, col = int(focus.pixel * height), int(focus.pixel * width)
     rows, cols = min(side, height), min(side, width)
     return Window(
-        _start(row, rows, height, focus.row), _start(col, cols, width, focus.col), rows, cols
-    )
+        _start(row, rows, height, focus.row, alignment),
+        _start(col, cols, width, focus.col, alignment),
+        rows, cols,
+    )  # fmt: skip
 
 
-def _start(pixel: int, side: int, length: int, where: float) -> int:
+def _start(pixel: int, side: int, length: int, where: float, alignment: int) -> int:
     """Return where `side` of `length` pixels begin, so that they hold `pixel`."""
-    first = max(pixel - side + 1, 0)
-    last = min(pixel, length - side)
-    return first + int(where * (last - first + 1))
+    last = min(pixel, length - side) // alignment
+    first = min(-(-max(pixel - side + 1, 0) // alignment), last)
+    return (first + int(where * (last - first + 1))) * alignment
 
 
 def _place(cumulated: NDArray[np.float64], number: float) -> int:

@@ -85,10 +85,11 @@ class Crops:
             place, focus = self._classes.draw(random)
         tile, side = self._tiles[place], self._side
         if recipe.zoom:
-            side = max(round(side * float(np.exp(random.uniform(-1, 1) * recipe.zoom))), 2)
+            changed = side * float(np.exp(random.uniform(-1, 1) * recipe.zoom))
+            side = max(round(changed / self._source.alignment), 2) * self._source.alignment
         variation = Variation(
             side,
-            focus or draw_window(tile.window, side, random),
+            focus or draw_window(self._source.window(tile), side, random, self._source.alignment),
             int(random.integers(8)) if recipe.flips_and_turns else 0,
             tuple(
                 draw_radiometry(self._source.bands(tile, number), recipe.jitter, random)
@@ -126,7 +127,9 @@ class Crops:
         window = variation.window
         if isinstance(window, Focus):
             index = self._source.index_of(window.code)
-            window = window_around(self._source.labels(tile), index, variation.side, window)
+            window = window_around(
+                self._source.labels(tile), index, variation.side, window, self._source.alignment
+            )
         pixels = mirrored_to(self._source.read(tile, window), variation.side)
         if variation.pastes:
             pixels = self._objects.paste(pixels, variation.pastes)

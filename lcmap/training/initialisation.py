@@ -108,6 +108,8 @@ def load_network(model: PathLike) -> LandCoverNetwork:
 
 
 def _taken(model_input: ModelInput) -> str:
+    cells = f" on cells of {1 << model_input.level} px" if model_input.level else ""
     if model_input.nomenclature:
-        return f"labels in {model_input.nomenclature.name}"
-    return f"{model_input.kind} of {model_input.dtype} bands {', '.join(model_input.bands)}"
+        return f"labels in {model_input.nomenclature.name}{cells}"
+    bands = ", ".join(model_input.bands)
+    return f"{model_input.kind} of {model_input.dtype} bands {bands}{cells}"

@@ -22,6 +22,7 @@ from lcmap.model_file import (
     check_model_path,
     load_graph,
     model_paths,
+    read_model,
     write_model,
 )
 from lcmap.paths import PathLike
@@ -34,7 +35,7 @@ from lcmap.training.final import SCORES_OF_KEY
 from lcmap.training.initialisation import read_initial_model
 from lcmap.training.options import Int8Options, TileInputOptions
 from lcmap.training.samples import SampleSource, TrainingSet, read_training_set
-from lcmap.training.validation import Measured, measured_by, padded_image, validate_model
+from lcmap.training.validation import Measured, measured_by, padded_images, validate_model
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _quantise(
     progress: Progress,
 ) -> QuantisationReport:
     written = files.written(model)
-    data = read_training_set(tile_indexes, inputs, model=written)
+    data = read_training_set(tile_indexes, inputs, model=written, coarse=_is_coarse(written))
     metadata = read_initial_model(written, data)
     if len(metadata.inputs) < len(data.inputs):
         raise InputMismatchError(
@@ -174,6 +175,11 @@ def _quantise(
     )  # fmt: skip
 
 
+def _is_coarse(model: PathLike) -> bool:
+    """Tell whether a model takes an input on cells of several pixels."""
+    return any(model_input.level for model_input in read_model(model).inputs)
+
+
 def _samples(
     source: SampleSource,
     data: TrainingSet,
@@ -186,8 +192,9 @@ def _samples(
     random = np.random.default_rng(seed)
     for number in random.permutation(len(data.train))[:count]:
         tile = data.train[number]
-        pixels = source.read(tile, draw_window(tile.window, SAMPLE_SIDE, random))
-        yield tuple(padded_image(image, stride)[None] for image in pixels.images)
+        window = draw_window(source.window(tile), SAMPLE_SIDE, random, source.alignment)
+        images = source.read(tile, window).images
+        yield tuple(image[None] for image in padded_images(images, stride, source.levels))
         step("calibrating")
 
 

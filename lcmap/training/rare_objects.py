@@ -83,7 +83,8 @@ class RareObjects:
             tile = have[place]
             labels = source.labels(tile)
             for code in sorted(rare & set(tile.class_counts)):
-                for found in _objects(tile, labels == source.index_of(code), side // 2):
+                where = labels == source.index_of(code)
+                for found in _objects(tile, where, side // 2, source.alignment):
                     left -= found.mask.nbytes
                     if left < 0:
                         return
@@ -114,7 +115,9 @@ class RareObjects:
         free_rows, free_cols = (n - m for n, m in zip(pixels.labels.shape, mask.shape, strict=True))
         if free_rows < 0 or free_cols < 0:
             return
-        row, col = int(paste.row * (free_rows + 1)), int(paste.col * (free_cols + 1))
+        step = self._source.alignment
+        row = int(paste.row * (free_rows // step + 1)) * step
+        col = int(paste.col * (free_cols // step + 1)) * step
         paste_part(pixels, part, mask, Window(row, col, height, width), self._source.kinds)
 
 
@@ -129,21 +132,37 @@ def paste_part(
 
     mask: bool [h, w], the object in `part`, whose other pixels are its surroundings. In a rim
     around it images pass from one into the other, and no label is sure; other inputs have no rim.
-    What is not valid in the image stays so, and is not pasted.
+    What is not valid in the image stays so, and is not pasted. The window is one of whole cells of
+    all inputs; a cell is the object's of which that has half or more.
     """
     here = window.slices
     mask = mask & pixels.valid[0][here] & part.valid[0]
     weight = _feathered(mask)
     rim = (weight > 0) & ~mask & pixels.valid[0][here] & part.valid[0]
-    for kind, ground, image, valid, pasted in zip(
-        kinds, pixels.images, part.images, pixels.valid, part.valid, strict=True
+    for kind, level, ground, image, valid, pasted in zip(
+        kinds, pixels.all_levels, pixels.images, part.images, pixels.valid, part.valid, strict=True
     ):
-        taken = pasted & (mask | rim & valid[here] if kind == "image" else mask)
-        share = np.where(taken, weight, 0)
-        ground[:, *here] += share * (image - ground[:, *here])
-        valid[here] |= taken
+        cells = window.coarsened(level).slices
+        own = _of_cells(mask, level) >= 0.5
+        beside = (_of_cells(rim, level) > 0) & ~own
+        taken = pasted & (own | beside & valid[cells] if kind == "image" else own)
+        share = np.where(taken, _of_cells(weight, level), 0)
+        ground[:, *cells] += share * (image - ground[:, *cells])
+        valid[cells] |= taken
     pixels.labels[here][rim] = IGNORE
     pixels.labels[here][mask] = part.labels[mask]
+
+
+def _of_cells(
+    values: NDArray[np.bool_] | NDArray[np.float32], level: int
+) -> NDArray[np.bool_] | NDArray[np.float32]:
+    """Return the means of values [h, w] over cells of 2^level × 2^level."""
+    if level == 0:
+        return values
+    cell, (height, width) = 1 << level, values.shape
+    cells = values.reshape(height // cell, cell, width // cell, cell)
+    means: NDArray[np.float32] = cells.mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
 def _feathered(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -175,8 +194,13 @@ def _rare_codes(tiles: Sequence[IndexedTile], below: float) -> set[int]:
     return {code for code, count in counts.items() if 0 < count < below * total}
 
 
-def _objects(tile: IndexedTile, where: NDArray[np.bool_], most: int) -> list[RareObject]:
-    """Return the objects of a tile that do not touch its edge, with their rims' windows."""
+def _objects(
+    tile: IndexedTile, where: NDArray[np.bool_], most: int, alignment: int
+) -> list[RareObject]:
+    """Return the objects of a tile that do not touch its edge, with their rims' windows.
+
+    Sides of the windows are multiples of `alignment`; an object is left out where there is none.
+    """
     height, width = where.shape
     numbered, _ = ndimage.label(where)
     objects = []
@@ -186,7 +210,9 @@ def _objects(tile: IndexedTile, where: NDArray[np.bool_], most: int) -> list[Rar
         if not whole or max(bottom - top, right - left) > most:
             continue
         window = Window(top, left, bottom - top, right - left).expanded(_RIM)
-        window = window.clipped(height, width)
+        window = window.clipped(height, width).aligned(alignment)
+        if window.clipped(height, width) != window:
+            continue
         mask = numbered[window.slices] == number
         if mask.sum() >= _LEAST_PIXELS:
             objects.append(RareObject(tile, window, mask))

@@ -162,7 +162,10 @@ class Recipe:
     side_dropout: how often a sample goes without a side input, which becomes 0 as where it is
         missing, so that the network does not lean on it alone.
     fine_tuning: multiplies the learning rate where training starts from a model.
-    width, depth, stem, context, reparametrised, clip: the network's, see `Architecture`.
+    width, depth, stem, context, reparametrised, clip, side_width: the network's, see
+        `Architecture`.
+    coarse_sides: side inputs are taken on the cells that the tile indexes say; else all on the
+        pixels of the image.
     whole_passes: an epoch is one pass over the training tiles, each taken once; else tiles are
         drawn by their size, again and again.
     patience: training ends after so many epochs without a better model; None: it does not.
@@ -208,6 +211,8 @@ class Recipe:
     clip: tuple[float, float] | None = None
     sampling: Sampling = Sampling()
     consistency: Consistency = Consistency()
+    coarse_sides: bool = False
+    side_width: int = 2
 
     def __post_init__(self) -> None:
         """Check that there is a teacher where one is needed."""
@@ -224,6 +229,7 @@ class Recipe:
             context=self.context,
             reparametrised=self.reparametrised,
             clip=self.clip,
+            side_width=self.side_width,
         )
 
 
@@ -278,6 +284,7 @@ DEFAULT = Recipe(
     context=2,
     clip=(0.0, 1.0),
     sampling=Sampling(balance=0.5, power=0.0),
+    coarse_sides=True,
 )
 """Measured against others on zones that no tile showed: see benchmarks/accuracy.md."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import lcmap
 from lcmap.errors import InputMismatchError, RankLostError
-from lcmap.network import LandCoverNetwork
+from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
@@ -55,7 +55,7 @@ def training_run(
     data = read_training_set(
         tile_indexes, inputs, model=options.initial_model, allow_overlap=options.allow_overlap,
         scaling=recipe.scaling,
-        unlabelled=options.unlabelled,
+        unlabelled=options.unlabelled, coarse=recipe.coarse_sides,
     )  # fmt: skip
     initial = options.initial_model
     absent = absent_classes(data, None if initial is None else read_initial_model(initial, data))
@@ -149,13 +149,20 @@ def told_how_to_go_on(trainer: Trainer, checkpoint: Path | None = None) -> Itera
 def make_network(
     data: TrainingSet, recipe: Recipe, options: TrainOptions
 ) -> tuple[LandCoverNetwork, dict[str, Any]]:
-    """Return the network to train, with its first weights, and what it is built of."""
+    """Return the network to train, with its first weights, and what it is built of.
+
+    Raises:
+        InputMismatchError: an input is on larger cells than the network takes; as `train`, of the
+            initial model.
+        InputMissingError, NotAModelError, NewerModelError: as `train`, of the initial model.
+    """
     channels = [model_input.channels for model_input in data.inputs]
     initial = _initial_network(data, options)
     wanted = {n: size for n, size in dataclasses.asdict(options.size).items() if size is not None}
     architecture = dataclasses.replace(recipe.architecture, **wanted)
     if initial is not None:
         architecture = initial.architecture
+    architecture = dataclasses.replace(architecture, levels=_levels(data, architecture))
     network = LandCoverNetwork(channels, len(data.nomenclature), architecture)
     initialise(network, recipe.initialisation, options.seed)
     if initial is not None:
@@ -165,6 +172,21 @@ def make_network(
         "classes": len(data.nomenclature),
         **dataclasses.asdict(architecture),
     }
+
+
+def _levels(data: TrainingSet, architecture: Architecture) -> tuple[int, ...]:
+    """Return the levels of the inputs, () where all are on the pixels of the image."""
+    levels = tuple(model_input.level for model_input in data.inputs)
+    deepest = architecture.deepest_level
+    for side, level in zip(data.train[0].sides, levels[1:], strict=True):
+        if level > deepest:
+            raise InputMismatchError(
+                side,
+                f"is to be taken on cells of {1 << level} px, and a network of depth "
+                f"{architecture.depth} takes them of {1 << deepest} px at most",
+                f"prepare it with @{deepest} behind its name, or train with a larger `depth`",
+            )
+    return levels if any(levels) else ()
 
 
 def _initial_network(data: TrainingSet, options: TrainOptions) -> LandCoverNetwork | None:

@@ -29,7 +29,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import band_names, has_band_names, open_raster
 from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
-from lcmap.raster.windows import Window
+from lcmap.raster.windows import Window, at_pixels
 from lcmap.training.augmentation import Pixels
 from lcmap.training.options import TileInputOptions
 from lcmap.training.recipe import Scaling
@@ -86,20 +86,22 @@ def read_training_set(
     allow_overlap: bool = True,
     scaling: Scaling = "image",
     unlabelled: Sequence[PathLike] = (),
+    coarse: bool = True,
 ) -> TrainingSet:
     """Read tile indexes and check that one network can be trained on all of them.
 
     Tiles without a labelled pixel are left out. `model` is the one whose quantiles may be asked
     for; where the options do not say what images are scaled by, it is as in that model, else
-    `scaling`. `unlabelled` are images to be used too, see `unlabelled_tiles`.
+    `scaling`. `unlabelled` are images to be used too, see `unlabelled_tiles`. Unless inputs may be
+    `coarse`, all of them are read on the image's pixels, whatever the indexes say.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
         TileIndexError: training tiles share ground with others, without `allow_overlap`.
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
-        InputMismatchError: the indexes do not have side inputs of the same kinds; the images do not
-            have the same bands, or not those of the quantiles.
+        InputMismatchError: the indexes do not have side inputs of the same kinds and levels; the
+            images do not have the same bands, or not those of the quantiles.
         InputMissingError, DataError: the file of quantiles cannot be used.
         UsageError: the quantiles are to be a model's, and there is none.
         DataError, UsageError: as `unlabelled_tiles`.
@@ -107,7 +109,7 @@ def read_training_set(
     options = options or TileInputOptions()
     indexes = [read_tile_index(path) for path in paths]
     nomenclature = _common_nomenclature(indexes)
-    sides = _common_sides(indexes)
+    sides = _common_sides(indexes, coarse=coarse)
     tiles = [t for index in indexes for t in index.tiles if t.labels and t.class_counts]
     train = tuple(t for t in tiles if t.split == "train")
     validation = tuple(t for t in tiles if t.split == "validation")
@@ -153,16 +155,27 @@ def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
     return first.nomenclature
 
 
-def _common_sides(indexes: Sequence[TileIndex]) -> tuple[RasterContent, ...]:
-    first = indexes[0]
-    for index in indexes[1:]:
-        if index.sides != first.sides:
+def _common_sides(indexes: Sequence[TileIndex], *, coarse: bool) -> tuple[RasterContent, ...]:
+    first, *others = (_on_pixels(index.sides) for index in indexes)
+    for index, sides in zip(indexes[1:], others, strict=True):
+        if sides != first:
             raise InputMismatchError(
                 index.path,
-                f"has {_titles(index.sides)}, {first.path} has {_titles(first.sides)}",
+                f"has {_titles(sides)}, {indexes[0].path} has {_titles(first)}",
                 "prepare both with the same kinds of `sides`, in the same order",
             )
-    return first.sides
+        if coarse and index.sides != indexes[0].sides:
+            levels = ", ".join(f"@{side.level}" for side in indexes[0].sides)
+            raise InputMismatchError(
+                index.path,
+                f"has {_titles(index.sides)}, {indexes[0].path} has {_titles(indexes[0].sides)}",
+                f"prepare both with the same levels of `sides`, as {levels} behind the files",
+            )
+    return indexes[0].sides if coarse else first
+
+
+def _on_pixels(sides: Sequence[RasterContent]) -> tuple[RasterContent, ...]:
+    return tuple(replace(side, level=0) for side in sides)
 
 
 def _titles(sides: Sequence[RasterContent]) -> str:
@@ -217,6 +230,7 @@ def _entry(
         nomenclature=side.nomenclature,
         gsd_range=(min(known), max(known)) if known else None,
         radiometry=common,
+        level=side.level,
     )
 
 
@@ -251,7 +265,12 @@ def _with_labels(sample: LabelledWindow) -> LabelledWindow:
 class SampleSource:
     """Gives windows of tiles as the network takes them; keeps images in memory up to a bound.
 
-    Side inputs are resampled anew each time: in their own pixels they are small.
+    Side inputs are resampled anew each time: in their own pixels they are small. Where some are on
+    cells of several pixels, tiles are read with the whole of the cells that they touch, as `window`
+    says, and have no labels in what was added.
+
+    `kinds` and `levels` are those of the inputs; `alignment` is how many pixels along a side the
+    largest cells have: a window that is read begins on a multiple of it, counted from the tile's.
     """
 
     def __init__(
@@ -262,6 +281,8 @@ class SampleSource:
     ) -> None:
         """Read tiles with these side inputs by a reader, which stays the caller's to close."""
         self.kinds: tuple[InputKind, ...] = ("image", *(side.kind for side in sides))
+        self.levels = (0, *(side.level for side in sides))
+        self.alignment = 1 << max(self.levels)
         self._sides = tuple(sides)
         self._reader = reader
         self._left = cache_bytes
@@ -280,8 +301,19 @@ class SampleSource:
         """Return the index that a class has in labels."""
         return self._reader.index_of(code)
 
+    def window(self, tile: IndexedTile) -> Window:
+        """Return what is read of a tile: its window with the whole of the cells that it touches."""
+        if self.alignment == 1:
+            return tile.window
+        return tile.window.aligned(self.alignment).clipped(*self._reader.shape(tile.image))
+
+    def inside(self, tile: IndexedTile) -> tuple[slice, slice]:
+        """Return where a tile is in what is read of it."""
+        whole = self.window(tile)
+        return tile.window.shifted(-whole.row, -whole.col).slices
+
     def labels(self, tile: IndexedTile) -> NDArray[np.uint8]:
-        """Return a tile's class indices, uint8 [h, w], 255 where there is none.
+        """Return the class indices of a tile's `window`, uint8 [h, w], 255 where there is none.
 
         Raises:
             NotARasterError: the pixels cannot be read.
@@ -291,7 +323,7 @@ class SampleSource:
         return found
 
     def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
-        """Return a tile, or a window counted from its upper left corner.
+        """Return the `window` of a tile, or a window counted from the upper left corner of that.
 
         A pixel that is not valid in every input has no label.
 
@@ -301,11 +333,11 @@ class SampleSource:
         sample = self._kept.get((tile.image, tile.window))
         if sample is None and (inside is None or self._left > 0):
             sample = self._whole(tile)
-        window = tile.window
+        window = self.window(tile)
         if inside is not None:
-            window = inside.shifted(tile.window.row, tile.window.col)
+            window = inside.shifted(window.row, window.col)
         if sample is None:
-            sample = _with_labels(self._reader.read(tile, window))
+            sample = self._labelled(tile, window)
         elif inside is not None:
             assert sample.labels is not None
             sample = LabelledWindow(
@@ -316,20 +348,36 @@ class SampleSource:
         assert sample.labels is not None
         images = [scale(sample.image, self._reader.quantiles(tile.image), sample.valid)]
         valid = [sample.valid]
+        known = sample.valid
         for path, side in zip(tile.sides, self._sides, strict=True):
-            image, where = self._reader.side(path, side, tile.image, window)
+            cells = window.coarsened(side.level)
+            image, where = self._reader.side(path, side, tile.image, cells)
             images.append(image)
             valid.append(where)
-        labels = np.where(np.logical_and.reduce(valid), sample.labels, np.uint8(IGNORE))
-        return Pixels(tuple(images), labels, tuple(valid))
+            known = known & at_pixels(where, cells, side.level, window)
+        labels = np.where(known, sample.labels, np.uint8(IGNORE))
+        return Pixels(tuple(images), labels, tuple(valid), self.levels)
 
     def _whole(self, tile: IndexedTile) -> LabelledWindow:
         key = (tile.image, tile.window)
         sample = self._kept.get(key)
         if sample is None:
-            sample = _with_labels(self._reader.read(tile))
+            sample = self._labelled(tile, self.window(tile))
             self._keep(key, sample)
         return sample
+
+    def _labelled(self, tile: IndexedTile, window: Window) -> LabelledWindow:
+        """Return a window of the image, which has labels in the tile alone."""
+        sample = _with_labels(self._reader.read(tile, window))
+        own = window.intersection(tile.window)
+        if own == window:
+            return sample
+        assert sample.labels is not None
+        labels = np.full_like(sample.labels, IGNORE)
+        if own is not None:
+            here = own.shifted(-window.row, -window.col).slices
+            labels[here] = sample.labels[here]
+        return replace(sample, labels=labels)
 
     def _keep(self, key: _Key, sample: LabelledWindow) -> None:
         assert sample.labels is not None

@@ -182,7 +182,7 @@ def find_suspects(
         labelled = suspect = 0
         for judgements in found:
             for tile, _ in judgements.label.tiles:
-                labels_of_tile = run.source.read(tile).labels
+                labels_of_tile = run.source.read(tile).labels[run.source.inside(tile)]
                 codes = judgements.decide(tile.window, labels_of_tile, thresholds)
                 labelled += int(np.count_nonzero(labels_of_tile != IGNORE))
                 suspect += int(np.count_nonzero(codes != IGNORE))

@@ -41,7 +41,7 @@ from lcmap.training.recipe import Recipe
 from lcmap.training.samples import SampleSource, TrainingSet
 from lcmap.training.shared_normalisation import share_normalisation
 from lcmap.training.unlabelled_batches import JointSampler, unlabelled_sampler
-from lcmap.training.validation import padded_image, validate, validation_values
+from lcmap.training.validation import padded_images, validate, validation_values
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +263,10 @@ class Trainer:
         apart = -(-len(self._data.train) // _TILES_TO_VERIFY)
         read = (self._source.read(tile).images for tile in self._data.train[::apart])
         return [
-            tuple(padded_image(image, self.network.stride)[None] for image in images)
+            tuple(
+                image[None]
+                for image in padded_images(images, self.network.stride, self._source.levels)
+            )
             for images in read
         ]
 

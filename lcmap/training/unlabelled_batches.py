@@ -86,6 +86,7 @@ class UnlabelledSampler:
         recipe = replace(recipe, jitter=stronger, sampling=Sampling(), side_dropout=0.0)
         self._crops = Crops(source, tiles, recipe, side, seed)
         self._side = side
+        self._alignment = source.alignment
         self._seed = seed
         self._ranks = ranks
         areas = np.array([t.window.height * t.window.width for t in tiles], np.float64)
@@ -108,11 +109,11 @@ class UnlabelledSampler:
             for pixels, (tile, variation) in zip(weak, drawn, strict=True)
         ]
         own = np.stack([pair.own for pair in made]).repeat(2, axis=0)
-        unknown = np.stack([(x.labels == IGNORE) & np.logical_and.reduce(x.valid) for x in weak])
+        unknown = np.stack([(x.labels == IGNORE) & x.valid_in_all for x in weak])
         return UnlabelledBatch(
             tuple(image[:kept] for image in _stacked(weak)),
             tuple(
-                torch.where(torch.from_numpy(own)[:, None], image, partners(image))[:kept]
+                torch.where(_own_cells(own, image), image, partners(image))[:kept]
                 for image in _stacked(strong)
             ),
             torch.from_numpy(own[:kept]),
@@ -135,7 +136,7 @@ class UnlabelledSampler:
     def _pair(self, random: np.random.Generator) -> _Pair:
         places = random.choice(len(self._probabilities), 2, p=self._probabilities)
         crops = tuple(self._crops.draw(int(place), random) for place in places)
-        return _Pair(crops, _kept(self._side, random))
+        return _Pair(crops, _kept(self._side, random, self._alignment))
 
 
 def _stronger(jitter: Jitter, factor: float) -> Jitter:
@@ -152,14 +153,26 @@ def _stacked(crops: Sequence[Pixels]) -> list[Tensor]:
     return [channels_last(of_input) for of_input in zip(*(c.images for c in crops), strict=True)]
 
 
-def _kept(side: int, random: np.random.Generator) -> NDArray[np.bool_]:
+def _own_cells(own: NDArray[np.bool_], image: Tensor) -> Tensor:
+    """Return where crops keep their own cells of an input, bool [N, 1, h, w], of own [N, S, S]."""
+    step = own.shape[-1] // image.shape[-1]
+    return torch.from_numpy(own[:, ::step, ::step])[:, None]
+
+
+def _kept(side: int, random: np.random.Generator, alignment: int) -> NDArray[np.bool_]:
     """Return where crops keep their own pixels, bool [side, side]: all but half of it, a rectangle.
 
-    Source: French et al. 2020 (arXiv:1906.01916): half the area, of random proportions.
+    Its sides are multiples of `alignment`. Source: French et al. 2020 (arXiv:1906.01916): half the
+    area, of random proportions.
     """
     height = 0.5 ** random.random()  # of the side, from a half to one, evenly in its logarithm
-    rows, cols = round(side * height), round(side * 0.5 / height)
-    row, col = int(random.integers(side - rows + 1)), int(random.integers(side - cols + 1))
+    rows, cols = (
+        round(length / alignment) * alignment for length in (side * height, side * 0.5 / height)
+    )
+    row, col = (
+        int(random.integers((side - length) // alignment + 1)) * alignment
+        for length in (rows, cols)
+    )
     own = np.ones((side, side), bool)
     own[row : row + rows, col : col + cols] = False
     return own

@@ -110,7 +110,7 @@ def validate_model(
     for tile in data.validation:
         pixels = source.read(tile)
         height, width = pixels.labels.shape
-        images = (padded_image(image, stride)[None] for image in pixels.images)
+        images = (image[None] for image in padded_images(pixels.images, stride, source.levels))
         (found,) = session.run(dict(zip(names, images, strict=True)))
         probabilities = found[0, :, :height, :width]
         winner = probabilities.argmax(axis=0).astype(np.uint8)
@@ -158,8 +158,8 @@ def count_winners(
     """
     counts = np.zeros((classes, classes + 1), np.int64)
     for batch in _batches_of_one_shape(source, tiles, batch_size):
-        inputs = zip(*(pixels.images for pixels in batch), strict=True)
-        images = [[padded_image(image, stride) for image in of_input] for of_input in inputs]
+        padded = (padded_images(pixels.images, stride, source.levels) for pixels in batch)
+        images = list(zip(*padded, strict=True))
         for pixels, winner in zip(batch, winners(images), strict=True):
             height, width = pixels.labels.shape
             counts += _confusion(pixels.labels, winner[:height, :width], classes)
@@ -174,6 +174,15 @@ def _confusion(
     return count(cells(reference, winner, classes), classes)[:classes, : classes + 1]
 
 
+def padded_images(
+    images: Sequence[NDArray[np.float32]], stride: int, levels: Sequence[int]
+) -> tuple[NDArray[np.float32], ...]:
+    """Return what `padded_image` does of each input, [C, h, w] on the cells of its level."""
+    return tuple(
+        padded_image(image, stride >> level) for image, level in zip(images, levels, strict=True)
+    )
+
+
 def padded_image(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     """Return an image [C, h, w] mirrored right and below to multiples of the stride, at least 2."""
     heights = [(0, max(-(-n // stride), 2) * stride - n) for n in image.shape[1:]]
@@ -185,7 +194,8 @@ def _batches_of_one_shape(
 ) -> Iterator[list[Pixels]]:
     by_shape: dict[tuple[int, int], list[IndexedTile]] = {}
     for tile in tiles:
-        by_shape.setdefault((tile.window.height, tile.window.width), []).append(tile)
+        window = source.window(tile)
+        by_shape.setdefault((window.height, window.width), []).append(tile)
     for alike in by_shape.values():
         for start in range(0, len(alike), size):
             yield [source.read(tile) for tile in alike[start : start + size]]

@@ -652,7 +652,9 @@ def test_side_inputs_stay_where_they_are_and_what_they_are(
     assert run.exit_code == 0, run.stderr
     assert (s2.read_bytes(), oso.read_bytes()) == before
     made = read_tile_index(index)
-    assert [side.title for side in made.sides] == ["image", "labels in oso23"]
+    assert [side.title for side in made.sides] == [
+        "image on cells of 4 px", "labels in oso23 on cells of 8 px",
+    ]  # fmt: skip
     assert {tile.sides for tile in made.tiles} == {(s2, oso)}
     assert '"sides": ["sides/s2.tif", "sides/oso.tif"]' in index.read_text()
 

@@ -11,7 +11,7 @@ from support import write_raster
 
 from lcmap.dataset.input_reader import InputReader, one_hot
 from lcmap.dataset.inputs import check_ground, open_input
-from lcmap.dataset.raster_content import RasterContent, parse_input
+from lcmap.dataset.raster_content import RasterContent, parse_input, parse_side
 from lcmap.errors import (
     NoCrsError,
     OverlapError,
@@ -46,6 +46,21 @@ def test_what_follows_the_last_colon_is_the_meaning(tmp_path: Path) -> None:
     assert parse_input(f"{odd}:oso17") == (odd, "oso17")
 
 
+def test_what_follows_an_at_at_the_end_is_the_level(tmp_path: Path) -> None:
+    assert parse_side("s2.tif") == (Path("s2.tif"), None, None)
+    assert parse_side("s2.tif@2") == (Path("s2.tif"), None, 2)
+    assert parse_side("a@b/oso.tif:oso23@0") == (Path("a@b/oso.tif"), "oso23", 0)
+    assert parse_side("a@b.tif:oso23") == (Path("a@b.tif"), "oso23", None)
+    assert parse_side("a@b.tif") == (Path("a@b.tif"), None, None)
+    odd = tmp_path / "map@2"
+    odd.touch()
+    assert parse_side(odd) == (odd, None, None)
+    assert parse_side(f"{odd}@1") == (odd, None, 1)
+    for wrong in ("s2.tif@x", "s2.tif:oso23@-1", "s2.tif@8", "s2.tif@"):
+        with pytest.raises(UsageError, match=r"is no level of a side input; give 0 .* up to 7"):
+            parse_side(wrong)
+
+
 def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
     path = write_labels(tmp_path / "oso.tif", np.full((3, 3), 23))
     assert content(path, None) == RasterContent("image")
@@ -63,10 +78,24 @@ def test_kind_is_as_said_or_as_tagged_and_never_guessed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "side", [RasterContent("image"), RasterContent("labels", OSO), RasterContent("probabilities")]
+    "side",
+    [
+        RasterContent("image"),
+        RasterContent("labels", OSO),
+        RasterContent("probabilities"),
+        RasterContent("image", None, 3),
+    ],
 )
 def test_a_side_survives_json(side: RasterContent) -> None:
     assert RasterContent.from_dict(side.to_dict(), "index") == side
+
+
+def test_a_side_of_an_older_index_is_on_the_pixels() -> None:
+    values = RasterContent("image", None, 2).to_dict()
+    del values["level"]
+    assert RasterContent.from_dict(values, "index") == RasterContent("image")
+    with pytest.raises(ValueError, match="level 8"):
+        RasterContent.from_dict(values | {"level": 8}, "index")
 
 
 def test_a_label_map_goes_in_one_hot() -> None:

@@ -21,7 +21,7 @@ from small_model import write_small_model
 from support import EXAMPLE_DATA, PROJECT, run_lcmap
 
 DAYS = ("2018-07-05", "2018-07-15")
-TRAINED_SMALL = ("--epochs", 1, "--width", 2, "--depth", 2, "--batch-size", 1)
+TRAINED_SMALL = ("--epochs", 1, "--width", 2, "--depth", 3, "--batch-size", 1)
 FOREST = {
     "conifer": "Forêt fermée de conifères",
     "broadleaf": "Bois",

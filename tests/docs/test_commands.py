@@ -123,7 +123,7 @@ def test_what_does_not_run_is_there() -> None:
     [
         (
             "lcmap train a.geojson -o a.onnx --minutes 60",
-            "lcmap train a.geojson -o a.onnx --epochs 1 --batch-size 1 --width 2 --depth 2",
+            "lcmap train a.geojson -o a.onnx --epochs 1 --batch-size 1 --width 2 --depth 3",
         ),
         (
             "lcmap train a.geojson --init-from a.onnx -o b.onnx --minutes 1",
@@ -138,7 +138,7 @@ def test_training_is_made_shorter(command: str, expected: str) -> None:
 
 def shortened(command: str) -> str:
     """Return a command, one that trains with a small network and for one epoch."""
-    size = "" if "--init-from" in command else " --width 2 --depth 2"
+    size = "" if "--init-from" in command else " --width 2 --depth 3"
     return re.sub(r"--minutes [\d.]+", f"--epochs 1 --batch-size 1{size}", command)
 
 

@@ -20,6 +20,7 @@ from lcmap.graph.halo import (
     BorderSides,
     Halo,
     HaloSide,
+    TakenCells,
     padded_halo,
 )
 from lcmap.graph.padding import UnknownGraphError, find_halo, graph_for
@@ -57,28 +58,46 @@ def run(model: onnx.ModelProto, images: list[np.ndarray]) -> np.ndarray:
 
 
 def assert_right_beside_every_rim(
-    model: onnx.ModelProto, channels: tuple[int, ...], step: int, cells: tuple[int, int], seed: int
+    model: onnx.ModelProto,
+    channels: tuple[int, ...],
+    step: int,
+    cells: tuple[int, int],
+    seed: int,
+    levels: tuple[int, ...] = (),
 ) -> None:
     """Check, for each of the 16 rims, a tile of an image a few cells longer than what it loses."""
-    halo = find_halo(model, step)
+    levels = levels or (0,) * len(channels)
+    halo = find_halo(model, step, levels)
     lost = halo.before.width + halo.after.width
     height, width = ((-(-lost // step) + 3 + n) * step for n in cells)
     random = np.random.default_rng(seed)
-    images = [random.normal(0, 1, (c, height, width)).astype(np.float32) for c in channels]
+    images = [
+        random.normal(0, 1, (c, height >> level, width >> level)).astype(np.float32)
+        for c, level in zip(channels, levels, strict=True)
+    ]
     whole = run(model, images)
+    of_image = TakenCells(0, halo.before.residue, halo.after.residue)
+    taken = halo.taken or (of_image,) * len(channels)
 
-    def spans(length: int, first: bool, last: bool) -> tuple[slice, slice]:
-        """What a tile sees and what it gives along an axis; it starts and ends late or early."""
+    def spans(length: int, first: bool, last: bool) -> tuple[list[slice], slice]:
+        """What a tile sees of each input and what it gives along an axis."""
+        seen = [
+            slice(
+                0 if first else of.before,
+                length >> of.level if last else (length - step >> of.level) + of.after,
+            )
+            for of in taken
+        ]
         start = 0 if first else halo.before.residue
         stop = length if last else length - step + halo.after.residue
-        seen = slice(start, stop)
         right = start + halo.before.width * (not first), stop - halo.after.width * (not last)
         return seen, slice(*right)
 
     for border in map(BorderSides._make, product((True, False), repeat=4)):
         rows, right_rows = spans(height, border.top, border.bottom)
         columns, right_columns = spans(width, border.left, border.right)
-        tile = run(graph_for(model, step, border, halo), [x[:, rows, columns] for x in images])
+        seen = [x[:, row, col] for x, row, col in zip(images, rows, columns, strict=True)]
+        tile = run(graph_for(model, step, border, halo), seen)
         np.testing.assert_allclose(
             tile, whole[:, right_rows, right_columns], rtol=0, atol=2e-6, err_msg=str(border)
         )
@@ -136,6 +155,56 @@ def test_no_more_is_lost_than_the_receptive_field(depth: int, parts: dict) -> No
     halo = find_halo(exported((4,), architecture), stride(architecture))
     for side in halo:
         assert side.width <= receptive_field(architecture) < side.width + stride(architecture)
+
+
+@pytest.mark.parametrize("levels", [(0, 1), (0, 2), (0, 2, 1), (0, 0, 2)], ids=str)
+def test_tiles_with_coarse_inputs_equal_the_whole(levels: tuple[int, ...]) -> None:
+    channels = (4, *(2 for _ in levels[1:]))
+    model = small_graph(4, 7, 3, [(2, level) for level in levels[1:]])
+    assert_right_beside_every_rim(model, channels, 8, (0, 1), 0, levels)
+    alone = find_halo(small_graph(4, 7, 3), 8)
+    assert find_halo(model, 8, levels)[:2] == alone[:2]  # nothing is lost for the other inputs
+
+
+COARSE = [
+    Architecture(width=2, depth=3, levels=(0, 1)),
+    Architecture(width=2, depth=3, levels=(0, 2)),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 2), context=1),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 1), skip="reduce"),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 3, 0)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", COARSE, ids=str)
+def test_tiles_of_networks_with_coarse_inputs_equal_the_whole(architecture: Architecture) -> None:
+    channels = (2, *(1 for _ in architecture.levels[1:]))
+    model = exported(channels, architecture)
+    step = stride(architecture)
+    assert_right_beside_every_rim(model, channels, step, (1, 0), 0, architecture.levels)
+    for of in find_halo(model, step, architecture.levels).taken:
+        assert of.before >= 0 and of.after << of.level < step
+
+
+def test_known_cells_of_depth_three() -> None:
+    halo = find_halo(small_graph(1, 2, 3, [(1, 2)]), 8, (0, 2))
+    assert halo.taken == (TakenCells(0, *(side.residue for side in halo[:2])),
+                          TakenCells(2, 1, 1))  # fmt: skip
+    assert padded_halo(8, 44, (0, 2)).taken == (TakenCells(0, 0, 0), TakenCells(2, 0, 0))
+
+
+def test_a_coarse_input_that_is_seen_further_than_the_image_is_refused() -> None:
+    model = small_graph(1, 2, 2, [(1, 1)])
+    for node in model.graph.node:  # a convolution of 9 × 9 with its padding, on the coarse input
+        if node.output[0] == "side1_level1_padded":
+            node.input[1] = "wide rim"
+        if node.output[0] == "side1_level1_sum":
+            node.input[1] = "wide kernel"
+    arrays = {"wide rim": np.array([0, 0, 40, 40, 0, 0, 40, 40]),
+              "wide kernel": np.ones((4, 1, 81, 81), np.float32)}  # fmt: skip
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(x, n) for n, x in arrays.items())
+    with pytest.raises(UnknownGraphError, match="further in one input than in another"):
+        find_halo(model, 4, (0, 1))
 
 
 def test_known_borders_of_depth_three() -> None:

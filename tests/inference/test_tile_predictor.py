@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import BANDS, whole_image, write_small_model
+from small_model import BANDS, whole_image, write_coarse_model, write_small_model
 
 from lcmap.engines.choice import Engine
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.graph.outputs import Result
-from lcmap.inference.source import TilePixels
+from lcmap.inference.source import TilePixels, TileSource
 from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import ModelInput, ModelMetadata, load_graph, read_model, write_model
 from lcmap.nomenclature import load_nomenclature
-from lcmap.raster.windows import mirror
+from lcmap.raster.windows import Window, mirror
 
 ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
@@ -62,6 +62,50 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+@pytest.fixture(
+    scope="module",
+    params=[((1,), 2), ((0, 1), 2), ((2,), 3), ((3, 1), 4)],
+    ids=str,
+)
+def coarse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of an image and of inputs on these levels."""
+    levels, depth = request.param
+    path = tmp_path_factory.mktemp("coarse") / "model.onnx"
+    return write_coarse_model(path, levels, depth=depth)
+
+
+class InMemory:
+    """An input in memory, [C, rows, columns] of its level's cells; valid where it is not 0."""
+
+    encoding = None
+
+    def __init__(self, values: np.ndarray, level: int) -> None:
+        self.values, self.level = values, level
+
+    def read_encoded(self, window: Window, encoding: None) -> tuple[tuple[np.ndarray], np.ndarray]:
+        rows, columns = self.values.shape[1:]
+        assert window.clipped(rows, columns) == window and encoding is None
+        found = self.values[:, *window.slices]
+        return (found,), (found != 0).any(axis=0)
+
+
+def read_and_put_together(
+    predictor: TilePredictor, inputs: Sequence[np.ndarray], levels: list[int], block: int,
+    offset: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the probabilities of inputs, each on its level's cells, and which pixels are valid."""
+    _, height, width = inputs[0].shape
+    readers = list(map(InMemory, inputs, levels))
+    source = TileSource((height, width), readers, [None] * len(levels))
+    result = np.full((7, height, width), np.nan, np.float32)
+    valid = np.zeros((height, width), bool)
+    for tile in predictor.tiles(height, width, block, offset):
+        prediction = predictor.predict(predictor.ready(tile, source.read(tile)))
+        result[:, *tile.output_window.slices] = prediction.results["probabilities"]
+        valid[tile.output_window.slices] = prediction.valid
+    return result, valid
+
+
 def predictor(model: Path, **options: bool) -> TilePredictor:
     results: tuple[Result, ...] = ("probabilities",)
     return TilePredictor(load_graph(model), read_model(model), results, ENGINE, **options)
@@ -95,6 +139,56 @@ def test_tiled_equals_whole(
     whole = whole_image(model, scaled, read_model(model).stride)
     tiled = put_together(predictor(model, padded=padded), [scaled], block, offset)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
+
+
+def inputs_of(
+    metadata: ModelMetadata, height: int, width: int, seed: int
+) -> tuple[list[np.ndarray], list[int]]:
+    """Return random inputs above 0 of an image of this size, and their levels."""
+    random = np.random.default_rng(seed)
+    levels = [model_input.level for model_input in metadata.inputs]
+    sizes = [(-(-height // 2**k), -(-width // 2**k)) for k in levels]
+    return [
+        0.1 + random.random((len(one.bands), *size), np.float32)
+        for one, size in zip(metadata.inputs, sizes, strict=True)
+    ], levels
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes, sizes, blocks, blocks, st.integers(0, 99), st.booleans())
+def test_tiled_equals_whole_with_coarse_inputs(
+    coarse: Path, height: int, width: int, block: int, offset: int, seed: int, padded: bool
+) -> None:
+    metadata = read_model(coarse)
+    inputs, levels = inputs_of(metadata, height, width, seed)
+    whole = whole_image(coarse, inputs[0], metadata.stride, *inputs[1:])
+    tiled, valid = read_and_put_together(
+        predictor(coarse, padded=padded), inputs, levels, block, offset
+    )
+    assert valid.all()
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-6)
+
+
+def test_the_coarse_input_decides(coarse: Path) -> None:
+    metadata = read_model(coarse)
+    inputs, _ = inputs_of(metadata, 90, 70, 0)
+    whole = whole_image(coarse, inputs[0], metadata.stride, *inputs[1:])
+    for number in range(1, len(inputs)):
+        other = [*inputs]
+        other[number] = 1 - inputs[number]
+        changed = whole_image(coarse, other[0], metadata.stride, *other[1:])
+        assert np.abs(changed - whole).max() > 1e-2
+
+
+def test_pixels_are_valid_where_their_cells_are(coarse: Path) -> None:
+    inputs, levels = inputs_of(read_model(coarse), 75, 91, 1)
+    for values in inputs[1:]:
+        values[:, 2, 3:5] = 0
+    _, valid = read_and_put_together(predictor(coarse), inputs, levels, 33, 5)
+    expected = np.ones((75, 91), bool)
+    for level in levels[1:]:
+        expected[2 << level : 3 << level, 3 << level : 5 << level] = False
+    np.testing.assert_array_equal(valid, expected)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
+from small_model import write_coarse_model
 
 from lcmap.errors import (
     InputMissingError,
@@ -20,6 +21,7 @@ from lcmap.errors import (
     OutputExistsError,
 )
 from lcmap.model_file import ModelMetadata, load_graph, read_model, stac_item_path, write_model
+from lcmap.model_file.reading import METADATA_KEY
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_a_foreign_model(tmp_path: Path, graph: onnx.ModelProto) -> None:
 
 def test_a_newer_model(model: Path) -> None:
     rewrite_metadata(model, format_version=99, lcmap_version="9.0")
-    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 5; update lcmap"):
+    with pytest.raises(NewerModelError, match=r"lcmap 9\.0 in format 99, .* 6; update lcmap"):
         read_model(model)
 
 
@@ -224,3 +226,29 @@ def test_the_stac_item_lies_beside_the_model(
     write_model(graph.SerializeToString(), metadata, path, stac=True)
     item = json.loads(stac_item_path(path).read_text())
     assert (path.parent / item["assets"]["model"]["href"]).resolve() == path.resolve()
+
+
+def test_the_level_of_an_input_is_kept_and_older_files_have_none(
+    tmp_path: Path, model: Path
+) -> None:
+    coarse = write_coarse_model(tmp_path / "coarse.onnx", (2, 1), depth=3)
+    assert [one.level for one in read_model(coarse).inputs] == [0, 2, 1]
+    document = onnx.load(model)
+    for item in document.metadata_props:
+        if item.key == METADATA_KEY:
+            values = json.loads(item.value)
+            for entry in values["entries"]:
+                del entry["level"]
+            item.value = json.dumps(values | {"format_version": 5})
+    onnx.save(document, tmp_path / "older.onnx")
+    assert {one.level for one in read_model(tmp_path / "older.onnx").inputs} == {0}
+
+
+@pytest.mark.parametrize(("number", "level"), [(0, 1), (1, 3), (1, -1)])
+def test_a_level_that_cannot_be_is_damage(tmp_path: Path, number: int, level: int) -> None:
+    coarse = write_coarse_model(tmp_path / "coarse.onnx", (1,), depth=3)
+    entries = [one.to_dict() for one in read_model(coarse).inputs]
+    entries[number]["level"] = level
+    rewrite_metadata(coarse, entries=entries)
+    with pytest.raises(NotAModelError, match=f"metadata is damaged .* on level {level}"):
+        read_model(coarse)

@@ -80,3 +80,35 @@ def test_receptive_field_of_a_stem_of_cells_and_of_context() -> None:
     assert (stride(half), receptive_field(half)) == (16, 92)
     context = Architecture(depth=3, context=2)
     assert receptive_field(context) == 46 + 2 * 3 * stride(context)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=4, depth=2, levels=(0, 1)),
+        Architecture(width=4, depth=2, stem="half", context=1, levels=(0, 1)),
+        Architecture(width=4, depth=2, stem="half", levels=(0, 2)),
+    ],
+    ids=str,
+)
+def test_a_coarse_input_is_seen_no_further_than_the_receptive_field(
+    architecture: Architecture,
+) -> None:
+    grid, level = stride(architecture), architecture.levels[1]
+    farthest = receptive_field(architecture)
+    start = -(-farthest // grid) * grid + grid
+    length = 2 * start + grid
+    seen = torch.zeros(length >> level, dtype=torch.bool)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        network = LandCoverNetwork([1, 1], 1, architecture).double().eval()
+        for block in network.context:
+            nn.init.ones_(block.across[1].weight)
+        image = torch.randn(1, 1, 2 * grid, length, dtype=torch.float64)
+        side = torch.randn(1, 1, 2 * grid >> level, length >> level, dtype=torch.float64)
+        block_of_scores = network(image, side.requires_grad_())[..., start : start + grid]
+        (gradient,) = torch.autograd.grad(block_of_scores.abs().sum(), side)
+        seen |= (gradient != 0).any(dim=2)[0, 0]
+    cells = seen.nonzero()
+    first, stop = int(cells[0]) << level, int(cells[-1]) + 1 << level
+    assert start - farthest <= first < start and start + grid < stop <= start + grid + farthest

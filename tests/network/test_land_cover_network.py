@@ -74,6 +74,44 @@ def test_network_equals_the_papers(channels: list[int], depth: int, skip: str) -
     assert torch.allclose(found, reference(network, *images), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("levels", "channels"), [((0, 1), [3, 2]), ((0, 2, 0), [2, 3, 1]), ((0, 2, 1), [1, 2, 2])]
+)
+def test_coarse_inputs_enter_where_the_cells_are_theirs(
+    levels: tuple[int, ...], channels: list[int]
+) -> None:
+    torch.manual_seed(10)
+    architecture = Architecture(width=4, depth=3, levels=levels)
+    network = LandCoverNetwork(channels, 5, architecture).double()
+
+    def images(height: int, width: int) -> list[Tensor]:
+        return [
+            torch.randn(2, c, height >> level, width >> level, dtype=torch.float64)
+            for c, level in zip(channels, levels, strict=True)
+        ]
+
+    for _ in range(3):
+        network(*images(32, 32))
+    given = images(24, 40)
+    found = network.eval()(*given)
+    assert found.shape == (2, 5, 24, 40)
+    assert torch.allclose(found, reference(network, *given), rtol=0, atol=1e-10)
+    for number, level in enumerate(levels):
+        widths = [of.second[0].weight.shape[0] for of in network.encoders[number]]
+        assert widths == [w // (2 if level else 1) for w in (4, 8, 16)[level:]]
+        other = [x + (place == number) for place, x in enumerate(given)]
+        assert not torch.allclose(network(*other), found, rtol=0, atol=1e-3)
+
+
+def test_with_cells_of_two_pixels_for_a_stem_level_one_is_the_top() -> None:
+    architecture = Architecture(width=8, depth=2, stem="half", levels=(0, 1, 2), side_width=4)
+    network = LandCoverNetwork([2, 3, 1], 4, architecture)
+    widths = [[of.second[0].weight.shape[0] for of in each] for each in network.encoders]
+    assert widths == [[8, 16], [2, 4], [4]]
+    images = [torch.randn(1, c, 16 >> level, 24 >> level) for c, level in ((2, 0), (3, 1), (1, 2))]
+    assert network(*images).shape == (1, 4, 16, 24)
+
+
 def test_gradients_are_the_references() -> None:
     torch.manual_seed(1)
     network = LandCoverNetwork([2], 3, Architecture(width=3, depth=2)).double().eval()
@@ -153,6 +191,16 @@ def test_a_network_started_as_a_smaller_one_computes_what_that_does(
         assert all(torch.equal(before[name], w) for name, w in encoder.state_dict().items())
 
 
+def test_a_network_is_extended_by_a_coarse_input() -> None:
+    torch.manual_seed(11)
+    smaller = LandCoverNetwork([2], 3, Architecture(width=4, depth=2)).double().eval()
+    network = LandCoverNetwork([2, 3], 3, Architecture(width=4, depth=2, levels=(0, 1)))
+    network.double().eval().start_as(smaller)
+    image = torch.randn(1, 2, 16, 24, dtype=torch.float64)
+    side = 100 * torch.randn(1, 3, 8, 12, dtype=torch.float64)
+    assert torch.allclose(network(image, side), smaller(image), rtol=0, atol=1e-12)
+
+
 def test_training_reaches_the_further_entries_of_a_network_started_as_a_smaller_one() -> None:
     torch.manual_seed(5)
     network = LandCoverNetwork([2, 3], 4, Architecture(width=4, depth=2))
@@ -203,6 +251,12 @@ def test_wrong_arguments_are_refused() -> None:
         Architecture(context=17)
     with pytest.raises(ValueError, match="clip must leave 0 … 1 as it is"):
         Architecture(clip=(0, 0.5))
+    with pytest.raises(ValueError, match="levels must be 0 for the first input"):
+        Architecture(levels=(1, 0))
+    with pytest.raises(ValueError, match="levels must be at most 1"):
+        Architecture(depth=2, levels=(0, 2))
+    with pytest.raises(ValueError, match="levels are not those of 1 inputs"):
+        LandCoverNetwork([4], 7, Architecture(levels=(0, 1)))
     with pytest.raises(ValueError, match="unknown kind of skip"):
         LandCoverNetwork([4], 7, Architecture(skip="sum"))
     with pytest.raises(ValueError, match="got 2 images for 1 inputs"):

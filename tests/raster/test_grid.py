@@ -81,3 +81,11 @@ def test_two_local_crs_that_no_code_names_are_not_the_same() -> None:
     one, other = (CRS.from_proj4(f"+proj=tmerc +lon_0={lon} +ellps=GRS80") for lon in (1, 2))
     assert same_crs(one, one)
     assert not same_crs(one, other)
+
+
+def test_cells_hold_their_pixels_and_the_last_reach_beyond() -> None:
+    grid = Grid(CRS.from_epsg(2154), Affine(1.5, 0, 700_000, 0, -1.5, 6_300_000), 21, 16)
+    cells = grid.coarsened(2)
+    assert cells.shape == (4, 6) and cells.gsd == (6, 6) and cells.crs == grid.crs
+    assert cells.subgrid(Window(1, 2, 1, 1)).bounds == grid.subgrid(Window(4, 8, 4, 4)).bounds
+    assert grid.coarsened(0) == grid

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcmap.raster.windows import Window, iter_blocks
+from lcmap.raster.windows import Window, at_pixels, iter_blocks
 
 small = st.integers(0, 12)
 windows = st.builds(Window, small, small, st.integers(1, 9), st.integers(1, 9))
@@ -50,3 +50,19 @@ def test_blocks_cover_every_pixel_once(height: int, width: int, block: int) -> N
 def test_blocks_of_no_size_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         next(iter_blocks(4, 4, 0))
+
+
+@given(windows, st.integers(0, 4))
+def test_cells_are_those_that_pixels_lie_in(w: Window, level: int) -> None:
+    cell = 2**level
+    touched = {(row // cell, col // cell) for row in (w.row, w.stop_row - 1)
+               for col in (w.col, w.stop_col - 1)}  # fmt: skip
+    cells = w.coarsened(level)
+    assert touched == {(row, col) for row in (cells.row, cells.stop_row - 1)
+                       for col in (cells.col, cells.stop_col - 1)}  # fmt: skip
+    around = w.aligned(cell)
+    assert around == Window(*(cell * n for n in cells))
+    values = np.random.default_rng(level).integers(0, 99, cells[2:])
+    found = at_pixels(values, cells, level, w)
+    here = w.shifted(-around.row, -around.col).slices
+    np.testing.assert_array_equal(found, np.kron(values, np.ones((cell, cell), int))[here])

@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcmap.raster.windows import Window
 from lcmap.training.augmentation import (
     Pixels,
     RadiometricChange,
     draw_radiometry,
+    draw_window,
     flip_and_turn,
+    mirrored_to,
     vary_radiometry,
     zoom,
 )
@@ -41,7 +44,7 @@ def test_all_eight_orientations_differ_and_planes_stay_together() -> None:
 def test_radiometry_keeps_order_and_invalid_pixels(
     seed: int, contrast: float, band: float, gamma: float
 ) -> None:
-    (image, _), _, (valid, _) = pixels()
+    (image, _), _, (valid, _), _ = pixels()
     before = image.copy()
     jitter = Jitter(contrast, band, gamma)
     after = vary_radiometry(image, valid, draw_radiometry(2, jitter, np.random.default_rng(seed)))
@@ -55,7 +58,7 @@ def test_radiometry_keeps_order_and_invalid_pixels(
 
 
 def test_no_jitter_changes_nothing() -> None:
-    (image, _), _, (valid, _) = pixels()
+    (image, _), _, (valid, _), _ = pixels()
     change = draw_radiometry(2, Jitter(0, 0, 0), np.random.default_rng(0))
     after = vary_radiometry(image, valid, change)
     assert np.array_equal(after, image)
@@ -66,7 +69,7 @@ def drawn(jitter: Jitter, seed: int = 0) -> RadiometricChange:
 
 
 def test_another_scale_comes_before_the_jitter() -> None:
-    (image, _), _, (valid, _) = pixels()
+    (image, _), _, (valid, _), _ = pixels()
     change = drawn(Jitter(0.3, 0.2, 0.3))
     gain, offset = np.array([2, 0.5], np.float32), np.array([0.1, -0.3], np.float32)
     scaled = (image * gain[:, None, None] + offset[:, None, None]) * valid
@@ -135,3 +138,60 @@ def test_zoom_keeps_a_plane_a_plane_and_labels_from_the_crop(side: int) -> None:
     assert np.array_equal(
         zoomed.labels[:, 0] // 6, ((np.arange(side) + 0.5) * 6 / side).astype(int)
     )
+
+
+def with_coarse(side: int, level: int) -> Pixels:
+    """A crop whose second input has the means of cells, and is invalid where cells are."""
+    random = np.random.default_rng(side)
+    image = random.random((2, side, side), np.float32)
+    n, cell = side >> level, 1 << level
+    means = image.reshape(2, n, cell, n, cell).mean(axis=(2, 4), dtype=np.float32)
+    valid = random.random((n, n)) < 0.8
+    labels = random.integers(0, 9, (side, side)).astype(np.uint8)
+    whole = np.ones((side, side), bool)
+    return Pixels((image, means * valid), labels, (whole, valid), (0, level))
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_cells_are_turned_with_their_pixels(orientation: int) -> None:
+    crop = with_coarse(16, 2)
+    turned = flip_and_turn(crop, orientation)
+    assert turned.levels == (0, 2)
+    image, means = turned.images
+    expected = image.reshape(2, 4, 4, 4, 4).mean(axis=(2, 4), dtype=np.float32)
+    np.testing.assert_allclose(means, expected * turned.valid[1], rtol=1e-6)
+    every = turned.valid[1].repeat(4, axis=0).repeat(4, axis=1)
+    np.testing.assert_array_equal(turned.valid_in_all, every)
+
+
+def test_cells_are_zoomed_as_pixels_of_their_size_are() -> None:
+    crop = with_coarse(16, 1)
+    zoomed = zoom(crop, 24)
+    _, coarse = zoomed.images
+    alone = zoom(Pixels((crop.images[1],), np.zeros((8, 8), np.uint8), (crop.valid[1],)), 12)
+    np.testing.assert_array_equal(coarse, alone.images[0])
+    np.testing.assert_array_equal(zoomed.valid[1], alone.valid[0])
+    assert zoomed.labels.shape == (24, 24) and zoomed.levels == (0, 1)
+
+
+def test_a_crop_at_the_border_is_mirrored_in_cells() -> None:
+    crop = with_coarse(16, 2)
+    cut = Pixels(
+        (crop.images[0][:, :, :13], crop.images[1]), crop.labels[:, :13],
+        (crop.valid[0][:, :13], crop.valid[1]), crop.levels,
+    )  # fmt: skip
+    filled = mirrored_to(cut, 24)
+    assert [image.shape for image in filled.images] == [(2, 24, 24), (2, 6, 6)]
+    np.testing.assert_array_equal(filled.images[1][:, :4, 4:], crop.images[1][:, :, [2, 1]])
+    assert (filled.labels[:, 13:] == 255).all() and (filled.labels[16:] == 255).all()
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(0, 99))
+def test_windows_are_drawn_at_all_aligned_places(
+    height: int, width: int, side: int, seed: int
+) -> None:
+    tile, random = Window(0, 0, height, width), np.random.default_rng(seed)
+    window = draw_window(tile, side, random, 4)
+    assert window.row % 4 == window.col % 4 == 0
+    assert window.intersection(tile) == window
+    assert window[2:] == (min(side, height), min(side, width))

@@ -184,6 +184,10 @@ class TwoEntries:
     """A source whose image and side input are 1 everywhere."""
 
     kinds = ("image", "labels")
+    alignment = 1
+
+    def window(self, tile: IndexedTile) -> Window:
+        return tile.window
 
     def read(self, tile: IndexedTile, inside: Window) -> Pixels:
         shape = inside.height, inside.width

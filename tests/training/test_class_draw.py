@@ -55,3 +55,17 @@ def test_each_pixel_of_the_class_can_be_anywhere_in_its_window() -> None:
     middle = {(row, col) for row in (2, 3, 4) for col in (2, 3, 4)}
     assert {window[:2] for window in drawn} == middle | {(0, 6)}
     assert 200 < sum(window[:2] == (0, 6) for window in drawn) < 400
+
+
+@given(st.integers(1, 30), st.integers(0, 29), st.integers(1, 4), numbers, st.integers(0, 10**6))
+def test_an_aligned_window_holds_the_pixel_where_one_can(
+    length: int, pixel: int, cells: int, where: float, seed: int
+) -> None:
+    pixel, side = pixel % length, 4 * cells
+    labels = np.full((length, length), 1, np.uint8)
+    labels[pixel, pixel] = 0
+    window = window_around(labels, 0, side, Focus(2, 0.5, where, where), 4)
+    assert window.row % 4 == 0 and window.clipped(length, length) == window
+    starts = [start for start in range(0, length, 4)
+              if start <= pixel < start + side and start + min(side, length) <= length]  # fmt: skip
+    assert not starts or window.row in starts

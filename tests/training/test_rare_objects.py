@@ -124,3 +124,21 @@ def test_as_many_objects_are_drawn_as_expected() -> None:
     numbers = np.array([paste for each in drawn for paste in each])
     assert (numbers >= 0).all() and (numbers < 1).all()
     np.testing.assert_allclose(numbers.mean(axis=0), 0.5, atol=0.03)
+
+
+def test_an_object_is_pasted_on_the_cells_that_it_fills_half_of() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[0:4, 0:6] = True  # all of one cell of 4 x 4, half of the next
+    mask[4, 0:4] = True  # a quarter of the cell below
+    ground = np.zeros((1, 12, 12), np.float32), np.zeros((1, 3, 3), np.float32)
+    whole = np.ones((12, 12), bool), np.ones((3, 3), bool)
+    pixels = Pixels(ground, np.zeros((12, 12), np.uint8), whole, (0, 2))
+    part = Pixels(
+        (np.ones((1, 8, 8), np.float32), np.ones((1, 2, 2), np.float32)),
+        np.ones((8, 8), np.uint8), (np.ones((8, 8), bool), np.ones((2, 2), bool)), (0, 2),
+    )  # fmt: skip
+    paste_part(pixels, part, mask, Window(4, 4, 8, 8), ("image", "labels"))
+    assert (pixels.labels[4:12, 4:12][mask] == 1).all()
+    cells = pixels.images[1][0]
+    assert cells[1, 1] == 1 and cells[1, 2] > 0.5
+    assert cells[2, 1] == cells[2, 2] == 0 and not cells[0].any() and not cells[:, 0].any()

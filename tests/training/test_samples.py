@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
+from lcmap.dataset.input_reader import one_hot
+from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.reading import TileReader
-from lcmap.dataset.tile_index import read_tile_index
+from lcmap.dataset.tile_index import TileIndex, read_tile_index
 from lcmap.errors import (
     InputMismatchError,
     LcmapError,
     NoLabelledPixelError,
     NomenclatureMismatchError,
 )
-from lcmap.nomenclature import load_nomenclature
+from lcmap.nomenclature import Nomenclature, load_nomenclature
+from lcmap.raster.grid import Grid
+from lcmap.raster.label_resampling import LabelsOnGrid
 from lcmap.raster.windows import Window
 from lcmap.training.samples import SampleSource, read_training_set
 
@@ -129,3 +134,61 @@ def test_windows_are_the_same_with_and_without_a_cache(
         found, expected = source.read(tile, window), whole.read(tile)
         assert np.array_equal(found.images[0], expected.images[0][:, 3:11, 5:15])
         assert np.array_equal(found.labels, expected.labels[3:11, 5:15])
+
+
+def with_unaligned_tiles(path: Path) -> TileIndex:
+    """An index whose tiles begin and end anywhere, as those beside a gap do."""
+    index = read_tile_index(path)
+    tiles = [
+        replace(tile, window=Window(tile.window.row + 1, tile.window.col, 13, 14))
+        for tile in index.tiles
+    ]
+    return replace(index, tiles=tuple(tiles))
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_a_side_is_read_on_its_cells_and_tiles_with_the_whole_of_theirs(
+    make_index: MakeIndex, three: Nomenclature, cache_bytes: int
+) -> None:
+    side = RasterContent("labels", three, 2)
+    index = with_unaligned_tiles(make_index(side=side))
+    with rasterio.open(index.tiles[0].sides[0]) as dataset:
+        codes = LabelsOnGrid(
+            dataset, Grid.of(dataset).coarsened(2), "labels", three.check_labels
+        ).read(Window(0, 0, 12, 12))
+        pixel_labels = three.code_to_index[dataset.read(1)]
+    expected, _ = one_hot(codes, three)
+    with TileReader(three) as reader:
+        source = SampleSource(reader, index.sides, cache_bytes)
+        assert (source.levels, source.alignment) == ((0, 2), 4)
+        for tile in index.tiles:
+            w, whole = tile.window, source.window(tile)
+            assert whole == Window(w.row - 1, w.col, 16, 16)
+            pixels = source.read(tile)
+            assert pixels.levels == (0, 2)
+            np.testing.assert_array_equal(pixels.images[1], expected[:, *whole.coarsened(2).slices])
+            np.testing.assert_array_equal(
+                pixels.labels[source.inside(tile)], pixel_labels[w.slices]
+            )
+            assert (pixels.labels == 255).sum() == 16 * 16 - 13 * 14
+            part = source.read(tile, Window(4, 8, 8, 8))
+            np.testing.assert_array_equal(part.images[1], pixels.images[1][:, 1:3, 2:4])
+            np.testing.assert_array_equal(part.labels, pixels.labels[4:12, 8:16])
+
+
+def test_levels_must_agree_unless_all_are_on_the_pixels(
+    make_index: MakeIndex, three: Nomenclature
+) -> None:
+    paths = [
+        make_index(f"zone{level}", side=RasterContent("labels", three, level)) for level in (2, 1)
+    ]
+    refused(
+        InputMismatchError,
+        "has labels in three on cells of 2 px beside the image, .*zone2.* has labels in three on "
+        "cells of 4 px beside the image; prepare both with the same levels of `sides`, as @2",
+        *paths,
+    )
+    assert [one.level for one in read_training_set(paths[:1]).inputs] == [0, 2]
+    data = read_training_set(paths, coarse=False)
+    assert [one.level for one in data.inputs] == [0, 0]
+    assert data.sides == (RasterContent("labels", three),)
