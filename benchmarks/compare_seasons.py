@@ -18,7 +18,6 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +38,6 @@ from lcmap.accuracy.intervals import block_bootstrap
 from lcmap.accuracy.measures import scores
 from lcmap.network import LandCoverNetwork
 from lcmap.network.series import FEATURES, SeriesEncoder
-from lcmap.raster.acquisition_day import acquisition_day
 from lcmap.raster.grid import Grid
 from lcmap.training.initialisation import initialise
 from lcmap.training.recipe import DEFAULT
@@ -58,7 +56,7 @@ class Zone(NamedTuple):
 
     image: float32 [4, H, W], 0 to 1. labels: uint8 [H, W], indices of classes or NONE.
     series: float32 [T, 10, H/4, W/4], 0 to 1; valid: float32 [T, H/4, W/4]; days: float32 [T].
-    fine: the series on its own grid of 10 m and whether it is valid. test: bool [H, W].
+    season: its files. test, learnt: bool [H, W], which pixels are for the test and for training.
     """
 
     image: NDArray[np.float32]
@@ -86,8 +84,8 @@ class Seasonal(nn.Module):
     def forward(self, image: Tensor, series: Tensor, valid: Tensor, days: Tensor) -> Tensor:
         """Return scores [N, K, H, W]."""
         if self.encoder is None:
-            return self.network(image)  # type: ignore[no-any-return]
-        return self.network(image, self.encoder(series, valid, days))  # type: ignore[no-any-return]
+            return self.network(image)
+        return self.network(image, self.encoder(series, valid, days))
 
 
 def split(shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -117,7 +115,7 @@ def read_zone(name: str, data: Path, work: Path, dates: int, seed: int) -> Zone:
     with rasterio.open(season.labels) as dataset:
         codes = dataset.read(1)
     coarse = grid.coarsened(LEVEL)
-    series, days = [], []
+    series = []
     for path in season.dates:
         with rasterio.open(path) as dataset:
             found = np.zeros((dataset.count, *coarse.shape), np.float32)
@@ -126,10 +124,7 @@ def read_zone(name: str, data: Path, work: Path, dates: int, seed: int) -> Zone:
                 src_crs=dataset.crs, dst_transform=coarse.transform, dst_crs=coarse.crs,
                 src_nodata=0, dst_nodata=0, resampling=Resampling.bilinear,
             )  # fmt: skip
-            day = acquisition_day(dataset, path.name)
-        assert isinstance(day, date)
         series.append(found)
-        days.append(day.timetuple().tm_yday)
     h, w = (length // 16 * 16 for length in grid.shape)
     in_cells = np.stack(series)[:, :, : h // CELL, : w // CELL]
     index = np.full(256, NONE, np.uint8)
@@ -142,7 +137,7 @@ def read_zone(name: str, data: Path, work: Path, dates: int, seed: int) -> Zone:
         index[codes][:h, :w],
         in_cells / 10_000,
         (in_cells > 0).all(axis=1).astype(np.float32),
-        np.array(days, np.float32),
+        of_year(season),
         season,
         test,
         ~beside,
@@ -222,7 +217,12 @@ def mapped(network: Seasonal, zone: Zone, dates: NDArray[np.int64]) -> NDArray[n
     """Return the classes of a whole zone [H, W]."""
     inputs = (zone.image, zone.series[dates], zone.valid[dates], zone.days[dates])
     found = network(*(torch.from_numpy(np.ascontiguousarray(x))[None] for x in inputs))
-    return found[0].argmax(dim=0).numpy()  # type: ignore[no-any-return]
+    return found[0].argmax(dim=0).numpy()
+
+
+def of_year(season: Season) -> NDArray[np.float32]:
+    """Return the days of the year of a season's dates."""
+    return np.array([day.timetuple().tm_yday for day in season.days], np.float32)
 
 
 def gap_filled(season: Season) -> NDArray[np.float32]:
@@ -235,7 +235,7 @@ def gap_filled(season: Season) -> NDArray[np.float32]:
     t, bands, h, w = values.shape
     valid = (values > 0).all(axis=1).reshape(t, -1)
     flat = values.reshape(t, bands, -1)
-    days = np.array([int(path.stem[-4:-2]) * 30.4 + int(path.stem[-2:]) for path in season.dates])
+    days = of_year(season)
     for pixel in np.flatnonzero(~valid.all(axis=0)):
         known = valid[:, pixel]
         if known.any():
@@ -302,11 +302,10 @@ def report(names: list[str], found: NDArray[np.int64], level: float = 95) -> Non
     print(f"{'':22}" + "".join(f"{name:>26}" for name in names))
     lines: list[tuple[str, Callable[[object], NDArray[np.float64]]]] = [
         ("mIoU", lambda s: s.overall[:, 0]),
-        ("OA", lambda s: s.overall[:, 1]),  # type: ignore[attr-defined]
+        ("OA", lambda s: s.overall[:, 1]),
     ]
     lines += [
-        (cover.name, lambda s, i=i: s.per_class[:, 0, i])  # type: ignore[misc, attr-defined]
-        for i, cover in enumerate(COVERS.values())
+        (cover.name, lambda s, i=i: s.per_class[:, 0, i]) for i, cover in enumerate(COVERS.values())
     ]
     for title, of in lines:
         low, high = of(intervals.differences.low), of(intervals.differences.high)

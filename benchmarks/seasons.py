@@ -72,6 +72,7 @@ class Season(NamedTuple):
     """The files of a season: a GeoTIFF a date, the labels, and their nomenclature."""
 
     dates: list[Path]
+    days: list[date]
     labels: Path
     nomenclature: Path
 
@@ -92,14 +93,12 @@ def parcels_of(
     middles = generator.uniform(0, (h, w), (max(round(h * w * (pixel / PARCEL) ** 2), 1), 2))
     rows, columns = np.indices(flair.shape)
     field = cKDTree(middles).query(np.stack((rows, columns), axis=-1))[1]
-    both = field.astype(np.int64) * 256 + flair
     found = np.zeros(flair.shape, np.int64)
     first = 0
     for value in np.unique(flair):
-        # fields that touch are one component: tell them apart by field and component
-        component, _ = ndimage.label(flair == value)
         here = flair == value
-        keys = both[here] * (component.max() + 1) + component[here]
+        component, number = ndimage.label(here)
+        keys = field[here].astype(np.int64) * (number + 1) + component[here]
         numbers = np.unique(keys, return_inverse=True)[1]
         found[here] = numbers + first
         first += numbers.max() + 1
@@ -230,7 +229,7 @@ def write_season(
                 dataset.set_band_description(band, title)
                 dataset.update_tags(band, LCMAP_RADIOMETRY="BOA")
         paths.append(path)
-    return Season(paths, split, nomenclature)
+    return Season(paths, list(days), split, nomenclature)
 
 
 def nomenclature_text() -> str:

@@ -85,7 +85,7 @@ class SeriesEncoder(nn.Module):
             series.flatten(0, 1), valid.reshape(n * t, 1, h, w), days.reshape(n * t, 1, 1, 1)
         )
         # dates first, as of one image
-        found, scores = (x.unflatten(0, (n, t)).transpose(0, 1) for x in of_dates)
+        found, scores = (x.view(n, t, -1, h, w).transpose(0, 1) for x in of_dates)
         return self._pooled(found, scores, valid.transpose(0, 1)[:, :, None])
 
     def _of_dates(self, series: Tensor, valid: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +116,7 @@ def _of_features(of_heads: Tensor) -> Tensor:
 
     A head chooses each HEADS-th feature.
     """
-    return torch.cat([of_heads] * (OF_DATE // HEADS), dim=-3)
+    return torch.cat([of_heads] * (OF_DATE // HEADS), dim=of_heads.dim() - 3)
 
 
 def _block(channels: int, out: int) -> nn.Sequential:

@@ -87,7 +87,6 @@ def exported(
     """
     network = network.to("cpu").eval()
     level_of = dict(zip(inputs, levels or [0] * len(inputs), strict=True))
-    sizes = _free_sizes(stride, level_of, series)
     images: list[Tensor] = []
     names: list[str] = []
     for name, c in inputs.items():
@@ -97,10 +96,21 @@ def exported(
         count = _DATES if name in series else 1 if series else 2
         shapes = (count, c, side, side), (count, 1, side, side), (count, 1, 1, 1)
         images += [torch.zeros(shape) for shape, _ in zip(shapes, of_input, strict=False)]
+    free = {"images": _free_sizes(stride, level_of, series)}
+    return traced(_WithSoftmax(network), tuple(images), names, free)
+
+
+def traced(
+    module: nn.Module, examples: tuple[Tensor, ...], inputs: Sequence[str], free: Mapping[str, Any]
+) -> bytes:
+    """Return the ONNX model of any module, whose result is called OUTPUT.
+
+    `free` says which dimensions of the module's arguments are free, as `torch.export` takes it.
+    """
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _WithSoftmax(network).eval(),
-            tuple(images),
+            module.eval(),
+            examples,
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -108,9 +118,9 @@ def exported(
             # after which the weights could not be trained further; onnxruntime does it on loading
             optimize=False,
             opset_version=_OPSET,
-            input_names=names,
+            input_names=list(inputs),
             output_names=[OUTPUT],
-            dynamic_shapes={"images": sizes},
+            dynamic_shapes=dict(free),
         )
         assert program is not None
         model: Any = program.model
