@@ -62,4 +62,8 @@ def stack_quantiles() -> list[str]:
 def meanings(incomplete: str) -> list[str]:
     """Return FILE:MEANING with each built-in meaning, once the file and its colon are there."""
     file, colon, _ = incomplete.rpartition(":")
-    return [f"{file}:{name}" for name in (*nomenclatures(), "probabilities")] if colon else []
+    return (
+        [f"{file}:{name}" for name in (*nomenclatures(), "probabilities", "series")]
+        if colon
+        else []
+    )

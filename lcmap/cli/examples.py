@@ -34,6 +34,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "--nomenclature topo18 --tiles t.geojson -o spot.stack.tif",
         ),
         (
+            "With the dates of Sentinel-2 as a series, for a model that takes any dates:",
+            "lcmap prepare spot.tif --side 's2/*.tif:series' --labels ref.tif "
+            "--nomenclature topo18 --tiles t.geojson -o spot.stack.tif",
+        ),
+        (
             "Sharpen four bands of 6 m with a panchromatic image of 1.5 m:",
             "lcmap prepare spot-ms.tif --pan spot-pan.tif -o spot.stack.tif",
         ),
@@ -72,6 +77,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "A map of SPOT and Sentinel-2 together, each on its own grid:",
             "lcmap fuse spot.stack.tif s2.tif -m fusion.onnx -o map.tif",
+        ),
+        (
+            "A map of SPOT and a series of Sentinel-2, of other dates than those of training:",
+            "lcmap fuse spot.stack.tif 's2-2019/*.tif' -m series.onnx -o map.tif",
         ),
         (
             "Late fusion of two models' probabilities:",

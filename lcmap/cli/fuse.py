@@ -82,7 +82,8 @@ def command(
             autocompletion=builtin_names.meanings,
             help="The image that gives the grid, then the model's other inputs in their order, "
             "on any grid: images, label maps (oso.tif:oso23), class probabilities; - is standard "
-            "input. Each may be a folder, a pattern or an index of rasters, as with lcmap predict. "
+            "input. Each may be a folder, a pattern or an index of rasters, as with lcmap predict; "
+            "those of a series are its dates, any number and any days. "
             "With --late: files of class probabilities.",
             show_default=False,
         ),

@@ -212,9 +212,10 @@ def tile_index_options(
             autocompletion=builtin_names.meanings,
             help="A side input for the tile index, on any grid; may be given several times. A "
             "label map names its nomenclature (oso.tif:oso23) unless it carries class names; "
-            "class probabilities are FILE:probabilities, all else is an image. The network takes "
-            "it on cells of 2^LEVEL × 2^LEVEL pixels of the image, by default the largest that "
-            "are no larger than its own pixels.",
+            "class probabilities are FILE:probabilities, all else is an image. A folder or a "
+            "quoted pattern with :series is the dates of one sensor ('s2/*.tif:series'). The "
+            "network takes it on cells of 2^LEVEL × 2^LEVEL pixels of the image, by default the "
+            "largest that are no larger than its own pixels.",
         ),
     ] = None,
 ) -> TileIndexOptions | None:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lcmap.dataset.tile_index import TileIndex
+    from lcmap.dataset.tile_index import Side, TileIndex
     from lcmap.imagery.prepare import Prepared
 
 
@@ -23,8 +23,8 @@ def summary(prepared: Prepared) -> str:
         lines.append(f"{prepared.labels}: labels")
     if prepared.tiles:
         lines.extend(
-            f"{path}: side input, {what.title}"
-            for path, what in zip(prepared.tiles.tiles[0].sides, prepared.tiles.sides, strict=True)
+            f"{_named(side)}: side input, {what.title}"
+            for side, what in zip(prepared.tiles.tiles[0].sides, prepared.tiles.sides, strict=True)
         )
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
@@ -35,6 +35,13 @@ def summary(prepared: Prepared) -> str:
             f"for want of data: {100 * share:.3g} % of the pixels"
         )
     return "\n".join(lines)
+
+
+def _named(side: Side) -> str:
+    """Return what a side input is called: its file, or the first of a series and how many more."""
+    if not isinstance(side, tuple):
+        return str(side)
+    return f"{side[0]} and {len(side) - 1} more dates" if len(side) > 1 else str(side[0])
 
 
 def _composite_lines(prepared: Prepared) -> list[str]:

@@ -89,7 +89,8 @@ class TileIndexOptions:
     tiling: how the stack is cut into tiles and how these are split.
     tiles_like: an index of an image on the same grid, whose tiles and splits are taken instead.
     sides: side inputs on any grids, "FILE" or "FILE:MEANING", where the meaning is a nomenclature
-        ("oso.tif:oso23"), "probabilities" or "image"; without one, the file's tags say what it is.
+        ("oso.tif:oso23"), "probabilities", "image", or "series" for a folder, pattern or index of
+        dated rasters; without one, the file's tags say what it is.
         With "@LEVEL" at the end, the network takes it on cells of 2^LEVEL × 2^LEVEL pixels of the
         image; without, on the largest that are no larger than its own pixels.
     """
