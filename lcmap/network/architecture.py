@@ -39,7 +39,7 @@ class Architecture:
     reparametrised: bool = False
     clip: tuple[float, float] | None = None
     levels: tuple[int, ...] = ()
-    side_width: int = 2
+    side_width: int = 4
 
     def __post_init__(self) -> None:
         """Check the values.

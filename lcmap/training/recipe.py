@@ -212,7 +212,7 @@ class Recipe:
     sampling: Sampling = Sampling()
     consistency: Consistency = Consistency()
     coarse_sides: bool = False
-    side_width: int = 2
+    side_width: int = 4
 
     def __post_init__(self) -> None:
         """Check that there is a teacher where one is needed."""
