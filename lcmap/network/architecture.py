@@ -40,7 +40,7 @@ class Architecture:
     reparametrised: bool = False
     clip: tuple[float, float] | None = None
     levels: tuple[int, ...] = ()
-    side_width: int = 2
+    side_width: int = 4
     series: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -214,7 +214,7 @@ class Recipe:
     sampling: Sampling = Sampling()
     consistency: Consistency = Consistency()
     coarse_sides: bool = False
-    side_width: int = 2
+    side_width: int = 4
     date_dropout: float = 0.0
 
     def __post_init__(self) -> None:

@@ -81,7 +81,7 @@ def test_coarse_inputs_enter_where_the_cells_are_theirs(
     levels: tuple[int, ...], channels: list[int]
 ) -> None:
     torch.manual_seed(10)
-    architecture = Architecture(width=4, depth=3, levels=levels)
+    architecture = Architecture(width=4, depth=3, levels=levels, side_width=2)
     network = LandCoverNetwork(channels, 5, architecture).double()
 
     def images(height: int, width: int) -> list[Tensor]:
@@ -100,7 +100,7 @@ def test_coarse_inputs_enter_where_the_cells_are_theirs(
         widths = [of.second[0].weight.shape[0] for of in network.encoders[number]]
         assert widths == [w // (2 if level else 1) for w in (4, 8, 16)[level:]]
         other = [x + (place == number) for place, x in enumerate(given)]
-        assert not torch.allclose(network(*other), found, rtol=0, atol=1e-3)
+        assert not torch.allclose(network(*other), found, rtol=0, atol=1e-6)
 
 
 def test_with_cells_of_two_pixels_for_a_stem_level_one_is_the_top() -> None:
