@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,14 @@ import rasterio
 from numpy.typing import NDArray
 from support import Run, run_lcmap, write_raster
 
-from lcmap.model_file import read_model
+from lcmap.dataset.encoding import Dates
+from lcmap.engines.choice import Engine
+from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.inference.tile_predictor import TilePredictor
+from lcmap.model_file import load_graph, read_model
 
 Lcmap = Callable[..., Run]
+ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
 SIDE = 96
 WEST, NORTH = 721_104.0, 6_249_288.0
@@ -82,14 +88,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     ))  # fmt: skip
     ok(run_lcmap(
         "train", index, "-o", model, "--width", 8, "--depth", 1, "--batch-size", 4,
-        "--epochs", 12, "--seed", 1, "--stac",
+        "--epochs", 4, "--seed", 1, "--stac",
     ))  # fmt: skip
     return Made(folder, folder / "stack.tif", index, model)
 
 
 def fused(made: Made, output: Path, series: object, *options: object) -> NDArray[np.uint8]:
     ok(run_lcmap("fuse", made.image, series, "-m", made.model, "-o", output, *options))
-    with rasterio.open(output) as dataset:
+    return read(output)
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as dataset:
         codes: NDArray[np.uint8] = dataset.read(1)
     return codes
 
@@ -119,7 +129,7 @@ def test_any_dates_tell_what_grows(made: Made, tmp_path: Path) -> None:
         ("one", made.folder / "2021" / "s2_2021-08-19.tif"),
     ):
         codes = fused(made, tmp_path / f"{name}.tif", series)
-        assert (codes == 1 + FIELDS).mean() > 0.9, name
+        assert (codes == 1 + FIELDS).mean() > 0.8, name
 
 
 def test_order_of_the_dates_makes_no_difference(made: Made, tmp_path: Path) -> None:
@@ -171,11 +181,39 @@ def test_ground_that_no_date_shows_is_missing(made: Made, tmp_path: Path) -> Non
     assert (codes > 0).all()
 
 
-@pytest.mark.parametrize("tile", [16, 40])
-def test_tiles_make_no_difference(made: Made, tmp_path: Path, tile: int) -> None:
+def test_tiles_make_no_difference(made: Made, tmp_path: Path, lcmap: Lcmap) -> None:
+    """Not padded inside the image, verified against the whole, and in shards."""
     series = made.folder / "2021"
-    whole = fused(made, tmp_path / "whole.tif", series, "--tile", 96, "--verify")
-    assert (fused(made, tmp_path / "tiles.tif", series, "--tile", tile, "--verify") == whole).all()
+    whole = fused(made, tmp_path / "whole.tif", series, "--tile", 96)
+    command = (
+        "fuse", made.image, series, "-m", made.model, "-o", tmp_path / "tiles.tif", "--tile", 16,
+    )  # fmt: skip
+    done = ok(lcmap(*command, "--verify"))
+    assert "padded on every side" not in done.stderr
+    assert (read(tmp_path / "tiles.tif") == whole).all()
+    shards = *command[:6], tmp_path / "shards.tif", *command[7:]
+    for shard in ("1/2", "2/2"):
+        ok(lcmap(*shards, "--shard", shard))
+    ok(lcmap("merge", tmp_path / "shards.tif"))
+    assert (read(tmp_path / "shards.tif") == whole).all()
+
+
+def test_more_dates_make_smaller_tiles(made: Made) -> None:
+    metadata, network = read_model(made.model), load_graph(made.model)
+    blocks = [
+        TilePredictor(
+            network, metadata, ["winner"], ENGINE, encodings=(None, Dates(dates))
+        ).largest_block(1 << 30)
+        for dates in (1, 30, 200)
+    ]
+    assert blocks == sorted(set(blocks), reverse=True)
+
+
+def test_integers_agree_with_floats(made: Made, tmp_path: Path) -> None:
+    series = made.folder / "2021"
+    floats = fused(made, tmp_path / "floats.tif", series)
+    integers = fused(made, tmp_path / "integers.tif", series, "--precision", "int8")
+    assert (floats == integers).mean() > 0.9
 
 
 def test_another_date_makes_the_map_anew(made: Made, tmp_path: Path, lcmap: Lcmap) -> None:

@@ -205,7 +205,7 @@ def test_ground_is_that_of_all_dates_together(write_date: WriteDate) -> None:
     )
     halves.check_ground(grid_of(), "image")
     one = opened(write_date("20190705", corner=(x + 60, y + 8), size=3))
-    with pytest.raises(OverlapError, match="covers 8 % of image at most"):
+    with pytest.raises(OverlapError, match="covers 7 % of image at most"):
         one.check_ground(grid_of(), "image")
     one.check_ground(grid_of(), "image", allow_missing=True)
     far = opened(write_date("20200705", corner=(x + 60_000, y)))
