@@ -19,6 +19,7 @@ from lcmap.dataset.mosaic_reader import MosaicReader, fill
 from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.source import StoredMap, TilePixels
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
@@ -52,18 +53,20 @@ class CampaignSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[MosaicReader],
+        inputs: Sequence[MosaicReader | LeftOut],
         *,
         allow_missing: bool = False,
         every_scene: bool = False,
     ) -> None:
         """Read tiles of a grid of this shape [rows, columns]; the scenes are the first input.
 
-        A pixel is valid where every input is, with `allow_missing` where any is. It belongs to the
-        first scene that is valid there; with `every_scene`, to each.
+        A pixel is valid where every input is that is not left out, with `allow_missing` where any
+        of them is. It belongs to the first scene that is valid there; with `every_scene`, to each.
         """
+        scenes, *self._sides = inputs
+        assert not isinstance(scenes, LeftOut)
         self.shape = shape
-        self._scenes, *self._sides = inputs
+        self._scenes = scenes
         self._allow_missing = allow_missing
         self._every_scene = every_scene
 
@@ -79,7 +82,12 @@ class CampaignSource:
         inside = tile.input_window.clipped(*self.shape)
         output = tile.output_window.shifted(-inside.row, -inside.col).slices
         sides = [side.read(inside) for side in self._sides]
-        beside = self._beside([where[output] for _, where in sides], tile)
+        counting = [
+            where[output]
+            for side, (_, where) in zip(self._sides, sides, strict=True)
+            if not isinstance(side, LeftOut)
+        ]
+        beside = self._beside(counting, tile)
         taken = np.zeros(beside.shape, bool)
         if not (self._allow_missing or beside.any()):
             return CampaignPixels((), taken)
