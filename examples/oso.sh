@@ -27,7 +27,7 @@ for zone in $(zones); do
             -o "$here/reclassified.$zone.map.tif" --qml --overwrite
     [ -e "$here/without.$zone.map.tif" ] ||
         lcmap reclassify-oso "$stack" "$oso" --oso "$OSO_CLASSES" -m "$here/reclassified.onnx" \
-            --without "$OSO_CLASSES" -o "$here/without.$zone.map.tif" --qml --overwrite
+            --without side1 -o "$here/without.$zone.map.tif" --qml --overwrite
 done
 picture oso/maps.png "$ADAPTED" "OSO adapted,SPOT alone,reclassified" \
     "$here/adapted" "$shared/spot.$ADAPTED" "$here/reclassified"
