@@ -39,7 +39,7 @@ def to_markdown(comparison: Comparison) -> str:
     lines = [
         f"# {study.name}",
         "",
-        f"{study.budget.text} of training and validation a run; threads: {study.threads}. "
+        f"{_budgets(study)} of training and validation a run; threads: {study.threads}. "
         f"In percent; intervals are at {LEVEL:g} %. Differences are from "
         f"{_title(study, study.baseline)}, in points.",
     ]
@@ -47,6 +47,12 @@ def to_markdown(comparison: Comparison) -> str:
         lines += ["", f"## {table.ground.title or table.ground.name}", "", *_ground_lines(table)]
     lines += ["", "Carried out by:", "", *(f"- {machine}" for machine in comparison.machines)]
     return "\n".join(lines) + "\n"
+
+
+def _budgets(study: Study) -> str:
+    """Return what a run may take, and which contenders have a budget of their own."""
+    own = [f"{_title(study, c.name)}: {c.budget.text}" for c in study.contenders if c.budget]
+    return f"{study.budget.text} ({'; '.join(own)})" if own else study.budget.text
 
 
 def _title(study: Study, name: str) -> str:

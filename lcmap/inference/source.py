@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.input_reader import InputReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import Window, at_pixels, mirror, padded_length
 
@@ -64,14 +65,15 @@ class TileSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[InputReader],
+        inputs: Sequence[InputReader | LeftOut],
         encodings: Sequence[Encoding],
         *,
         allow_missing: bool = False,
     ) -> None:
         """Read tiles of an image of this shape [rows, columns], each input in its encoding.
 
-        A pixel is valid where every input is, with `allow_missing` where any is.
+        A pixel is valid where every input is that is not left out, with `allow_missing` where any
+        of them is.
         """
         self.shape = shape
         self._inputs = tuple(zip(inputs, encodings, strict=True))
@@ -93,8 +95,9 @@ class TileSource:
             cells = tile.cells_of(number)
             inside = cells_inside(cells, self.shape, model_input.level)
             entries, where = model_input.read_encoded(inside, encoding)
-            here = at_pixels(where, inside, model_input.level, tile.output_window)
-            valid = combine(valid, here)
+            if not isinstance(model_input, LeftOut):
+                here = at_pixels(where, inside, model_input.level, tile.output_window)
+                valid = combine(valid, here)
             if not self._allow_missing and not valid.any():
                 break
             pixels.extend(mirror(values, cells) for values in entries)

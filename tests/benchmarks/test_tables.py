@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,13 @@ def test_markdown_says_what_a_reader_needs(tmp_path: Path) -> None:
     assert values["oa"] == pytest.approx({"value": 0.65, "low": 0.5, "high": 0.8})
     assert set(values) == {"miou", "oa", "ece", "ece_calibrated", "iou Bui", "iou Gra"}
     assert ground["contenders"][0]["costs"]["predict_ns_per_pixel"] is None
+
+
+def test_budgets_of_contenders_stand_beside_that_of_the_study() -> None:
+    one, other = STUDY.contenders
+    own = replace(STUDY, contenders=(one, replace(other, budget=StudyBudget(steps=740))))
+    text = to_markdown(compare(own, list(own.runs), results(RIGHT)))
+    assert "20 minutes (other: 740 steps) of training and validation a run; threads: 2" in text
 
 
 def test_one_split_and_one_seed_are_said_not_to_be_covered() -> None:

@@ -28,6 +28,7 @@ NOT_RUN = {
     r"pytest ": "runs tests inside tests",
     r"(PYTHONPATH=\S+ )?python benchmarks/": "reads data beside the project, for minutes or hours",
     r"lcmap predict zones\.tif ": "maps those data",
+    r"cc |LD_PRELOAD=": "takes a C compiler, and a processor that can imitate an older one",
     r'SPOT="a\.tif b\.tif"': "tests/examples runs the scripts of the experiments",
 }
 """What does not run here, as a pattern of the command's beginning, and why."""
