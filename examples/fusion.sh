@@ -32,6 +32,9 @@ for classes in $NOMENCLATURES; do
         [ -e "$here.network.$zone.map.tif" ] ||
             lcmap fuse "$here.network.$zone.stack.tif" "$sentinel" -m "$here.network.onnx" \
                 -o "$here.network.$zone.map.tif" --qml --overwrite
+        [ -e "$here.without.$zone.map.tif" ] ||
+            lcmap fuse "$here.network.$zone.stack.tif" "$sentinel" -m "$here.network.onnx" \
+                --without side1 -o "$here.without.$zone.map.tif" --qml --overwrite
         [ -e "$here.late.$zone.map.tif" ] ||
             lcmap fuse "$here.spot.$zone.probabilities.tif" \
                 "$here.s2.$zone.probabilities.tif" --late product \
@@ -48,5 +51,9 @@ for classes in $NOMENCLATURES; do
     score "fusion/$classes" "$classes" --ignore-unclassified \
         --name SPOT "$here.spot.*.map.tif" --name S2 "$here.s2.*.map.tif" \
         --name network "$here.network.*.map.tif" --name late "$here.late.*.map.tif"
+    title "What Sentinel-2 gives the network: $classes"
+    score "fusion/$classes.without" "$classes" --ignore-unclassified \
+        --name "all entries" "$here.network.*.map.tif" \
+        --name "without S2" "$here.without.*.map.tif"
 done
 echo "tables, pictures and maps: $OUTPUT/fusion; models of one sensor: $shared"

@@ -25,6 +25,9 @@ for zone in $(zones); do
     [ -e "$here/reclassified.$zone.map.tif" ] ||
         lcmap reclassify-oso "$stack" "$oso" --oso "$OSO_CLASSES" -m "$here/reclassified.onnx" \
             -o "$here/reclassified.$zone.map.tif" --qml --overwrite
+    [ -e "$here/without.$zone.map.tif" ] ||
+        lcmap reclassify-oso "$stack" "$oso" --oso "$OSO_CLASSES" -m "$here/reclassified.onnx" \
+            --without side1 -o "$here/without.$zone.map.tif" --qml --overwrite
 done
 picture oso/maps.png "$ADAPTED" "OSO adapted,SPOT alone,reclassified" \
     "$here/adapted" "$shared/spot.$ADAPTED" "$here/reclassified"
@@ -41,4 +44,7 @@ title "Table 5, kept classes ($KEPT of $ADAPTED), discarded ones no data, left o
 score oso/kept-no-data "$ADAPTED" "${maps[@]}" --classes "$KEPT" --ignore-unclassified
 title "Table 5, all classes of $ADAPTED"
 score oso/all "$ADAPTED" "${maps[@]:3}"
+title "What OSO gives the network, all classes of $ADAPTED"
+score oso/without "$ADAPTED" --name "all entries" "$here/reclassified.*.map.tif" \
+    --name "without OSO" "$here/without.*.map.tif"
 echo "tables, picture and maps: $OUTPUT/oso; model of SPOT alone: $shared"

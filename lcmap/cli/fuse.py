@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lcmap.inference.late_fusion import LateFusion
     from lcmap.inference.options import MapOutputs, ModelInputOptions
 
-_OF_A_MODEL = ["model", *option_names(computing), "force", "verify", "prefer", "scenes"]
+_OF_A_MODEL = ["model", *option_names(computing), "force", "verify", "prefer", "scenes", "without"]
 
 
 @dataclass(frozen=True)

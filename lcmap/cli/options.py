@@ -345,6 +345,7 @@ def model_inputs(
     )
 
 
+@grouped(one=model_inputs)
 def several_inputs(
     allow_missing: Annotated[
         bool,
@@ -354,14 +355,17 @@ def several_inputs(
             "as 0.",
         ),
     ] = False,
-    allow_vrt: AllowVrt = False,
-    nodata: Nodata = None,
-    assume_crs: AssumeCrs = None,
-    quantiles: Quantiles = None,
-    prefer: Prefer = defaults.PREFER,
-    force: Force = False,
-    tmpdir: Tmpdir = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Leave out an input as if it were missing everywhere, to see what it gives: side1 "
+            "is the first after the image; a label map may be named by its nomenclature. It is not "
+            "read. Repeat for several.",
+        ),
+    ] = None,
+    *,
+    one: ModelInputOptions,
 ) -> ModelInputOptions:
     """Return how the inputs of a model of several inputs are opened."""
-    one = model_inputs(allow_vrt, nodata, assume_crs, quantiles, prefer, force, tmpdir)
-    return dataclasses.replace(one, allow_missing=allow_missing)
+    return dataclasses.replace(one, allow_missing=allow_missing, without=tuple(without or ()))

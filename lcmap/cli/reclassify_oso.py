@@ -31,6 +31,7 @@ _OF_A_MODEL = [
     "probabilities",
     "prefer",
     "scenes",
+    "without",
 ]
 
 

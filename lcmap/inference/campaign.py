@@ -19,6 +19,7 @@ from lcmap.dataset.mosaic_reader import MosaicReader, fill
 from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.source import StoredMap, TilePixels, cells_inside
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
@@ -52,18 +53,20 @@ class CampaignSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[MosaicReader],
+        inputs: Sequence[MosaicReader | LeftOut],
         *,
         allow_missing: bool = False,
         every_scene: bool = False,
     ) -> None:
         """Read tiles of a grid of this shape [rows, columns]; the scenes are the first input.
 
-        A pixel is valid where every input is, with `allow_missing` where any is. It belongs to the
-        first scene that is valid there; with `every_scene`, to each.
+        A pixel is valid where every input is that is not left out, with `allow_missing` where any
+        of them is. It belongs to the first scene that is valid there; with `every_scene`, to each.
         """
+        scenes, *self._sides = inputs
+        assert not isinstance(scenes, LeftOut)
         self.shape = shape
-        self._scenes, *self._sides = inputs
+        self._scenes = scenes
         self._allow_missing = allow_missing
         self._every_scene = every_scene
 
@@ -83,7 +86,9 @@ class CampaignSource:
             cells = tile.cells_of(number)
             read = cells_inside(cells, self.shape, side.level)
             side_values, where = side.read(read)
-            valid_beside.append(at_pixels(where, read, side.level, tile.output_window))
+            if not isinstance(side, LeftOut):
+                here = at_pixels(where, read, side.level, tile.output_window)
+                valid_beside.append(here)
             around.append(mirror(side_values, cells))
         beside = self._beside(valid_beside, tile)
         taken = np.zeros(beside.shape, bool)

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from lcmap.inference.inputs import (
     content_wanted,
     open_inputs,
 )
+from lcmap.inference.left_out import LeftOut, readers_of_all
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
@@ -117,7 +118,7 @@ class OpenedCampaign:
 
     mosaic: Mosaic
     name: str
-    readers: tuple[MosaicReader, ...]
+    readers: tuple[MosaicReader | LeftOut, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
     order: tuple[int, ...]
@@ -192,20 +193,25 @@ def open_rasters(
 ) -> Opened:
     """Open the rasters for a model's inputs: as `open_inputs` where each is one, else a campaign.
 
+    An input without rasters is left out; the first is not.
+
     Raises:
         LcmapError: as `open_inputs` and `open_campaign`.
     """
     check_count(len(given), wanted, model)
+    kept = [files for files in given if files]
+    of_kept = [item for files, item in zip(given, wanted, strict=True) if files]
     if all(
-        len(files) == 1 or model_input.kind == "series"
-        for files, model_input in zip(given, wanted, strict=True)
+        len(files) == 1 or item.kind == "series" for files, item in zip(kept, of_kept, strict=True)
     ):
-        return open_inputs(resources, given, wanted, model, options, progress, quantiles)
-    if any(model_input.kind == "series" for model_input in wanted):
+        opened = open_inputs(resources, kept, of_kept, model, options, progress, quantiles)
+        return replace(opened, readers=readers_of_all(opened.readers, given, wanted))
+    if any(item.kind == "series" for item in of_kept):
         raise UsageError(
             "several images", "beside a series are not mapped together", "map them one by one"
         )
-    return open_campaign(resources, given, wanted, model, options, progress, quantiles)
+    campaign = open_campaign(resources, kept, of_kept, model, options, progress, quantiles)
+    return replace(campaign, readers=readers_of_all(campaign.readers, given, wanted))
 
 
 def open_campaign(

@@ -19,6 +19,7 @@ from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import BandGroup
 from lcmap.inference.campaign_inputs import Opened
 from lcmap.inference.inputs import CACHE_BYTES
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.resume.plan import Plan, content_identity
 from lcmap.inference.source import Source
@@ -87,6 +88,7 @@ class Computation:
             "nodata": self.options.nodata,
             "assumed-crs": self.options.assume_crs,
             "allow-missing": self.options.allow_missing,
+            "left-out": [isinstance(reader, LeftOut) for reader in self.opened.readers],
             **self.opened.facts,
             "outputs": groups,
         }

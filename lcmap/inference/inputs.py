@@ -25,6 +25,7 @@ from lcmap.errors import (
 )
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.series_inputs import open_dates, series_quantiles
@@ -52,7 +53,7 @@ class OpenedInputs:
 
     grid: Grid
     name: str
-    readers: tuple[InputReader | SeriesReader, ...]
+    readers: tuple[InputReader | SeriesReader | LeftOut, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
 
@@ -91,7 +92,7 @@ def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
     if len(metadata.inputs) > 1 and not (isinstance(recipe, dict) and recipe.get("side_dropout")):
         logger.warning(
             "%s: was not trained to go without an input, or does not say so: the map is poor where "
-            "`allow_missing` lets it",
+            "one is missing",
             model,
         )
 

@@ -34,11 +34,15 @@ class ModelInputOptions(AlignedInputOptions):
         the training images; or a file of quantiles, see `dataset.quantile_file`; None is as those
         of training were.
     prefer: which of several images is mapped where they overlap.
+    without: the names of inputs to leave out, as if they were missing everywhere: those of the
+        model's inputs, or of the nomenclatures of its label maps. They are not read, and no pixel
+        is without data for them.
     """
 
     force: bool = False
     quantiles: PathLike | None = None
     prefer: Prefer = defaults.PREFER
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

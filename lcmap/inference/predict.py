@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from lcmap.inference.cluster import check_scheduler, compute_on_cluster
 from lcmap.inference.cluster_worker import Job
 from lcmap.inference.computation import Computation, gdal_environment
 from lcmap.inference.inputs import warn_of_common_quantiles, warn_without_dropout
+from lcmap.inference.left_out import left_out
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import OutputFiles, output_files
@@ -43,7 +44,7 @@ from lcmap.inference.source import AnyPixels, Source
 from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
 from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
-from lcmap.model_file import read_model
+from lcmap.model_file import ModelMetadata, read_model
 from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -83,6 +84,7 @@ def predict(
     The image is the first of the `inputs` and gives the grid. A model of several inputs takes the
     others in its order: images, label maps or class probabilities on any grid, which are brought
     onto the image's as they are read. A pixel without data in any of them has none in the map.
+    Inputs that the options leave out go in as 0, whatever is named for them.
     Each of the `inputs` may be many rasters, see `input_files`: see `campaign` for what is mapped
     of several images, whose pixels are on one grid.
 
@@ -114,9 +116,10 @@ def predict(
     metadata = read_model(model)
     precision = choose_precision(compute.precision, metadata, model, verify=verify)
     engine = choose_engine(compute, precision, model)
-    given = [input_files(one, explained=place > 0) for place, one in enumerate(inputs)]
+    absent = left_out(options.without, metadata.inputs)
+    given = _given(inputs, absent)
     scenes = given[0] if outputs.scenes is not None or len(given[0]) > 1 else ()
-    tags = _tags(model, engine, precision) | scene_tags(scenes)
+    tags = _tags(model, engine, precision) | scene_tags(scenes) | _without(metadata, absent)
     read = [file for several in given for file in several]
     files = output_files(outputs, metadata.nomenclature, read, tags)
     check_outside(files, inputs)
@@ -126,7 +129,7 @@ def predict(
     check_before_work(files)
     with ExitStack() as stack:
         stack.enter_context(gdal_environment())
-        if options.allow_missing:
+        if options.allow_missing or absent:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
         opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
@@ -169,6 +172,20 @@ def predict(
     if report.mapped == 0 and not shard:
         logger.warning("%s: no pixel is valid in every band, so the map is all 0", opened.name)
     return report
+
+
+def _given(inputs: Sequence[Images], absent: Collection[int]) -> list[tuple[PathLike, ...]]:
+    """Return the rasters of each input of the model, none of those at the `absent` places."""
+    return [
+        () if place in absent else input_files(one, explained=place > 0)
+        for place, one in enumerate(inputs)
+    ]
+
+
+def _without(metadata: ModelMetadata, absent: Sequence[int]) -> dict[str, str]:
+    """Return the tag that names the inputs of a model at the `absent` places, if any are."""
+    names = ", ".join(metadata.inputs[place].name for place in absent)
+    return {"LCMAP_WITHOUT": names} if names else {}
 
 
 def _tags(model: PathLike, engine: Engine, precision: Arithmetic) -> dict[str, str]:

@@ -12,6 +12,7 @@ from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.series import SeriesReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import Window, at_pixels, mirror, padded_length
 
@@ -65,14 +66,15 @@ class TileSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[InputReader | SeriesReader],
+        inputs: Sequence[InputReader | SeriesReader | LeftOut],
         encodings: Sequence[Encoding],
         *,
         allow_missing: bool = False,
     ) -> None:
         """Read tiles of an image of this shape [rows, columns], each input in its encoding.
 
-        A pixel is valid where every input is, with `allow_missing` where any is.
+        A pixel is valid where every input is that is not left out, with `allow_missing` where any
+        of them is.
         """
         self.shape = shape
         self._inputs = tuple(zip(inputs, encodings, strict=True))
@@ -96,8 +98,9 @@ class TileSource:
         ):
             inside = cells_inside(cells, self.shape, model_input.level)
             entries, where = model_input.read_encoded(inside, encoding)
-            here = at_pixels(where, inside, model_input.level, tile.output_window)
-            valid = combine(valid, here)
+            if not isinstance(model_input, LeftOut):
+                here = at_pixels(where, inside, model_input.level, tile.output_window)
+                valid = combine(valid, here)
             if not self._allow_missing and not valid.any():
                 break
             pixels.extend(filled(entries, cells, encoding))
@@ -125,14 +128,14 @@ def filled(
 
 
 def read_plain(
-    reader: WindowReader | SeriesReader, window: Window
+    reader: WindowReader | SeriesReader | LeftOut, window: Window
 ) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.bool_]]:
     """Return a window as the network takes it, float32, and where it is valid, bool [h, w].
 
     Raises:
         NotARasterError, UnknownLabelError: as `InputReader.read`.
     """
-    if isinstance(reader, SeriesReader):
+    if isinstance(reader, SeriesReader | LeftOut):
         return reader.read_encoded(window, reader.encoding)
     values, valid = reader.read(window)
     return (values,), valid
@@ -155,7 +158,7 @@ class WindowReader(Protocol):
 
 
 def calibration_samples(
-    inputs: Sequence[WindowReader | SeriesReader],
+    inputs: Sequence[WindowReader | SeriesReader | LeftOut],
     shape: tuple[int, int],
     stride: int,
     *,
@@ -185,8 +188,7 @@ def calibration_samples(
             entries, where = read_plain(model_input, cells)
             valid &= at_pixels(where, cells, model_input.level, window)
             whole = Window(0, 0, *size).coarsened(model_input.level)
-            encoding = model_input.encoding if isinstance(model_input, SeriesReader) else None
-            found = filled(entries, whole, encoding)
+            found = filled(entries, whole, Dates(1) if len(entries) > 1 else None)
             sample += [values if values.ndim == 4 else values[None] for values in found]
         if not valid.any():
             continue

@@ -49,7 +49,8 @@ class Objects:
 
     def areas(self, row_areas: NDArray[Any]) -> NDArray[Any]:
         """Return the area of each object, [N], in the type of the areas of a pixel in each row."""
-        areas = self.lengths * row_areas[self.starts // self.shape[1]]
+        runs = np.diff(self._first_runs(), append=len(self.starts))
+        areas = self.lengths * np.repeat(row_areas, runs)
         # exact: sums are below 2 ** 53
         return np.bincount(self.of_runs, areas, len(self)).astype(row_areas.dtype)
 
@@ -62,20 +63,18 @@ class Objects:
 
         `open_sides` says of its top, bottom, left and right whether there is anything.
         """
-        height, width = self.shape
         top, bottom, left, right = open_sides
-        stops = self.starts + self.lengths
-        at_side = np.zeros(len(self.starts), bool)
-        if top:
-            at_side |= self.starts < width
-        if bottom:
-            at_side |= stops > (height - 1) * width
-        if left:
-            at_side |= self.starts % width == 0
-        if right:
-            at_side |= stops % width == 0
+        first = self._first_runs()
         found = np.zeros(len(self), bool)
-        found[self.of_runs[at_side]] = True
+        if top:
+            found[self.of_runs[: first[1] if len(first) > 1 else None]] = True
+        if bottom:
+            found[self.of_runs[first[-1] :]] = True
+        if left:
+            found[self.of_runs[first]] = True
+        if right:
+            # the last run of a row comes before the first one of the next
+            found[self.of_runs[first - 1]] = True
         return found
 
     def any_in(self, chosen: NDArray[np.bool_], rows: slice, cols: slice) -> bool:
@@ -94,9 +93,9 @@ class Objects:
         """
         with_class = self.codes != NO_LABEL
         chosen_runs, with_class_runs = chosen[self.of_runs], with_class[self.of_runs]
-        beside = self.starts[1:] % self.shape[1] != 0
-        beside &= chosen_runs[1:] | chosen_runs[:-1]
+        beside = chosen_runs[1:] | chosen_runs[:-1]
         beside &= with_class_runs[1:] & with_class_runs[:-1]
+        beside[self._first_runs()[1:] - 1] = False
         left = np.flatnonzero(beside)
         above, below = self.contacts
         keep = np.flatnonzero(
@@ -107,6 +106,11 @@ class Objects:
         lengths = np.concatenate([np.ones(len(left), np.int32), self.contact_lengths[keep]])
         return summed(len(self), np.minimum(one, other), np.maximum(one, other), lengths)
 
+    def _first_runs(self) -> NDArray[np.int64]:
+        """Return the first run of each row, int64 [height]."""
+        height, width = self.shape
+        return np.searchsorted(self.starts, np.arange(height) * width)
+
 
 def find_objects(codes: NDArray[np.uint8]) -> Objects:
     """Return the objects of codes, uint8 [height, width]; ground without a class is one too."""
@@ -115,17 +119,17 @@ def find_objects(codes: NDArray[np.uint8]) -> Objects:
     np.not_equal(codes[:, 1:], codes[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=codes.size).astype(np.int32)
-    run_codes = codes.ravel()[starts]
+    run_codes = codes.ravel().take(starts)
     # between two rows: the parts along which neither goes over to another run
     parts = np.flatnonzero(begins[:-1] | begins[1:])
     part_lengths = np.diff(parts, append=codes.size - width).astype(np.int32)
     # every run of the upper row begins a part, and so does every run of the lower one
-    above = np.cumsum(begins.ravel()[parts], dtype=np.int32)
+    above = np.cumsum(begins.ravel().take(parts), dtype=np.int32)
     above -= 1
-    below = np.cumsum(begins.ravel()[width:][parts], dtype=np.int32)
+    below = np.cumsum(begins.ravel()[width:].take(parts), dtype=np.int32)
     below += np.int32(np.count_nonzero(begins[0]) - 1)
-    joined = run_codes[above] == run_codes[below]
-    count, of_runs = connected(len(starts), above[joined], below[joined])
+    joined = run_codes.take(above) == run_codes.take(below)
+    count, of_runs = connected(len(starts), above.compress(joined), below.compress(joined))
     object_codes = np.empty(count, np.uint8)
     object_codes[of_runs] = run_codes
     apart = np.flatnonzero(~joined)
@@ -143,14 +147,17 @@ def connected(count: int, ones: Numbers, others: Numbers) -> tuple[int, Numbers]
     """
     pointers = np.zeros(count + 1, np.int32)
     np.cumsum(np.bincount(ones, minlength=count), out=pointers[1:])
-    edges = csr_array((np.ones(len(others), np.int8), others, pointers), shape=(count, count))
+    edges = csr_array((np.ones(len(others)), others, pointers), shape=(count, count))
     parts, of_nodes = connected_components(edges, directed=False)
     return parts, of_nodes
 
 
 def summed(count: int, ones: Numbers, others: Numbers, lengths: Numbers) -> csr_array:
     """Return the edges of a graph as a sparse array [N, N], those of the same ends added up."""
-    edges = coo_array((lengths, (ones, others)), shape=(count, count)).tocsr()
+    turned = coo_array((lengths, (others, ones)), shape=(count, count))
+    # so that it adds up nothing yet: turning puts all in order, which is faster than sorting
+    turned.has_canonical_format = True
+    edges = turned.tocsr().T.tocsr()
     edges.sum_duplicates()
     return edges
 

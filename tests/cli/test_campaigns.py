@@ -261,6 +261,21 @@ def test_pixels_without_an_image_are_mapped_from_what_is_there(
     assert (scenes == 0).any()
 
 
+def test_an_input_left_out_of_a_campaign_equals_one_without_data(
+    lcmap: Lcmap, folder: Path, tmp_path: Path, fusion_model: Path
+) -> None:
+    oso = write_raster(tmp_path / "oso.tif", np.zeros((1, 9, 12), np.uint8),
+                       corner=(WEST, NORTH), pixel=10, nodata=0)  # fmt: skip
+    empty, without = tmp_path / "empty.tif", tmp_path / "without.tif"
+    command = ("fuse", folder / "scenes", f"{oso}:oso23", "-m", fusion_model, "--tile", 24)
+    run = lcmap(*command, "-o", empty, "--allow-missing")
+    assert run.exit_code == 0, run.stderr
+    run = lcmap(*command, "-o", without, "--without", "oso23")
+    assert run.exit_code == 0, run.stderr
+    assert len(np.unique(read(without))) > 2
+    assert np.array_equal(read(empty), read(without))
+
+
 def test_images_that_make_no_campaign_are_refused(lcmap: Lcmap, folder: Path, model: Path) -> None:
     pixels = picture(20, 20)
     first = folder / "scenes" / "scene1.tif"

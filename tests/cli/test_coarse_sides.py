@@ -152,7 +152,7 @@ def test_what_is_refused(lcmap: Lcmap, folder: Path) -> None:
 def test_the_automatic_level_loses_no_detail() -> None:
     assert level_beside(1.5, 10) == 2
     assert level_beside(1.5, 12) == 3
-    assert level_beside(1.5, 5.9) == 1
+    assert level_beside(1.5, 5.8) == 1
     assert level_beside(1.5, 5.99) == 2  # 6 m but for rounding
     assert level_beside(1.5, 1.5) == level_beside(10, 1.5) == level_beside(None, 10) == 0
     assert level_beside(0.2, 30) == defaults.HIGHEST_LEVEL == DEFAULT.architecture.deepest_level

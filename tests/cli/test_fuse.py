@@ -25,6 +25,7 @@ from lcmap.model_file import read_model, write_model
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.classes import write_class_table
 from lcmap.raster.grid import Grid
+from lcmap.raster.quantile_tags import write_quantiles
 from lcmap.raster.quantiles import band_quantiles
 from lcmap.raster.windows import Window
 
@@ -332,3 +333,123 @@ def test_late_fusion_of_two_models(lcmap: Lcmap, image: Path, tmp_path: Path) ->
     run = lcmap("fuse", *files, "--late", "mean", "--weights", "3,1", "-o", mean)
     assert run.exit_code == 0
     assert_is_map_of(read(mean), ((3 * read_all[0] + read_all[1]) / 4).astype(np.float32))
+
+
+def test_without_an_input_the_network_sees_zeros_whatever_is_named_for_it(
+    lcmap: Lcmap, three: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    """Side 1 is no file at all, and side 2 has a hole that counts as it does else."""
+    codes = np.random.default_rng(2).integers(1, 24, (1, 40, 45)).astype(np.uint8)
+    codes[:, 14:18, 15:21] = 0
+    oso = write_raster(tmp_path / "oso.tif", codes, corner=(WEST - 100, NORTH + 100), pixel=10,
+                       nodata=0)  # fmt: skip
+    output = tmp_path / "map.tif"
+    run = lcmap("fuse", image, tmp_path / "none.tif", f"{oso}:oso23", "-m", three, "-o", output,
+                "--without", "side1", "--tile", 60, "--verify")  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    assert run.stderr.count("was not trained to go without an input") == 1
+    metadata, whole = read_model(three), Window(0, 0, HEIGHT, WIDTH)
+    given = {"side1": np.zeros((1, 3, 152, 212), np.float32)}
+    for item, path in ((metadata.inputs[0], image), (metadata.inputs[2], oso)):
+        with rasterio.open(image) as of_grid, rasterio.open(path) as dataset:
+            quantiles = band_quantiles(path) if item.kind == "image" else None
+            content = RasterContent(item.kind, item.nomenclature)
+            reader = InputReader(dataset, Grid.of(of_grid), content, quantiles, path.name)
+            values, valid = reader.read(whole)
+        padded = np.pad(values, ((0, 0), (0, -HEIGHT % 4), (0, -WIDTH % 4)), mode="reflect")
+        given[item.name] = padded[None]
+    probabilities = onnxruntime.InferenceSession(three).run(None, given)[0][0]
+    assert not valid.all()
+    mapped = read(output) > 0
+    assert (mapped == valid).all()
+    index = NOMENCLATURE.code_to_index[read(output)].astype(int) % len(NOMENCLATURE)
+    inside = probabilities[:, :HEIGHT, :WIDTH]
+    chosen = np.take_along_axis(inside, index[None], axis=0)[0]
+    assert (inside.max(axis=0) - chosen < 1e-5)[mapped].all()
+    assert len(np.unique(read(output))) > 2
+    with rasterio.open(output) as dataset:
+        assert dataset.tags()["LCMAP_WITHOUT"] == "side1"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--precision", "int8"], ["--allow-missing"]])
+def test_without_an_input_equals_one_that_is_missing_everywhere(
+    lcmap: Lcmap, two: Path, image: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    with rasterio.open(image, "r+") as dataset:
+        dataset.nodata = 0
+        dataset.write(np.maximum(dataset.read(), 1))
+        dataset.write(np.zeros((4, 10, 30), np.uint8), window=((20, 30), (150, 180)))
+    side = write_s2(tmp_path / "s2.tif")
+    with rasterio.open(side, "r+") as dataset:
+        dataset.write(np.full((3, *dataset.shape), NODATA, np.int16))
+        write_quantiles(dataset, np.tile([0.0, 4000.0], (3, 1)))
+    missing, without = tmp_path / "missing.tif", tmp_path / "without.tif"
+    command = ("fuse", image, side, "-m", two, "--tile", 60)
+    if "int8" not in arguments:  # an input without any pixel leaves none to calibrate on
+        first = lcmap(*command, "-o", missing, "--allow-missing")
+        assert first.exit_code == 0, first.stderr
+    run = lcmap(*command, "-o", without, "--without", "side1", *arguments)
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(image) as dataset:
+        assert ((read(without) > 0) == (dataset.dataset_mask() > 0)).all()
+    assert len(np.unique(read(without))) > 2
+    if "int8" not in arguments:
+        assert (read(without) == read(missing)).all()
+
+
+def test_without_belongs_to_what_a_map_is_made_of(
+    lcmap: Lcmap, three: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    oso, output = write_oso(tmp_path / "oso.tif"), tmp_path / "map.tif"
+    command = ("fuse", image, s2, f"{oso}:oso23", "-m", three, "-o", output)
+    assert lcmap(*command).exit_code == 0
+    whole = read(output)
+    run = lcmap(*command, "--without", "oso23", "--without", "side1")
+    assert run.exit_code == 0, run.stderr
+    with rasterio.open(output) as dataset:
+        assert dataset.tags()["LCMAP_WITHOUT"] == "side1, side2"
+    assert (read(output) != whole).any()
+    alone = read(output)
+    # what is not read does not count
+    s2.write_bytes(b"")
+    again = lcmap(*command, "--without", "oso23", "--without", "side1")
+    assert again.exit_code == 0 and "up to date" in again.stderr, again.stderr
+    sharded = tmp_path / "sharded.tif"
+    for shard in ("1/2", "2/2"):
+        run = lcmap("fuse", image, s2, oso, "-m", three, "-o", sharded, "--without", "side1",
+                    "--without", "side2", "--shard", shard, "--tile", 60)  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+    assert lcmap("merge", sharded).exit_code == 0
+    assert (read(sharded) == alone).all()
+
+
+def test_what_cannot_be_left_out(
+    lcmap: Lcmap, three: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "map.tif"
+
+    def fuse(*names: str) -> Run:
+        options = [word for name in names for word in ("--without", name)]
+        return lcmap("fuse", image, s2, "oso.tif:oso23", "-m", three, "-o", output, *options)
+
+    refused(fuse("s2"), 2, "--without s2: is no input of the model; it may go without side1, side2 "
+            "or oso23", output)  # fmt: skip
+    refused(fuse("side1", "image"), 2, "--without image: is the image, which gives the grid",
+            output)  # fmt: skip
+    late = lcmap("fuse", image, s2, "--late", "mean", "-o", output, "--without", "side1")
+    refused(late, 2, "--without", output)
+
+
+def test_a_label_map_is_left_out_of_a_reclassification(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    model = write_fusion_model(tmp_path / "oso.onnx", [IMAGE, replace(OSO, name="side1")])
+    oso = write_oso(tmp_path / "oso.tif")
+    both, alone = tmp_path / "both.tif", tmp_path / "alone.tif"
+    command = ("reclassify-oso", image, oso, "--oso", "oso23")
+    assert lcmap(*command, "-m", model, "-o", both).exit_code == 0
+    run = lcmap(*command, "-m", model, "-o", alone, "--without", "oso23")
+    assert run.exit_code == 0, run.stderr
+    assert (read(alone) != read(both)).any() and (read(alone) > 0).all()
+    refused(lcmap(*command, "--crosswalk-only", "-o", tmp_path / "c.tif", "--without", "oso23"), 2,
+            "--without", tmp_path / "c.tif")  # fmt: skip

@@ -30,8 +30,8 @@ INPUTS = {
 TABLES = {
     "sensor_comparison": ("flair7", "flair19"),
     "stability": ("scores", "flair19"),
-    "fusion": ("flair7", "flair19"),
-    "oso": ("kept", "kept-no-data", "all"),
+    "fusion": ("flair7", "flair7.without", "flair19", "flair19.without"),
+    "oso": ("kept", "kept-no-data", "all", "without"),
 }
 SETTING = re.compile(r"^ *(TILING|TRAINING|SCORING)=\$\{\1:-(-.*)\}$", re.M)
 COMMAND = {"TILING": "prepare", "TRAINING": "train", "SCORING": "score"}
