@@ -91,7 +91,7 @@ def resampling(image: Path, side: Path, model: Path, tiles: list[Tile]) -> float
     """Return the seconds of reading the side input's windows of all tiles."""
     with ExitStack() as stack:
         opened = open_inputs(
-            stack, [[image], [side]], read_model(model).inputs, model, ModelInputOptions(), silent
+            stack, [image, side], read_model(model).inputs, model, ModelInputOptions(), silent
         )
         start = time.perf_counter()
         for tile in tiles:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -99,6 +100,7 @@ class Mosaic(GridImage):
     """Images of one day: where several are valid, the first counts."""
 
     parts: tuple[GridImage, ...]
+    day: date | None = None
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Compute a window from as many parts as it takes."""

@@ -157,7 +157,7 @@ class DatedImages:
         for one in dated:
             parts[one.day].append(Stack(*kind, tuple(next(layers) for _ in one.sources)))
         days = sorted(parts)
-        mosaics = tuple(Mosaic(*kind, tuple(parts[day])) for day in days)
+        mosaics = tuple(Mosaic(*kind, tuple(parts[day]), day) for day in days)
         if self.composite.period is None:
             return mosaics[0]
         period = parse_period(self.composite.period)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ class GridImage(ABC):
     nodata: float | None
     masked: bool
     radiometry: tuple[Radiometry, ...]
+
+    @property
+    def day(self) -> date | None:
+        """The day on which it was taken; None where that is not known, or is not one."""
+        return None
 
     def windows(self) -> list[Window]:
         """Return the windows in which it is computed, at little cost in memory each."""

@@ -14,6 +14,7 @@ from lcmap.imagery.labels import AlignedLabels
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.stack import GridImage
 from lcmap.progress import Progress
+from lcmap.raster.acquisition_day import write_day
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_sample import PixelSample
 from lcmap.raster.quantile_tags import write_quantiles
@@ -96,6 +97,8 @@ def write_stack(
         quantiles = selection.quantiles() if given is None else given
         write_quantiles(image_file, quantiles, sample)
         write_radiometry(image_file, image.radiometry)
+        if image.day is not None:
+            write_day(image_file, image.day)
     return quantiles, valid_pixels / math.prod(image.grid.shape)
 
 

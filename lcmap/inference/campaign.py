@@ -10,17 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lcmap.dataset.mosaic_reader import MosaicReader, fill
+from lcmap.dataset.series import SeriesReader
 from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.left_out import LeftOut
-from lcmap.inference.source import StoredMap, TilePixels, cells_inside
+from lcmap.inference.source import (
+    StoredMap,
+    TilePixels,
+    cells_inside,
+    cells_of_inputs,
+    filled,
+    plain_encodings,
+    read_plain,
+)
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import at_pixels, mirror
@@ -53,7 +62,7 @@ class CampaignSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[MosaicReader | LeftOut],
+        inputs: Sequence[MosaicReader | SeriesReader | LeftOut],
         *,
         allow_missing: bool = False,
         every_scene: bool = False,
@@ -64,7 +73,8 @@ class CampaignSource:
         of them is. It belongs to the first scene that is valid there; with `every_scene`, to each.
         """
         scenes, *self._sides = inputs
-        assert not isinstance(scenes, LeftOut)
+        assert isinstance(scenes, MosaicReader)
+        self._encodings = plain_encodings(inputs)
         self.shape = shape
         self._scenes = scenes
         self._allow_missing = allow_missing
@@ -81,15 +91,16 @@ class CampaignSource:
         """
         inside = tile.input_window.clipped(*self.shape)
         output = tile.output_window.shifted(-inside.row, -inside.col).slices
-        around, valid_beside = [], []
-        for number, side in enumerate(self._sides, 1):
-            cells = tile.cells_of(number)
+        around: list[npt.NDArray[Any]] = []
+        valid_beside = []
+        _, *of_sides = zip(self._encodings, cells_of_inputs(tile, self._encodings), strict=True)
+        for side, (encoding, cells) in zip(self._sides, of_sides, strict=True):
             read = cells_inside(cells, self.shape, side.level)
-            side_values, where = side.read(read)
+            entries, where = read_plain(side, read)
             if not isinstance(side, LeftOut):
                 here = at_pixels(where, read, side.level, tile.output_window)
                 valid_beside.append(here)
-            around.append(mirror(side_values, cells))
+            around += filled(entries, cells, encoding)
         beside = self._beside(valid_beside, tile)
         taken = np.zeros(beside.shape, bool)
         if not (self._allow_missing or beside.any()):

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
 from lcmap.dataset.raster_content import parse_input
 from lcmap.dataset.raster_files import raster_files, would_join
+from lcmap.dataset.series import SeriesReader
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.graph.outputs import Result
@@ -27,15 +28,14 @@ from lcmap.inference.campaign import CampaignPredictor, CampaignSource, MappedSc
 from lcmap.inference.inputs import (
     OpenedInputs,
     check_content,
-    check_count,
     content_wanted,
-    open_inputs,
 )
-from lcmap.inference.left_out import LeftOut, readers_of_all
+from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
-from lcmap.inference.source import Source, StoredMap
+from lcmap.inference.series_inputs import dates_of
+from lcmap.inference.source import Source, StoredMap, plain_encodings
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, check_image
 from lcmap.paths import PathLike
@@ -118,7 +118,7 @@ class OpenedCampaign:
 
     mosaic: Mosaic
     name: str
-    readers: tuple[MosaicReader | LeftOut, ...]
+    readers: tuple[MosaicReader | SeriesReader | LeftOut, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
     order: tuple[int, ...]
@@ -138,11 +138,11 @@ class OpenedCampaign:
     def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
         """Return how the inputs travel: as the network takes them, since each scene is scaled by
         quantiles of its own."""
-        return (None,) * len(self.readers)
+        return plain_encodings(self.readers)
 
     def source(self, encodings: Sequence[Encoding], *, allow_missing: bool) -> Source[Any]:
         """Return what tiles are read from in these encodings, for `predictor`."""
-        assert not any(encodings)
+        assert tuple(encodings) == plain_encodings(self.readers)
         return CampaignSource(
             self.grid.shape,
             self.readers,
@@ -171,7 +171,7 @@ class OpenedCampaign:
     @property
     def facts(self) -> dict[str, Any]:
         """What the map depends on, beside the rasters and how they are scaled, as JSON values."""
-        return {"order": list(self.order), "prefer": self.prefer}
+        return {"order": list(self.order), "prefer": self.prefer, **dates_of(self.readers)}
 
     @property
     def _by_confidence(self) -> bool:
@@ -180,38 +180,6 @@ class OpenedCampaign:
 
 Opened = OpenedInputs | OpenedCampaign
 """What a model is given, each input one raster or any of them many."""
-
-
-def open_rasters(
-    resources: ExitStack,
-    given: Sequence[Sequence[PathLike]],
-    wanted: Sequence[ModelInput],
-    model: PathLike,
-    options: ModelInputOptions,
-    progress: Progress,
-    quantiles: Sequence[NDArray[np.float64] | None] | None = None,
-) -> Opened:
-    """Open the rasters for a model's inputs: as `open_inputs` where each is one, else a campaign.
-
-    An input without rasters is left out; the first is not.
-
-    Raises:
-        LcmapError: as `open_inputs` and `open_campaign`.
-    """
-    check_count(len(given), wanted, model)
-    kept = [files for files in given if files]
-    of_kept = [item for files, item in zip(given, wanted, strict=True) if files]
-    if all(
-        len(files) == 1 or item.kind == "series" for files, item in zip(kept, of_kept, strict=True)
-    ):
-        opened = open_inputs(resources, kept, of_kept, model, options, progress, quantiles)
-        return replace(opened, readers=readers_of_all(opened.readers, given, wanted))
-    if any(item.kind == "series" for item in of_kept):
-        raise UsageError(
-            "several images", "beside a series are not mapped together", "map them one by one"
-        )
-    campaign = open_campaign(resources, kept, of_kept, model, options, progress, quantiles)
-    return replace(campaign, readers=readers_of_all(campaign.readers, given, wanted))
 
 
 def open_campaign(

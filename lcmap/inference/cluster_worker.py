@@ -25,8 +25,8 @@ from lcmap.engines.choice import choose_engine
 from lcmap.engines.compute import Compute
 from lcmap.errors import LcmapError, UnavailableError
 from lcmap.inference import band_groups
+from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import BandGroup, results_of
-from lcmap.inference.campaign_inputs import open_rasters
 from lcmap.inference.computation import Computation, gdal_environment
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.precision import choose_precision, load_network

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.encoding import Encoding, Scaling
-from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
-from lcmap.dataset.series import MOST_OPEN, Series, SeriesPool, SeriesReader
+from lcmap.dataset.series import SeriesReader
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import (
     InputMismatchError,
@@ -28,7 +27,7 @@ from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
-from lcmap.inference.series_inputs import open_dates, series_quantiles
+from lcmap.inference.series_inputs import dates_of
 from lcmap.inference.source import Source, StoredMap, TileSource
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, ModelMetadata, check_image
@@ -82,8 +81,7 @@ class OpenedInputs:
     @property
     def facts(self) -> dict[str, Any]:
         """What the map depends on, beside the rasters and how they are scaled, as JSON values."""
-        dates = [reader.dates for reader in self.readers if isinstance(reader, SeriesReader)]
-        return {"dates": dates} if dates else {}
+        return dates_of(self.readers)
 
 
 def warn_without_dropout(metadata: ModelMetadata, model: PathLike) -> None:
@@ -114,7 +112,7 @@ def warn_of_common_quantiles(
 
 def open_inputs(
     resources: ExitStack,
-    given: Sequence[Sequence[PathLike]],
+    given: Sequence[PathLike],
     wanted: Sequence[ModelInput],
     model: PathLike,
     options: ModelInputOptions,
@@ -123,83 +121,54 @@ def open_inputs(
 ) -> OpenedInputs:
     """Open the rasters for a model's inputs, in their order; `resources` closes them.
 
-    The first gives the grid. Of each there is one raster, of a series any number. The others may
-    name their kind or nomenclature after a colon, and with `allow_missing` cover any part of the
-    image, however small. Where the `quantiles` of all are known already, they are not sought again.
+    The first gives the grid. The others may name their kind or nomenclature after a colon, and with
+    `allow_missing` cover any part of the image, however small. Where the `quantiles` of all are
+    known already, they are not sought again.
 
     Raises:
         InputMismatchError, NomenclatureMismatchError: they are not what the model takes.
         InputMismatchError, GsdMismatchError: as `check_image`.
         NoCrsError, OverlapError: an input is not of the image's area.
         InputMissingError, NotARasterError: as `open_input`.
-        DataError: a date of a series is not known.
         UnexplainedLabelsError: the codes of a label map are not explained.
         UsageError: standard input is named twice.
     """
-    check_standard_input_once([files[0] for files in given])
-    image = resources.enter_context(open_input(given[0][0], options, bands=_bands(wanted[0])))
-    opened: list[RasterInput | Series] = [image]
-    for files, model_input in zip(given[1:], wanted[1:], strict=True):
-        if model_input.kind == "series":
-            opened.append(open_dates(files, model_input, options))
-            continue
-        path, meaning = parse_input(files[0])
-        opening = open_input(path, options, meaning=meaning, bands=_bands(model_input))
-        opened.append(resources.enter_context(opening))
-    for side, model_input in zip(opened, wanted, strict=True):
-        if isinstance(side, RasterInput):
-            if side is not image:
-                check_content(side, content_wanted(model_input))
-            check_image(model_input, side.dataset, subject=side.name, force=options.force)
-    missing = options.allow_missing
-    for side in opened[1:]:
-        if isinstance(side, Series):
-            side.check_ground(image.grid, image.name, allow_missing=missing)
-        else:
-            check_ground(side.grid, image.grid, side.name, image.name, allow_missing=missing)
+    check_count(len(given), wanted, model)
+    check_standard_input_once(given)
+    bands = [len(item.bands) if item.kind == "image" else None for item in wanted]
+    image = resources.enter_context(open_input(given[0], options, bands=bands[0]))
+    sides = []
+    for text, count in zip(given[1:], bands[1:], strict=True):
+        path, meaning = parse_input(text)
+        opening = open_input(path, options, meaning=meaning, bands=count)
+        sides.append(resources.enter_context(opening))
+    for side, model_input in zip(sides, wanted[1:], strict=True):
+        check_content(side, content_wanted(model_input))
+    opened = (image, *sides)
+    for raster, model_input in zip(opened, wanted, strict=True):
+        check_image(model_input, raster.dataset, subject=raster.name, force=options.force)
+    for side in sides:
+        check_ground(
+            side.grid, image.grid, side.name, image.name, allow_missing=options.allow_missing
+        )
     scaling = quantiles or [
-        _scaling(raster, model_input, options, progress)
+        scaling_quantiles(raster, model_input, options.quantiles, progress)
+        if model_input.kind == "image"
+        else None
         for raster, model_input in zip(opened, wanted, strict=True)
     ]
-    pool: SeriesPool = resources.enter_context(IdlePool(MOST_OPEN))
     readers = (
-        _reader(raster, model_input, by, image.grid, options, pool)
-        for raster, model_input, by in zip(opened, wanted, scaling, strict=True)
+        InputReader(
+            raster.dataset,
+            image.grid,
+            content_wanted(model_input),
+            quantiles,
+            raster.name,
+        )
+        for raster, model_input, quantiles in zip(opened, wanted, scaling, strict=True)
     )
-    read = tuple(name for raster in opened for name in raster.files)
-    return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), read)
-
-
-def _bands(model_input: ModelInput) -> int | None:
-    return len(model_input.bands) if model_input.kind == "image" else None
-
-
-def _scaling(
-    opened: RasterInput | Series,
-    wanted: ModelInput,
-    options: ModelInputOptions,
-    progress: Progress,
-) -> NDArray[np.float64] | None:
-    """Return the quantiles that an input is scaled by, float64 [C, 2]; None if it is no image."""
-    if isinstance(opened, Series):
-        return series_quantiles(opened, wanted, options.quantiles)
-    if wanted.kind != "image":
-        return None
-    return scaling_quantiles(opened, wanted, options.quantiles, progress)
-
-
-def _reader(
-    opened: RasterInput | Series,
-    wanted: ModelInput,
-    quantiles: NDArray[np.float64] | None,
-    grid: Grid,
-    options: ModelInputOptions,
-    pool: SeriesPool,
-) -> InputReader | SeriesReader:
-    if isinstance(opened, Series):
-        assert quantiles is not None
-        return SeriesReader(opened, grid, quantiles, options, pool, wanted.level)
-    return InputReader(opened.dataset, grid, content_wanted(wanted), quantiles, opened.name)
+    files = tuple(name for raster in opened for name in raster.files)
+    return OpenedInputs(image.grid, image.name, tuple(readers), tuple(scaling), files)
 
 
 def travelling(encoding: Encoding, precision: Arithmetic) -> Encoding:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.errors import UsageError
 from lcmap.model_file import ModelInput
-from lcmap.paths import PathLike
 from lcmap.raster.windows import Window
-
-Reader = TypeVar("Reader")
 
 
 class LeftOut:
@@ -76,17 +73,6 @@ def left_out(names: Sequence[str], wanted: Sequence[ModelInput]) -> list[int]:
             )
         found.update(places)
     return sorted(found)
-
-
-def readers_of_all(
-    readers: Iterable[Reader], given: Sequence[Sequence[PathLike]], wanted: Sequence[ModelInput]
-) -> tuple[Reader | LeftOut, ...]:
-    """Return a reader for each input in their order, of which those with rasters have one."""
-    left = iter(readers)
-    return tuple(
-        next(left) if files else LeftOut(item.channels, item.level, is_series=item.kind == "series")
-        for files, item in zip(given, wanted, strict=True)
-    )
 
 
 def _names(wanted: ModelInput) -> list[str]:

@@ -16,12 +16,12 @@ from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.errors import UsageError, VerificationError
 from lcmap.inference import band_groups
+from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import Prediction, results_of
 from lcmap.inference.campaign_inputs import (
     Images,
     check_outside,
     input_files,
-    open_rasters,
     scene_tags,
 )
 from lcmap.inference.cluster import check_scheduler, compute_on_cluster

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lcmap.dataset.inputs import RasterInput
 from lcmap.dataset.quantile_file import read_quantile_file
 from lcmap.dataset.raster_content import parse_input
-from lcmap.dataset.series import Series, open_series
+from lcmap.dataset.series import Series, SeriesReader, open_series
 from lcmap.errors import InputMismatchError
 from lcmap.inference.options import ModelInputOptions
 from lcmap.model_file import ModelInput, check_image
@@ -69,3 +70,9 @@ def series_quantiles(
             ]
         )
     return np.array(wanted.quantiles, np.float64)
+
+
+def dates_of(readers: Iterable[object]) -> dict[str, Any]:
+    """Return what a map depends on of the series among these readers, as JSON values."""
+    dates = [list(reader.dates) for reader in readers if isinstance(reader, SeriesReader)]
+    return {"dates": dates} if dates else {}

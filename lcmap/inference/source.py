@@ -141,6 +141,16 @@ def read_plain(
     return (values,), valid
 
 
+def plain_encodings(
+    readers: Sequence[WindowReader | SeriesReader | LeftOut],
+) -> tuple[Encoding, ...]:
+    """Return the encodings of what `read_plain` returns."""
+    return tuple(
+        reader.encoding if isinstance(reader, SeriesReader | LeftOut) else None
+        for reader in readers
+    )
+
+
 def cells_inside(cells: Window, shape: tuple[int, int], level: int) -> Window:
     """Return the part of a window of cells in which an image of this shape [rows, columns] lies."""
     whole = Window(0, 0, *shape).coarsened(level)

@@ -27,6 +27,11 @@ def acquisition_day(dataset: Any, name: str) -> date | None:
     return day or day_in_name(Path(name).name)
 
 
+def write_day(dataset: Any, day: date) -> None:
+    """Write the day of acquisition into the tags of a raster open for writing."""
+    dataset.update_tags(**{_DATE_TAGS[0]: day.isoformat()})
+
+
 def day_in_tags(tags: Mapping[str, str]) -> date | None:
     """Return the day of acquisition that a raster's tags name, if they do."""
     for key in _DATE_TAGS:

@@ -72,6 +72,7 @@ def test_safe_is_reflectance_on_the_ten_metre_grid(
         assert dataset.crs.to_epsg() == EPSG
         assert dataset.transform == rasterio.Affine(10, 0, CORNER[0], 0, -10, CORNER[1])
         assert np.array_equal(dataset.read(), ten_bands())
+        assert dataset.tags()["ACQUISITION_DATE"] == "2018-07-05"
         quantiles = read_quantiles(dataset)
     assert quantiles is not None
     expected = np.quantile(ten_bands().reshape(10, -1), (0.02, 0.98), axis=1).T

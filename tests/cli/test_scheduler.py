@@ -29,8 +29,8 @@ from support import Run, write_raster
 from lcmap.engines.choice import choose_engine
 from lcmap.engines.compute import Compute
 from lcmap.errors import InputMissingError, UnavailableError
+from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import BandGroup
-from lcmap.inference.campaign_inputs import open_rasters
 from lcmap.inference.cluster import _is_reachable
 from lcmap.inference.cluster_worker import Job, PackedJob, compute_tiles
 from lcmap.inference.computation import Computation

@@ -1,0 +1,78 @@
+"""All inputs of a model opened: one raster each or a campaign, and the series beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.dataset.idle_pool import IdlePool
+from lcmap.dataset.series import MOST_OPEN, SeriesPool, SeriesReader
+from lcmap.inference.campaign_inputs import Opened, open_campaign
+from lcmap.inference.inputs import check_count, open_inputs
+from lcmap.inference.left_out import LeftOut
+from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.series_inputs import open_dates, series_quantiles
+from lcmap.model_file import ModelInput
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+
+Quantiles = Sequence[NDArray[np.float64] | None]
+
+
+def open_rasters(
+    resources: ExitStack,
+    given: Sequence[Sequence[PathLike]],
+    wanted: Sequence[ModelInput],
+    model: PathLike,
+    options: ModelInputOptions,
+    progress: Progress,
+    quantiles: Quantiles | None = None,
+) -> Opened:
+    """Open the rasters for a model's inputs: as `open_inputs` where each is one, else a campaign.
+
+    An input without rasters is left out; the first is not. Beside them, the rasters of an input
+    that is a series are its dates. Where `quantiles` are known already, they are those of the
+    rasters, then those of the series.
+
+    Raises:
+        LcmapError: as `open_inputs`, `open_campaign` and `open_dates`.
+        OverlapError: a series does not cover the image's area.
+    """
+    check_count(len(given), wanted, model)
+    pairs = [(files, item) for files, item in zip(given, wanted, strict=True) if files]
+    dated = [(files, item) for files, item in pairs if item.kind == "series"]
+    series = [open_dates(files, item, options) for files, item in dated]
+    kept = [files for files, item in pairs if item.kind != "series"]
+    of_kept = [item for _, item in pairs if item.kind != "series"]
+    known = None if quantiles is None else quantiles[: len(quantiles) - len(series)]
+    opened: Opened
+    if all(len(files) == 1 for files in kept):
+        single = [files[0] for files in kept]
+        opened = open_inputs(resources, single, of_kept, model, options, progress, known)
+    else:
+        opened = open_campaign(resources, kept, of_kept, model, options, progress, known)
+    pool: SeriesPool = resources.enter_context(IdlePool(MOST_OPEN))
+    readers, scaling = [], []
+    for one, (_, item) in zip(series, dated, strict=True):
+        one.check_ground(opened.grid, opened.name, allow_missing=options.allow_missing)
+        found = series_quantiles(one, item, options.quantiles)
+        scaling.append(found)
+        readers.append(SeriesReader(one, opened.grid, found, options, pool, item.level))
+    rasters, dates = iter(opened.readers), iter(readers)
+    of_all: Any = tuple(
+        LeftOut(item.channels, item.level, is_series=item.kind == "series")
+        if not files
+        else next(dates if item.kind == "series" else rasters)
+        for files, item in zip(given, wanted, strict=True)
+    )
+    return replace(
+        opened,
+        readers=of_all,
+        quantiles=(*opened.quantiles, *scaling),
+        files=(*opened.files, *(file for one in series for file in one.files)),
+    )
