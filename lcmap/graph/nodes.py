@@ -22,6 +22,20 @@ def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto | npt.NDArra
     return found
 
 
+def inputs_of_pixels(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of a graph's inputs, those left out that hold one value for all pixels.
+
+    Such is the day of each date of a series: its height and width are 1, whatever the tile's are.
+    """
+    known = constants(graph)
+    return [
+        value.name
+        for value in graph.input
+        if value.name not in known
+        and not all(side.dim_value == 1 for side in value.type.tensor_type.shape.dim[2:])
+    ]
+
+
 def needed(graph: onnx.GraphProto) -> Sequence[onnx.NodeProto]:
     """Return the nodes that the result depends on, in order."""
     wanted = {value.name for value in graph.output}

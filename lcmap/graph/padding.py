@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 from lcmap.graph.extents import Covered, Extent, OffTheGridError
 from lcmap.graph.halo import ALL_AROUND, INTERIOR, BorderSides, Halo, HaloSide, TakenCells
-from lcmap.graph.nodes import constants, needed
+from lcmap.graph.nodes import constants, inputs_of_pixels, needed
 from lcmap.graph.unpooling import with_fast_unpooling
 
 _ROWS, _COLUMNS = 2, 3
@@ -28,16 +28,23 @@ _LAST = np.iinfo(np.int64).max
 
 _ELEMENTWISE = frozenset({
     "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
-    "Equal", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear", "Relu",
-    "Softmax", "Sub", "Where",
+    "Equal", "Exp", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear",
+    "Relu", "Softmax", "Sub", "Where",
 })  # fmt: skip
 """Operators that compute each pixel from the same pixel of their inputs."""
 
 _ENLARGING = frozenset({"ConvTranspose", "DepthToSpace", "Resize"})
 """Operators that make a cell of 2 × 2 of each pixel."""
 
+_OVER_DATES = frozenset({"ReduceMax", "ReduceSum"})
+"""Operators that compute each pixel of a series from the same pixel of all its dates, which are the
+first axis."""
+
 _CROPPABLE = (
-    _ELEMENTWISE | _ENLARGING | {"Conv", "Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
+    _ELEMENTWISE
+    | _ENLARGING
+    | _OVER_DATES
+    | {"Conv", "Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
 )
 """Operators that compute a part of their result from a part of their inputs."""
 
@@ -66,7 +73,7 @@ def find_halo(model: onnx.ModelProto, stride: int, levels: Sequence[int] = ()) -
     Raises:
         UnknownGraphError: the graph cannot be followed.
     """
-    names = _inputs(model)
+    names = inputs_of_pixels(model.graph)
     of_input = dict(zip(names, levels or [0] * len(names), strict=True))
     # at first the coarser inputs reach so far beyond the tile that they do not limit the result
     starts = {name: -_BEYOND * stride >> level for name, level in of_input.items() if level}
@@ -141,7 +148,7 @@ def graph_for(
         after = 0 if stops_at_border else taken.after
         return Extent(taken.level, before, (_FAR * stride >> taken.level) + after)
 
-    names = _inputs(model)
+    names = inputs_of_pixels(model.graph)
     of_image = TakenCells(0, halo.before.residue, halo.after.residue)
     given = {
         name: Covered(
@@ -150,11 +157,6 @@ def graph_for(
         for name, taken in zip(names, halo.taken or (of_image,) * len(names), strict=True)
     }
     return _Derivation(with_fast_unpooling(model), border, given).model
-
-
-def _inputs(model: onnx.ModelProto) -> list[str]:
-    known = constants(model.graph)
-    return [value.name for value in model.graph.input if value.name not in known]
 
 
 _FAR = 1024
@@ -316,6 +318,9 @@ class _Derivation:
                 return given
             case "ArgMax" if attributes.get("axis") == 1 and attributes.get("keepdims", 1) == 1:
                 return given
+            case "ReduceMax" | "ReduceSum" if attributes.get("keepdims", 1) == 1:
+                if len(inputs) == 2 and self._constant(inputs[1]).tolist() == [0]:
+                    return given
             case "Gather" if inputs[0] in self._constants:  # which the pixels choose from
                 return given
             case "Shape" | "Expand":  # to expand something to the size of pixels

@@ -83,10 +83,21 @@ def exported(
         torch.zeros(2, c, *[4 * stride >> level] * 2)
         for c, level in zip(inputs.values(), levels, strict=True)
     )
+    free = {"images": _free_sizes(stride, levels)}
+    return traced(_WithSoftmax(network), images, list(inputs), free)
+
+
+def traced(
+    module: nn.Module, examples: tuple[Tensor, ...], inputs: Sequence[str], free: Mapping[str, Any]
+) -> bytes:
+    """Return the ONNX model of any module, whose result is called OUTPUT.
+
+    `free` says which dimensions of the module's arguments are free, as `torch.export` takes it.
+    """
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _WithSoftmax(network).eval(),
-            images,
+            module.eval(),
+            examples,
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -96,7 +107,7 @@ def exported(
             opset_version=_OPSET,
             input_names=list(inputs),
             output_names=[OUTPUT],
-            dynamic_shapes={"images": _free_sizes(stride, levels)},
+            dynamic_shapes=dict(free),
         )
         assert program is not None
         model: Any = program.model
