@@ -117,8 +117,8 @@ def test_a_label_map_and_a_second_image_go_in_beside_the_image(
             dataset.write(values)
     index, stack = tmp_path / "image.tiles.geojson", tmp_path / "stack.tif"
     result = lcmap(
-        "prepare", tmp_path / "image.tif", "--side", f"{tmp_path / 'oso.tif'}:oso23@1",
-        "--side", f"{tmp_path / 's2.tif'}@1", "--labels", tmp_path / "labels.tif", "--nomenclature",
+        "prepare", tmp_path / "image.tif", "--side", f"{tmp_path / 'oso.tif'}:oso23@0",
+        "--side", f"{tmp_path / 's2.tif'}@0", "--labels", tmp_path / "labels.tif", "--nomenclature",
         "flair7", "--tiles", index, "--tile-size", 16, "--gap", 0, "--block-tiles", 1, "-o", stack,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
