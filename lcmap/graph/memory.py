@@ -34,6 +34,10 @@ _COPIES = 3
 """Runtimes lay tensors out anew for their kernels and leave gaps between them: onnxruntime 1.32 was
 measured to take twice what its tensors do in an interior tile, three times in one at the border."""
 
+_COPIES_OF_DATES = 2
+"""Of tensors of several dates: what computes them pads nothing. A network with 30 dates was
+measured to take 1.3 times what its tensors do in an interior tile."""
+
 _SIDE = 64
 
 
@@ -77,7 +81,7 @@ def peak_bytes_per_pixel(
                 alive[owner[name]] -= 1
                 if alive[owner[name]] == 0:
                     held -= taken.get(owner[name], 0)
-    return _COPIES * peak / side**2
+    return peak / side**2
 
 
 def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
@@ -107,9 +111,12 @@ def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
 
 
 def _bytes(value: onnx.ValueInfoProto) -> int:
+    """Return the memory that a tensor takes, with its copies."""
     tensor = value.type.tensor_type
-    elements: int = math.prod(dimension.dim_value for dimension in tensor.shape.dim)
-    return elements * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
+    sides = [dimension.dim_value for dimension in tensor.shape.dim]
+    copies = _COPIES_OF_DATES if sides and sides[0] > 1 else _COPIES
+    itemsize: int = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
+    return copies * int(math.prod(sides)) * itemsize
 
 
 def largest_block(
