@@ -293,3 +293,32 @@ def test_a_pattern_that_fits_nothing_is_a_missing_input(
     )  # fmt: skip
     assert run.exit_code == 66
     assert "no file fits this pattern" in run.stderr
+
+
+def test_training_tells_which_date_is_missing_or_of_another_kind(
+    made: Made, tmp_path: Path, lcmap: Lcmap
+) -> None:
+    folder = shutil.copytree(made.folder, tmp_path / "made")
+    index, last = folder / "tiles.geojson", folder / "2018" / f"s2_{IN_TRAINING[-1]}.tif"
+    command = "train", index, "-o", tmp_path / "model.onnx", "--epochs", 1
+    write_date(folder / "2018", IN_TRAINING[-1], names=("B4", "B11"))
+    run = lcmap(*command)
+    assert run.exit_code == 65
+    assert f"{last}: its bands are B4, B11, those of" in run.stderr
+    last.unlink()
+    run = lcmap(*command)
+    assert run.exit_code == 66
+    assert f"{last}: no such file, but {index} names it" in run.stderr
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_an_index_whose_series_is_no_list_is_damaged(made: Made, tmp_path: Path) -> None:
+    document = json.loads(made.index.read_text())
+    document["lcmap"]["sides"][0]["kind"] = "image"
+    (tmp_path / "tiles.geojson").write_text(
+        json.dumps(document).replace("2018/", f"{made.folder}/2018/")
+        .replace('"stack', f'"{made.folder}/stack')
+    )  # fmt: skip
+    run = run_lcmap("train", tmp_path / "tiles.geojson", "-o", tmp_path / "model.onnx")
+    assert run.exit_code == 65
+    assert "has a side input that is not image" in run.stderr
