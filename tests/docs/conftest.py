@@ -47,6 +47,7 @@ def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_communes(folder / "sheets.gpkg", "name")
     write_scenes(folder)
     write_sentinel2(folder)
+    write_dates(folder)
     write_panchromatic(folder)
     for kind in ("MS", "P"):
         write_dimap(folder, kind)
@@ -172,6 +173,14 @@ def write_sentinel2(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small_sentinel2, "CORNER", corner)
         small_sentinel2.write_theia(folder, day=DAYS[0])
+
+
+def write_dates(folder: Path) -> None:
+    """Write copies of s2.tif as dates of two years, in a folder of each."""
+    for name, days in (("s2", ("2018-04-20", "2018-07-05")), ("s2-2019", ("2019-06-01",))):
+        (folder / name).mkdir()
+        for day in days:
+            shutil.copy(folder / "s2.tif", folder / name / f"s2_{day}.tif")
 
 
 def write_scenes(folder: Path) -> None:
