@@ -253,25 +253,21 @@ class SeriesReader:
         """The days of the dates, as 2018-07-05."""
         return tuple(dated.day.isoformat() for dated in self._series.dates)
 
-    def read(self, window: Window, chosen: Sequence[int] | None = None) -> SeriesPixels:
-        """Return a window of the dates of these numbers, from 0; None is all.
-
-        Those too that have no valid pixel in it.
+    def read(self, window: Window) -> SeriesPixels:
+        """Return a window of all dates, those too that have no valid pixel in it.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        numbers = range(len(self._series.dates)) if chosen is None else chosen
-        size = window.height, window.width
-        values = np.zeros((len(numbers), len(self._series.bands), *size), np.float32)
-        valid = np.zeros((len(numbers), *size), bool)
-        for place, number in enumerate(numbers):
-            reached = self._windows[number]
+        dates, size = self._series.dates, (window.height, window.width)
+        values = np.zeros((len(dates), len(self._series.bands), *size), np.float32)
+        valid = np.zeros((len(dates), *size), bool)
+        for number, (dated, reached) in enumerate(zip(dates, self._windows, strict=True)):
             if reached is not None and window.intersection(reached):
-                opening = partial(self._opened, self._series.dates[number].source)
+                opening = partial(self._opened, dated.source)
                 with self._pool.lent((self, number), opening) as reader:
-                    values[place], valid[place] = reader.read(window)
-        return SeriesPixels(values, valid, self._series.days[list(numbers)])
+                    values[number], valid[number] = reader.read(window)
+        return SeriesPixels(values, valid, self._series.days)
 
     def read_encoded(
         self, window: Window, encoding: Encoding

@@ -112,7 +112,7 @@ class UnlabelledSampler:
         unknown = np.stack([(x.labels == IGNORE) & x.valid_in_all for x in weak])
         return UnlabelledBatch(
             tuple(image[:kept] for image in _stacked(weak)),
-            tuple(_mixed(_own_cells(own, image), image)[:kept] for image in _stacked(strong)),
+            tuple(mixed_crops(_own_cells(own, image), image)[:kept] for image in _stacked(strong)),
             torch.from_numpy(own[:kept]),
             torch.from_numpy(unknown[:kept]),
         )
@@ -150,7 +150,7 @@ def _stacked(crops: Sequence[Pixels]) -> list[Tensor]:
     return [channels_last(of_input) for of_input in zip(*(c.images for c in crops), strict=True)]
 
 
-def _mixed(own: Tensor, image: Tensor) -> Tensor:
+def mixed_crops(own: Tensor, image: Tensor) -> Tensor:
     """Return crops of an input with the cells that are not their own, [N, 1, h, w], replaced.
 
     They are those of their partners. A series has the dates of both then, each valid in its part.

@@ -21,7 +21,7 @@ from lcmap.training.augmentation import (
 )
 from lcmap.training.batches import channels_last, joined
 from lcmap.training.initialisation import initialise
-from lcmap.training.unlabelled_batches import _mixed
+from lcmap.training.unlabelled_batches import mixed_crops
 
 SIZE = (4, 6)
 
@@ -131,7 +131,7 @@ def test_mixed_crops_have_the_dates_of_both_each_in_its_part(network: LandCoverN
     pair = channels_last([series(2, 1).packed, series(2, 2).packed])
     own = torch.zeros(2, 1, *SIZE, dtype=torch.bool)
     own[:, :, :, :4] = True
-    mixed = _mixed(own, pair)
+    mixed = mixed_crops(own, pair)
     assert mixed.shape == (2, 4, 5, *SIZE)
     encoder = network.series["1"]
 
