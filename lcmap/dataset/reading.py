@@ -180,7 +180,7 @@ class TileReader:
     def _series_reader(self, paths: tuple[Path, ...], image: Path, level: int) -> SeriesReader:
         key = paths, image, level
         if key not in self._series_readers:
-            series, options = self.series(paths), self._options_of(paths)
+            series, options = self.series(paths), self.options_of(paths)
             self._series_readers[key] = SeriesReader(
                 series, Grid.of(self._dataset(image)), self.quantiles(paths), options, self._dates,
                 level,
@@ -195,18 +195,19 @@ class TileReader:
         """
         if paths not in self._series:
             self._series[paths] = open_series(
-                paths, os.fspath(paths[0]), self._options_of(paths), bands=None
+                paths, os.fspath(paths[0]), self.options_of(paths), bands=None
             )
         return self._series[paths]
 
-    def _options_of(self, paths: Sequence[Path]) -> InputOptions:
+    def options_of(self, paths: Sequence[Path]) -> InputOptions:
+        """Return how the dates of a series are opened: VRTs too, if one is a plain mosaic."""
         return InputOptions(any(map(self._may_be_virtual, paths)))
 
     def quantiles(self, path: Side) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles that count for an image or a series, float64 [C, 2]."""
         if isinstance(path, tuple):
             if path not in self._quantiles:
-                options = self._options_of(path)
+                options = self.options_of(path)
                 self._quantiles[path] = mean_quantiles([self.series(path)], options)
             return self._quantiles[path]
         with self._lock:

@@ -119,7 +119,8 @@ class ScalingChoice:
         series = [self.reader.series(one) for one in paths]
         common = self._common(number)
         if common is None:
-            found = mean_quantiles(series, InputOptions(self.allow_vrt))
+            options = [self.reader.options_of(one) for one in paths]
+            found = mean_quantiles(series, InputOptions(any(one.allow_vrt for one in options)))
         else:
             for one in series:
                 common.check_fits(one.bands, one.radiometry, self._file, one.name)
