@@ -28,7 +28,8 @@ class Architecture:
         them are 0 and 1, which label maps and probabilities hold.
     levels: of each input, how often the image's grid is halved to give the input's; () is 0 for
         all. The first has the pixels of the image.
-    side_width: what the channels of the levels are divided by in the encoders of coarser inputs.
+    side_width: what the channels of the levels are divided by in the encoders of coarser inputs,
+        which are left 16 where the levels have so many.
     series: the numbers of those inputs, from 0, that are series of dates; not of the first.
     """
 

@@ -19,6 +19,9 @@ from lcmap.network.series import FEATURES, SeriesEncoder
 
 _PUBLISHED = Architecture()
 
+_LEAST = 16
+"""Channels that the encoder of a coarser input has at least, where the network itself has them."""
+
 
 class LandCoverNetwork(nn.Module):
     """The encoder-decoder of the paper, with one encoder per input.
@@ -201,8 +204,8 @@ def encoder_widths(architecture: Architecture, channels: int, level: int) -> lis
     widths = [architecture.width * 2**floor for floor in range(architecture.depth)]
     if level == 0:
         return [4 * channels if half else channels, *widths]
-    narrower = [max(w // architecture.side_width, 1) for w in widths[level - half :]]
-    return [channels, *narrower]
+    widths = widths[level - half :]
+    return [channels, *(max(w // architecture.side_width, min(w, _LEAST)) for w in widths)]
 
 
 def _children(modules: nn.Module) -> list[nn.Module]:

@@ -211,3 +211,35 @@ def test_ground_is_that_of_all_dates_together(write_date: WriteDate) -> None:
     far = opened(write_date("20200705", corner=(x + 60_000, y)))
     with pytest.raises(OverlapError, match="covers no ground of image"):
         far.check_ground(grid_of(), "image", allow_missing=True)
+
+
+@pytest.mark.data
+def test_slovenia_as_a_series(
+    data_folder: Path, pool: series_module.SeriesPool, tmp_path: Path
+) -> None:
+    """Three real dates, each under clouds of its own, on cells of an image of 2.5 m beside them."""
+    cloudy = np.random.default_rng(3).integers(0, 4, (11, 10)).repeat(10, 0).repeat(10, 1)[:101]
+    paths, whole = [], []
+    for place, (number, month) in enumerate(((2, 6), (3, 7), (4, 8))):
+        with rasterio.open(data_folder / f"sentinel2_slovenia/s2_l1c_{number}.tif") as dataset:
+            profile, names, image = dataset.profile, dataset.descriptions, dataset.read()
+        whole.append(image.copy())
+        image[:, cloudy == place] = 0
+        paths.append(tmp_path / f"s2_2015{month:02d}15.tif")
+        with rasterio.open(paths[-1], "w", **(profile | {"nodata": 0})) as dataset:
+            dataset.write(image)
+            dataset.descriptions = names
+    transform = profile["transform"] @ rasterio.Affine.scale(0.25)
+    grid = Grid(profile["crs"], transform, 400, 404)
+    series = open_series(paths, "Slovenia", OPTIONS)
+    quantiles = mean_quantiles([series], OPTIONS)
+    reader = SeriesReader(series, grid, quantiles, OPTIONS, pool, level=2)
+    found = reader.read(Window(20, 30, 60, 50))
+    here = np.s_[20:80, 30:80]
+    assert found.days.tolist() == [166, 196, 227]
+    assert np.array_equal(found.valid, [cloudy[here] != place for place in range(3)])
+    low, high = quantiles.T[:, None, :, None, None]
+    expected = (np.stack(whole)[:, :, *here] - low) / (high - low)
+    np.testing.assert_allclose(
+        found.values, np.where(found.valid[:, None], expected, 0), rtol=0, atol=1e-5
+    )

@@ -81,7 +81,7 @@ def test_coarse_inputs_enter_where_the_cells_are_theirs(
     levels: tuple[int, ...], channels: list[int]
 ) -> None:
     torch.manual_seed(10)
-    architecture = Architecture(width=4, depth=3, levels=levels, side_width=2)
+    architecture = Architecture(width=10, depth=3, levels=levels, side_width=2)
     network = LandCoverNetwork(channels, 5, architecture).double()
 
     def images(height: int, width: int) -> list[Tensor]:
@@ -98,7 +98,8 @@ def test_coarse_inputs_enter_where_the_cells_are_theirs(
     assert torch.allclose(found, reference(network, *given), rtol=0, atol=1e-10)
     for number, level in enumerate(levels):
         widths = [of.second[0].weight.shape[0] for of in network.encoders[number]]
-        assert widths == [w // (2 if level else 1) for w in (4, 8, 16)[level:]]
+        # halved, but no fewer than 16
+        assert widths == ([10, 16, 20][level:] if level else [10, 20, 40])
         other = [-x if place == number else x for place, x in enumerate(given)]
         assert not torch.equal(network(*other), found)
 
@@ -107,7 +108,7 @@ def test_with_cells_of_two_pixels_for_a_stem_level_one_is_the_top() -> None:
     architecture = Architecture(width=8, depth=2, stem="half", levels=(0, 1, 2), side_width=4)
     network = LandCoverNetwork([2, 3, 1], 4, architecture)
     widths = [[of.second[0].weight.shape[0] for of in each] for each in network.encoders]
-    assert widths == [[8, 16], [2, 4], [4]]
+    assert widths == [[8, 16], [8, 16], [16]]
     images = [torch.randn(1, c, 16 >> level, 24 >> level) for c, level in ((2, 0), (3, 1), (1, 2))]
     assert network(*images).shape == (1, 4, 16, 24)
 
@@ -259,7 +260,7 @@ def test_wrong_arguments_are_refused() -> None:
         LandCoverNetwork([4], 7, Architecture(levels=(0, 1)))
     with pytest.raises(ValueError, match="unknown kind of skip"):
         LandCoverNetwork([4], 7, Architecture(skip="sum"))
-    with pytest.raises(ValueError, match="got 2 images for 1 inputs"):
+    with pytest.raises(ValueError, match="got 2 tensors, not 1 for 1 inputs"):
         image = torch.zeros(1, 4, 16, 16)
         LandCoverNetwork([4], 7)(image, image)
 
