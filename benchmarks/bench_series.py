@@ -1,6 +1,6 @@
 """What a series costs: the default network with and without one, in both engines.
 
-    python benchmarks/bench_series.py [--side 512] [--dates 1 12 30] [--runs 7]
+    python benchmarks/bench_series.py [--side 1408] [--dates 1 12 30] [--runs 7]
 
 The graphs of an interior tile of `--side` pixels; the series has ten bands on cells of 4 × 4
 pixels, three of ten of them masked. Weights are random, which costs what trained ones do. Printed
@@ -166,7 +166,7 @@ def main() -> None:
         print(memory_of_a_run(Path(path), *map(int, numbers)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--side", type=int, default=1408)
     parser.add_argument("--dates", type=int, nargs="+", default=[1, 12, 30])
     parser.add_argument("--runs", type=int, default=7)
     arguments = parser.parse_args()

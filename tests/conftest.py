@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +14,25 @@ from support import PROJECT, Run, run_lcmap
 # how long a test takes is not what it tests
 hypothesis.settings.register_profile("lcmap", deadline=None)
 hypothesis.settings.load_profile("lcmap")
+
+
+TRAINING = {"cli", "training", "graph", "engines", "inference", "docs", "benchmarks", "model_file"}
+"""Packages whose tests train networks."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_traces(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Networks of one architecture are traced once; see `shared_traces.py`."""
+    if request.path.parent.name not in TRAINING or request.path.stem == "test_export":
+        yield
+        return
+    from shared_traces import sharing
+
+    from lcmap.training import export
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "traced", sharing(export.traced))
+        yield
 
 
 @pytest.fixture
