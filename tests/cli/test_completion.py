@@ -19,7 +19,7 @@ CROSSWALKS = ("flair19:flair7", "oso17:oso-reclass", "oso17:topo6", "oso23:flair
               "oso23:oso-reclass", "oso23:topo6", "topo18:topo6")  # fmt: skip
 NOMENCLATURES = ("flair19", "flair7", "oso-reclass", "oso17", "oso23", "topo18", "topo6")
 RULES = ("bdtopo-oso-reclass", "bdtopo-topo18", "bdtopo-topo6")
-MEANINGS = tuple(f"oso.tif:{name}" for name in (*NOMENCLATURES, "probabilities"))
+MEANINGS = tuple(f"oso.tif:{name}" for name in (*NOMENCLATURES, "probabilities", "series"))
 
 # what is typed, and what is offered
 OFFERED = [
