@@ -51,7 +51,7 @@ TILE_SIZE = 256
 SPLIT: Final = "blocks"
 """How tiles are split into train, validation and test."""
 
-HIGHEST_LEVEL = 3
+HIGHEST_CHOSEN_LEVEL = 3
 """Of a side input whose level is not given: the highest that the default network takes."""
 
 BLOCK_TILES = 8

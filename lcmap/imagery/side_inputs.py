@@ -64,11 +64,13 @@ def check_side_inputs(
 def level_beside(gsd: float | None, coarser: float | None) -> int:
     """Return the highest level of the first GSD's pixels whose cells lose nothing of the other's.
 
-    At most `defaults.HIGHEST_LEVEL`; 0 where one of them is not known.
+    At most `defaults.HIGHEST_CHOSEN_LEVEL`; 0 where one of them is not known.
     """
     if not gsd or not coarser:
         return 0
     level = 0
-    while level < defaults.HIGHEST_LEVEL and gsd * 2 ** (level + 1) <= coarser * (1 + _ALIKE):
+    while level < defaults.HIGHEST_CHOSEN_LEVEL and gsd * 2 ** (level + 1) <= coarser * (
+        1 + _ALIKE
+    ):
         level += 1
     return level

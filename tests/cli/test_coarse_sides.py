@@ -155,7 +155,9 @@ def test_the_automatic_level_loses_no_detail() -> None:
     assert level_beside(1.5, 5.8) == 1
     assert level_beside(1.5, 5.99) == 2  # 6 m but for rounding
     assert level_beside(1.5, 1.5) == level_beside(10, 1.5) == level_beside(None, 10) == 0
-    assert level_beside(0.2, 30) == defaults.HIGHEST_LEVEL == DEFAULT.architecture.deepest_level
+    assert (
+        level_beside(0.2, 30) == defaults.HIGHEST_CHOSEN_LEVEL == DEFAULT.architecture.deepest_level
+    )
 
 
 def test_the_papers_recipe_takes_all_on_the_pixels() -> None:
