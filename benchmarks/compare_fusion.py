@@ -54,7 +54,7 @@ def maps_of_a_seed(
         maps.append(made(folder / f"{name}.map.tif", "fuse", fine, coarse, "-m", model))
     for rule in ("product", "mean"):
         maps.append(
-            made(folder / f"late.{rule}.tif", "fuse", "--probabilities", *probabilities,
+            made(folder / f"late.{rule}.tif", "fuse", *probabilities,
                  "--late", rule)
         )  # fmt: skip
     return indexes["fine"], maps
