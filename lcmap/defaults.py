@@ -83,3 +83,15 @@ MAX_LOSS = 0.5
 
 MARGIN = 2.0
 """How often a class's probability is twice that of last year's class before a pixel leaves it."""
+
+DESIGN: Final = "stratified"
+"""How the points of a sample are drawn."""
+
+ALLOCATION: Final = "proportional"
+"""How the points of a sample are divided among strata, beyond the fewest of each."""
+
+STRATUM_POINTS = 50
+"""The fewest points of a stratum, where the size of the sample allows it (Olofsson et al. 2014)."""
+
+EXPECTED_ACCURACY = 0.8
+"""The accuracy of a map that the size of a sample is planned for."""

@@ -196,6 +196,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "a.json,a.csv,a.txt",
         1,
     ),
+    "sample": (land_cover, "sample labels.tif -o points.gpkg --size 60", "points.gpkg", 1),
     "score": (
         image,
         "score labels.tif --reference labels.tif --nomenclature flair7 --bootstrap 0 -o s.json"
@@ -210,7 +211,7 @@ the disk make one of `killed_sets`."""
 INPUTS = {
     "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
     "update": "new.tif", "campaign": "scenes/b.tif", "generalise": "labels.tif",
-    "areas": "labels.tif", "score": "labels.tif",
+    "areas": "labels.tif", "sample": "labels.tif", "score": "labels.tif",
 }  # fmt: skip
 """What a command reads, where that is not image.tif."""
 

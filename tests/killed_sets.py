@@ -34,6 +34,7 @@ MODULES = {
     "predict": ["inference.predict"],
     "fuse": ["inference.predict", "inference.late_fusion"],
     "reclassify-oso": ["inference.crosswalk_map"],
+    "sample": ["products.sample"],
     "score": ["accuracy.score"],
     "update": ["products.update"],
     "generalise": ["products.generalise"],

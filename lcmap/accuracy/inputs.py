@@ -89,15 +89,28 @@ def open_score_inputs(
             "`references`", "there is nothing to compare", "name a map and a reference"
         )
     check_standard_input_once((*maps, *references))
+    opened = open_maps(maps, names, inputs, stack)
+    return opened, _open("reference", references, inputs, stack)
+
+
+def open_maps(
+    maps: Sequence[PathLike], names: Sequence[str], inputs: InputOptions, stack: ExitStack
+) -> list[ScoreInput]:
+    """Return the maps; what is opened of them stays open as long as the stack.
+
+    Raises:
+        UsageError: standard input named twice, or names that do not fit.
+        InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
+    """
+    check_standard_input_once(maps)
     if names and len(names) != len(maps):
         raise UsageError(
             "`names`", f"{len(names)} names for {len(maps)} maps", "give one for each map"
         )
-    opened = [
+    return [
         _open(name, [item], inputs, stack)
         for name, item in zip(names or default_names(maps), maps, strict=True)
     ]
-    return opened, _open("reference", references, inputs, stack)
 
 
 def _open(
@@ -161,6 +174,23 @@ def in_common_nomenclature(
         _with(reference, of_reference, target),
         chosen_codes(classes.only, target),
     )
+
+
+def compared_by_points(
+    maps: Sequence[ScoreInput], points: str, classes: ClassOptions
+) -> Comparison:
+    """Return maps and the points that a sample is called by, as `in_common_nomenclature` does.
+
+    Raises:
+        UsageError, NomenclatureError, InputMissingError: as `in_common_nomenclature`.
+        NomenclatureMismatchError: a map names other classes than it is read in.
+    """
+    comparison = in_common_nomenclature(maps, ScoreInput(points, (), None), classes)
+    for item in comparison.maps:
+        for file in item.files:
+            if file.raster is not None:
+                check_class_names(file.raster, item, comparison.target)
+    return comparison
 
 
 def check_class_names(raster: LabelRaster, source: ScoreInput, target: Nomenclature) -> None:

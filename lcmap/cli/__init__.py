@@ -19,6 +19,7 @@ from lcmap.cli import (
     prepare,
     rasterize_ref,
     reclassify_oso,
+    sample,
     score,
     train,
     update,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fuse": fuse.command,
     "reclassify-oso": reclassify_oso.command,
     "merge": merge.command,
+    "sample": sample.command,
     "score": score.command,
     "update": update.command,
     "generalise": generalise.command,
@@ -117,9 +119,9 @@ def lcmap(
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
-    an existing map (reclassify-oso), on several machines (merge), to its accuracy (score), to the
-    map of the next year (update), to a map of a minimum mapping unit with its polygons (generalise)
-    and to the areas of its classes (areas).
+    an existing map (reclassify-oso), on several machines (merge), to points for an interpreter
+    (sample), to its accuracy (score), to the map of the next year (update), to a map of a minimum
+    mapping unit with its polygons (generalise) and to the areas of its classes (areas).
     """
 
 

@@ -125,6 +125,18 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap areas map2024.tif map2025.tif",
         ),
     ),
+    "sample": (
+        (
+            "600 points, by area, with 50 or more in each class of the map:",
+            "lcmap sample map.tif -o points.gpkg --design stratified --size 600",
+        ),
+        (
+            "As many as give overall accuracy a standard error of 1 %, outside the ground that "
+            "the model has seen:",
+            "lcmap sample map.tif -o points.gpkg --target-se 0.01 --expected 0.85 "
+            "--tiles spot.tiles.geojson",
+        ),
+    ),
     "score": (
         (
             "Two maps side by side on the test split:",
@@ -137,6 +149,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "Folders of maps and labels, pooled:",
             "lcmap score maps/ --reference labels/ --reference-crosswalk flair19:flair7",
+        ),
+        (
+            "Areas and accuracies from the interpreted points of a sample:",
+            "lcmap score map.tif --sample points.gpkg",
         ),
     ),
     "update": (

@@ -118,7 +118,8 @@ def scored_ground(
         list[str] | None,
         typer.Option(
             metavar="INDEX.geojson",
-            help="Score only the tiles of one split of this index. Repeat it for several images.",
+            help="Score only the tiles of one split of this index. Repeat it for several images. "
+            "With --sample, refuse points in its training and validation tiles.",
         ),
     ] = None,
     split: Annotated[
@@ -156,7 +157,53 @@ def intervals(
     return BootstrapOptions(bootstrap, block, seed, level)
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What maps are compared with: label rasters, or the points of a probability sample."""
+
+    references: tuple[str, ...]
+    sample: str | None
+
+    def check(self) -> None:
+        """Check that one of them is given.
+
+        Raises:
+            UsageError: none is, or both are.
+        """
+        from lcmap.errors import UsageError
+
+        if self.references and self.sample is not None:
+            raise UsageError("`sample`", "stands in place of `references`", "give one of them")
+        if not self.references and self.sample is None:
+            raise UsageError(
+                "`references`", "there is nothing to compare with", "name labels, or a `sample`"
+            )
+
+
+def compared_with(
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REF",
+            help="Labels to compare with: a file, a folder or a quoted pattern. Repeat it to pool "
+            "several.",
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINTS.gpkg",
+            help="In place of --reference: points that lcmap sample drew, with the class of each "
+            "filled in. Gives areas and accuracies with the standard errors of the design.",
+        ),
+    ] = None,
+) -> Truth:
+    """Return what maps are compared with."""
+    return Truth(tuple(reference or ()), sample)
+
+
 @grouped(
+    truth=compared_with,
     split=scored_ground,
     classes=scored_classes,
     to=results,
@@ -175,15 +222,7 @@ def command(
         ),
     ],
     *,
-    reference: Annotated[
-        list[str],
-        typer.Option(
-            metavar="REF",
-            help="Labels to compare with: a file, a folder or a quoted pattern. Repeat it to pool "
-            "several.",
-            show_default=False,
-        ),
-    ],
+    truth: Truth,
     split: SplitOptions,
     classes: ClassOptions,
     to: Results,
@@ -199,18 +238,28 @@ def command(
     labelled in the reference (not 0), are in the split, and are covered by every map. Intervals
     come from a bootstrap of blocks, the same blocks for all maps.
 
+    With --sample, the points of a probability sample stand in place of a reference: areas of the
+    reference's classes, overall, user's and producer's accuracy have the standard errors of the
+    design (Stehman 2014; Olofsson et al. 2014), IoU and F1 the intervals of a bootstrap of it. What
+    --tiles name then are the tiles that no point may lie in: training and validation tiles.
+
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
     """
-    from lcmap.accuracy.score import score
-    from lcmap.accuracy.tables import notes, plain_text, tables
-
     with called.reporting() as reporter:
         to.form.check()
+        truth.check()
+        if truth.sample is not None:
+            called.refuse(["block"], "is of a reference raster's pixels, a sample has none")
+            reporter.result(_estimated(maps, truth.sample, split, classes, to, bootstrap, inputs))
+            return
+        from lcmap.accuracy.score import score
+        from lcmap.accuracy.tables import notes, plain_text, tables
+
         with reporter.progress("score") as progress:
             report = score(
                 maps,
-                reference,
+                truth.references,
                 classes=classes,
                 split=split,
                 bootstrap=bootstrap,
@@ -225,3 +274,32 @@ def command(
                 lambda: plain_text(report, matrix=to.matrix),
             )
         )
+
+
+def _estimated(
+    maps: list[str],
+    sample: str,
+    split: SplitOptions,
+    classes: ClassOptions,
+    to: Results,
+    bootstrap: BootstrapOptions,
+    inputs: InputOptions,
+) -> object:
+    """Return what is printed of estimates from a sample."""
+    from lcmap.accuracy.estimate import estimate
+    from lcmap.accuracy.estimate_tables import estimate_notes, estimate_tables, estimate_text
+
+    report = estimate(
+        maps,
+        sample,
+        classes=classes,
+        split=split,
+        bootstrap=bootstrap,
+        outputs=to.written,
+        inputs=inputs,
+    )
+    return to.form.of(
+        report,
+        lambda: (estimate_tables(report, matrix=to.matrix), estimate_notes(report)),
+        lambda: estimate_text(report, matrix=to.matrix),
+    )

@@ -23,7 +23,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_areas import SQUARE_METRES, PixelAreas
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
-from lcmap.vector.geopackage import check_polygons, placed, write_polygons_to
+from lcmap.vector.geopackage import check_features, placed, write_features_to
 
 _LAYER = "land_cover"
 
@@ -80,7 +80,7 @@ def write_polygons(
             layer.add(objects.only(objects.codes != NO_LABEL))
         if not layer.count:
             layer.write(NO_OBJECTS)
-        check_polygons(path, temporary, _LAYER, layer.count)
+        check_features(path, temporary, _LAYER, layer.count)
     return layer.count
 
 
@@ -107,7 +107,7 @@ class _Layer:
         columns = self._columns(objects)
         polygons = np.array([joined(parts) for parts in objects.outlines], object)
         grid = self._map.grid
-        write_polygons_to(
+        write_features_to(
             *self._paths, _LAYER, placed(polygons, grid.transform), columns, grid.crs,
             append=self.count > 0,
         )  # fmt: skip

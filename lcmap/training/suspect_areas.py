@@ -21,7 +21,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_areas import SQUARE_METRES, pixel_areas
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
-from lcmap.vector.geopackage import check_polygons, placed, write_polygons_to
+from lcmap.vector.geopackage import check_features, placed, write_features_to
 
 LAYER = "suspects"
 
@@ -99,8 +99,8 @@ def write_areas(
     made = np.empty(len(order), object)
     made[:] = [polygons[n] for n in order]
     with atomic_path(path, overwrite=overwrite, within=files) as temporary:
-        write_polygons_to(path, temporary, LAYER, made, columns, crs)
-        check_polygons(path, temporary, LAYER, len(made))
+        write_features_to(path, temporary, LAYER, made, columns, crs)
+        check_features(path, temporary, LAYER, len(made))
     return len(order)
 
 

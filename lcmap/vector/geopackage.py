@@ -1,4 +1,4 @@
-"""Writing a GeoPackage of polygons, the same bytes from the same polygons."""
+"""Writing a GeoPackage of features, the same bytes from the same features."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from rasterio.crs import CRS
 
 from lcmap.errors import CannotWriteError
 from lcmap.paths import PathLike
+from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.writing import write_error
 
 _DATE = "2000-01-01T00:00:00Z"
 """When a GeoPackage says that it was changed: the same map makes the same bytes."""
 
 
-def write_polygons_to(
+def write_features_to(
     path: PathLike,
     temporary: Path,
     layer: str,
-    polygons: NDArray[Any],
+    geometries: NDArray[Any],
     columns: Mapping[str, NDArray[Any]],
     crs: CRS | None,
     *,
+    geometry_type: str = "Polygon",
     append: bool = False,
 ) -> None:
-    """Write polygons [N] of shapely, in a CRS, with their columns [N], as a layer or onto one.
+    """Write geometries [N] of shapely, in a CRS, with their columns [N], as a layer or onto one.
 
     They go into the file `temporary`, which is to become `path`.
 
@@ -45,14 +47,15 @@ def write_polygons_to(
     try:
         pyogrio.raw.write(
             temporary,
-            shapely.to_wkb(polygons),
+            shapely.to_wkb(geometries),
             list(columns.values()),
             list(columns),
             driver="GPKG",
             layer=layer,
-            geometry_type="Polygon",
+            geometry_type=geometry_type,
             crs=crs.to_wkt() if crs else None,
             append=append,
+            layer_metadata=current_digest(MEMBER) or None,
         )
     except (DataSourceError, DataLayerError) as error:
         raise write_error(path, temporary, error) from error
@@ -60,8 +63,8 @@ def write_polygons_to(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
 
 
-def check_polygons(path: PathLike, temporary: Path, layer: str, count: int) -> None:
-    """Check that a closed GeoPackage is whole: all polygons, and the index to find them by place.
+def check_features(path: PathLike, temporary: Path, layer: str, count: int) -> None:
+    """Check that a closed GeoPackage is whole: all features, and the index to find them by place.
 
     Raises:
         CannotWriteError: the file `temporary`, which is to become `path`, is not.

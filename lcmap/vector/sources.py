@@ -239,12 +239,13 @@ def _refusing(path: Path, copy: Path | None = None) -> Iterator[None]:
 
 
 def read_features(
-    layer: VectorLayer, fields: Sequence[str], bounds: Bounds, reach: float = 0.0
+    layer: VectorLayer, fields: Sequence[str], bounds: Bounds | None, reach: float = 0.0
 ) -> Features:
     """Return a layer's features that may meet bounds (in the layer's CRS), without null geometries.
 
-    Labels depend on what is nearer than `reach` to them. Only the fields named are read; geometries
-    come in two dimensions, without those that `read_wkb` says are none.
+    Without bounds they are all. Labels depend on what is nearer than `reach` to them. Only the
+    fields named are read; geometries come in two dimensions, without those that `read_wkb` says are
+    none.
 
     Raises:
         NotAVectorError: the layer cannot be read, or a feature has an `excess`.

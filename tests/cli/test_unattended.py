@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pyogrio
 import pytest
 import rasterio
 from every_command import FORMS, INPUTS, NORTH, WEST, but_for_times, change, grid
@@ -70,6 +71,8 @@ def digest_in(path: Path) -> str | None:
         return {item.key: item.value for item in onnx.load(path).metadata_props}[MEMBER]
     if path.suffix == ".png":
         return path.read_bytes().split(MEMBER.encode() + b"\0")[1][:32].decode()
+    if path.suffix == ".gpkg":
+        return pyogrio.read_info(path)["layer_metadata"][MEMBER]
     if path.suffix in (".json", ".geojson"):
         values = json.loads(path.read_text())
         if "stac_version" in values:

@@ -18,6 +18,7 @@ import shapely
 import small_sentinel2
 from small_dimap import write_dimap
 from small_model import write_small_model
+from small_sample import filled_in
 from support import EXAMPLE_DATA, PROJECT, run_lcmap
 
 DAYS = ("2018-07-05", "2018-07-15")
@@ -71,6 +72,12 @@ def prepared_files(given_files: Path, tmp_path_factory: pytest.TempPathFactory) 
     shutil.copy(ref, folder / "last.tif")
     prepare(folder, "spot", spot, [])
     write_small_model(folder / "model.onnx")
+    succeed("sample", ref, "-o", folder / "drawn.gpkg", "--size", 400)
+    with rasterio.open(ref) as dataset:
+        filled_in(
+            folder / "drawn.gpkg", folder / "interpreted.gpkg", dataset.read(1), dataset.transform
+        )
+    (folder / "drawn.gpkg").unlink()
     return folder
 
 

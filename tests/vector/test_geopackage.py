@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from support import limited_files
 
 from lcmap.errors import CannotWriteError
-from lcmap.vector.geopackage import check_polygons, write_polygons_to
+from lcmap.vector.geopackage import check_features, write_features_to
 
 BOXES = shapely.box(np.arange(20), 0, np.arange(20) + 1, 1)
 
@@ -19,11 +19,11 @@ def write(path: Path) -> None:
     """Write the boxes in two parts, and check that they are all there."""
     for part, append in ((slice(12), False), (slice(12, None), True)):
         codes = np.arange(len(BOXES))[part]
-        write_polygons_to(
+        write_features_to(
             "map.gpkg", path, "boxes", BOXES[part], {"code": codes}, CRS.from_epsg(2154),
             append=append,
         )  # fmt: skip
-    check_polygons("map.gpkg", path, "boxes", len(BOXES))
+    check_features("map.gpkg", path, "boxes", len(BOXES))
 
 
 def test_polygons_are_found_by_place(tmp_path: Path) -> None:
@@ -54,4 +54,4 @@ def test_polygons_that_are_missing_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(
         CannotWriteError, match=r"map\.gpkg: was not written whole; is the disk full"
     ):
-        check_polygons("map.gpkg", tmp_path / "a.gpkg", "boxes", len(BOXES) + 1)
+        check_features("map.gpkg", tmp_path / "a.gpkg", "boxes", len(BOXES) + 1)

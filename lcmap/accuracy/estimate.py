@@ -1,0 +1,357 @@
+"""Areas and accuracies from a probability sample: what `lcmap score --sample` calls."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+
+from lcmap.accuracy.confusion import state_table
+from lcmap.accuracy.design_based import Estimate, StratifiedSample, indicators
+from lcmap.accuracy.estimate_report import (
+    OVERALL,
+    PER_CLASS,
+    EstimateReport,
+    Figures,
+    MapEstimate,
+    Stratum,
+)
+from lcmap.accuracy.estimate_tables import check_estimate_path, write_estimate
+from lcmap.accuracy.inputs import Comparison, ScoreInput, compared_by_points, open_maps
+from lcmap.accuracy.intervals import nan_percentiles
+from lcmap.accuracy.measures import scores
+from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
+from lcmap.accuracy.points_on_maps import codes_at, in_tiles
+from lcmap.accuracy.sample_points import SamplePoints, read_sample_points
+from lcmap.accuracy.split_windows import SplitTiles
+from lcmap.dataset.inputs import InputOptions
+from lcmap.dataset.tile_index import read_tile_index
+from lcmap.errors import NoLabelledPixelError, OverlapError, UsageError
+from lcmap.paths import PathLike
+from lcmap.raster.input_watch import unchanged_inputs
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.pixel_areas import SQUARE_METRES
+from lcmap.vector.sources import vector_file
+
+LEARNT_FROM = ("train", "validation")
+"""The splits whose tiles a model has seen."""
+
+_MOST_OF_A_CLASS = 0.2
+"""Of the estimated area of a class: what a point may stand for without a warning."""
+
+logger = logging.getLogger(__name__)
+
+
+def estimate(
+    maps: Sequence[PathLike],
+    sample: PathLike,
+    *,
+    classes: ClassOptions | None = None,
+    split: SplitOptions | None = None,
+    bootstrap: BootstrapOptions | None = None,
+    outputs: ReportOptions | None = None,
+    inputs: InputOptions | None = None,
+) -> EstimateReport:
+    """Estimate the areas of classes and the accuracy of maps from a probability sample.
+
+    Areas, overall, user's and producer's accuracy have the standard errors and normal intervals of
+    the design (`accuracy.design_based`); IoU, F1 and their means over the classes of the reference
+    have intervals of a bootstrap of the design. Points whose reference is no class are outside the
+    ground that figures are of. Maps are files, or folders and patterns of files, which are their
+    parts; all are measured on the same points.
+
+    Raises:
+        UsageError: options contradict each other, or are of no use to a sample.
+        InputMissingError, NotAVectorError, NoCrsError, InputMismatchError, DataError,
+            UnknownLabelError: of the points, as `read_sample_points`.
+        OverlapError: a point is outside a map, or in a tile that a model has learnt from.
+        NoLabelledPixelError: no point has a class of the reference.
+        InputMissingError, NotARasterError, LabelBandError, NomenclatureMismatchError,
+            UnknownLabelError: of the maps.
+        OutputExistsError, CannotWriteError, LockedError: of an output.
+        InputChangedError: a file changed while it was read.
+    """
+    classes, split = classes or ClassOptions(), split or SplitOptions()
+    bootstrap, outputs = bootstrap or BootstrapOptions(), outputs or ReportOptions()
+    inputs = inputs or InputOptions()
+    _check(classes, split)
+    read: list[PathLike] = [*maps, vector_file(sample), *split.tiles]
+    with (
+        OutputSet(outputs.files, overwrite=outputs.overwrite, inputs=read) as files,
+        unchanged_inputs(),
+    ):
+        for output in outputs.files:
+            check_estimate_path(output, overwrite=files.overwrite)
+        points = read_sample_points(sample)
+        report = _estimated(maps, points, (classes, split, bootstrap), outputs.names, inputs)
+        for output in outputs.files:
+            write_estimate(report, output, files)
+    return report
+
+
+def _check(classes: ClassOptions, split: SplitOptions) -> None:
+    """Refuse what has no meaning beside a sample."""
+    if classes.only or classes.ignore_unclassified:
+        option = "`only`" if classes.only else "`ignore_unclassified`"
+        raise UsageError(
+            option, "would leave out points of the design", "join classes by a crosswalk"
+        )
+    if split.split:
+        raise UsageError(
+            "`split`",
+            "chooses ground, which the sample did",
+            "drop it; `tiles` are those without points",
+        )
+
+
+class _States(NamedTuple):
+    """The classes of each point, int64 [n], K for none: in the reference, and in each map."""
+
+    reference: NDArray[np.int64]
+    maps: list[NDArray[np.int64]]
+
+
+def _estimated(
+    maps: Sequence[PathLike],
+    points: SamplePoints,
+    options: tuple[ClassOptions, SplitOptions, BootstrapOptions],
+    names: Sequence[str],
+    inputs: InputOptions,
+) -> EstimateReport:
+    classes, split, bootstrap = options
+    indexes = [read_tile_index(Path(item)) for item in split.tiles]
+    with rasterio.Env(), ExitStack() as stack:
+        opened = open_maps(maps, names, inputs, stack)
+        comparison = compared_by_points(opened, points.name, classes)
+        for name in LEARNT_FROM:
+            _check_apart(points, SplitTiles(indexes, name), opened[0], inputs)
+        states = _states(points, comparison, inputs)
+    known = states.reference < len(comparison.target)
+    if not known.any():
+        raise NoLabelledPixelError(
+            points.name, "no point has a class of the reference", "fill in its field reference"
+        )
+    sample, k = points.sample, len(comparison.target)
+    z = NormalDist().inv_cdf(0.5 + bootstrap.level / 200)
+    reference = indicators(states.reference, k)
+    everywhere = known[:, None]
+    hectares = None
+    shares = sample.ratio(reference, everywhere)
+    if points.pixel_areas is not None:
+        area = points.pixel_areas[:, None] / SQUARE_METRES
+        hectares = _figures(sample, sample.total(reference * area), z)
+        shares = sample.ratio(reference * area, everywhere * area)
+    _warn_of_heavy_points(points, reference, comparison)
+    weights = sample.replicate_weights(bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+    accuracies = [_Accuracy.of(sample, states.reference, found, k) for found in states.maps]
+    margins = [item.margins(weights) for item in accuracies]
+    return EstimateReport(
+        comparison.target,
+        points.name,
+        points.design,
+        tuple(
+            Stratum(name, float(size), int(count))
+            for name, size, count in zip(
+                points.stratum_names, sample.sizes, sample.counts, strict=True
+            )
+        ),
+        int(np.count_nonzero(~known)),
+        reference.sum(axis=0),
+        comparison.reference.crosswalk.name if comparison.reference.crosswalk else None,
+        _figures(sample, shares, z, of_shares=True),
+        hectares,
+        tuple(
+            _map_estimate(item, accuracies, margins, m, (z, bootstrap.level))
+            for m, item in enumerate(comparison.maps)
+        ),
+        bootstrap.level,
+        bootstrap.replicates,
+        bootstrap.seed,
+    )
+
+
+def _states(points: SamplePoints, comparison: Comparison, inputs: InputOptions) -> _States:
+    target = comparison.target
+
+    def of(item: ScoreInput, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        table = state_table(target, item.crosswalk)
+        states = table[codes].astype(np.int64)
+        if (states > len(target)).any():
+            item.codes_in(target).check_labels(codes, item.listed)
+        return states
+
+    source = comparison.reference.codes_in(target)
+    reference = of(comparison.reference, points.reference_codes(source))
+    return _States(
+        reference,
+        [of(item, codes_at(points, item.files, item.name, inputs)) for item in comparison.maps],
+    )
+
+
+def _check_apart(
+    points: SamplePoints, tiles: SplitTiles, first: ScoreInput, inputs: InputOptions
+) -> None:
+    """Check that no point is in tiles of a split, on the ground of the first map."""
+    inside = np.zeros(len(points.x), bool)
+    for file in first.files:
+        with file.opened(inputs) as part:
+            inside |= in_tiles(points, tiles, part)
+    if inside.any():
+        raise OverlapError(
+            points.name,
+            f"{int(inside.sum())} points are in {tiles.split} tiles, where a model has seen the "
+            "labels",
+            "draw the sample with lcmap sample --tiles, which leaves these tiles out",
+        )
+
+
+def _warn_of_heavy_points(
+    points: SamplePoints, reference: NDArray[np.bool_], comparison: Comparison
+) -> None:
+    """Warn where one point stands for much of the area of its class in the reference."""
+    weights = points.sample.weights
+    for k, land in enumerate(comparison.target.classes):
+        of_class = np.where(reference[:, k], weights, 0.0)
+        total, heaviest = of_class.sum(), int(of_class.argmax())
+        if total and of_class[heaviest] > _MOST_OF_A_CLASS * total:
+            logger.warning(
+                "%s: one point in %s stands for %.0f %% of the area of %s, whose figures hang on "
+                "it; more points, or strata in which the class is less rare, tell more",
+                points.name,
+                points.stratum_names[points.sample.stratum[heaviest]],
+                100 * of_class[heaviest] / total,
+                land.name,
+            )
+
+
+class _Accuracy(NamedTuple):
+    """What a sample says of one map: its states, its counts, and estimates by measure."""
+
+    sample: StratifiedSample
+    agreed: NDArray[np.bool_]
+    reference: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
+    counts: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    estimates: dict[str, Estimate]
+
+    @classmethod
+    def of(
+        cls,
+        sample: StratifiedSample,
+        reference: NDArray[np.int64],
+        predicted: NDArray[np.int64],
+        k: int,
+    ) -> _Accuracy:
+        """Estimate from the states of n points; those without a reference are of no map class."""
+        known = reference < k
+        real = indicators(reference, k)
+        mapped = indicators(predicted, k) & known[:, None]
+        agreed: NDArray[np.bool_] = real & mapped
+        cells = (reference * (k + 1) + predicted)[known]
+        counts = np.bincount(cells, minlength=k * (k + 1)).reshape(k, k + 1)
+        weighted = np.bincount(cells, sample.weights[known], k * (k + 1)).reshape(k, k + 1)
+        estimates = {
+            "oa": sample.ratio(np.any(agreed, axis=1, keepdims=True), known[:, None]),
+            "users": sample.ratio(agreed, mapped),
+            "producers": sample.ratio(agreed, real),
+        }
+        shares = weighted / weighted.sum()
+        return cls(sample, agreed, real, mapped, counts, shares, estimates)
+
+    def margins(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return margins as `measures.scores` takes them, [1 + replicates, 3, K].
+
+        The first are of the sample itself, the others by these weights [replicates, n].
+        """
+        parts = np.concatenate([self.agreed, self.reference, self.predicted], axis=1)
+        all_weights = np.concatenate([self.sample.weights[None], weights])
+        k = self.agreed.shape[1]
+        found: NDArray[np.float64] = (all_weights @ parts.astype(np.float64)).reshape(-1, 3, k)
+        return found
+
+
+def _map_estimate(
+    item: ScoreInput,
+    accuracies: Sequence[_Accuracy],
+    margins: Sequence[NDArray[np.float64]],
+    number: int,
+    interval: tuple[float, float],
+) -> MapEstimate:
+    own, first = accuracies[number], accuracies[0]
+    overall, classes = _measured(own, None, margins[number], None, interval)
+    different: tuple[dict[str, Figures] | None, dict[str, Figures] | None] = (None, None)
+    if number:
+        different = _measured(own, first, margins[number], margins[0], interval)
+    return MapEstimate(
+        item.name,
+        item.file_names,
+        item.crosswalk.name if item.crosswalk else None,
+        overall,
+        classes,
+        own.counts,
+        own.shares,
+        *different,
+    )
+
+
+def _measured(
+    own: _Accuracy,
+    first: _Accuracy | None,
+    margins: NDArray[np.float64],
+    of_first: NDArray[np.float64] | None,
+    interval: tuple[float, float],
+) -> tuple[dict[str, Figures], dict[str, Figures]]:
+    """Return figures over all classes and by class, minus those of the first map where it is given.
+
+    `interval` holds the normal quantile, and the level in percent.
+    """
+    z, level = interval
+    found = scores(margins)
+    bootstrapped = {
+        "miou": found.overall[:, 0:1],
+        "mf1": found.overall[:, 3:4],
+        "iou": found.per_class[:, 0],
+        "f1": found.per_class[:, 3],
+    }
+    if of_first is not None:
+        base = scores(of_first)
+        bootstrapped["miou"] = bootstrapped["miou"] - base.overall[:, 0:1]
+        bootstrapped["mf1"] = bootstrapped["mf1"] - base.overall[:, 3:4]
+        bootstrapped["iou"] = bootstrapped["iou"] - base.per_class[:, 0]
+        bootstrapped["f1"] = bootstrapped["f1"] - base.per_class[:, 3]
+    figures = {name: _percentiles(values, level) for name, values in bootstrapped.items()}
+    for name, value in own.estimates.items():
+        value = value.minus(first.estimates[name]) if first else value
+        figures[name] = _figures(own.sample, value, z, of_shares=first is None)
+    return {name: figures[name] for name in OVERALL}, {name: figures[name] for name in PER_CLASS}
+
+
+def _figures(
+    sample: StratifiedSample, found: Estimate, z: float, *, of_shares: bool = False
+) -> Figures:
+    """Return estimates with normal intervals; those of shares end at 0 and at 1."""
+    errors = sample.standard_error(found)
+    low, high = found.value - z * errors, found.value + z * errors
+    if of_shares:
+        low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+    return Figures(found.value, errors, low, high)
+
+
+def _percentiles(values: NDArray[np.float64], level: float) -> Figures:
+    """Return the first of values [1 + replicates, K] with the percentiles of the others."""
+    if len(values) == 1:
+        nothing = np.full_like(values[0], np.nan)
+        return Figures(values[0], None, nothing, nothing)
+    low, high = nan_percentiles(values[1:], (50 - level / 2, 50 + level / 2))
+    undefined = np.isnan(values[0])
+    return Figures(
+        values[0], None, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+    )

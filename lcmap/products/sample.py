@@ -1,0 +1,392 @@
+"""A probability sample of a map's pixels: the library function behind `lcmap sample`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import rasterio
+import shapely
+from numpy.typing import NDArray
+
+from lcmap.accuracy.label_maps import LabelMap
+from lcmap.accuracy.sample_points import (
+    DESIGN,
+    INCLUSION,
+    PIXEL_AREA,
+    REFERENCE,
+    STRATUM,
+    STRATUM_NAME,
+    STRATUM_PIXELS,
+    STRATUM_POINTS,
+    SYSTEMATIC,
+)
+from lcmap.accuracy.split_windows import SplitTiles, mask_of
+from lcmap.accuracy.tables import Table, plain_table
+from lcmap.dataset.inputs import InputOptions
+from lcmap.dataset.tile_index import read_tile_index
+from lcmap.errors import NoLabelledPixelError, UsageError
+from lcmap.nomenclature.classes import NO_LABEL
+from lcmap.paths import PathLike
+from lcmap.products.class_map import ClassMap, open_class_map
+from lcmap.products.sample_allocation import allocate, size_for
+from lcmap.products.sample_draw import Lattice, Pixels, RankedDraw, joined
+from lcmap.products.sample_options import (
+    FEWEST,
+    Design,
+    SampleDesign,
+    SampleFrame,
+    expected_accuracy,
+    minimum_of,
+)
+from lcmap.progress import Progress, silent
+from lcmap.raster.code_counts import CODES, code_counts
+from lcmap.raster.input_watch import unchanged_inputs
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.pipes import check_standard_input_once
+from lcmap.raster.pixel_areas import PixelAreas, pixel_areas
+from lcmap.raster.windows import Window, iter_blocks
+from lcmap.raster.writing import atomic_path, check_output
+from lcmap.vector.geopackage import check_features, write_features_to
+
+LEARNT_FROM = ("train", "validation")
+LAYER = "sample"
+BLOCK = 2048
+"""Edge, in pixels, of the blocks that are read at once."""
+
+_CACHE_BYTES = 32 << 20
+
+
+class DrawnStratum(NamedTuple):
+    """A stratum: its code (0 where all pixels are one), name, pixels and points.
+
+    `inclusion` is the probability with which each of its pixels is in the sample.
+    """
+
+    code: int
+    name: str
+    pixels: int
+    points: int
+    inclusion: float
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sample that was drawn.
+
+    left_out: pixels with a class that are in tiles which were left out.
+    expected_se: the standard error of overall accuracy that the expected accuracy gives.
+    """
+
+    design: Design
+    strata: tuple[DrawnStratum, ...]
+    left_out: int
+    expected_se: float
+
+    @property
+    def points(self) -> int:
+        """The number of points."""
+        return sum(item.points for item in self.strata)
+
+    @property
+    def table(self) -> Table:
+        """The strata as a table."""
+        total = sum(item.pixels for item in self.strata)
+        rows = tuple(
+            (item.name, f"{item.pixels:,}".replace(",", " "), f"{100 * item.pixels / total:.2f}",
+             str(item.points))
+            for item in self.strata
+        )  # fmt: skip
+        return Table(f"{self.design} sample", ("stratum", "pixels", "%", "points"), (rows,))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on the sample."""
+        lines = [
+            f"{self.points} points; overall accuracy will have a standard error of about "
+            f"{100 * self.expected_se:.2f} % if it is as expected"
+        ]
+        if self.left_out:
+            lines.append(
+                f"{self.left_out:,} pixels of training and validation tiles are left out: figures "
+                "will be of the rest".replace(",", " ")
+            )
+        return tuple(lines)
+
+    @property
+    def text(self) -> str:
+        """All as lines of plain text."""
+        return "\n".join([plain_table(self.table), *self.notes])
+
+
+def sample(
+    given: PathLike,
+    output: PathLike,
+    design: SampleDesign,
+    frame: SampleFrame | None = None,
+    *,
+    overwrite: bool = False,
+    inputs: InputOptions | None = None,
+    progress: Progress = silent,
+) -> Drawn:
+    """Draw a probability sample of the pixels of a map that have a class, as a GeoPackage.
+
+    The points are at the centres of pixels, in the map's CRS and in a random order: the first of
+    them are a sample too where strata are not small. Fields say each point's stratum, inclusion
+    probability, the pixels and points of its stratum, and the area of its pixel; `reference` and
+    `note` are for the interpreter. Works by blocks: memory does not grow with the map. The same
+    seed draws the same points.
+
+    Raises:
+        UsageError: the design contradicts itself or asks for more than there is; as
+            `open_class_map`.
+        NoLabelledPixelError: no pixel of the map has a class.
+        InputMissingError, NotARasterError, LabelBandError, NoCrsError, NomenclatureError,
+            NomenclatureMismatchError, UnknownLabelError: of the map or the strata.
+        GridMismatchError: the strata are in another CRS, or turned against the map.
+        TileIndexError, InputMissingError: of a tile index.
+        OutputExistsError, CannotWriteError, LockedError: of the output.
+        InputChangedError: a file changed while it was read.
+    """
+    frame, inputs = frame or SampleFrame(), inputs or InputOptions()
+    design.check()
+    if Path(output).suffix.lower() != ".gpkg":
+        raise UsageError(output, "is no GeoPackage", "end its name in .gpkg")
+    of_strata = [] if frame.strata is None else [frame.strata]
+    check_standard_input_once([given, *of_strata])
+    read = [given, *of_strata, *frame.tiles]
+    with (
+        OutputSet([output], overwrite=overwrite, inputs=read) as files,
+        unchanged_inputs(),
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+        ExitStack() as stack,
+    ):
+        check_output(output, overwrite=files.overwrite)
+        population = _Population.opened(given, frame, inputs, stack)
+        pixels, drawn = _draw(population, design, progress)
+        generator = np.random.default_rng([design.seed, 1])
+        pixels = pixels.taken(generator.permutation(len(pixels.rows)))
+        with atomic_path(output, overwrite=files.overwrite, within=files) as temporary:
+            _write((output, temporary), population, pixels, drawn)
+    return drawn
+
+
+class _Population:
+    """The pixels that points are drawn of, by stratum."""
+
+    def __init__(
+        self, class_map: ClassMap, strata: ClassMap, on_map: LabelMap | None, tiles: list[Window]
+    ) -> None:
+        self.grid = class_map.grid
+        self.areas: PixelAreas = pixel_areas(class_map.grid, class_map.name)
+        self.name = class_map.name
+        self.strata = strata
+        self.blocks = list(iter_blocks(*self.grid.shape, BLOCK))
+        self.counts = np.zeros((len(self.blocks), CODES), np.int64)
+        self.left_out = 0
+        self._map = class_map
+        self._on_map = on_map
+        self._tiles = np.array(tiles, np.int64).reshape(-1, 4)
+
+    @classmethod
+    def opened(
+        cls, given: PathLike, frame: SampleFrame, inputs: InputOptions, stack: ExitStack
+    ) -> _Population:
+        """Open the map and the strata; they stay open as long as the stack."""
+        own = frame.nomenclature if frame.strata is None else None
+        class_map = stack.enter_context(open_class_map(given, inputs, own))
+        strata, on_map = class_map, None
+        if frame.strata is not None:
+            strata = stack.enter_context(open_class_map(frame.strata, inputs, frame.nomenclature))
+            on_map = LabelMap([strata.raster], class_map.raster)
+        windows = [
+            window
+            for split in LEARNT_FROM
+            for window in SplitTiles(
+                [read_tile_index(Path(item)) for item in frame.tiles], split
+            ).windows(class_map.raster)
+        ]
+        return cls(class_map, strata, on_map, windows)
+
+    def read(self, window: Window) -> tuple[NDArray[np.uint8], int]:
+        """Return the code of each pixel's stratum, 0 where none, and how many are left out."""
+        codes = self._map.read(window)
+        if self._on_map is not None:
+            own = self._on_map.read(window)[0]
+            if self.strata.nomenclature is not None:
+                own = self.strata.nomenclature.check_labels(own, self.strata.name)
+            codes = np.where(codes != NO_LABEL, own, np.uint8(NO_LABEL))
+        if not len(self._tiles):
+            return codes, 0
+        mask = mask_of(window, self._tiles)
+        left_out = int(np.count_nonzero(codes[mask]))
+        return np.where(mask, np.uint8(NO_LABEL), codes), left_out
+
+    def count(self, progress: Progress) -> NDArray[np.int64]:
+        """Count the pixels of strata by block; return those of each code, [256], none of code 0.
+
+        Raises:
+            NoLabelledPixelError: there are none.
+        """
+        for number, window in enumerate(self.blocks):
+            codes, left_out = self.read(window)
+            self.counts[number] = code_counts(codes)
+            self.left_out += left_out
+            progress(number + 1, 2 * len(self.blocks), "counting")
+        self.counts[:, NO_LABEL] = 0
+        totals: NDArray[np.int64] = self.counts.sum(axis=0)
+        if not totals.any():
+            raise NoLabelledPixelError(
+                self.name, "has no pixel to draw", "give a map with classes outside the tiles"
+            )
+        return totals
+
+
+class _Draw(Protocol):
+    """Pixels that were drawn, found block by block."""
+
+    def any_in(self, block: int) -> bool: ...
+
+    def in_block(self, block: int, window: Window, codes: NDArray[np.uint8]) -> Pixels: ...
+
+
+def _draw(
+    population: _Population, design: SampleDesign, progress: Progress
+) -> tuple[Pixels, Drawn]:
+    totals = population.count(progress)
+    codes = np.flatnonzero(totals)
+    accuracy = expected_accuracy(design, population.strata, codes)
+    generator = np.random.default_rng([design.seed, 0])
+    draw: _Draw
+    if design.kind == "stratified":
+        strata, draw = _in_strata(population, design, (codes, totals[codes], accuracy), generator)
+    else:
+        overall = totals[codes] @ accuracy / totals.sum()
+        strata, draw = _as_one(population, design, float(overall), generator)
+        accuracy = np.array([overall])
+    found = _collected(population, progress, draw)
+    if design.kind == SYSTEMATIC:
+        if len(found.rows) < FEWEST:
+            raise UsageError("`size`", f"gives {len(found.rows)} points of the grid", "give more")
+        strata = (strata[0]._replace(points=len(found.rows)),)
+    shares = np.array([item.pixels for item in strata]) / totals.sum()
+    error = _standard_error(shares, accuracy, np.array([item.points for item in strata]))
+    return found, Drawn(design.kind, strata, population.left_out, error)
+
+
+def _in_strata(
+    population: _Population,
+    design: SampleDesign,
+    found: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    generator: np.random.Generator,
+) -> tuple[tuple[DrawnStratum, ...], _Draw]:
+    """Return the strata and a draw of them; `found` are their codes, pixels, expected accuracy."""
+    codes, pixels, accuracy = found
+    size = design.size
+    if size is None:
+        assert design.target_se is not None
+        size = size_for(design.target_se, pixels, accuracy, design.allocation)
+    least = minimum_of(design, len(codes), size)
+    points = allocate(size, pixels, least, design.allocation, accuracy)
+    strata = tuple(
+        DrawnStratum(code, population.strata.class_name(code), n, m, m / n)
+        for code, n, m in zip(codes.tolist(), pixels.tolist(), points.tolist(), strict=True)
+    )
+    wanted = {item.code: item.points for item in strata}
+    return strata, RankedDraw(population.counts, wanted, generator)
+
+
+def _as_one(
+    population: _Population, design: SampleDesign, accuracy: float, generator: np.random.Generator
+) -> tuple[tuple[DrawnStratum, ...], _Draw]:
+    """Return the stratum that all pixels are, and a draw of it, random or systematic."""
+    pixels, expected = np.array([population.counts.sum()]), np.array([accuracy])
+    size = design.size
+    if size is None:
+        assert design.target_se is not None
+        size = size_for(design.target_se, pixels, expected, "proportional")
+    points = int(allocate(size, pixels, FEWEST, "proportional", expected)[0])
+    whole = int(pixels[0])
+    if design.kind == SYSTEMATIC:
+        lattice = Lattice.drawn(whole, size, generator)
+        return (DrawnStratum(0, "all", whole, points, lattice.inclusion_probability),), lattice
+    draw = _OneStratum(population.counts, points, generator)
+    return (DrawnStratum(0, "all", whole, points, points / whole),), draw
+
+
+class _OneStratum:
+    """A draw of pixels of whatever stratum."""
+
+    def __init__(self, counts: NDArray[np.int64], size: int, generator: np.random.Generator):
+        all_codes = np.zeros_like(counts)
+        all_codes[:, 1] = counts.sum(axis=1)
+        self._draw = RankedDraw(all_codes, {1: size}, generator)
+
+    def any_in(self, block: int) -> bool:
+        return self._draw.any_in(block)
+
+    def in_block(self, block: int, window: Window, codes: NDArray[np.uint8]) -> Pixels:
+        return self._draw.in_block(block, window, (codes != NO_LABEL).astype(np.uint8))
+
+
+def _collected(population: _Population, progress: Progress, drawn: _Draw) -> Pixels:
+    """Return the pixels that were drawn; only blocks that have some are read again."""
+    parts, blocks = [], population.blocks
+    for number, window in enumerate(blocks):
+        if drawn.any_in(number):
+            parts.append(drawn.in_block(number, window, population.read(window)[0]))
+        progress(len(blocks) + number + 1, 2 * len(blocks), "drawing")
+    return joined(parts)
+
+
+def _standard_error(
+    shares: NDArray[np.float64], accuracy: NDArray[np.float64], points: NDArray[np.int64]
+) -> float:
+    """Return the standard error of overall accuracy (Olofsson et al. 2014, equation 5)."""
+    return float(np.sqrt(np.sum(shares**2 * accuracy * (1 - accuracy) / (points - 1))))
+
+
+def _write(
+    paths: tuple[PathLike, Path], population: _Population, pixels: Pixels, drawn: Drawn
+) -> None:
+    """Write the points into a file that is to become the first of the paths."""
+    transform = population.grid.transform
+    cols, rows = pixels.cols + 0.5, pixels.rows + 0.5
+    x = transform.a * cols + transform.b * rows + transform.c
+    y = transform.d * cols + transform.e * rows + transform.f
+    count = len(pixels.rows)
+    place = np.zeros(CODES, np.int64)
+    if drawn.design == "stratified":
+        place[[item.code for item in drawn.strata]] = np.arange(len(drawn.strata))
+    stratum = place[pixels.codes]
+
+    def of_stratum(field: str, dtype: Any) -> NDArray[Any]:
+        return np.array([getattr(item, field) for item in drawn.strata], dtype)[stratum]
+
+    columns: dict[str, NDArray[Any]] = {
+        "id": np.arange(1, count + 1),
+        STRATUM: of_stratum("code", np.int32),
+        STRATUM_NAME: of_stratum("name", object),
+        INCLUSION: of_stratum("inclusion", np.float64),
+        STRATUM_PIXELS: of_stratum("pixels", np.int64),
+        STRATUM_POINTS: of_stratum("points", np.int64),
+        PIXEL_AREA: _areas(population.areas, pixels.rows),
+        DESIGN: np.full(count, drawn.design, object),
+        REFERENCE: np.full(count, None, object),
+        "note": np.full(count, None, object),
+    }
+    points = shapely.points(x, y)
+    write_features_to(*paths, LAYER, points, columns, population.grid.crs, geometry_type="Point")
+    check_features(*paths, LAYER, count)
+
+
+def _areas(areas: PixelAreas, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the area of a pixel in each of these rows, in m²."""
+    if areas.uniform is not None:
+        return np.full(len(rows), areas.uniform)
+    found, place = np.unique(rows, return_inverse=True)
+    of_rows = np.array([areas.of_rows(int(row), 1)[0] for row in found])
+    return np.asarray(of_rows[place], np.float64)
