@@ -21,7 +21,7 @@ example: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/main_job.sh
 
 examples: $(VENV)/.installed
-	for experiment in sensor_comparison stability fusion oso; do \
+	for experiment in sensor_comparison stability fusion oso entries; do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/$$experiment.sh || exit; \
 	done
 

@@ -1,5 +1,5 @@
-# What the paper's experiments share; sourced by sensor_comparison.sh, stability.sh, fusion.sh and
-# oso.sh, which say how to run them.
+# What the paper's experiments share; sourced by sensor_comparison.sh, stability.sh, fusion.sh,
+# oso.sh and entries.sh, which say how to run them.
 #
 # Settings are environment variables. Lists are separated by spaces; patterns (*) are allowed.
 #
@@ -8,6 +8,7 @@
 #               grid; the paper's synthesis of a month is what lcmap prepare --period makes of the
 #               products' folders
 #   OSO         label maps, likewise
+#   SERIES      folders of Sentinel-2's dates, likewise
 #   REFERENCE   vector databases: BD TOPO, BD Forêt, RPG, ...
 #
 #   SIMPLE, COMPLEX              the two nomenclatures [topo6, topo18]
@@ -29,7 +30,8 @@
 #
 # The shipped data stand in for the paper's in their place in the chain, no more: aerial images at
 # 0.8 m for SPOT, the same images averaged to 10 m for Sentinel-2 (four bands, none beyond the near
-# infrared: a simulated coarse sensor), a Random Forest's classification of these for OSO. Their
+# infrared: a simulated coarse sensor), a Random Forest's classification of these for OSO, and dates
+# that benchmarks/seasons.py simulates from the labels for SERIES. Their
 # settings make small networks in a few steps. The scores show the form of the tables and say
 # nothing about sensors or methods. ZONES="suburb" takes one of the three zones.
 
@@ -37,11 +39,12 @@ examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 if [ -z "${SPOT:-}" ]; then
     data=$examples/data
-    SPOT='' S2='' OSO=''
+    SPOT='' S2='' OSO='' SERIES=''
     for zone in ${ZONES:-suburb vineyards lagoon}; do
         SPOT+=" $data/${zone}_rgbn.tif"
         S2+=" $data/${zone}_coarse.tif"
         OSO+=" $data/${zone}_oso_like.tif"
+        SERIES+=" ${OUTPUT:-$examples/output}/simulated/${zone}"
     done
     REFERENCE=$data/reference.gpkg
     SIMPLE=flair7 RULES_SIMPLE=$examples/reference-flair7.toml
@@ -73,7 +76,7 @@ begin() {
     done
     [ -z "$(zones | sort | uniq -d)" ] ||
         refuse "$1: two images of SPOT have the same name; rename one"
-    for name in S2 OSO; do
+    for name in S2 OSO SERIES; do
         files=(${!name:-})
         [ ${#files[@]} -le 1 ] || [ ${#files[@]} -eq "$(zones | wc -l)" ] ||
             refuse "$1: $name has ${#files[@]} files; give one, or one for each image of SPOT"
@@ -136,19 +139,22 @@ split_tiles() {
             -o "$shared/split.$1.tif" --overwrite
 }
 
-# stacks NAME NOMENCLATURE IMAGES [SIDES [MEANING]]: stack the images on the grid of SPOT with
+# stacks NAME NOMENCLATURE IMAGES [SIDES MEANING]...: stack the images on the grid of SPOT with
 # their labels, quantiles and tiles, as NAME.ZONE.*; side inputs stay on their own grid. They are
 # resampled bilinearly and scaled by the quantiles of their own pixels: so is an image that is
-# brought onto the grid here, that a sensor alone is the sensor that fusion sees.
+# brought onto the grid here, that a sensor alone is the sensor that fusion sees. MEANING is what
+# lcmap prepare --side takes after the file, as :oso23, or nothing.
 stacks() {
-    local zone image grid side
+    local zone image grid side number
     for zone in $(zones); do
         image=$(of_zone "$zone" "$3")
         grid=$(of_zone "$zone" "$SPOT")
         split_tiles "$zone"
         reference "$zone" "$2"
         side=()
-        [ -z "${4:-}" ] || side=(--side "$(of_zone "$zone" "$4")${5:-}")
+        for ((number = 4; number <= $#; number += 2)); do
+            side+=(--side "$(of_zone "$zone" "${!number}")${*:number+1:1}")
+        done
         [ -e "$1.$zone.quantiles.json" ] ||
             lcmap prepare --quantiles-of "$image" -o "$1.$zone.quantiles.json"
         [ -e "$1.$zone.tiles.geojson" ] ||

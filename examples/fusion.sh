@@ -19,7 +19,7 @@ for classes in $NOMENCLATURES; do
     one_sensor spot "$classes"
     one_sensor s2 "$classes"
     # Sentinel-2 goes in on its own grid: train and fuse resample it as they read it.
-    stacks "$here.network" "$classes" "$SPOT" "$S2"
+    stacks "$here.network" "$classes" "$SPOT" "$S2" ""
     learn "$here.network"
     for zone in $(zones); do
         sentinel=$(of_zone "$zone" "$S2")

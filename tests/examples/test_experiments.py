@@ -20,18 +20,20 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_crosswalk
 
 EXAMPLES = PROJECT / "examples"
-EXPERIMENTS = ("sensor_comparison", "stability", "fusion", "oso")
+EXPERIMENTS = ("sensor_comparison", "stability", "fusion", "oso", "entries")
 INPUTS = {
     "sensor_comparison": ("SPOT", "S2", "REFERENCE"),
     "stability": ("SPOT", "REFERENCE"),
     "fusion": ("SPOT", "S2", "REFERENCE"),
     "oso": ("SPOT", "OSO", "REFERENCE"),
+    "entries": ("SPOT", "SERIES", "OSO", "REFERENCE"),
 }
 TABLES = {
     "sensor_comparison": ("flair7", "flair19"),
     "stability": ("scores", "flair19"),
     "fusion": ("flair7", "flair7.without", "flair19", "flair19.without"),
     "oso": ("kept", "kept-no-data", "all", "without"),
+    "entries": ("flair7",),
 }
 SETTING = re.compile(r"^ *(TILING|TRAINING|SCORING)=\$\{\1:-(-.*)\}$", re.M)
 COMMAND = {"TILING": "prepare", "TRAINING": "train", "SCORING": "score"}
