@@ -21,18 +21,21 @@ lcmap train output/*.tiles.geojson -o output/model.onnx --minutes "$minutes" --s
 
 references=()
 tiles=()
+images=()
 pictures=()
 for zone in $zones; do
     lcmap predict "output/$zone.stack.tif" -m output/model.onnx -o "output/$zone.map.tif" \
         --confidence "output/$zone.confidence.tif" --qml --overwrite
     references+=(--reference "data/${zone}_labels.tif")
     tiles+=(--tiles "output/$zone.tiles.geojson")
+    images+=(--image "output/$zone.stack.tif")
     pictures+=("output/$zone.stack.tif" "output/$zone.ref.tif" "output/$zone.map.tif")
 done
 
 # Scored on the test tiles against the labels drawn by hand, which the network never saw.
 lcmap score "output/*.map.tif" "${references[@]}" --reference-crosswalk flair19:flair7 \
-    "${tiles[@]}" --split test --block 128 -o output/score.json --overwrite
+    "${tiles[@]}" --split test --block 128 -o output/score.json --overwrite \
+    --report output/report.html "${images[@]}" --confidence "output/*.confidence.tif"
 
 python side_by_side.py output/side_by_side.png image,reference,map "${pictures[@]}"
-echo "maps, confidence, scores and side_by_side.png are in examples/output"
+echo "maps, confidence, report.html and side_by_side.png are in examples/output"

@@ -204,6 +204,13 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "s.json,s.csv,s.txt",
         1,
     ),
+    "score report": (
+        image,
+        "score labels.tif --reference labels.tif --nomenclature flair7 --bootstrap 0 -o s.json"
+        " --report r.html --image image.tif",
+        "s.json,r.html",
+        1,
+    ),
 }
 """Of each: what makes its inputs in a folder, its words, its outputs, and how many of its steps to
 the disk make one of `killed_sets`."""
@@ -212,6 +219,7 @@ INPUTS = {
     "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
     "update": "new.tif", "campaign": "scenes/b.tif", "generalise": "labels.tif",
     "areas": "labels.tif", "sample": "labels.tif", "score": "labels.tif",
+    "score report": "labels.tif",
 }  # fmt: skip
 """What a command reads, where that is not image.tif."""
 

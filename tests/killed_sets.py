@@ -35,7 +35,7 @@ MODULES = {
     "fuse": ["inference.predict", "inference.late_fusion"],
     "reclassify-oso": ["inference.crosswalk_map"],
     "sample": ["products.sample"],
-    "score": ["accuracy.score"],
+    "score": ["accuracy.score", "accuracy.page.page"],
     "update": ["products.update"],
     "generalise": ["products.generalise"],
     "areas": ["products.areas"],

@@ -52,6 +52,7 @@ class Counting:
         )
         self._map_tables = [state_table(self._target, item.crosswalk) for item in self._maps]
         self._counted: list[tuple[LabelFile, Grid]] = []
+        self._confidences: dict[int, LabelMap] = {}
         self._described: set[str] = set()
         self._away = ""
         self._step = block * max(1, _READ // block) if block <= _READ else _READ
@@ -74,6 +75,11 @@ class Counting:
                 overlaps = overlaps or maps is not None
                 windows = self._tiles.windows(reference) if self._tiles is not None else None
                 if maps is not None and windows != []:
+                    self._confidences = {
+                        m: open_parts(item.confidence, reference, stack, self._inputs)
+                        for m, item in enumerate(self._maps)
+                        if item.confidence
+                    }
                     share = _Share(progress, number, len(files), reference.name)
                     maps = [self._counted_over(reference, stack), *maps]
                     self._count(number, reference, maps, windows, share)
@@ -168,7 +174,8 @@ class Counting:
             predicted.append(self._states(table, codes, name, item))
             covered.append(inside)
         pieces = [((number, *key), piece) for key, piece in cut(area, self._block)]
-        self._tally.add(states, predicted, covered, pieces)
+        sure = {m: found.read(area)[0] for m, found in self._confidences.items()}
+        self._tally.add(states, predicted, covered, pieces, sure)
 
     def _states(
         self, table: NDArray[np.uint8], codes: NDArray[np.uint8], name: str, item: ScoreInput

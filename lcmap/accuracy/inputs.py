@@ -32,12 +32,16 @@ NO_CROSSWALK = "none"
 
 @dataclass(frozen=True)
 class ScoreInput:
-    """A map, or all references: its files, the classes that the first one names, the crosswalk."""
+    """A map, or all references: its files, the classes that the first one names, the crosswalk.
+
+    `confidence` are the files of a map's confidence, where they are given.
+    """
 
     name: str
     files: tuple[LabelFile, ...]
     table: ClassTable | None
     crosswalk: Crosswalk | None = None
+    confidence: tuple[LabelFile, ...] = ()
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -173,6 +177,21 @@ def in_common_nomenclature(
         ),
         _with(reference, of_reference, target),
         chosen_codes(classes.only, target),
+    )
+
+
+def with_confidences(comparison: Comparison, confidences: Sequence[PathLike]) -> Comparison:
+    """Return a comparison whose maps have their confidence: files, folders or patterns of parts.
+
+    Raises:
+        InputMissingError: there is no such file.
+    """
+    return replace(
+        comparison,
+        maps=tuple(
+            replace(item, confidence=tuple(LabelFile(path) for path in raster_files(given)))
+            for item, given in zip(comparison.maps, confidences, strict=True)
+        ),
     )
 
 

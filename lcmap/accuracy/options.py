@@ -59,14 +59,33 @@ class BootstrapOptions:
 
 
 @dataclass(frozen=True)
+class PageOptions:
+    """The report as an HTML page with charts and pictures.
+
+    file: the page to write, .html.
+    images: images of the ground, for the pictures.
+    confidences: the confidence of each map in order, as `predict` writes it: a file, or a folder or
+        pattern of parts; none for no diagram of their reliability.
+    command: what the page says it was made by.
+    """
+
+    file: PathLike
+    images: tuple[PathLike, ...] = ()
+    confidences: tuple[PathLike, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """What the report calls the maps, and where it is written.
 
     names: a name for each map in order; empty takes the names of their files.
     files: files to write, in the form of their endings: .json, .csv or .txt.
     overwrite: replace what is there.
+    page: the report as a page, None for none.
     """
 
     names: tuple[str, ...] = ()
     files: tuple[PathLike, ...] = ()
     overwrite: bool = False
+    page: PageOptions | None = None

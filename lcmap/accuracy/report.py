@@ -59,7 +59,8 @@ class MapScore:
     matrix is int64 [K, K+1]: rows the reference's classes, columns the map's, the last one
     unclassified. `without_source` holds the codes of classes that the map cannot have, for no
     class of its own leads there. `differences` are this map's measures minus the first map's,
-    None for the first.
+    None for the first. `reliability` holds the counts of `accuracy.calibration`, float64 [3, bins],
+    where the map's confidence was given.
     """
 
     name: str
@@ -71,6 +72,7 @@ class MapScore:
     interval: Interval | None
     differences: Scores | None
     difference_interval: Interval | None
+    reliability: NDArray[np.float64] | None = None
 
     @property
     def unclassified(self) -> int:
@@ -94,7 +96,8 @@ class Report:
     """A scoring run: every map was measured on the same pixels of the same references.
 
     pixels is the number scored; beside it labelled pixels that some map does not cover, and those
-    left out because some map has no class there.
+    left out because some map has no class there. `pixel_area` is that of a pixel in m², where all
+    references have the same.
     """
 
     nomenclature: Nomenclature
@@ -108,6 +111,7 @@ class Report:
     not_covered: int
     left_out_unclassified: int
     bootstrap: Bootstrap | None
+    pixel_area: float | None = None
 
     @property
     def reference_pixels(self) -> NDArray[np.int64]:

@@ -14,10 +14,22 @@ import rasterio
 from lcmap import defaults
 from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.counting import Counting
-from lcmap.accuracy.inputs import Comparison, in_common_nomenclature, open_score_inputs
+from lcmap.accuracy.inputs import (
+    Comparison,
+    in_common_nomenclature,
+    open_score_inputs,
+    with_confidences,
+)
 from lcmap.accuracy.intervals import Interval, block_bootstrap
 from lcmap.accuracy.measures import Scores, scores
-from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
+from lcmap.accuracy.options import (
+    BootstrapOptions,
+    ClassOptions,
+    PageOptions,
+    ReportOptions,
+    SplitOptions,
+)
+from lcmap.accuracy.places import PlaceView, choose_places, read_places
 from lcmap.accuracy.report import Bootstrap, MapScore, Report
 from lcmap.accuracy.split_windows import SplitTiles
 from lcmap.accuracy.tables import check_report_path, write_report
@@ -29,6 +41,8 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.pixel_areas import pixel_areas
+from lcmap.raster.writing import check_output
 
 logger = logging.getLogger(__name__)
 
@@ -74,50 +88,83 @@ def score(
     inputs = inputs or InputOptions()
     if split.split and not split.tiles:
         raise UsageError("`split`", "there is no tile index", "name it with `tiles`")
+    page = outputs.page
+    read = [*maps, *references, *split.tiles, *(page.images if page else ())]
+    written = [*outputs.files, *([page.file] if page else [])]
     with (
-        OutputSet(
-            outputs.files, overwrite=outputs.overwrite, inputs=[*maps, *references, *split.tiles]
-        ) as files,
+        OutputSet(written, overwrite=outputs.overwrite, inputs=read) as files,
         unchanged_inputs(),
     ):
         for output in outputs.files:
             check_report_path(output, overwrite=files.overwrite)
-        report = _measured(
-            (maps, references, outputs.names), classes, split, bootstrap, inputs, progress
+        if page is not None:
+            # before the work, for an installation for mapping lacks what draws
+            from lcmap.accuracy.page.page import write_page
+
+            check_page(page, len(maps), overwrite=files.overwrite)
+        report, places = _measured(
+            (maps, references), outputs, (classes, split, bootstrap), inputs, progress
         )
         for output in outputs.files:
             write_report(report, output, overwrite=files.overwrite, within=files)
+        if page is not None:
+            write_page(report, places, page.file, files, page.command)
     return report
 
 
+def check_page(page: PageOptions, maps: int, *, overwrite: bool) -> None:
+    """Check what is asked for of a page before any work.
+
+    Raises:
+        UsageError: its name does not end in .html; or confidences are not one for each map.
+        OutputExistsError, CannotWriteError: it cannot be written.
+    """
+    if Path(page.file).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(page.file, "is no page", "end its name in .html")
+    if page.confidences and len(page.confidences) != maps:
+        raise UsageError(
+            "`confidences`",
+            f"{len(page.confidences)} for {maps} maps",
+            "give one for each map, in order",
+        )
+    check_output(page.file, overwrite=overwrite)
+
+
 def _measured(
-    named: tuple[Sequence[PathLike], Sequence[PathLike], Sequence[str]],
-    classes: ClassOptions,
-    split: SplitOptions,
-    bootstrap: BootstrapOptions,
+    given: tuple[Sequence[PathLike], Sequence[PathLike]],
+    outputs: ReportOptions,
+    options: tuple[ClassOptions, SplitOptions, BootstrapOptions],
     inputs: InputOptions,
     progress: Progress,
-) -> Report:
-    """Return the report on maps and references; the third of `named` names the maps."""
-    maps, references, names = named
+) -> tuple[Report, list[PlaceView]]:
+    """Return the report on maps and references, and the places that a page shows."""
+    (maps, references), (classes, split, bootstrap) = given, options
+    page = outputs.page
     indexes = [read_tile_index(Path(item)) for item in split.tiles]
     tiles = SplitTiles(indexes, split.split or defaults.SCORED_SPLIT) if indexes else None
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), ExitStack() as stack:
         comparison = in_common_nomenclature(
-            *open_score_inputs(maps, references, names, inputs, stack),
+            *open_score_inputs(maps, references, outputs.names, inputs, stack),
             classes,
             otherwise=next((index.nomenclature for index in indexes if index.nomenclature), None),
         )
+        if page is not None and page.confidences:
+            comparison = with_confidences(comparison, page.confidences)
         tally = Tally(
             len(comparison.target),
             len(maps),
             ignore_unclassified=classes.ignore_unclassified,
-            by_block=bootstrap.replicates > 0,
+            by_block=bootstrap.replicates > 0 or page is not None,
         )
         Counting(comparison, tally, bootstrap.block, tiles, inputs).run(progress)
+        places = []
+        if page is not None:
+            chosen = choose_places(tally.by_block)
+            places = read_places(chosen, bootstrap.block, comparison, page.images, inputs)
+        pixel_area = _pixel_area(comparison, inputs) if page is not None else None
     drawn = _drawn(bootstrap, tally)
     reference = comparison.reference
-    return Report(
+    report = Report(
         nomenclature=comparison.target,
         only=comparison.only,
         maps=_map_scores(comparison, tally, drawn),
@@ -129,7 +176,18 @@ def _measured(
         not_covered=tally.not_covered,
         left_out_unclassified=tally.left_out,
         bootstrap=drawn,
+        pixel_area=pixel_area,
     )
+    return report, places
+
+
+def _pixel_area(comparison: Comparison, inputs: InputOptions) -> float | None:
+    """Return the area of a pixel in m² that all references have, None where they differ."""
+    areas: set[float | None] = set()
+    for file in comparison.reference.files:
+        with file.opened(inputs) as raster:
+            areas.add(pixel_areas(raster.grid, raster.name).uniform)
+    return areas.pop() if len(areas) == 1 else None
 
 
 def _drawn(options: BootstrapOptions, tally: Tally) -> Bootstrap | None:
@@ -173,6 +231,7 @@ def _map_scores(
             difference_interval=(
                 _nth_interval(intervals.differences, m) if intervals and m else None
             ),
+            reliability=tally.reliability.get(m),
         )
         for m, item in enumerate(comparison.maps)
     )

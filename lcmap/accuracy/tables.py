@@ -45,9 +45,9 @@ def tables(report: Report, *, matrix: bool = False) -> tuple[Table, ...]:
     result: list[Table] = []
     for label in ("name", "short"):
         if len(report.maps) == 1:
-            result = [_one_map(report, report.maps[0], label)]
+            result = [map_table(report, report.maps[0], label)]
         else:
-            result = [_side_by_side(report, label), _differences(report, label)]
+            result = [_side_by_side(report, label), difference_table(report, label)]
         if all(_width(table) <= WIDTH for table in result):
             break
     if matrix:
@@ -75,7 +75,7 @@ def notes(report: Report) -> tuple[str, ...]:
         )
     for item in report.maps:
         if item.unclassified:
-            share = _percent(item.unclassified / report.pixels)
+            share = percent(item.unclassified / report.pixels)
             lines.append(f"{item.name} leaves {share} % without a class: counted as missed")
         impossible = [
             k for k in _present(report) if report.nomenclature.codes[k] in item.without_source
@@ -134,12 +134,14 @@ def write_report(
         temporary.write_text(text, encoding="utf-8")
 
 
-def _one_map(report: Report, item: MapScore, label: str) -> Table:
+def map_table(report: Report, item: MapScore, label: str) -> Table:
+    """Return the measures of each class of a map, and over all; `label` is name or short."""
+
     def row(index: int) -> tuple[str, ...]:
         share = float(report.reference_pixels[index]) / report.pixels
         others = [of_class(item.scores, None, m, index)[0] for m in ("precision", "recall", "f1")]
         iou = _with_interval(of_class(item.scores, item.interval, "iou", index))
-        return (_percent(share), iou, *map(_percent, others))
+        return (percent(share), iou, *map(percent, others))
 
     totals = tuple(
         (title, "", _with_interval(overall(item.scores, item.interval, measure)), *("", "", ""))
@@ -156,7 +158,9 @@ def _side_by_side(report: Report, label: str) -> Table:
     return _columns(report, label, "IoU of each class and overall figures", report.maps, figure)
 
 
-def _differences(report: Report, label: str) -> Table:
+def difference_table(report: Report, label: str) -> Table:
+    """Return the difference of each map to the first, in IoU of classes and over all."""
+
     def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
         assert item.differences is not None, "every map but the first is compared with it"
         return _with_interval(pick(item.differences, item.difference_interval, *key), sign="+")
@@ -229,11 +233,12 @@ def _present(report: Report) -> list[int]:
 def _with_interval(figure: Figure, sign: str = "") -> str:
     value, low, high = figure
     if math.isnan(low) or math.isnan(high):
-        return _percent(value, sign)
-    return f"{_percent(value, sign)} [{_percent(low, sign)}, {_percent(high, sign)}]"
+        return percent(value, sign)
+    return f"{percent(value, sign)} [{percent(low, sign)}, {percent(high, sign)}]"
 
 
-def _percent(fraction: float, sign: str = "") -> str:
+def percent(fraction: float, sign: str = "") -> str:
+    """Return a fraction in percent, as tables show it."""
     return UNDEFINED if np.isnan(fraction) else f"{100 * fraction:{sign}.1f}"
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.accuracy.calibration import reliability
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.raster.windows import Window
+
+BlockKey = tuple[int, int, int]
+"""The number of a reference, and the row and the column of a block in it."""
 
 
 class Tally:
@@ -21,8 +25,9 @@ class Tally:
         self.matrices = np.zeros((maps, classes, classes + 1), np.int64)
         self.not_covered = 0
         self.left_out = 0
+        self.reliability: dict[int, NDArray[np.float64]] = {}
         self._by_block = by_block
-        self._blocks: dict[Hashable, NDArray[np.int64]] = {}
+        self._blocks: dict[BlockKey, NDArray[np.int64]] = {}
 
     @property
     def pixels(self) -> int:
@@ -41,16 +46,23 @@ class Tally:
             return np.zeros((0, len(self.matrices), 3, self.classes), np.int64)
         return np.stack(list(self._blocks.values()))
 
+    @property
+    def by_block(self) -> Mapping[BlockKey, NDArray[np.int64]]:
+        """Margins, int64 [maps, 3, K], of each block that holds a scored pixel, by its key."""
+        return self._blocks
+
     def add(
         self,
         reference: NDArray[np.uint8],
         predicted: Sequence[NDArray[np.uint8]],
         covered: Sequence[NDArray[np.bool_]],
-        pieces: Sequence[tuple[Hashable, Window]],
+        pieces: Sequence[tuple[BlockKey, Window]],
+        confidence: Mapping[int, NDArray[np.uint8]] | None = None,
     ) -> None:
         """Count states, all [height, width]: one reference, and each map with where it covers.
 
-        The pieces, a block's key and its window each, partition the arrays.
+        The pieces, a block's key and its window each, partition the arrays. The `confidence` of
+        maps, by their number, is in percent; it is counted where the map has a class.
         """
         scored = reference < self.classes
         outside = scored & ~np.logical_and.reduce(covered)
@@ -62,12 +74,17 @@ class Tally:
             self.left_out += int(unclassified.sum())
             scored &= ~unclassified
         reference = np.where(scored, reference, np.uint8(self.classes))
+        for number, percent in (confidence or {}).items():
+            known = scored & (predicted[number] < self.classes)
+            agreed = predicted[number][known] == reference[known]
+            found = reliability(percent[known] / 100, agreed)
+            self.reliability[number] = self.reliability.get(number, 0.0) + found
         numbers = [cells(reference, states, self.classes) for states in predicted]
         for key, window in pieces:
             if scored[window.slices].any():
                 self._add_piece(key, [item[window.slices] for item in numbers])
 
-    def _add_piece(self, key: Hashable, numbers: Sequence[NDArray[np.uint16]]) -> None:
+    def _add_piece(self, key: BlockKey, numbers: Sequence[NDArray[np.uint16]]) -> None:
         known = slice(self.classes)
         matrices = np.stack(
             [count(item, self.classes)[known, : self.classes + 1] for item in numbers]

@@ -42,11 +42,12 @@ _SECONDS_BETWEEN_LINES = 30.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _logger = logging.getLogger("lcmap")
 
-_OF_TRAINING = {
+_NOT_FOR_MAPPING = {
     "torch": "torch",
     "matplotlib": "matplotlib",
     "onnxscript": "onnxscript",
     "onnx_ir": "onnx-ir",
+    "jinja2": "jinja2",
 }
 """Packages that an installation for mapping may lack, by the name that is imported."""
 
@@ -314,7 +315,7 @@ def _line_and_code(error: BaseException, *, verbose: bool) -> tuple[str, int]:
 
 def not_installed(error: ModuleNotFoundError) -> tuple[str, int] | None:
     """Return a line and an exit code for a package that an installation for mapping lacks."""
-    package = _OF_TRAINING.get(error.name or "")
+    package = _NOT_FOR_MAPPING.get(error.name or "")
     if package is None:
         return None
     line = (

@@ -8,6 +8,7 @@ OPTIONS = {
     "as_csv": "--csv",
     "as_json": "--json",
     "codes": "--output",
+    "confidences": "--confidence",
     "crosswalks": "--crosswalk",
     "initial_model": "--init-from",
     "names": "--name",

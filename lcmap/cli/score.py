@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,11 +15,13 @@ from lcmap.cli.grouped import grouped
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
 from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
+from lcmap.cli.unattended import WORDS
 
 if TYPE_CHECKING:
     from lcmap.accuracy.options import (
         BootstrapOptions,
         ClassOptions,
+        PageOptions,
         ReportOptions,
         SplitOptions,
     )
@@ -34,7 +38,40 @@ class Results:
     form: PrintedForm
 
 
-@grouped(form=printed_form)
+def page_options(
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Also write a page to look at: charts with intervals, what is taken for what, the "
+            "best, a typical and the worst block, areas. One file that needs no other.",
+        ),
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="With --report: an image of the ground, for its pictures. May be repeated.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --report: the confidence of a map, as lcmap predict writes it, for a "
+            "diagram of how far it can be believed. Give it once for each map, in order.",
+        ),
+    ] = None,
+) -> PageOptions | None:
+    """Return the page to write, None for none."""
+    from lcmap.accuracy.options import PageOptions
+
+    if report is None:
+        return None
+    return PageOptions(report, tuple(image or ()), tuple(confidence or ()))
+
+
+@grouped(form=printed_form, page=page_options)
 def results(
     name: Annotated[
         list[str] | None,
@@ -47,6 +84,7 @@ def results(
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
     *,
+    page: PageOptions | None,
     form: PrintedForm,
     output: AlsoTo = None,
     overwrite: Overwrite = False,
@@ -54,7 +92,8 @@ def results(
     """Return what is written and printed."""
     from lcmap.accuracy.options import ReportOptions
 
-    return Results(ReportOptions(tuple(name or ()), tuple(output or ()), overwrite), matrix, form)
+    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite, page)
+    return Results(written, matrix, form)
 
 
 def scored_classes(
@@ -251,8 +290,11 @@ def command(
         truth.check()
         if truth.sample is not None:
             called.refuse(["block"], "is of a reference raster's pixels, a sample has none")
+            called.refuse(["report", "image", "confidence"], "is of a reference raster")
             reporter.result(_estimated(maps, truth.sample, split, classes, to, bootstrap, inputs))
             return
+        if to.written.page is None:
+            called.refuse(["image", "confidence"], "is of a page", "give `report` too")
         from lcmap.accuracy.score import score
         from lcmap.accuracy.tables import notes, plain_text, tables
 
@@ -263,7 +305,7 @@ def command(
                 classes=classes,
                 split=split,
                 bootstrap=bootstrap,
-                outputs=to.written,
+                outputs=_with_command(to.written, called),
                 inputs=inputs,
                 progress=progress,
             )
@@ -274,6 +316,14 @@ def command(
                 lambda: plain_text(report, matrix=to.matrix),
             )
         )
+
+
+def _with_command(written: ReportOptions, called: Invocation) -> ReportOptions:
+    """Return what is written with the command line, which a page shows."""
+    if written.page is None:
+        return written
+    words = shlex.join(["lcmap", *called.context.meta[WORDS]])
+    return replace(written, page=replace(written.page, command=words))
 
 
 def _estimated(

@@ -26,7 +26,7 @@ OF_THE_RUN = frozenset(
 OF_FILES = frozenset(
     {
         "output", "changes", "conflicts", "pan", "labels", "probabilities", "side", "tiles",
-        "reference", "sample", "strata", "qml", "zones",
+        "reference", "sample", "strata", "qml", "zones", "report", "image", "confidence",
     }
 )  # fmt: skip
 """Parameters of files beside those whose values are paths: their names decide no bytes."""

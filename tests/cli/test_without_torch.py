@@ -1,4 +1,4 @@
-"""An installation for mapping: all commands but train run without PyTorch and matplotlib."""
+"""An installation for mapping: all commands but train run without PyTorch, matplotlib and Jinja2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import json, sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "matplotlib"):
+        if name.split(".")[0] in ("torch", "matplotlib", "jinja2"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name.split(".")[0])
 
 sys.meta_path.insert(0, Missing())

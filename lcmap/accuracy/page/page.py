@@ -1,0 +1,256 @@
+"""The HTML page of a report: what its template is filled with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from lcmap import __version__
+from lcmap.accuracy.calibration import BINS, expected_calibration_error
+from lcmap.accuracy.page.charts import (
+    confusion_chart,
+    iou_chart,
+    overall_chart,
+    reliability_chart,
+)
+from lcmap.accuracy.page.pictures import data_address, errors, in_colors
+from lcmap.accuracy.places import PlaceView
+from lcmap.accuracy.report import MapScore, Report, listed, overall
+from lcmap.accuracy.tables import Table, difference_table, map_table, notes, percent
+from lcmap.paths import PathLike
+from lcmap.raster.making import MEMBER, current_digest
+from lcmap.raster.output_set import OutputSet
+from lcmap.raster.writing import atomic_path
+
+_OVERALL = {"miou": "mIoU", "oa": "overall accuracy", "kappa": "κ", "mf1": "mean F1"}
+
+
+def write_page(
+    report: Report,
+    places: Sequence[PlaceView],
+    path: PathLike,
+    files: OutputSet,
+    command: str | None = None,
+) -> None:
+    """Write a report as one HTML file that needs no other, with the set `files`.
+
+    The same figures and places make the same bytes. `command` is what made it.
+
+    Raises:
+        OutputExistsError, CannotWriteError: as atomic_path.
+    """
+    text = page(report, places, command)
+    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")
+
+
+def page(report: Report, places: Sequence[PlaceView], command: str | None = None) -> str:
+    """Return a report as HTML."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
+        files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    )
+    digest = "".join(f"<!-- {MEMBER} {value} -->\n" for value in current_digest(MEMBER).values())
+    return template.render(_context(report, places, command)) + "\n" + digest
+
+
+def _context(report: Report, places: Sequence[PlaceView], command: str | None) -> dict[str, Any]:
+    names = [item.name for item in report.maps]
+    counts = [item.reliability for item in report.maps]
+    with_confidence = any(found is not None for found in counts)
+    contents = [("overall", "Over all classes"), ("classes", "By class")]
+    contents.append(("confusion", "What is taken for what"))
+    contents += [("places", "What the maps look like")] if places else []
+    contents.append(("areas", "Areas"))
+    contents += [("confidence", "Confidence")] if with_confidence else []
+    contents.append(("about", "What was compared"))
+    intervals = f", with {report.bootstrap.level:g} % intervals" if report.bootstrap else ""
+    area, unit = _areas(report)
+    return {
+        "title": "How well " + (" and ".join(names) if len(names) < 3 else f"{len(names)} maps")
+        + (" agrees" if len(names) == 1 else " agree") + " with the reference",
+        "summary": _summary(report),
+        "contents": contents,
+        "overall": _overall_table(report),
+        "with_intervals": intervals,
+        "overall_chart": Markup(overall_chart(report)),
+        "differences": difference_table(report, "name") if len(names) > 1 else None,
+        "first": names[0],
+        "iou_chart": Markup(iou_chart(report)),
+        "classes": [(item.name, map_table(report, item, "name")) for item in report.maps],
+        "confusions": [
+            (item.name, Markup(confusion_chart(report, item)), _confusion_table(report, item))
+            for item in report.maps
+        ],
+        "places": [_place(report, view) for view in places],
+        "legend": _legend(report, places),
+        "areas": area,
+        "area_caption": f"Scored ground by class, in {unit}",
+        "reliability_chart": (
+            Markup(reliability_chart(report, counts)) if with_confidence else ""
+        ),
+        "reliability": _reliability_table(report),
+        "about": _about(report),
+        "notes": notes(report),
+        "command": command,
+        "version": __version__,
+    }  # fmt: skip
+
+
+def _summary(report: Report) -> str:
+    parts = []
+    for item in report.maps:
+        agreed = percent(overall(item.scores, None, "oa")[0])
+        miou = percent(overall(item.scores, None, "miou")[0])
+        parts.append(f"{item.name} has {agreed} % of the pixels right (mIoU {miou} %)")
+    split = f", {report.split} split" if report.split else ""
+    return (
+        "; ".join(parts) + f". Agreement with {listed(report.references)}{split}, on this ground: "
+        f"{_number(report.pixels)} pixels in {report.nomenclature.title}."
+    )
+
+
+def _overall_table(report: Report) -> Table:
+    rows = tuple(
+        (item.name, *(_with_interval(overall(item.scores, item.interval, m)) for m in _OVERALL))
+        for item in report.maps
+    )
+    return Table("", ("map", *_OVERALL.values()), (rows,))
+
+
+def _with_interval(figure: tuple[float, float, float]) -> str:
+    value, low, high = figure
+    if np.isnan(low):
+        return percent(value)
+    return f"{percent(value)} ({percent(low)} to {percent(high)})"
+
+
+def _confusion_table(report: Report, item: MapScore) -> Table:
+    classes = report.nomenclature.classes
+    rows = [k for k in range(len(classes)) if report.reference_pixels[k]]
+    cols = [k for k in range(len(classes)) if item.matrix[:, k].any() or k in rows]
+    lines = tuple(
+        (classes[r].name, *(_number(int(item.matrix[r, c])) for c in (*cols, -1))) for r in rows
+    )
+    return Table("", ("reference", *(classes[c].short for c in cols), "none"), (lines,))
+
+
+def _areas(report: Report) -> tuple[Table, str]:
+    """Return the scored ground by class, and its unit: hectares where pixels have one area."""
+    area = report.pixel_area
+
+    def cell(pixels: int) -> str:
+        share = 100 * pixels / report.pixels
+        amount = _number(pixels) if area is None else f"{pixels * area / 10_000:.2f}"
+        return f"{amount} ({share:.1f} %)"
+
+    rows = []
+    for k, land in enumerate(report.nomenclature.classes):
+        mapped = [int(item.matrix[:, k].sum()) for item in report.maps]
+        reference = int(report.reference_pixels[k])
+        if reference or any(mapped):
+            rows.append((land.name, *map(cell, (reference, *mapped))))
+    header = ("class", "reference", *(item.name for item in report.maps))
+    return Table("", header, (tuple(rows),)), "pixels" if area is None else "hectares"
+
+
+def _reliability_table(report: Report) -> Table:
+    rows = []
+    for item in report.maps:
+        if item.reliability is None:
+            continue
+        pixels, confidence, agreed = item.reliability
+        several = sum(other.reliability is not None for other in report.maps) > 1
+        name = f"{item.name}: " if several else ""
+        for b in np.flatnonzero(pixels).tolist():
+            rows.append(
+                (
+                    f"{name}{100 * b / BINS:.0f} to {100 * (b + 1) / BINS:.0f} %",
+                    *(percent(v) for v in (pixels[b] / pixels.sum(), confidence[b] / pixels[b],
+                                           agreed[b] / pixels[b])),
+                )
+            )  # fmt: skip
+        error = float(expected_calibration_error(item.reliability))
+        rows.append((f"{name}expected calibration error", percent(error), "", ""))
+    return Table("", ("confidence", "pixels", "mean confidence", "right"), (tuple(rows),))
+
+
+def _place(report: Report, view: PlaceView) -> dict[str, Any]:
+    place, classes = view.place, len(report.nomenclature)
+    pictures = []
+    if view.image is not None:
+        pictures.append(("image", data_address(view.image), "as the sensor sees it"))
+    pictures.append(
+        (
+            "reference",
+            _colored(view.reference, report),
+            _said(view.reference, report),
+        )
+    )
+    for item, mapped in zip(report.maps, view.maps, strict=True):
+        known = view.reference < classes
+        share = float((mapped == view.reference)[known].mean()) if known.any() else float("nan")
+        shown = np.where(mapped < classes, mapped, classes).astype(np.uint8)
+        pictures.append((item.name, _colored(shown, report), _said(shown, report)))
+        wrong = errors(view.reference, mapped, classes)
+        title = f"errors of {item.name}"
+        pictures.append((title, data_address(wrong), f"{percent(1 - share)} % wrong"))
+    return {
+        "title": place.title.capitalize(),
+        "agreement": percent(place.agreement),
+        "where": view.where,
+        "pictures": pictures,
+    }
+
+
+def _colored(states: NDArray[np.uint8], report: Report) -> str:
+    return data_address(in_colors(states, report.nomenclature))
+
+
+def _said(states: NDArray[np.uint8], report: Report) -> str:
+    """Return the shares of the three most frequent classes, in words."""
+    counts = np.bincount(states.ravel(), minlength=256)[: len(report.nomenclature)]
+    order = np.argsort(-counts, kind="stable")[:3]
+    parts = [
+        f"{report.nomenclature.classes[k].name} {100 * counts[k] / states.size:.0f} %"
+        for k in order.tolist()
+        if counts[k]
+    ]
+    return ", ".join(parts) or "no class"
+
+
+def _legend(report: Report, places: Sequence[PlaceView]) -> list[tuple[str, str]]:
+    shown = np.zeros(256, bool)
+    for view in places:
+        for states in (view.reference, *view.maps):
+            shown[np.unique(states)] = True
+    return [
+        (land.name, land.color) for k, land in enumerate(report.nomenclature.classes) if shown[k]
+    ]
+
+
+def _about(report: Report) -> list[tuple[str, str]]:
+    found = [(item.name, _files(item.files, item.crosswalk)) for item in report.maps]
+    found.append(("reference", _files(report.references, report.reference_crosswalk)))
+    if report.tiles:
+        found.append(("tiles", f"{report.split} split of {', '.join(report.tiles)}"))
+    land = report.nomenclature
+    found.append(("nomenclature", f"{land.title} ({land.name}, {len(land)} classes)"))
+    return found
+
+
+def _files(names: Sequence[str], crosswalk: str | None) -> str:
+    return ", ".join(names) + (f", by the crosswalk {crosswalk}" if crosswalk else "")
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", "\u202f")
