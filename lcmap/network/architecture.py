@@ -30,6 +30,8 @@ class Architecture:
         all. The first has the pixels of the image.
     side_width: what the channels of the levels are divided by in the encoders of coarser inputs,
         which are left 16 where the levels have so many.
+    side_skips: whether what the encoder of a coarser input finds on a level goes to that level of
+        the decoder too, beside the image's skip.
     series: the numbers of those inputs, from 0, that are series of dates; not of the first.
     """
 
@@ -42,6 +44,7 @@ class Architecture:
     clip: tuple[float, float] | None = None
     levels: tuple[int, ...] = ()
     side_width: int = 4
+    side_skips: bool = False
     series: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -41,7 +41,8 @@ class LandCoverNetwork(nn.Module):
 
     An input that is coarser than the image (`levels`) enters on the level that has its cells: its
     encoder has that level and those below, of fewer channels (`side_width`). A series is pooled
-    over time before that, see `SeriesEncoder`.
+    over time before that, see `SeriesEncoder`. With `side_skips` what it finds on a level goes to
+    the decoder's level too: else all that it tells is on the cells of the deepest one.
     """
 
     def __init__(
@@ -94,10 +95,15 @@ class LandCoverNetwork(nn.Module):
             nn.Identity() if skip == "concat" else nn.Conv2d(w, s, 1)
             for w, s in zip(widths, kept, strict=False)
         )
+        of_sides = [0] * architecture.depth
+        for model_input, found in enumerate(of_encoders):
+            if self._skips_of_side(model_input):
+                for place, w in enumerate(reversed(found[1:]), start=1):
+                    of_sides[-place] += w
         top = 2 * FINE if half else width
         self.decoder = nn.ModuleList(
-            level(w + s, w, above)
-            for w, s, above in zip(widths, kept, [top, *widths], strict=False)
+            level(w + s + side, w, above)
+            for w, s, side, above in zip(widths, kept, of_sides, [top, *widths], strict=False)
         )
         self.refinement = None
         if half:
@@ -124,11 +130,15 @@ class LandCoverNetwork(nn.Module):
         inputs = [self._pooled_over_time(number, given) for number in range(len(self.encoders))]
         features = []
         skips: list[tuple[Tensor, Tensor]] = []
+        of_sides: list[list[Tensor]] = [[] for _ in self.decoder]
         for model_input, (encoder, x) in enumerate(zip(self.encoders, inputs, strict=True)):
             if self.refinement is not None and self.levels[model_input] == 0:
                 x = pixels_to_cells(x)  # [N, 4·C, H/2, W/2]
-            for level in _children(encoder):
+            floors = _children(encoder)
+            for floor, level in enumerate(floors, start=len(self.decoder) - len(floors)):
                 x = level(mirror_pad(x))  # [N, w, H, W]
+                if self._skips_of_side(model_input):
+                    of_sides[floor].append(x)
                 pooled, indices = max_pool(x)  # [N, w, H/2, W/2]
                 if model_input == 0:
                     skips.append((x, indices))
@@ -137,10 +147,17 @@ class LandCoverNetwork(nn.Module):
         x = self.context(self.deepest(mirror_pad(torch.cat(features, dim=1))))
         for level, reduce in zip(reversed(self.decoder), reversed(self.skips), strict=True):
             skip, indices = skips.pop()
-            x = level(unpool_and_join(x, indices, reduce(skip)))
+            joined, sides = reduce(skip), of_sides.pop()
+            if sides:
+                joined = torch.cat((joined, *sides), dim=1)
+            x = level(unpool_and_join(x, indices, joined))
         if self.refinement is not None:
             x = self.refinement(x, inputs[0])
         return self.classifier(x)  # type: ignore[no-any-return]
+
+    def _skips_of_side(self, number: int) -> bool:
+        """Tell whether what an input's encoder finds goes to the decoder's levels."""
+        return self.architecture.side_skips and self.levels[number] > 0
 
     def _pooled_over_time(self, number: int, given: Iterator[Tensor]) -> Tensor:
         """Return an input as its encoder takes it, [N, C, H/2^k, W/2^k]; take its tensors."""
@@ -165,11 +182,14 @@ class LandCoverNetwork(nn.Module):
         scores are the other's, whatever the further inputs hold, until training finds a use for
         them.
         """
-        joint = "deepest.first.0.weight"
         own, theirs = self.state_dict(), other.state_dict()
-        kernel = torch.zeros_like(own[joint])
-        kernel[:, : theirs[joint].shape[1]] = theirs[joint]
-        self.load_state_dict(own | theirs | {joint: kernel})
+        for name, kernel in theirs.items():
+            # where the encoders of further inputs are joined, after those that both have
+            if kernel.shape != own[name].shape:
+                wider = torch.zeros_like(own[name])
+                wider[:, : kernel.shape[1]] = kernel
+                theirs[name] = wider
+        self.load_state_dict(own | theirs)
 
     @torch.no_grad()
     def merged(self) -> LandCoverNetwork:

@@ -164,7 +164,7 @@ class Recipe:
     date_dropout: up to this share of the dates of a series is left out of a sample, so that a
         network learns to take any dates.
     fine_tuning: multiplies the learning rate where training starts from a model.
-    width, depth, stem, context, reparametrised, clip, side_width: the network's, see
+    width, depth, stem, context, reparametrised, clip, side_width, side_skips: the network's, see
         `Architecture`.
     coarse_sides: side inputs are taken on the cells that the tile indexes say; else all on the
         pixels of the image.
@@ -215,6 +215,7 @@ class Recipe:
     consistency: Consistency = Consistency()
     coarse_sides: bool = False
     side_width: int = 4
+    side_skips: bool = False
     date_dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -233,6 +234,7 @@ class Recipe:
             reparametrised=self.reparametrised,
             clip=self.clip,
             side_width=self.side_width,
+            side_skips=self.side_skips,
         )
 
 
@@ -288,6 +290,7 @@ DEFAULT = Recipe(
     clip=(0.0, 1.0),
     sampling=Sampling(balance=0.5, power=0.0),
     coarse_sides=True,
+    side_skips=True,
     date_dropout=0.5,
 )
 """Measured against others on zones that no tile showed: see benchmarks/accuracy.md."""

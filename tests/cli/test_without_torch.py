@@ -1,4 +1,4 @@
-"""An installation for mapping: all commands but train run without PyTorch, matplotlib and Jinja2."""
+"""An installation for mapping: without PyTorch, matplotlib and Jinja2 all commands but train run."""
 
 from __future__ import annotations
 

@@ -169,9 +169,11 @@ def test_tiles_with_coarse_inputs_equal_the_whole(levels: tuple[int, ...]) -> No
 COARSE = [
     Architecture(width=2, depth=3, levels=(0, 1)),
     Architecture(width=2, depth=3, levels=(0, 2)),
-    Architecture(width=2, depth=3, stem="half", levels=(0, 2), context=1),
-    Architecture(width=2, depth=3, stem="half", levels=(0, 1), skip="reduce"),
+    Architecture(width=2, depth=3, levels=(0, 1), side_skips=True),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 2), context=1, side_skips=True),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 1), skip="reduce", side_skips=True),
     Architecture(width=2, depth=3, stem="half", levels=(0, 3, 0)),
+    Architecture(width=2, depth=3, stem="half", levels=(0, 3, 2), side_skips=True),
 ]
 
 

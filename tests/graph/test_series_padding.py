@@ -37,7 +37,9 @@ def test_tiles_with_a_series_equal_the_whole(
     kind: tuple[str, int, int, int], dates: int, seed: int
 ) -> None:
     stem, depth, level, context = kind
-    architecture = Architecture(width=3, depth=depth, stem=stem, context=context, levels=(0, level))
+    architecture = Architecture(
+        width=3, depth=depth, stem=stem, context=context, levels=(0, level), side_skips=level > 0
+    )
     model = onnx.load_model_from_string(exported_series_network(architecture))
     step = stride(architecture)
     halo = find_halo(model, step, (0, level, level))

@@ -44,18 +44,22 @@ def reference(network: LandCoverNetwork, *images: Tensor) -> Tensor:
         return x
 
     features, skips = [], []
+    of_sides: dict[int, list[Tensor]] = {}
     for number, (encoder, x) in enumerate(zip(network.encoders, images, strict=True)):
         for module in encoder:
             x = blocks(x, module)
             pooled, indices = F.max_pool2d(x, 2, return_indices=True)
             if number == 0:
                 skips.append((x, indices))
+            elif network.architecture.side_skips and network.levels[number]:
+                of_sides.setdefault(x.shape[-1], []).append(x)
             x = pooled
         features.append(x)
     x = blocks(torch.cat(features, dim=1), network.deepest)
     for level in reversed(range(len(skips))):
         skip, indices = skips[level]
-        x = torch.cat((F.max_unpool2d(x, indices, 2), network.skips[level](skip)), dim=1)
+        joined = [network.skips[level](skip), *of_sides.get(skip.shape[-1], [])]
+        x = torch.cat((F.max_unpool2d(x, indices, 2), *joined), dim=1)
         x = blocks(x, network.decoder[level], transposed=True)
     return network.classifier(x)
 
@@ -74,14 +78,17 @@ def test_network_equals_the_papers(channels: list[int], depth: int, skip: str) -
     assert torch.allclose(found, reference(network, *images), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("side_skips", [False, True])
 @pytest.mark.parametrize(
     ("levels", "channels"), [((0, 1), [3, 2]), ((0, 2, 0), [2, 3, 1]), ((0, 2, 1), [1, 2, 2])]
 )
 def test_coarse_inputs_enter_where_the_cells_are_theirs(
-    levels: tuple[int, ...], channels: list[int]
+    levels: tuple[int, ...], channels: list[int], side_skips: bool
 ) -> None:
     torch.manual_seed(10)
-    architecture = Architecture(width=10, depth=3, levels=levels, side_width=2)
+    architecture = Architecture(
+        width=10, depth=3, levels=levels, side_width=2, side_skips=side_skips
+    )
     network = LandCoverNetwork(channels, 5, architecture).double()
 
     def images(height: int, width: int) -> list[Tensor]:
@@ -192,14 +199,23 @@ def test_a_network_started_as_a_smaller_one_computes_what_that_does(
         assert all(torch.equal(before[name], w) for name, w in encoder.state_dict().items())
 
 
-def test_a_network_is_extended_by_a_coarse_input() -> None:
+@pytest.mark.parametrize("side_skips", [False, True])
+def test_a_network_is_extended_by_coarse_inputs(side_skips: bool) -> None:
     torch.manual_seed(11)
-    smaller = LandCoverNetwork([2], 3, Architecture(width=4, depth=2)).double().eval()
-    network = LandCoverNetwork([2, 3], 3, Architecture(width=4, depth=2, levels=(0, 1)))
-    network.double().eval().start_as(smaller)
+    of_one = Architecture(width=4, depth=2, side_skips=side_skips)
+    smallest = LandCoverNetwork([2], 3, of_one).double().eval()
+    smaller = LandCoverNetwork([2, 3], 3, dataclasses.replace(of_one, levels=(0, 1)))
+    smaller.double().eval().start_as(smallest)
+    network = LandCoverNetwork([2, 3, 1], 3, dataclasses.replace(of_one, levels=(0, 1, 1)))
     image = torch.randn(1, 2, 16, 24, dtype=torch.float64)
-    side = 100 * torch.randn(1, 3, 8, 12, dtype=torch.float64)
-    assert torch.allclose(network(image, side), smaller(image), rtol=0, atol=1e-12)
+    side, other = (100 * torch.randn(1, c, 8, 12, dtype=torch.float64) for c in (3, 1))
+    assert torch.allclose(smaller(image, side), smallest(image), rtol=0, atol=1e-12)
+    smaller.train()
+    for _ in range(3):
+        smaller(image + torch.randn_like(image), side)
+    network.double().eval().start_as(smaller)
+    found = network(image, side, other)
+    assert torch.allclose(found, smaller.eval()(image, side), rtol=0, atol=1e-12)
 
 
 def test_training_reaches_the_further_entries_of_a_network_started_as_a_smaller_one() -> None:
