@@ -11,7 +11,7 @@ from lcmap.errors import UsageError
 from lcmap.imagery.compositing import Composite, Method
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.period import parse_period
-from lcmap.imagery.sentinel2.product import is_product
+from lcmap.imagery.product_folders import is_product
 from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
 from lcmap.raster.pipes import STANDARD_STREAM
