@@ -15,13 +15,15 @@ Value = TypeVar("Value")
 class IdlePool(Generic[Key, Value]):
     """Lends what was opened for a key to one thread at a time; of what is idle a few stay open.
 
+    What is opened counts by its size, as the number of its files.
+
     A context manager: in the end it closes what is idle.
     """
 
     def __init__(self, most: int) -> None:
-        """Leave the `most` that were used last open."""
+        """Leave open what was used last, of the size `most` at most."""
         self._most = most
-        self._idle: OrderedDict[Key, tuple[Value, ExitStack]] = OrderedDict()
+        self._idle: OrderedDict[Key, tuple[Value, ExitStack, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> IdlePool[Key, Value]:
@@ -38,7 +40,7 @@ class IdlePool(Generic[Key, Value]):
 
     @contextmanager
     def lent(
-        self, key: Key, opening: Callable[[], AbstractContextManager[Value]]
+        self, key: Key, opening: Callable[[], AbstractContextManager[Value]], size: int = 1
     ) -> Iterator[Value]:
         """Lend what was opened for this key, or what `opening` opens, which any thread may close.
 
@@ -48,10 +50,10 @@ class IdlePool(Generic[Key, Value]):
         with self._lock:
             found = self._idle.pop(key, None)
         if found is None:
-            self._close_beyond(self._most - 1)
+            self._close_beyond(self._most - size)
             with ExitStack() as stack:
                 value = stack.enter_context(opening())
-                found = value, stack.pop_all()
+                found = value, stack.pop_all(), size
         try:
             yield found[0]
         finally:
@@ -63,10 +65,10 @@ class IdlePool(Generic[Key, Value]):
             self._close_beyond(self._most)
 
     def _close_beyond(self, most: int) -> None:
-        """Close what is idle for longest, until no more than `most` are."""
+        """Close what is idle for longest, until no more than `most` is, by its size."""
         while True:
             with self._lock:
-                if len(self._idle) <= most:
+                if not self._idle or sum(size for _, _, size in self._idle.values()) <= most:
                     return
-                _, (_, stack) = self._idle.popitem(last=False)
+                _, (_, stack, _) = self._idle.popitem(last=False)
             stack.close()

@@ -96,7 +96,7 @@ def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
         files = {band: _band_file(granule, band, radiometry, level2) for band in bands}
         masks = _level2_masks(granule, bands) if level2 else _level1_masks(granule, bands)
         name = folder.name if len(granules) == 1 else f"{folder.name}/{granule.name}"
-        scenes.append(Scene(name, day, files, masks, BOA if level2 else TOA))
+        scenes.append(Scene(name, day, files, masks, BOA if level2 else TOA, path))
     return scenes
 
 

@@ -95,7 +95,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
     }
     masks_of = _flags if composite else _masks
     masks = {band: masks_of(folder, band) for band in bands}
-    return [Scene(folder.name, day_of(metadata or folder, time), files, masks, BOA)]
+    return [Scene(folder.name, day_of(metadata or folder, time), files, masks, BOA, metadata)]
 
 
 def _time_in_name(folder: Path) -> str | None:
