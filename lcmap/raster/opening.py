@@ -124,7 +124,7 @@ def open_raster(
 def reopened_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> Iterator[Any]:
     """Open a raster again that `open_raster` opened, and checked, with these arguments.
 
-    It may be closed by another thread, and in any order among others.
+    It is no context of rasterio's: another thread may close it, and in any order among others.
 
     Raises:
         NotARasterError: it cannot be opened any more.
@@ -132,7 +132,6 @@ def reopened_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") 
     drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
     with (
         reading(name or path),
-        # not a context of rasterio's, which the thread that opens it would have to leave
         closing(DatasetReader(os.fspath(path), driver=list(drivers))) as dataset,
     ):
         yield dataset
