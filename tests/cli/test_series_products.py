@@ -30,7 +30,7 @@ class Made(NamedTuple):
 
     folder: Path
     image: Path
-    index: Path
+    tiles: Path
     model: Path
     said: str
 
@@ -78,7 +78,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_index_names_the_products_of_the_period_that_show_the_image(made: Made) -> None:
-    document = json.loads(made.index.read_text())
+    document = json.loads(made.tiles.read_text())
     (series,) = document["features"][0]["properties"]["sides"]
     assert [Path(path).parts[0] for path in series] == ["products"] * 2
     assert [Path(path).name[11:19] for path in series] == ["20180405", "20180705"]

@@ -97,7 +97,7 @@ def test_in_place_equals_the_prepared_product(
         for path in (product, stack)
     ]
     quantiles = [mean_quantiles([series], OPTIONS) for series in pairs]
-    assert np.array_equal(*quantiles)
+    assert np.array_equal(quantiles[0], quantiles[1])
     in_place, prepared = pairs
     for name in ("bands", "dtype", "radiometry", "gsds"):
         assert getattr(in_place, name) == getattr(prepared, name), name
