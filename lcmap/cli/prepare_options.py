@@ -81,7 +81,8 @@ def composite_options(
         typer.Option(
             metavar="PERIOD",
             help="Make one image of a period, 2018, 2018-07, 2018-07-14 or 2018-07/2018-09, from "
-            "products or stacks of several dates.",
+            "products or stacks of several dates; beside a series in --side, choose its dates by "
+            "this period instead.",
         ),
     ] = None,
     method: Annotated[
@@ -213,7 +214,8 @@ def tile_index_options(
             help="A side input for the tile index, on any grid; may be given several times. A "
             "label map names its nomenclature (oso.tif:oso23) unless it carries class names; "
             "class probabilities are FILE:probabilities, all else is an image. A folder or a "
-            "quoted pattern with :series is the dates of one sensor ('s2/*.tif:series'). The "
+            "quoted pattern with :series is the dates of one sensor ('s2/*.tif:series'), or "
+            "Sentinel-2 products ('S2*.SAFE:series'), masked as they are read. The "
             "network takes it on cells of 2^LEVEL × 2^LEVEL pixels of the image, by default the "
             "largest that are no larger than its own pixels.",
         ),

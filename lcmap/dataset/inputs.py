@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.io import DatasetReader
 
 from lcmap.dataset.raster_content import RasterContent, content_of
 from lcmap.errors import AllNodataError, OverlapError
@@ -22,14 +20,12 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import (
-    RASTER_DRIVERS,
-    VIRTUAL_DRIVERS,
     alpha_band,
     check_placed,
     files_of,
     no_crs,
     open_raster,
-    reading,
+    reopened_raster,
 )
 from lcmap.raster.pipes import display_name, input_path, is_copy
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
@@ -183,11 +179,8 @@ def reopened_input(source: RasterInput, options: InputOptions, bands: int | None
     Raises:
         NotARasterError: it cannot be opened any more.
     """
-    drivers = VIRTUAL_DRIVERS if options.allow_vrt else RASTER_DRIVERS
     with (
-        reading(source.name),
-        # not a context of rasterio's, which the thread that opens it would have to leave
-        closing(DatasetReader(os.fspath(source.path), driver=list(drivers))) as dataset,
+        reopened_raster(source.path, allow_vrt=options.allow_vrt, name=source.name) as dataset,
         viewed(dataset, _view(dataset, options, source.meaning, bands, source.name)) as seen,
     ):
         yield seen

@@ -12,6 +12,7 @@ from lcmap.errors import DataError, InputMissingError
 from lcmap.paths import PathLike
 from lcmap.raster.input_watch import files_in
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.sentinel2.product import is_sentinel2
 
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".png", ".vrt")
 _INDEXES = (".gpkg", ".fgb", ".geojson", ".shp")
@@ -24,6 +25,7 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
 
     An index is a vector file with a feature for each raster, as gdaltindex makes one, or a tile
     index of lcmap's. Its rasters keep its order, those of a folder or pattern come by their names.
+    The folder of a Sentinel-2 product is one of them, and a folder may hold such instead.
 
     Raises:
         InputMissingError: a folder or index without rasters, or a pattern that fits no file.
@@ -33,8 +35,10 @@ def raster_files(given: PathLike) -> tuple[Path, ...]:
     text = os.fspath(given)
     if text == STANDARD_STREAM:
         return (Path(text),)
+    if is_sentinel2(text):
+        return (Path(text),)
     if os.path.isdir(text):
-        found = files_in(text, _SUFFIXES)
+        found = files_in(text, _SUFFIXES) or [path for path in files_in(text) if is_sentinel2(path)]
         if not found:
             raise InputMissingError(text, "the folder holds no raster", "name a folder of rasters")
         return tuple(found)

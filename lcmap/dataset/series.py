@@ -1,10 +1,11 @@
-"""A series: dated rasters of one sensor, which are one input of the network."""
+"""A series: dated rasters or products of one sensor, which are one input of the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import logging
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -13,49 +14,34 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap.dataset.dated import Dated, DatedScene, DateReader, open_dates
 from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.dataset.idle_pool import IdlePool
-from lcmap.dataset.input_reader import InputReader
-from lcmap.dataset.inputs import (
-    LEAST_SHARED,
-    InputOptions,
-    RasterInput,
-    open_input,
-    reopened_input,
-)
-from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.inputs import LEAST_SHARED, InputOptions
 from lcmap.dataset.raster_kind import RasterKind
-from lcmap.errors import DataError, InputMismatchError, OverlapError
+from lcmap.errors import InputMissingError, OverlapError
 from lcmap.paths import PathLike
-from lcmap.raster.acquisition_day import acquisition_day
 from lcmap.raster.alignment import footprint, overlaps, shared_ground
 from lcmap.raster.grid import Grid
-from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry, radiometry_of
+from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.raster.windows import Window
 
-MOST_OPEN = 48
-"""Dates that stay open for their next use."""
+MOST_OPEN = min(max(48, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3), 512)
+"""Files that stay open for their next use: a product has a dozen or two, slow to open."""
 
-_IMAGE = RasterContent("image")
-
-
-class DatedRaster(NamedTuple):
-    """A raster of a series, closed, and the day on which it was taken."""
-
-    source: RasterInput
-    day: date
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Dated rasters of one sensor, closed, in the order of their days; each on its own grid.
+    """Dates of one sensor, closed, in the order of their days; each on its own grid.
 
     `name` is what messages call them. `bands`, `dtype` and `radiometry` are those of every date.
     `files` are all that is read.
     """
 
     name: str
-    dates: tuple[DatedRaster, ...]
+    dates: tuple[Dated, ...]
     bands: tuple[str, ...]
     dtype: str
     radiometry: tuple[Radiometry, ...]
@@ -63,13 +49,13 @@ class Series:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The rasters, in the order of their days."""
-        return tuple(dated.source.path for dated in self.dates)
+        """The rasters and the folders of products, in the order of their days."""
+        return tuple(dict.fromkeys(dated.path for dated in self.dates))
 
     @property
     def gsds(self) -> tuple[float, ...]:
         """The ground sampling distances in metres of those dates that say theirs."""
-        found = (dated.source.grid.gsd_metres for dated in self.dates)
+        found = (dated.grid.gsd_metres for dated in self.dates)
         return tuple(gsd for gsd in found if gsd is not None)
 
     @property
@@ -95,9 +81,7 @@ class Series:
             OverlapError: no date covers any of it, or none as much as `LEAST_SHARED`.
         """
         shares = [
-            shared_ground(dated.source.grid, grid)
-            for dated in self.dates
-            if overlaps(dated.source.grid, grid)
+            shared_ground(dated.grid, grid) for dated in self.dates if overlaps(dated.grid, grid)
         ]
         if not shares:
             raise OverlapError(
@@ -110,6 +94,29 @@ class Series:
                 "crop the image to their common ground, or `allow_missing`",
             )
 
+    def that_show(self, grid: Grid, image: str, options: InputOptions) -> Series:
+        """Return the series without the products that have no valid pixel where a grid is.
+
+        A warning names each, and another tells where no date has one, and all are kept. Messages
+        call the image that is on the grid `image`; `options` are those of `open_series`.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        shown = [
+            dated
+            for dated in self.dates
+            if not isinstance(dated, DatedScene) or dated.shows(grid, options)
+        ]
+        if not any(isinstance(d, DatedScene) or d.shows(grid, options) for d in shown):
+            logger.warning("%s: no date has a valid pixel where %s is", self.name, image)
+            return self
+        for dated in self.dates:
+            if dated not in shown:
+                text = "%s: has no valid pixel where %s is, and is left out"
+                logger.warning(text, dated.name, image)
+        return replace(self, dates=tuple(shown))
+
 
 def open_series(
     paths: Sequence[PathLike],
@@ -117,54 +124,38 @@ def open_series(
     options: InputOptions,
     *,
     bands: int | None = None,
-    check: Callable[[RasterInput], None] = lambda _: None,
+    names: Sequence[str] | None = None,
+    days: Callable[[date], bool] | None = None,
+    check: Callable[[RasterKind, Grid], None] = lambda kind, grid: None,
 ) -> Series:
     """Open each date of a series once, check that all are of one kind, and close them.
 
-    `bands` as with `open_input`. `check` is given each date while it is open.
+    `bands`, `names` and `days` as with `open_dates`. `check` is given the kind and the grid of
+    each.
 
     Raises:
-        InputMissingError, NotARasterError, NoCrsError: as `open_input`.
-        DataError: a raster says nowhere when it was taken.
+        InputMissingError, NotARasterError, NoCrsError, ProductError, DataError: as `open_dates`.
+        InputMissingError: `days` wants none of the dates.
         InputMismatchError: one is no image, or its bands, their data type or what their values mean
             are not those of the others.
     """
-    dates: list[DatedRaster] = []
-    files: dict[str, None] = {}
-    meant: list[NamedRadiometry] = []
-    kinds: list[RasterKind] = []
-    for path in paths:
-        with open_input(path, options, bands=bands) as source:
-            source.require_crs()
-            kinds.append(_kind(source))
-            kinds[-1].check_as(kinds[0])
-            check(source)
-            dates.append(DatedRaster(source, _day(source)))
-            files |= dict.fromkeys(source.files)
-            of_date = radiometry_of(source.dataset, source.name)
-            meant.append(NamedRadiometry(source.name, of_date))
-    dates.sort(key=lambda dated: (dated.day, dated.source.name))
-    kind, radiometry = kinds[0], common_radiometry(meant)
+    dates = [
+        dated
+        for path in paths
+        for dated in open_dates(path, options, bands=bands, names=names, days=days)
+    ]
+    if not dates:
+        raise InputMissingError(
+            name, f"none of its {len(paths)} dates is of the period", "give another `period`"
+        )
+    for dated in dates:
+        dated.kind.check_as(dates[0].kind)
+        check(dated.kind, dated.grid)
+    dates.sort(key=lambda dated: (dated.day, dated.name))
+    radiometry = common_radiometry([NamedRadiometry(it.name, it.radiometry) for it in dates])
+    files = dict.fromkeys(file for dated in dates for file in dated.files)
+    kind = dates[0].kind
     return Series(name, tuple(dates), kind.bands, kind.dtype, radiometry, tuple(files))
-
-
-def _kind(source: RasterInput) -> RasterKind:
-    if source.content.kind != "image":
-        raise InputMismatchError(
-            source.name, f"is {source.content.title}, not an image", "leave it out of the series"
-        )
-    return RasterKind.of(source.dataset, source.name)
-
-
-def _day(source: RasterInput) -> date:
-    day = acquisition_day(source.dataset, source.name)
-    if day is None:
-        raise DataError(
-            source.name,
-            "neither its tags nor its name say when it was taken",
-            "put the day into its name, as in s2_2018-07-05.tif",
-        )
-    return day
 
 
 def mean_quantiles(series: Sequence[Series], options: InputOptions) -> NDArray[np.float64]:
@@ -175,10 +166,7 @@ def mean_quantiles(series: Sequence[Series], options: InputOptions) -> NDArray[n
     Raises:
         NotARasterError: pixels cannot be read.
     """
-    found = []
-    for dated in (dated for one in series for dated in one.dates):
-        with open_input(dated.source.path, options) as source:
-            found.append(source.quantiles(one_of_many=True))
+    found = [dated.quantiles(options) for one in series for dated in one.dates]
     known = [quantiles for quantiles in found if quantiles.any()] or found
     mean: NDArray[np.float64] = np.mean(known, axis=0)
     return mean
@@ -213,7 +201,7 @@ class SeriesPixels(NamedTuple):
         return packed
 
 
-SeriesPool = IdlePool[tuple[object, int], InputReader]
+SeriesPool = IdlePool[tuple[object, int], DateReader]
 """The dates that are open, of one reader of series or several."""
 
 
@@ -246,7 +234,7 @@ class SeriesReader:
         self._quantiles = quantiles
         self._options = options
         self._pool = pool
-        self._windows = [_reached(dated.source.grid, grid) for dated in series.dates]
+        self._windows = [_reached(dated.grid, grid) for dated in series.dates]
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -264,8 +252,8 @@ class SeriesReader:
         valid = np.zeros((len(dates), *size), bool)
         for number, (dated, reached) in enumerate(zip(dates, self._windows, strict=True)):
             if reached is not None and window.intersection(reached):
-                opening = partial(self._opened, dated.source)
-                with self._pool.lent((self, number), opening) as reader:
+                opening = partial(dated.opened, self._grid, self._quantiles, self._options)
+                with self._pool.lent((self, number), opening, dated.open_files) as reader:
                     values[number], valid[number] = reader.read(window)
         return SeriesPixels(values, valid, self._series.days)
 
@@ -282,11 +270,6 @@ class SeriesReader:
         assert encoding == self.encoding
         found = self.read(window)
         return found.tensors, found.any_valid
-
-    @contextmanager
-    def _opened(self, source: RasterInput) -> Iterator[InputReader]:
-        with reopened_input(source, self._options, len(self._series.bands)) as dataset:
-            yield InputReader(dataset, self._grid, _IMAGE, self._quantiles, source.name)
 
 
 def _reached(source: Grid, grid: Grid) -> Window | None:

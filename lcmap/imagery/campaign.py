@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.dataset.quantile_file import BandQuantiles, write_quantile_file
 from lcmap.dataset.raster_files import raster_files
-from lcmap.errors import AllNodataError, InputMismatchError, UsageError
+from lcmap.dataset.raster_kind import RasterKind
+from lcmap.errors import AllNodataError, UsageError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import unchanged_inputs
-from lcmap.raster.opening import band_names, has_band_names, read_valid, reading
+from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.quantiles import select_quantiles
@@ -91,25 +92,25 @@ def _measure(
     progress: Progress,
 ) -> CampaignReport:
     with open_input(files[0], inputs) as first:
-        bands, dtype = band_names(first.dataset), first.dataset.dtypes[0]
+        kind = RasterKind.of(first.dataset, first.name)
     done = 0
 
     def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
         nonlocal done
         for file in files:
-            with open_input(file, inputs, bands=len(bands)) as image:
+            with open_input(file, inputs, bands=len(kind.bands)) as image:
                 yield from _blocks(image)
             done += 1
             progress(min(done, len(files)), len(files), "quantiles")
 
     with unchanged_inputs():
-        radiometry = _common_radiometry(files, bands, dtype, inputs)
-        values = select_quantiles(blocks, len(bands), dtype)
+        radiometry = _common_radiometry(files, kind, inputs)
+        values = select_quantiles(blocks, len(kind.bands), kind.dtype)
     if np.isnan(values).any():
         raise AllNodataError(
             files[0], "like all others, has no pixel that is valid in every band", "check `nodata`"
         )
-    quantiles = BandQuantiles(bands, dtype, values, radiometry)
+    quantiles = BandQuantiles(kind.bands, kind.dtype, values, radiometry)
     write_quantile_file(output, quantiles, len(files), overwrite=made.overwrite, within=made)
     return CampaignReport(os.fspath(output), quantiles, len(files))
 
@@ -121,29 +122,12 @@ def _blocks(image: RasterInput) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_
 
 
 def _common_radiometry(
-    files: Sequence[PathLike], bands: tuple[str, ...], dtype: str, inputs: InputOptions
+    files: Sequence[PathLike], kind: RasterKind, inputs: InputOptions
 ) -> tuple[Radiometry, ...]:
     """Return what all images mean by their bands, before any is measured."""
     found = []
     for file in files:
-        with open_input(file, inputs, bands=len(bands)) as image:
-            _check_same(image, bands, dtype, files[0])
+        with open_input(file, inputs, bands=len(kind.bands)) as image:
+            RasterKind.of(image.dataset, image.name).check_as(kind)
             found.append(NamedRadiometry(image.name, radiometry_of(image.dataset, image.name)))
     return common_radiometry(found)
-
-
-def _check_same(image: RasterInput, bands: tuple[str, ...], dtype: str, first: PathLike) -> None:
-    own = band_names(image.dataset)
-    named = has_band_names(own) and has_band_names(bands)
-    if len(own) != len(bands) or (named and own != bands):
-        raise InputMismatchError(
-            image.name,
-            f"has the bands {', '.join(own)}, {first} has {', '.join(bands)}",
-            "give images of one sensor",
-        )
-    if set(image.dataset.dtypes) != {dtype}:
-        raise InputMismatchError(
-            image.name,
-            f"is {image.dataset.dtypes[0]}, {first} is {dtype}",
-            "give images of one type",
-        )

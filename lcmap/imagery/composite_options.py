@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lcmap import defaults
 from lcmap.errors import UsageError
 from lcmap.imagery.compositing import Composite, Method
 from lcmap.imagery.options import PrepareOutputs
 from lcmap.imagery.period import parse_period
-from lcmap.imagery.sentinel2.product import is_product
+from lcmap.imagery.product_folders import is_product
 from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -22,7 +22,8 @@ from lcmap.raster.writing import check_raster_output
 class CompositeOptions:
     """How images of several dates become one.
 
-    period: YYYY, YYYY-MM, YYYY-MM-DD or an interval A/B of two; None: there is no composite.
+    period: YYYY, YYYY-MM, YYYY-MM-DD or an interval A/B of two; None: there is no composite. Beside
+        a series it chooses the series' dates instead.
     method: how a pixel is made from its clear dates; None: the default.
     strict: leave pixels that are clear on no date of the period nodata; else they are filled from
         the dates around it.
@@ -72,15 +73,36 @@ class CompositeOptions:
                 raise UsageError("`clear_dates`", "goes to a file", "name one")
             check_raster_output(self.clear_dates, overwrite=outputs.overwrite)
 
+    def of_images(self, *, beside_series: bool) -> CompositeOptions:
+        """Return what holds of the images: beside a series the period is that of its dates.
+
+        Raises:
+            UsageError: it is no period, or something else is said of the dates of images too.
+        """
+        if not beside_series or self.period is None:
+            return self
+        parse_period(self.period)
+        for name, value in self._about_dates():
+            if value:
+                raise UsageError(
+                    f"`{name}`",
+                    "is about an image of a period, and `period` chooses dates of a series here",
+                    "make that image first, and give it beside the series",
+                )
+        return replace(self, period=None)
+
     def _check_without_period(self) -> None:
-        for name, value in (
+        for name, value in self._about_dates():
+            if value:
+                raise UsageError(f"`{name}`", "is about the dates of a period", "give `period`")
+
+    def _about_dates(self) -> tuple[tuple[str, object], ...]:
+        return (
             ("method", self.method),
             ("strict", self.strict),
             ("clear_dates", self.clear_dates),
             ("dates", self.dates),
-        ):
-            if value:
-                raise UsageError(f"`{name}`", "is about the dates of a period", "give `period`")
+        )
 
 
 @dataclass(frozen=True)

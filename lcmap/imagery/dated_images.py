@@ -14,14 +14,12 @@ from lcmap.dataset.inputs import InputOptions, RasterInput
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.imagery.composite_options import CompositeOptions
 from lcmap.imagery.compositing import Composite, Mosaic
+from lcmap.imagery.masked_scenes import write_masked_scene
 from lcmap.imagery.opened_image import open_image
 from lcmap.imagery.options import StackOptions
 from lcmap.imagery.period import parse_day, parse_period
+from lcmap.imagery.product_folders import is_product
 from lcmap.imagery.raster_bands import RasterBands, bands_of
-from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
-from lcmap.imagery.sentinel2.masking import write_masked_scene
-from lcmap.imagery.sentinel2.product import is_product, product_bands, read_product
-from lcmap.imagery.sentinel2.scene import Scene
 from lcmap.imagery.stack import GridImage, Stack, choose_bands, name_bands, stack
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -33,6 +31,9 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.writing import RasterFormat, atomic_raster
+from lcmap.sentinel2.bands import BANDS, LAND_BANDS, default_choice, normalised
+from lcmap.sentinel2.product import product_bands, read_product
+from lcmap.sentinel2.scene import Scene
 
 _REFERENCE_BAND = LAND_BANDS[0]
 """Its file tells a scene's 10 m grid."""

@@ -16,10 +16,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from lcmap.errors import ProductError
-from lcmap.imagery.product_files import inside
-from lcmap.imagery.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
 from lcmap.paths import PathLike
 from lcmap.raster.radiometry import DN
+from lcmap.sentinel2.metadata import day_of, elements, number_of, read_xml, text_of
+from lcmap.sentinel2.product_files import inside
 
 NAMES = {"B2": "red", "B1": "green", "B0": "blue", "B3": "nir", "P": "panchromatic"}
 """Bands by their id, in the order in which a stack has them."""

@@ -22,7 +22,7 @@ from lcmap.imagery.composite_options import CompositeOptions, CompositeReport, r
 from lcmap.imagery.images import open_images
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
-from lcmap.imagery.side_inputs import check_side_inputs
+from lcmap.imagery.side_inputs import check_side_inputs, has_series
 from lcmap.imagery.stack import GridImage
 from lcmap.imagery.stack_file import write_stack
 from lcmap.imagery.tiles import make_tile_index, read_tiles_to_take
@@ -77,9 +77,9 @@ def prepare(
 
     The grid is that of `stacking.like` or of the panchromatic image, else of the first image.
     Folders are Sentinel-2 products, which are masked; with a period, the images' dates become one
-    image. Labels are brought onto the grid, into the classes wanted, and written beside the stack
-    as "STEM.labels.tif". The tile index names both, and the side inputs, which stay on their own
-    grids.
+    image; beside a series the period chooses its dates instead. Labels are brought onto the grid,
+    into the classes wanted, and written beside the stack as "STEM.labels.tif". The tile index names
+    both, and the side inputs, which stay on their own grids.
 
     Raises:
         UsageError: options that contradict each other or the inputs.
@@ -97,6 +97,8 @@ def prepare(
     """
     stacking, composite = stacking or StackOptions(), composite or CompositeOptions()
     inputs = inputs or InputOptions()
+    period = composite.period
+    composite = composite.of_images(beside_series=bool(tiles and has_series(tiles.sides)))
     rasters = [stacking.like, stacking.pan, labels.path if labels else None]
     check_standard_input_once([*images, *(raster for raster in rasters if raster is not None)])
     stacking.check()
@@ -113,7 +115,12 @@ def prepare(
         composite.check(images, outputs)
         outputs.check(labels, tiles)
         return _make(
-            (images, inputs, stacking, composite), labels, tiles, outputs, files, progress=progress
+            (images, inputs, stacking, composite, period),
+            labels,
+            tiles,
+            outputs,
+            files,
+            progress=progress,
         )
 
 
@@ -131,7 +138,7 @@ def _output_paths(
 
 
 def _make(
-    source: tuple[Sequence[PathLike], InputOptions, StackOptions, CompositeOptions],
+    source: tuple[Sequence[PathLike], InputOptions, StackOptions, CompositeOptions, str | None],
     labels: LabelOptions | None,
     tiles: TileIndexOptions | None,
     outputs: PrepareOutputs,
@@ -140,7 +147,7 @@ def _make(
     progress: Progress,
 ) -> Prepared:
     """Make the outputs, which `files` are, from checked options."""
-    images, inputs, stacking, composite = source
+    images, inputs, stacking, composite, period = source
     with ExitStack() as resources:
         resources.enter_context(
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=str(available_threads()))
@@ -149,7 +156,7 @@ def _make(
             images, stacking, composite, files, resources, inputs=inputs, progress=progress
         )
         name = display_name(images[0])
-        sides = check_side_inputs(tiles.sides if tiles else (), image.grid, name, inputs)
+        sides = check_side_inputs(tiles.sides if tiles else (), image.grid, name, inputs, period)
         taken = None
         if tiles and tiles.tiles_like is not None:
             taken = read_tiles_to_take(tiles.tiles_like, image.grid)

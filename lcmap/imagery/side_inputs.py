@@ -14,6 +14,7 @@ from lcmap.dataset.series import open_series
 from lcmap.dataset.tile_index import Side
 from lcmap.errors import UsageError
 from lcmap.imagery.labels import check_codes
+from lcmap.imagery.period import parse_period
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -23,17 +24,22 @@ _ALIKE = 0.02
 
 
 def check_side_inputs(
-    sides: Sequence[PathLike], grid: Grid, image: str, options: InputOptions
+    sides: Sequence[PathLike],
+    grid: Grid,
+    image: str,
+    options: InputOptions,
+    period: str | None = None,
 ) -> list[tuple[Side, RasterContent]]:
     """Return the paths of side inputs, their content and the level that they are read on.
 
     Messages call the image that is on the grid `image`. A level that is not given is that whose
-    cells are the largest that are no larger than the pixels of the side input.
+    cells are the largest that are no larger than the pixels of the side input. A series has the
+    dates of the `period`, all without one.
 
     Raises:
         UsageError: standard input, which a tile index cannot name.
         InputMissingError, NotARasterError, NoCrsError: a file is missing or is not a raster.
-        DataError, InputMismatchError: as `open_series`.
+        ProductError, DataError, InputMismatchError: as `open_series`.
         UsageError, NomenclatureError: as `content_of`.
         OverlapError: a side input does not cover the image's area.
         LabelBandError, UnknownLabelError: a label map has several bands or unknown codes.
@@ -44,8 +50,10 @@ def check_side_inputs(
         if os.fspath(path) == STANDARD_STREAM:
             raise UsageError("`sides`", "cannot be standard input", "name a file")
         if meaning == "series":
-            series = open_series(raster_files(path), os.fspath(path), options)
+            days = None if period is None else parse_period(period).__contains__
+            series = open_series(raster_files(path), os.fspath(path), options, days=days)
             series.check_ground(grid, image)
+            series = series.that_show(grid, image, options)
             if level is None:
                 level = level_beside(grid.gsd_metres, series.gsd)
             checked.append((series.paths, RasterContent("series", level=level)))
@@ -59,6 +67,11 @@ def check_side_inputs(
                 level = level_beside(grid.gsd_metres, side.grid.gsd_metres)
             checked.append((path, replace(side.content, level=level)))
     return checked
+
+
+def has_series(sides: Sequence[PathLike]) -> bool:
+    """Tell whether one of the side inputs is said to be a series."""
+    return any(parse_side(text)[1] == "series" for text in sides)
 
 
 def level_beside(gsd: float | None, coarser: float | None) -> int:

@@ -60,6 +60,7 @@ def open_rasters(
     readers, scaling = [], []
     for one, (_, item) in zip(series, dated, strict=True):
         one.check_ground(opened.grid, opened.name, allow_missing=options.allow_missing)
+        one = one.that_show(opened.grid, opened.name, options)
         found = series_quantiles(one, item, options.quantiles)
         scaling.append(found)
         readers.append(SeriesReader(one, opened.grid, found, options, pool, item.level))

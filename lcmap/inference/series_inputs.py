@@ -9,24 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.inputs import RasterInput
 from lcmap.dataset.quantile_file import read_quantile_file
 from lcmap.dataset.raster_content import parse_input
+from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.series import Series, SeriesReader, open_series
 from lcmap.errors import InputMismatchError
 from lcmap.inference.options import ModelInputOptions
-from lcmap.model_file import ModelInput, check_image
+from lcmap.model_file import ModelInput, check_bands
 from lcmap.paths import PathLike
+from lcmap.raster.grid import Grid
 from lcmap.raster.radiometry import NamedRadiometry, common_radiometry
 
 
 def open_dates(given: Sequence[PathLike], wanted: ModelInput, options: ModelInputOptions) -> Series:
-    """Return the rasters that are a model's series, closed; each may have ":series" at its end.
+    """Return the dates that are a model's series, closed; each may have ":series" at its end.
 
     Raises:
         InputMismatchError: they are said to be something else.
         InputMismatchError, GsdMismatchError: as `check_image`.
-        InputMissingError, NotARasterError, NoCrsError, DataError: as `open_series`.
+        InputMissingError, NotARasterError, NoCrsError, ProductError, DataError: as `open_series`.
     """
     paths = []
     for text in given:
@@ -40,10 +41,19 @@ def open_dates(given: Sequence[PathLike], wanted: ModelInput, options: ModelInpu
         paths.append(path)
     name = os.fspath(paths[0]) + f" and {len(paths) - 1} more" * (len(paths) > 1)
 
-    def check(date: RasterInput) -> None:
-        check_image(wanted, date.dataset, subject=date.name, force=options.force)
+    def check(kind: RasterKind, grid: Grid) -> None:
+        check_bands(
+            wanted,
+            kind.bands,
+            [kind.dtype],
+            grid.gsd_metres,
+            subject=kind.name,
+            force=options.force,
+        )
 
-    return open_series(paths, name, options, bands=len(wanted.bands), check=check)
+    return open_series(
+        paths, name, options, bands=len(wanted.bands), names=wanted.bands, check=check
+    )
 
 
 def series_quantiles(

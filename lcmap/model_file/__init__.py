@@ -1,6 +1,6 @@
 """What an .onnx file of lcmap carries: written, read and checked in this one place."""
 
-from lcmap.model_file.input_check import check_image
+from lcmap.model_file.input_check import check_bands, check_image
 from lcmap.model_file.metadata import (
     BOUNDS_KEY,
     FORMAT_VERSION,
@@ -18,6 +18,7 @@ __all__ = [
     "ModelInput",
     "ModelMetadata",
     "Precision",
+    "check_bands",
     "check_image",
     "check_model_path",
     "load_graph",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from lcmap.errors import GsdMismatchError, InputMismatchError
@@ -19,28 +20,50 @@ logger = logging.getLogger(__name__)
 def check_image(
     model_input: ModelInput, dataset: Any, *, subject: str | None = None, force: bool = False
 ) -> None:
-    """Check that an open raster has the bands, the data type and the GSD of a model's input.
+    """Check an open raster as `check_bands` does; `subject` names it in messages (its path).
+
+    Raises:
+        InputMismatchError, GsdMismatchError: what differs.
+    """
+    check_bands(
+        model_input,
+        band_names(dataset),
+        dataset.dtypes,
+        Grid.of(dataset).gsd_metres,
+        subject=subject or str(dataset.name),
+        force=force,
+    )
+
+
+def check_bands(
+    model_input: ModelInput,
+    names: tuple[str, ...],
+    dtypes: Sequence[str],
+    gsd: float | None,
+    *,
+    subject: str,
+    force: bool = False,
+) -> None:
+    """Check that bands of these names, data types and GSD are those of a model's input.
 
     Band names are compared where both sides have names of their own, in order and without regard
     to case; a label map has one band of any name and integer type. `force` lets another GSD pass;
-    `subject` names the image in messages (its path).
+    `subject` names the image in messages.
     Without a CRS the GSD is unknown, which is a warning.
 
     Raises:
         InputMismatchError, GsdMismatchError: what differs.
     """
-    name = subject or str(dataset.name)
-    if dataset.count != len(model_input.bands):
+    if len(names) != len(model_input.bands):
         raise InputMismatchError(
-            name,
-            f"has {dataset.count} band(s), the model takes {len(model_input.bands)} "
+            subject,
+            f"has {len(names)} band(s), the model takes {len(model_input.bands)} "
             f"({', '.join(model_input.bands)})",
             "give the bands that the model was trained on",
         )
     if model_input.kind == "labels":
-        _check_gsd(model_input, Grid.of(dataset).gsd_metres, name, force)
+        _check_gsd(model_input, gsd, subject, force)
         return
-    names = band_names(dataset)
     if (
         has_band_names(names)
         and has_band_names(model_input.bands)
@@ -48,18 +71,18 @@ def check_image(
     ):
         same = sorted(map(_folded, names)) == sorted(map(_folded, model_input.bands))
         raise InputMismatchError(
-            name,
+            subject,
             f"its bands are {', '.join(names)}, the model takes {', '.join(model_input.bands)}",
             "put them in this order" if same else "give the bands that the model was trained on",
         )
-    other = sorted({dtype for dtype in dataset.dtypes if dtype != model_input.dtype})
+    other = sorted({dtype for dtype in dtypes if dtype != model_input.dtype})
     if other:
         raise InputMismatchError(
-            name,
+            subject,
             f"is {', '.join(other)}, the model was trained on {model_input.dtype}",
             "give an image as the sensor delivers it, or train on such images",
         )
-    _check_gsd(model_input, Grid.of(dataset).gsd_metres, name, force)
+    _check_gsd(model_input, gsd, subject, force)
 
 
 def _folded(band: str) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,23 @@ def open_raster(
                 note_input(*files_of(dataset))
             with reading(subject):
                 yield dataset
+
+
+@contextmanager
+def reopened_raster(path: PathLike, *, allow_vrt: bool = False, name: str = "") -> Iterator[Any]:
+    """Open a raster again that `open_raster` opened, and checked, with these arguments.
+
+    It is no context of rasterio's: another thread may close it, and in any order among others.
+
+    Raises:
+        NotARasterError: it cannot be opened any more.
+    """
+    drivers = VIRTUAL_DRIVERS if allow_vrt else RASTER_DRIVERS
+    with (
+        reading(name or path),
+        closing(DatasetReader(os.fspath(path), driver=list(drivers))) as dataset,
+    ):
+        yield dataset
 
 
 def files_of(dataset: Any) -> tuple[str, ...]:

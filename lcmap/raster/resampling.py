@@ -9,6 +9,7 @@ takes ten times as long for ten bands.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -121,18 +122,18 @@ def _interpolate(
     return result
 
 
-class AlignedRaster:
-    """An open raster as it would be on another grid, read by window.
+class AlignedPixels(ABC):
+    """Pixels of one grid as they would be on another, read by window.
 
     Where the target's pixels are at least twice as large, the source is averaged over squares of
     whole pixels first, so that none of them is skipped.
     """
 
-    def __init__(self, dataset: Any, target: Grid, name: str) -> None:
-        """Bring an open raster onto a grid; messages call it `name`."""
-        self._dataset = dataset
-        self._name = name
-        self._source = Grid.of(dataset)
+    def __init__(self, source: Grid, target: Grid, bands: int, dtype: Any) -> None:
+        """Bring so many bands of the source's grid onto another; their common type is `dtype`."""
+        self._source = source
+        self._bands = bands
+        self._dtype = dtype
         self.same_grid = self._source.matches(target)
         self._factor = max(int(min(pixel_size(self._source, target)) + _WHOLE), 1)
         self._reduced = Alignment(_reduced_grid(self._source, self._factor), target)
@@ -161,6 +162,34 @@ class AlignedRaster:
             values, valid = _averaged(values, valid, f)
         return bilinear(values, valid, centres.counted_from(part))
 
+    @abstractmethod
+    def read_pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
+        """Return a window of the source itself, [C, h, w], and its validity, bool [h, w].
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+
+    def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
+        pixels, valid = self.read_pixels(window)
+        return convert(pixels, valid), valid
+
+    def _nothing(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
+        none = np.zeros((self._bands, 1, 1), self._dtype)
+        channels = len(convert(none, np.zeros((1, 1), bool)))
+        shape = (window.height, window.width)
+        return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
+
+
+class AlignedRaster(AlignedPixels):
+    """An open raster as it would be on another grid, read by window."""
+
+    def __init__(self, dataset: Any, target: Grid, name: str) -> None:
+        """Bring an open raster onto a grid; messages call it `name`."""
+        super().__init__(Grid.of(dataset), target, dataset.count, dataset.dtypes[0])
+        self._dataset = dataset
+        self._name = name
+
     def read_pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:
         """Return a window of the raster itself, [C, h, w], and its validity, bool [h, w].
 
@@ -175,16 +204,6 @@ class AlignedRaster:
                 none = np.zeros((self._dataset.count, *valid.shape), self._dataset.dtypes[0])
                 return none, valid
             return self._dataset.read(window=window.ranges), valid
-
-    def _converted(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
-        pixels, valid = self.read_pixels(window)
-        return convert(pixels, valid), valid
-
-    def _nothing(self, window: Window, convert: Convert) -> tuple[Floats, Mask]:
-        none = np.zeros((self._dataset.count, 1, 1), self._dataset.dtypes[0])
-        channels = len(convert(none, np.zeros((1, 1), bool)))
-        shape = (window.height, window.width)
-        return np.zeros((channels, *shape), np.float32), np.zeros(shape, bool)
 
 
 def _reduced_grid(source: Grid, factor: int) -> Grid:

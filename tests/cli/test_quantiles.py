@@ -97,7 +97,7 @@ def test_a_folder_and_a_stack_that_carries_the_quantiles_of_a_campaign(
     assert refused.exit_code == 2 and "--bands" in refused.stderr
     write_raster(folder / "other.tif", np.ones((3, 8, 8), np.uint8))
     refused = lcmap("prepare", "--quantiles-of", folder, "-o", tmp_path / "x.json")
-    assert refused.exit_code == 65 and "other.tif: has the bands" in refused.stderr
+    assert refused.exit_code == 65 and "other.tif: its bands are" in refused.stderr
     assert not (tmp_path / "x.json").exists()
 
 

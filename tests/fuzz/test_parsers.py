@@ -36,9 +36,6 @@ from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import LcmapError
 from lcmap.imagery.dimap import calibration, find_dimap, read_dimap
 from lcmap.imagery.period import parse_day, parse_period
-from lcmap.imagery.sentinel2.esa import read_polygons, read_safe
-from lcmap.imagery.sentinel2.product import product_bands
-from lcmap.imagery.sentinel2.theia import read_theia
 from lcmap.inference.resume.journal import decode, encode
 from lcmap.inference.resume.plan import read_plan
 from lcmap.model_file import read_model
@@ -56,6 +53,9 @@ from lcmap.raster.classes import (
 from lcmap.raster.usable_crs import parse_crs
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.target import TargetGrid
+from lcmap.sentinel2.esa import read_polygons, read_safe
+from lcmap.sentinel2.product import product_bands
+from lcmap.sentinel2.theia import read_theia
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.vector.soundness import excess, read_wkb
 

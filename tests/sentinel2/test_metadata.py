@@ -10,7 +10,7 @@ from small_sentinel2 import write_l1c
 from support import Run
 
 from lcmap.errors import ProductError
-from lcmap.imagery.sentinel2.metadata import number_of, read_xml
+from lcmap.sentinel2.metadata import number_of, read_xml
 
 
 @pytest.mark.parametrize(

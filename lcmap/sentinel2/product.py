@@ -1,4 +1,4 @@
-"""Telling products from images, and reading whichever kind a folder is."""
+"""Telling products from other folders, and reading whichever kind a folder is."""
 
 from __future__ import annotations
 
@@ -7,23 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcmap.errors import ProductError, UsageError
-from lcmap.imagery.dimap import is_dimap
-from lcmap.imagery.sentinel2.bands import BANDS, LAND_BANDS, normalised
-from lcmap.imagery.sentinel2.esa import METADATA, find_metadata, read_safe
-from lcmap.imagery.sentinel2.scene import Scene
-from lcmap.imagery.sentinel2.theia import COMPOSITE, REFLECTANCE, is_theia, read_theia
 from lcmap.paths import PathLike
+from lcmap.sentinel2.bands import BANDS, LAND_BANDS, normalised
+from lcmap.sentinel2.esa import METADATA, find_metadata, read_safe
+from lcmap.sentinel2.scene import Scene
+from lcmap.sentinel2.theia import COMPOSITE, REFLECTANCE, is_theia, read_theia
 
 
-def is_product(path: PathLike) -> bool:
-    """Tell whether an input is to be read as a Sentinel-2 product: a folder.
+def is_sentinel2(path: PathLike) -> bool:
+    """Tell whether a path is the folder of a Sentinel-2 product.
+
+    Raises:
+        ProductError: its metadata are a link out of it.
+    """
+    folder = Path(path)
+    return folder.is_dir() and (find_metadata(folder) is not None or is_theia(folder))
+
+
+def refuse_archive(path: PathLike) -> None:
+    """Refuse a product that is still packed.
 
     Raises:
         ProductError: it is a zip archive.
     """
     if Path(path).suffix.casefold() == ".zip" and os.path.isfile(path):
         raise ProductError(path, "is an archive", "unpack it and name the folder in it")
-    return os.path.isdir(path) and not is_dimap(path)
 
 
 def product_bands(wanted: Sequence[str] | None) -> tuple[str, ...]:

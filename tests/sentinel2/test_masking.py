@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from small_sentinel2 import CORNER, EPSG, TEN, write_l2a
+from small_sentinel2 import EPSG
 
-from lcmap.imagery.sentinel2.esa import read_safe
-from lcmap.imagery.sentinel2.masking import (
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
+from lcmap.sentinel2.masking import (
     NODATA,
     mask_window,
     polygon_window,
     reflectance,
-    write_masked_scene,
 )
-from lcmap.imagery.sentinel2.scene import (
+from lcmap.sentinel2.scene import (
     BandFile,
     PolygonMask,
     RasterMask,
     bits_masked,
     values_masked,
 )
-from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster
-from lcmap.raster.windows import Window
 
 GROUND = 12
 """Cells of 60 m along the ground of the property tests."""
@@ -119,28 +115,3 @@ def test_polygons_hide_pixels_by_their_centres() -> None:
     nothing = polygon_window(PolygonMask(Path("m"), ()), grid, Window(0, 0, 4, 6))
     assert nothing.shape == (4, 6)
     assert not nothing.any()
-
-
-def test_only_what_a_grid_needs_is_written(tmp_path: Path) -> None:
-    """The part reaches beyond the grid by what a kernel reads, and no further."""
-    (scene,) = read_safe(write_l2a(tmp_path), TEN)
-    assert scene.day == date(2018, 7, 5)
-    target = Grid(
-        CRS.from_epsg(EPSG), Affine(10, 0, CORNER[0] + 400, 0, -10, CORNER[1] - 500), 10, 20
-    )
-    fine, coarse = write_masked_scene(scene, TEN, target, tmp_path, 1)
-    assert (fine.names, coarse.names) == (
-        ("B2", "B3", "B4", "B8"),
-        ("B5", "B6", "B7", "B8A", "B11", "B12"),
-    )
-    for source in (fine, coarse):
-        with open_raster(source.path) as dataset:
-            assert Grid.of(dataset) == source.grid
-        inner = source.grid.window_of(target.bounds)
-        for margin in (
-            inner.row,
-            inner.col,
-            source.grid.height - inner.stop_row,
-            source.grid.width - inner.stop_col,
-        ):
-            assert 2 <= margin <= 10

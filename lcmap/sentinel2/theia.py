@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcmap.errors import UsageError
-from lcmap.imagery.product_files import first_inside, only
-from lcmap.imagery.sentinel2.bands import RESOLUTIONS
-from lcmap.imagery.sentinel2.metadata import (
+from lcmap.raster.radiometry import BOA
+from lcmap.sentinel2.bands import RESOLUTIONS
+from lcmap.sentinel2.metadata import (
     day_of,
     elements,
     number_of,
@@ -20,7 +20,8 @@ from lcmap.imagery.sentinel2.metadata import (
     read_xml,
     text_of,
 )
-from lcmap.imagery.sentinel2.scene import (
+from lcmap.sentinel2.product_files import first_inside, only
+from lcmap.sentinel2.scene import (
     BandFile,
     Mask,
     RasterMask,
@@ -28,7 +29,6 @@ from lcmap.imagery.sentinel2.scene import (
     bits_masked,
     values_masked,
 )
-from lcmap.raster.radiometry import BOA
 
 REFLECTANCE = "*_FRE_B*.tif"
 """Reflectance corrected for slopes too ("flat")."""
@@ -95,7 +95,7 @@ def read_theia(folder: Path, bands: Sequence[str]) -> list[Scene]:
     }
     masks_of = _flags if composite else _masks
     masks = {band: masks_of(folder, band) for band in bands}
-    return [Scene(folder.name, day_of(metadata or folder, time), files, masks, BOA)]
+    return [Scene(folder.name, day_of(metadata or folder, time), files, masks, BOA, metadata)]
 
 
 def _time_in_name(folder: Path) -> str | None:

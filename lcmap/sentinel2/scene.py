@@ -51,7 +51,8 @@ class Scene:
     """One granule of a product: an area seen on one day.
 
     `bands` has the files of the bands wanted, `masks` by band the masks that hold for it; both are
-    keyed by names such as "B8A". `name` is what messages call it, `level` is TOA or BOA.
+    keyed by names such as "B8A". `name` is what messages call it, `level` is TOA or BOA; `metadata`
+    is the file that says so, None where there is none.
     """
 
     name: str
@@ -59,6 +60,14 @@ class Scene:
     bands: Mapping[str, BandFile]
     masks: Mapping[str, tuple[Mask, ...]]
     level: str
+    metadata: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read of it: metadata, bands and masks."""
+        found = {file.path for file in self.bands.values()}
+        found |= {mask.path for masks in self.masks.values() for mask in masks}
+        return tuple(sorted(found | ({self.metadata} if self.metadata else set())))
 
 
 def values_masked(*values: int) -> NDArray[np.bool_]:

@@ -13,9 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from lcmap.errors import ProductError, UsageError
-from lcmap.imagery.product_files import first_inside, only
-from lcmap.imagery.sentinel2.bands import BANDS, RESOLUTIONS, padded
-from lcmap.imagery.sentinel2.metadata import (
+from lcmap.raster.radiometry import BOA, TOA
+from lcmap.sentinel2.bands import BANDS, RESOLUTIONS, padded
+from lcmap.sentinel2.metadata import (
     day_of,
     elements,
     number_of,
@@ -23,7 +23,8 @@ from lcmap.imagery.sentinel2.metadata import (
     read_xml,
     text_of,
 )
-from lcmap.imagery.sentinel2.scene import (
+from lcmap.sentinel2.product_files import first_inside, only
+from lcmap.sentinel2.scene import (
     BandFile,
     Mask,
     PolygonMask,
@@ -31,7 +32,6 @@ from lcmap.imagery.sentinel2.scene import (
     Scene,
     values_masked,
 )
-from lcmap.raster.radiometry import BOA, TOA
 
 METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml", "S2?_OPER_MTD_SAFL1C_*.xml")
 """Names of the metadata file; the last is that of products before December 2016."""
@@ -96,7 +96,7 @@ def read_safe(folder: Path, bands: Sequence[str]) -> list[Scene]:
         files = {band: _band_file(granule, band, radiometry, level2) for band in bands}
         masks = _level2_masks(granule, bands) if level2 else _level1_masks(granule, bands)
         name = folder.name if len(granules) == 1 else f"{folder.name}/{granule.name}"
-        scenes.append(Scene(name, day, files, masks, BOA if level2 else TOA))
+        scenes.append(Scene(name, day, files, masks, BOA if level2 else TOA, path))
     return scenes
 
 
