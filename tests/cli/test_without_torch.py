@@ -1,4 +1,4 @@
-"""An installation for mapping: without PyTorch, matplotlib and Jinja2 all commands but train run."""
+"""An installation for mapping: without PyTorch, matplotlib and Jinja2 all but train runs."""
 
 from __future__ import annotations
 
