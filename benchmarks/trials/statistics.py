@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.accuracy.calibration import expected_calibration_error
-from lcmap.accuracy.intervals import nan_percentiles
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, scores
 
 OVERALL_MEASURES = ("miou", "oa", "ece", "ece_calibrated")
@@ -112,3 +111,14 @@ def _draws(fold: Counts, size: int, random: np.random.Generator) -> NDArray[np.f
 def _estimate(value: NDArray[np.float64], draws: NDArray[np.float64], level: float) -> Estimate:
     low, high = nan_percentiles(draws, (50 - level / 2, 50 + level / 2))
     return Estimate(value, low, high)
+
+
+def nan_percentiles(
+    values: NDArray[np.float64], percents: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return percentiles [2, ...] over the first axis, NaN where all values are NaN."""
+    undefined = np.isnan(values).all(axis=0)
+    filled = np.where(undefined, 0.0, values)
+    ends: NDArray[np.float64] = np.nanpercentile(filled, percents, axis=0)
+    ends[:, undefined] = np.nan
+    return ends

@@ -43,6 +43,14 @@ def results(
             help="What to call a map; give it once for each map, in order [default: its file].",
         ),
     ] = None,
+    replicate: Annotated[
+        bool,
+        typer.Option(
+            "--replicate",
+            help="Maps of equal --name are runs of one method, as with other seeds: report their "
+            "mean, with an interval over ground and runs.",
+        ),
+    ] = False,
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
@@ -54,7 +62,8 @@ def results(
     """Return what is written and printed."""
     from lcmap.accuracy.options import ReportOptions
 
-    return Results(ReportOptions(tuple(name or ()), tuple(output or ()), overwrite), matrix, form)
+    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite, replicate)
+    return Results(written, matrix, form)
 
 
 def scored_classes(
@@ -142,9 +151,21 @@ def intervals(
         ),
     ] = defaults.BOOTSTRAP_REPLICATES,
     block: Annotated[
-        int,
-        typer.Option(metavar="PIXELS", min=1, help="Edge of the blocks that the bootstrap draws."),
-    ] = defaults.BOOTSTRAP_BLOCK,
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            min=1,
+            help="Edge of the blocks that the bootstrap draws [default: what --tiles gave to one "
+            f"split together, else {defaults.BOOTSTRAP_BLOCK}].",
+        ),
+    ] = None,
+    resample: Annotated[
+        Literal["blocks", "images"],
+        typer.Option(
+            help="What the bootstrap draws: blocks of ground, or whole files of the reference, for "
+            "what a map is like on another image. Images take 5 or more."
+        ),
+    ] = "blocks",
     level: Annotated[
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
     ] = defaults.INTERVAL_LEVEL,
@@ -153,7 +174,7 @@ def intervals(
     """Return how the intervals are made."""
     from lcmap.accuracy.options import BootstrapOptions
 
-    return BootstrapOptions(bootstrap, block, seed, level)
+    return BootstrapOptions(bootstrap, block, seed, level, resample)
 
 
 @grouped(
@@ -197,7 +218,8 @@ def command(
     overall accuracy, Cohen's kappa and mean F1, in percent; for several maps, IoU side by side and
     the difference of each to the first. All maps are measured on the same pixels: those that are
     labelled in the reference (not 0), are in the split, and are covered by every map. Intervals
-    come from a bootstrap of blocks, the same blocks for all maps.
+    come from a bootstrap of blocks, the same blocks for all maps: they are of agreement with the
+    reference, on this ground. With --replicate the runs of a method are scored as one.
 
     A pixel that a map leaves without a class (0, nodata, discarded by its crosswalk) counts as
     missed. A map of another pixel size is read at the centre of each reference pixel.
