@@ -70,9 +70,9 @@ class IndexedTile:
 class TileIndex:
     """The tiles of one or more images and how they were split; lengths in pixels.
 
-    `sides` say what each tile's side inputs are, in their order. `block_tiles` is the side, in tiles,
-    of the blocks that went to one split together; None where tiles were split one by one, and in
-    indexes of before it was kept.
+    `sides` say what each tile's side inputs are, in their order. `block_tiles` is the side, in
+    tiles, of the blocks that went to one split together; None where tiles were split one by one,
+    and in indexes made before it was kept.
     """
 
     path: Path
