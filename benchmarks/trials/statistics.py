@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.accuracy.calibration import expected_calibration_error
-from lcmap.accuracy.intervals import nan_percentiles
+from lcmap.accuracy.design_based import nan_percentiles
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, scores
 
 OVERALL_MEASURES = ("miou", "oa", "ece", "ece_calibrated")

@@ -9,12 +9,14 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
+from lcmap import defaults
 from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
 from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
+from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.report import listed
-from lcmap.accuracy.split_windows import SplitTiles, mask_of
+from lcmap.accuracy.split_windows import BlockGrid, SplitTiles, mask_of
 from lcmap.accuracy.tally import Tally, cut
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import NoLabelledPixelError, OverlapError, UsageError
@@ -35,16 +37,17 @@ class Counting:
         self,
         comparison: Comparison,
         tally: Tally,
-        block: int,
+        bootstrap: BootstrapOptions,
         tiles: SplitTiles | None,
         inputs: InputOptions,
     ) -> None:
-        """Count by blocks of `block` × `block` pixels, in these tiles or, with None, everywhere."""
+        """Count by what the bootstrap draws, in these tiles or, with None, everywhere."""
         self._target = comparison.target
         self._maps = comparison.maps
         self._reference = comparison.reference
         self._tally = tally
-        self._block = block
+        self._block = bootstrap.block
+        self._by_image = bootstrap.resample == "images"
         self._tiles = tiles
         self._inputs = inputs
         self._reference_table = state_table(
@@ -55,7 +58,13 @@ class Counting:
         self._confidences: dict[int, LabelMap] = {}
         self._described: set[str] = set()
         self._away = ""
-        self._step = block * max(1, _READ // block) if block <= _READ else _READ
+        self.block_grids: dict[int, BlockGrid] = {}
+        """The blocks on each reference that was counted, by its number."""
+
+    @property
+    def largest_edge(self) -> int:
+        """The edge of the largest blocks."""
+        return max(grid.edge for grid in self.block_grids.values())
 
     def run(self, progress: Progress) -> None:
         """Count all references.
@@ -131,29 +140,38 @@ class Counting:
         windows: Sequence[Window] | None,
         progress: _Share,
     ) -> None:
-        self._check_memory(*reference.grid.shape)
+        blocks = self._blocks_on(reference)
+        self._check_memory(*reference.grid.shape, blocks.edge)
+        self.block_grids[number] = blocks
         check_class_names(reference, self._reference, self._target)
         for item, label_map in zip(self._maps, maps[1:], strict=True):
             for part in label_map.parts:
                 check_class_names(part, item, self._target)
         inside = np.array(windows, np.int64).reshape(-1, 4) if windows is not None else None
-        areas = list(iter_blocks(*reference.grid.shape, self._step))
+        edge = blocks.edge
+        step = edge * max(1, _READ // edge) if edge <= _READ else _READ
+        areas = list(iter_blocks(*reference.grid.shape, step))
         for done, area in enumerate(areas):
             progress(done, len(areas))
             mask = mask_of(area, inside) if inside is not None else None
             if mask is None or mask.any():
-                self._count_area(number, reference, maps, area, mask)
+                self._count_area((number, blocks), reference, maps, area, mask)
         progress(len(areas), len(areas))
+
+    def _blocks_on(self, reference: LabelRaster) -> BlockGrid:
+        if self._block is None and self._tiles is not None:
+            return self._tiles.blocks(reference)
+        return BlockGrid(self._block or defaults.BOOTSTRAP_BLOCK)
 
     def _count_area(
         self,
-        number: int,
+        numbered: tuple[int, BlockGrid],
         reference: LabelRaster,
         maps: Sequence[LabelMap],
         area: Window,
         mask: NDArray[np.bool_] | None,
     ) -> None:
-        """Count a window of the reference with this number, where the mask says so.
+        """Count a window of the reference with this number and blocks, where the mask says so.
 
         The first of the `maps` are the references counted before: ground is counted once.
         """
@@ -173,7 +191,11 @@ class Counting:
             name = listed([part.name for part in label_map.parts])
             predicted.append(self._states(table, codes, name, item))
             covered.append(inside)
-        pieces = [((number, *key), piece) for key, piece in cut(area, self._block)]
+        number, (edge, *origin) = numbered
+        pieces = [
+            ((number, 0, 0) if self._by_image else (number, *key), piece)
+            for key, piece in cut(area, edge, (origin[0], origin[1]))
+        ]
         sure = {m: found.read(area)[0] for m, found in self._confidences.items()}
         self._tally.add(states, predicted, covered, pieces, sure)
 
@@ -187,12 +209,12 @@ class Counting:
             item.codes_in(self._target).check_labels(codes, name)
         return states
 
-    def _check_memory(self, height: int, width: int) -> None:
-        blocks = -(-height // self._block) * -(-width // self._block)
+    def _check_memory(self, height: int, width: int, edge: int) -> None:
+        blocks = 1 if self._by_image else -(-height // edge) * -(-width // edge)
         if blocks * self._tally.block_bytes > _LARGEST_MARGINS:
             raise UsageError(
                 "`block`",
-                f"{self._block} px makes {blocks} blocks, too many for intervals",
+                f"{edge} px makes {blocks} blocks, too many for intervals",
                 "take larger blocks, or `replicates=0`",
             )
 

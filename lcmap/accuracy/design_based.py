@@ -120,3 +120,14 @@ def indicators(states: NDArray[np.integer], classes: int) -> NDArray[np.bool_]:
     """Return, bool [n, K], which of K classes each of the states [n] is; K is none of them."""
     found: NDArray[np.bool_] = states[:, None] == np.arange(classes)
     return found
+
+
+def nan_percentiles(
+    values: NDArray[np.float64], percents: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return percentiles [2, ...] over the first axis, NaN where all values are NaN."""
+    undefined = np.isnan(values).all(axis=0)
+    filled = np.where(undefined, 0.0, values)
+    ends: NDArray[np.float64] = np.nanpercentile(filled, percents, axis=0)
+    ends[:, undefined] = np.nan
+    return ends

@@ -14,7 +14,12 @@ import rasterio
 from numpy.typing import NDArray
 
 from lcmap.accuracy.confusion import state_table
-from lcmap.accuracy.design_based import Estimate, StratifiedSample, indicators
+from lcmap.accuracy.design_based import (
+    Estimate,
+    StratifiedSample,
+    indicators,
+    nan_percentiles,
+)
 from lcmap.accuracy.estimate_report import (
     OVERALL,
     PER_CLASS,
@@ -25,7 +30,6 @@ from lcmap.accuracy.estimate_report import (
 )
 from lcmap.accuracy.estimate_tables import check_estimate_path, write_estimate
 from lcmap.accuracy.inputs import Comparison, ScoreInput, compared_by_points, open_maps
-from lcmap.accuracy.intervals import nan_percentiles
 from lcmap.accuracy.measures import scores
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.points_on_maps import codes_at, in_tiles

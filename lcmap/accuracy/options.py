@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lcmap import defaults
 from lcmap.paths import PathLike
@@ -47,15 +48,18 @@ class BootstrapOptions:
     """How the intervals of the scores are made.
 
     replicates: how often blocks are drawn; 0 makes no intervals.
-    block: edge of a block in pixels of the reference. Each takes 24 bytes a map and class.
+    block: edge of a block in pixels of the reference. Each takes 24 bytes a map and class. None is
+        what the tile indexes gave to one split together, `defaults.BOOTSTRAP_BLOCK` without them.
     seed: of the draws.
     level: of the intervals, in percent.
+    resample: what is drawn: blocks, or whole images, that is files of the references.
     """
 
     replicates: int = defaults.BOOTSTRAP_REPLICATES
-    block: int = defaults.BOOTSTRAP_BLOCK
+    block: int | None = None
     seed: int = defaults.SEED
     level: float = defaults.INTERVAL_LEVEL
+    resample: Literal["blocks", "images"] = "blocks"
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,11 @@ class ReportOptions:
     files: files to write, in the form of their endings: .json, .csv or .txt.
     overwrite: replace what is there.
     page: the report as a page, None for none.
+    replicate: maps of equal names are runs of one method, and are scored as one.
     """
 
     names: tuple[str, ...] = ()
     files: tuple[PathLike, ...] = ()
     overwrite: bool = False
+    replicate: bool = False
     page: PageOptions | None = None

@@ -18,6 +18,7 @@ from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison
 from lcmap.accuracy.label_maps import open_parts
 from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.accuracy.split_windows import BlockGrid
 from lcmap.accuracy.tally import BlockKey
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.paths import PathLike
@@ -50,7 +51,7 @@ class PlaceView:
     """A place as arrays of one shape [height, width], its pixels perhaps thinned out.
 
     where: its ground, in words. image: uint8 [height, width, 3], None where no image covers it.
-    reference, maps: states, K without a class.
+    reference, maps: states, K without a class. names: of the maps.
     """
 
     place: Place
@@ -58,6 +59,7 @@ class PlaceView:
     image: NDArray[np.uint8] | None
     reference: NDArray[np.uint8]
     maps: tuple[NDArray[np.uint8], ...]
+    names: tuple[str, ...]
 
 
 def choose_places(blocks: Mapping[BlockKey, NDArray[np.integer]]) -> list[Place]:
@@ -84,12 +86,12 @@ def choose_places(blocks: Mapping[BlockKey, NDArray[np.integer]]) -> list[Place]
 
 def read_places(
     places: Sequence[Place],
-    block: int,
+    grids: Mapping[int, BlockGrid],
     comparison: Comparison,
     images: Sequence[PathLike],
     inputs: InputOptions,
 ) -> list[PlaceView]:
-    """Return what maps, references and images show at places, blocks of so many pixels.
+    """Return what maps, references and images show at places, blocks of each reference's grid.
 
     Raises:
         LcmapError: as those that open and read the files.
@@ -99,7 +101,8 @@ def read_places(
         with ExitStack() as stack:
             file = comparison.reference.files[place.reference]
             reference = stack.enter_context(file.opened(inputs))
-            window = Window(place.row * block, place.col * block, block, block)
+            edge, row, col = grids[place.reference]
+            window = Window(row + place.row * edge, col + place.col * edge, edge, edge)
             window = window.clipped(*reference.grid.shape)
             step = math.ceil(max(window.height, window.width) / _LONGEST)
             table = state_table(comparison.target, comparison.reference.crosswalk, comparison.only)
@@ -115,6 +118,7 @@ def read_places(
                     _read_image(images, reference.grid, window, step, inputs),
                     table[reference.read(window)][::step, ::step],
                     tuple(maps),
+                    tuple(item.name for item in comparison.maps),
                 )
             )
     return views

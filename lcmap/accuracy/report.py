@@ -10,7 +10,9 @@ low and high null without intervals.
     references, tiles, split           files; split null without a tile index
     reference_crosswalk                "source:target" or null
     pixels                             scored, not_covered, left_out_unclassified
-    bootstrap                          replicates, level (%), block (px), blocks, seed; or null
+    bootstrap                          replicates, level (%), block (px, the largest edge; null for
+                                       images), blocks, seed, unit (what a block is: "split",
+                                       "given", "default" or "image"); or null
     maps                               one for each map, in order:
         name, files, crosswalk         what was scored
         without_source                 codes that no class of the map's own leads to
@@ -19,6 +21,9 @@ low and high null without intervals.
         classes                        code, name, short, pixels in reference and predicted, and
                                        figures iou, precision, recall, f1
         confusion                      K rows (reference) of K + 1 counts, unclassified last
+        runs                           with --replicate, figures miou, oa, kappa, mf1 of each run;
+                                       else null. What stands above are means over them, counts
+                                       of the map are sums
         difference                     null for the first map; else minus (the first map's name),
                                        overall and classes (by code) with figures
 """
@@ -31,7 +36,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +64,9 @@ class MapScore:
     matrix is int64 [K, K+1]: rows the reference's classes, columns the map's, the last one
     unclassified. `without_source` holds the codes of classes that the map cannot have, for no
     class of its own leads there. `differences` are this map's measures minus the first map's,
-    None for the first. `reliability` holds the counts of `accuracy.calibration`, float64 [3, bins],
-    where the map's confidence was given.
+    None for the first. `runs` holds the scores of each run where the map is several of them: the
+    matrix is their sum, the scores are their means. `reliability` holds the counts of
+    `accuracy.calibration`, float64 [3, bins], where the confidence was given.
     """
 
     name: str
@@ -72,23 +78,34 @@ class MapScore:
     interval: Interval | None
     differences: Scores | None
     difference_interval: Interval | None
+    runs: tuple[Scores, ...] = ()
     reliability: NDArray[np.float64] | None = None
 
     @property
+    def reference_pixels(self) -> NDArray[np.int64]:
+        """int64 [K]: scored pixels of each class in the reference."""
+        pixels: NDArray[np.int64] = self.matrix.sum(axis=1) // max(1, len(self.runs))
+        return pixels
+
+    @property
     def unclassified(self) -> int:
-        """The number of scored pixels that the map leaves without a class."""
+        """The number of scored pixels that the map leaves without a class, over all its runs."""
         return int(self.matrix[:, -1].sum())
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How the intervals were made: level in percent, block edge in pixels, blocks drawn from."""
+    """How the intervals were made: level in percent, blocks drawn from and their edge in pixels.
+
+    `unit` says what the blocks are. The edge is the largest, and None where they are images.
+    """
 
     replicates: int
     level: float
-    block: int
+    block: int | None
     blocks: int
     seed: int
+    unit: Literal["split", "given", "default", "image"] = "default"
 
 
 @dataclass(frozen=True)
@@ -116,8 +133,7 @@ class Report:
     @property
     def reference_pixels(self) -> NDArray[np.int64]:
         """int64 [K]: scored pixels of each class in the reference."""
-        pixels: NDArray[np.int64] = self.maps[0].matrix.sum(axis=1)
-        return pixels
+        return self.maps[0].reference_pixels
 
     def to_json(self, **about: str) -> str:
         """Return the report as JSON, version 1; undefined figures are null, measures fractions.
@@ -166,7 +182,7 @@ def _to_dict(report: Report) -> dict[str, Any]:
 
 
 def _map_to_dict(report: Report, item: MapScore) -> dict[str, Any]:
-    reference, predicted = item.matrix.sum(axis=1), item.matrix[:, :-1].sum(axis=0)
+    reference, predicted = item.reference_pixels, item.matrix[:, :-1].sum(axis=0)
     values = _figures(item.scores, item.interval)
     classes = [
         {
@@ -199,6 +215,7 @@ def _map_to_dict(report: Report, item: MapScore) -> dict[str, Any]:
         "overall": values["overall"],
         "classes": classes,
         "confusion": item.matrix.tolist(),
+        "runs": [_figures(run, None)["overall"] for run in item.runs] or None,
         "difference": difference,
     }
 

@@ -7,12 +7,11 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import rasterio
 
 from lcmap import defaults
-from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.counting import Counting
 from lcmap.accuracy.inputs import (
     Comparison,
@@ -20,8 +19,7 @@ from lcmap.accuracy.inputs import (
     open_score_inputs,
     with_confidences,
 )
-from lcmap.accuracy.intervals import Interval, block_bootstrap
-from lcmap.accuracy.measures import Scores, scores
+from lcmap.accuracy.map_scores import map_scores
 from lcmap.accuracy.options import (
     BootstrapOptions,
     ClassOptions,
@@ -30,7 +28,7 @@ from lcmap.accuracy.options import (
     SplitOptions,
 )
 from lcmap.accuracy.places import PlaceView, choose_places, read_places
-from lcmap.accuracy.report import Bootstrap, MapScore, Report
+from lcmap.accuracy.report import Bootstrap, Report
 from lcmap.accuracy.split_windows import SplitTiles
 from lcmap.accuracy.tables import check_report_path, write_report
 from lcmap.accuracy.tally import Tally
@@ -48,7 +46,8 @@ logger = logging.getLogger(__name__)
 
 _CACHE_BYTES = 256 << 20
 """GDAL's own limit is a share of the machine's memory; this holds the rows of a few wide files."""
-_FEW_BLOCKS = 20
+_FEW_BLOCKS = 10
+_FEWEST_IMAGES = 5
 
 
 def score(
@@ -69,8 +68,9 @@ def score(
     references is compared, on its own grid, with the parts of each map that cover it.
 
     Scored are the pixels that are labelled in a reference, are in the tiles of the split, and are
-    covered by every map. Intervals come from draws of blocks of pixels, the same for all maps.
-    Memory grows with the number of blocks alone.
+    covered by every map. Intervals come from draws of blocks of pixels, the same for all maps: they
+    are of agreement with the reference, on ground like this. Maps of one name are runs of one
+    method where `outputs.replicate` says so. Memory grows with the number of blocks alone.
 
     Raises:
         UsageError: options contradict each other, or nothing says the nomenclature.
@@ -86,6 +86,7 @@ def score(
     classes, split = classes or ClassOptions(), split or SplitOptions()
     bootstrap, outputs = bootstrap or BootstrapOptions(), outputs or ReportOptions()
     inputs = inputs or InputOptions()
+    _check_draws(bootstrap, outputs)
     if split.split and not split.tiles:
         raise UsageError("`split`", "there is no tile index", "name it with `tiles`")
     page = outputs.page
@@ -156,18 +157,19 @@ def _measured(
             ignore_unclassified=classes.ignore_unclassified,
             by_block=bootstrap.replicates > 0 or page is not None,
         )
-        Counting(comparison, tally, bootstrap.block, tiles, inputs).run(progress)
-        places = []
-        if page is not None:
+        counting = Counting(comparison, tally, bootstrap, tiles, inputs)
+        counting.run(progress)
+        places: list[PlaceView] = []
+        if page is not None and bootstrap.resample == "blocks":
             chosen = choose_places(tally.by_block)
-            places = read_places(chosen, bootstrap.block, comparison, page.images, inputs)
+            places = read_places(chosen, counting.block_grids, comparison, page.images, inputs)
         pixel_area = _pixel_area(comparison, inputs) if page is not None else None
-    drawn = _drawn(bootstrap, tally)
+    drawn = _drawn(bootstrap, tally, counting.largest_edge, tiled=tiles is not None)
     reference = comparison.reference
     report = Report(
         nomenclature=comparison.target,
         only=comparison.only,
-        maps=_map_scores(comparison, tally, drawn),
+        maps=map_scores(comparison.maps, tally, drawn, replicate=outputs.replicate),
         references=reference.file_names,
         reference_crosswalk=reference.crosswalk.name if reference.crosswalk else None,
         tiles=tuple(os.fspath(item) for item in split.tiles),
@@ -190,56 +192,45 @@ def _pixel_area(comparison: Comparison, inputs: InputOptions) -> float | None:
     return areas.pop() if len(areas) == 1 else None
 
 
-def _drawn(options: BootstrapOptions, tally: Tally) -> Bootstrap | None:
-    """Return what the intervals are drawn from; None without intervals."""
+def _check_draws(bootstrap: BootstrapOptions, outputs: ReportOptions) -> None:
+    """Check that options of what is drawn fit together.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if outputs.replicate and not outputs.names:
+        raise UsageError(
+            "`replicate`",
+            "scores the maps of one name together, but there are no names",
+            "give each map its method's with `names`",
+        )
+    if bootstrap.resample == "images" and bootstrap.block is not None:
+        raise UsageError("`block`", "is of `resample=blocks`", "drop one")
+
+
+def _drawn(options: BootstrapOptions, tally: Tally, edge: int, *, tiled: bool) -> Bootstrap | None:
+    """Return what the intervals are drawn from; None without intervals.
+
+    Raises:
+        UsageError: there are too few images to draw from.
+    """
     if not options.replicates:
         return None
     blocks = len(tally.blocks)
+    if options.resample == "images":
+        if blocks < _FEWEST_IMAGES:
+            raise UsageError(
+                "`resample=images`",
+                f"{blocks} images with scored pixels say too little of how images differ",
+                f"score {_FEWEST_IMAGES} or more, or `resample=blocks`",
+            )
+        return Bootstrap(options.replicates, options.level, None, blocks, options.seed, "image")
     if blocks < _FEW_BLOCKS:
         logger.warning(
-            "only %d blocks of %d px hold labels, so intervals are rough; a smaller `block` "
-            "makes more of them",
+            "only %d blocks of %d px hold labels, so intervals are rough; score more ground",
             blocks,
-            options.block,
+            edge,
         )
-    return Bootstrap(options.replicates, options.level, options.block, blocks, options.seed)
-
-
-def _map_scores(
-    comparison: Comparison, tally: Tally, bootstrap: Bootstrap | None
-) -> tuple[MapScore, ...]:
-    values = scores(np.stack([margins(matrix) for matrix in tally.matrices]))
-    intervals = None
-    if bootstrap:
-        intervals = block_bootstrap(
-            tally.blocks,
-            replicates=bootstrap.replicates,
-            seed=bootstrap.seed,
-            level=bootstrap.level,
-        )
-    differences = Scores(*(array - array[:1] for array in values))
-    return tuple(
-        MapScore(
-            name=item.name,
-            files=item.file_names,
-            crosswalk=item.crosswalk.name if item.crosswalk else None,
-            without_source=item.crosswalk.unreached if item.crosswalk else (),
-            matrix=tally.matrices[m],
-            scores=_nth(values, m),
-            interval=_nth_interval(intervals.values, m) if intervals else None,
-            differences=_nth(differences, m) if m else None,
-            difference_interval=(
-                _nth_interval(intervals.differences, m) if intervals and m else None
-            ),
-            reliability=tally.reliability.get(m),
-        )
-        for m, item in enumerate(comparison.maps)
-    )
-
-
-def _nth(values: Scores, number: int) -> Scores:
-    return Scores(values.per_class[number], values.overall[number])
-
-
-def _nth_interval(interval: Interval, number: int) -> Interval:
-    return Interval(_nth(interval.low, number), _nth(interval.high, number))
+    unit: Literal["given", "split", "default"] = "split" if tiled else "default"
+    unit = "given" if options.block is not None else unit
+    return Bootstrap(options.replicates, options.level, edge, blocks, options.seed, unit)

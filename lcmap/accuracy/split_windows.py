@@ -6,15 +6,25 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.dataset.split_unit import split_unit
 from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
+
+
+class BlockGrid(NamedTuple):
+    """Square blocks of pixels: their edge, and the row and column where one of them begins."""
+
+    edge: int
+    row: int = 0
+    col: int = 0
 
 
 class SplitTiles:
@@ -23,6 +33,7 @@ class SplitTiles:
     def __init__(self, indexes: Sequence[TileIndex], split: str) -> None:
         """Take the tiles of this split, or of all where it is "all"."""
         self.split = split
+        self._indexes = indexes
         self._tiles = [tile for index in indexes for tile in _tiles_of(index, split)]
         self._grids: dict[Path, Grid] = {}
 
@@ -42,11 +53,40 @@ class SplitTiles:
         windows = (self._on_ground(tile, reference.grid) for tile in self._tiles)
         return [window for window in windows if window]
 
+    def blocks(self, reference: LabelRaster) -> BlockGrid:
+        """Return the blocks that went to one split together, in pixels of the reference.
+
+        Where tiles of several images count on the reference, they are those of the image whose
+        blocks are largest on the ground. There must be windows.
+        """
+        own = [tile for tile in self._tiles if _same_file(tile.labels, reference.path)]
+        near = own or [tile for tile in self._tiles if self._on_ground(tile, reference.grid)]
+        images = {tile.image for tile in near}
+        found = []
+        for index in self._indexes:
+            for image in sorted(images & {tile.image for tile in index.tiles}):
+                tiles = [tile for tile in index.tiles if tile.image == image]
+                grid = self._grid(image)
+                unit = split_unit(index, tiles, grid.shape)
+                found.append(BlockGrid(unit) if own else _blocks_on(grid, unit, reference.grid))
+        return max(found)
+
     def _on_ground(self, tile: IndexedTile, grid: Grid) -> Window | None:
-        if tile.image not in self._grids:
-            with open_raster(tile.image) as dataset:
-                self._grids[tile.image] = Grid.of(dataset)
-        return window_by_centres(self._grids[tile.image], tile.window, grid)
+        return window_by_centres(self._grid(tile.image), tile.window, grid)
+
+    def _grid(self, image: Path) -> Grid:
+        if image not in self._grids:
+            with open_raster(image) as dataset:
+                self._grids[image] = Grid.of(dataset)
+        return self._grids[image]
+
+
+def _blocks_on(source: Grid, edge: int, target: Grid) -> BlockGrid:
+    """Return blocks of the source grid, from its first pixel on, in whole pixels of the target."""
+    place = ~target.transform @ source.transform
+    (col, row), (stop_col, stop_row) = place @ (0, 0), place @ (edge, edge)
+    length = max(1, round(max(abs(stop_col - col), abs(stop_row - row))))
+    return BlockGrid(length, round(row) % length, round(col) % length)
 
 
 def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcmap.accuracy.report import MapScore, Report, listed, of_class, overall
+from lcmap.accuracy.report import Bootstrap, MapScore, Report, listed, of_class, overall
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
 from lcmap.raster.making import MEMBER, current_digest
@@ -61,11 +61,11 @@ def notes(report: Report) -> tuple[str, ...]:
     if report.split:
         lines[0] += f", {report.split} split of {listed(report.tiles)}"
     if report.bootstrap and report.bootstrap.blocks > 1:
-        boot = report.bootstrap
-        lines.append(
-            f"[{boot.level:g} % interval]: {boot.replicates} bootstrap draws of "
-            f"{_number(boot.blocks)} blocks of {boot.block} px, seed {boot.seed}"
-        )
+        lines.append(_drawn_from(report.bootstrap))
+    for item in report.maps:
+        if item.runs:
+            found = ", ".join(percent(overall(run, None, "miou")[0]) for run in item.runs)
+            lines.append(f"{item.name} is the mean of {len(item.runs)} runs, of mIoU {found}")
     if report.not_covered:
         lines.append(f"{_number(report.not_covered)} labelled pixels are outside a map: left out")
     if report.left_out_unclassified:
@@ -75,7 +75,7 @@ def notes(report: Report) -> tuple[str, ...]:
         )
     for item in report.maps:
         if item.unclassified:
-            share = percent(item.unclassified / report.pixels)
+            share = percent(item.unclassified / item.matrix.sum())
             lines.append(f"{item.name} leaves {share} % without a class: counted as missed")
         impossible = [
             k for k in _present(report) if report.nomenclature.codes[k] in item.without_source
@@ -92,6 +92,18 @@ def notes(report: Report) -> tuple[str, ...]:
     if report.only is not None:
         lines.append("pixels of other classes in the reference are left out")
     return tuple(lines)
+
+
+def _drawn_from(boot: Bootstrap) -> str:
+    """Return what the intervals are made of: agreement on the ground of such blocks."""
+    what = {
+        "split": f"blocks of the split ({boot.block} px)",
+        "image": "images",
+    }.get(boot.unit, f"blocks of {boot.block} px")
+    return (
+        f"[{boot.level:g} % interval]: {boot.replicates} bootstrap draws of "
+        f"{_number(boot.blocks)} {what}, seed {boot.seed}"
+    )
 
 
 def plain_text(report: Report, *, matrix: bool = False) -> str:

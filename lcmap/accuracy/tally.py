@@ -95,8 +95,14 @@ class Tally:
             self._blocks[key] = self._blocks[key] + found if key in self._blocks else found
 
 
-def cut(window: Window, block: int) -> Iterator[tuple[tuple[int, int], Window]]:
-    """Yield the parts of a window in each block of `block` pixels: the block, the local window."""
+def cut(
+    window: Window, block: int, origin: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[tuple[int, int], Window]]:
+    """Yield the parts of a window in each block of `block` pixels: the block, the local window.
+
+    A block begins at the row and column `origin`.
+    """
+    window = window.shifted(-origin[0], -origin[1])
     for block_row in range(window.row // block, -(-window.stop_row // block)):
         for block_col in range(window.col // block, -(-window.stop_col // block)):
             part = window.intersection(Window(block_row * block, block_col * block, block, block))

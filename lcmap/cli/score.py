@@ -80,6 +80,14 @@ def results(
             help="What to call a map; give it once for each map, in order [default: its file].",
         ),
     ] = None,
+    replicate: Annotated[
+        bool,
+        typer.Option(
+            "--replicate",
+            help="Maps of equal --name are runs of one method, as with other seeds: report their "
+            "mean, with an interval over ground and runs.",
+        ),
+    ] = False,
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Print each map's confusion matrix too.")
     ] = False,
@@ -92,7 +100,7 @@ def results(
     """Return what is written and printed."""
     from lcmap.accuracy.options import ReportOptions
 
-    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite, page)
+    written = ReportOptions(tuple(name or ()), tuple(output or ()), overwrite, replicate, page)
     return Results(written, matrix, form)
 
 
@@ -182,9 +190,21 @@ def intervals(
         ),
     ] = defaults.BOOTSTRAP_REPLICATES,
     block: Annotated[
-        int,
-        typer.Option(metavar="PIXELS", min=1, help="Edge of the blocks that the bootstrap draws."),
-    ] = defaults.BOOTSTRAP_BLOCK,
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            min=1,
+            help="Edge of the blocks that the bootstrap draws [default: what --tiles gave to one "
+            f"split together, else {defaults.BOOTSTRAP_BLOCK}].",
+        ),
+    ] = None,
+    resample: Annotated[
+        Literal["blocks", "images"],
+        typer.Option(
+            help="What the bootstrap draws: blocks of ground, or whole files of the reference, for "
+            "what a map is like on another image. Images take 5 or more."
+        ),
+    ] = "blocks",
     level: Annotated[
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
     ] = defaults.INTERVAL_LEVEL,
@@ -193,7 +213,7 @@ def intervals(
     """Return how the intervals are made."""
     from lcmap.accuracy.options import BootstrapOptions
 
-    return BootstrapOptions(bootstrap, block, seed, level)
+    return BootstrapOptions(bootstrap, block, seed, level, resample)
 
 
 @dataclass(frozen=True)
@@ -275,7 +295,8 @@ def command(
     overall accuracy, Cohen's kappa and mean F1, in percent; for several maps, IoU side by side and
     the difference of each to the first. All maps are measured on the same pixels: those that are
     labelled in the reference (not 0), are in the split, and are covered by every map. Intervals
-    come from a bootstrap of blocks, the same blocks for all maps.
+    come from a bootstrap of blocks, the same blocks for all maps: they are of agreement with the
+    reference, on this ground. With --replicate the runs of a method are scored as one.
 
     With --sample, the points of a probability sample stand in place of a reference: areas of the
     reference's classes, overall, user's and producer's accuracy have the standard errors of the
@@ -290,7 +311,8 @@ def command(
         truth.check()
         if truth.sample is not None:
             called.refuse(["block"], "is of a reference raster's pixels, a sample has none")
-            called.refuse(["report", "image", "confidence"], "is of a reference raster")
+            of_rasters = ["report", "image", "confidence", "resample", "replicate"]
+            called.refuse(of_rasters, "is of a reference raster")
             reporter.result(_estimated(maps, truth.sample, split, classes, to, bootstrap, inputs))
             return
         if to.written.page is None:

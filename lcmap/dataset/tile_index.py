@@ -70,7 +70,9 @@ class IndexedTile:
 class TileIndex:
     """The tiles of one or more images and how they were split; lengths in pixels.
 
-    `sides` say what each tile's side inputs are, in their order.
+    `sides` say what each tile's side inputs are, in their order. `block_tiles` is the side, in
+    tiles, of the blocks that went to one split together; None where tiles were split one by one,
+    and in indexes made before it was kept.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class TileIndex:
     split_method: str
     seed: int
     gap: int
+    block_tiles: int | None = None
 
     def split(self, name: Split) -> tuple[IndexedTile, ...]:
         """Return the tiles of one split."""
@@ -129,6 +132,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
         "split": index.split_method,
         "seed": index.seed,
         "gap": index.gap,
+        **({"block_tiles": index.block_tiles} if index.block_tiles else {}),
         **current_digest(MEMBER),
     }
     with (
@@ -193,6 +197,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
             split_method=str(about["split"]),
             seed=int(about["seed"]),
             gap=int(about["gap"]),
+            block_tiles=int(about["block_tiles"]) if about.get("block_tiles") else None,
         )
     except LcmapError:
         raise
@@ -202,7 +207,7 @@ def read_tile_index(path: PathLike) -> TileIndex:
         raise TileIndexError(
             path, f"is damaged: {error}", "make it again with lcmap prepare"
         ) from error
-    if index.tile_size < 1 or index.gap < 0:
+    if index.tile_size < 1 or index.gap < 0 or (index.block_tiles or 1) < 1:
         raise TileIndexError(
             path,
             f"has tiles of {index.tile_size} px and a gap of {index.gap} px",

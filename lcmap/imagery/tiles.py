@@ -164,9 +164,11 @@ def _counted(
 ) -> TileIndex:
     if taken is None:
         windows, splits = _split(grid, tiling, count)
+        block_tiles = _block_tiles(grid, tiling)
     else:
         windows = [tile.window for tile in taken.tiles]
         splits = [tile.split for tile in taken.tiles]
+        block_tiles = taken.block_tiles
     codes = nomenclature.codes if nomenclature else ()
     tiles = tuple(
         IndexedTile(
@@ -189,7 +191,16 @@ def _counted(
         split_method=taken.split_method if taken else tiling.split,
         seed=taken.seed if taken else tiling.seed,
         gap=taken.gap if taken else tiling.actual_gap,
+        block_tiles=block_tiles,
     )
+
+
+def _block_tiles(grid: Grid, tiling: Tiling) -> int | None:
+    """Return the side of a block in tiles; None where tiles are split one by one."""
+    if tiling.split == "random":
+        return None
+    rows, cols = (math.ceil(length / tiling.tile_size) for length in grid.shape)
+    return tiling.block_tiles or default_block_tiles(rows, cols)
 
 
 def _split(
@@ -197,12 +208,11 @@ def _split(
 ) -> tuple[list[Window], list[Split]]:
     """Return the windows that are left between the gaps, and the split of each."""
     whole = list(iter_blocks(grid.height, grid.width, tiling.tile_size))
-    if tiling.split == "random":
+    side = _block_tiles(grid, tiling)
+    if side is None:
         splits = split_at_random(len(whole), tiling.seed)
     else:
-        rows = math.ceil(grid.height / tiling.tile_size)
-        cols = math.ceil(grid.width / tiling.tile_size)
-        side = tiling.block_tiles or default_block_tiles(rows, cols)
+        rows, cols = (math.ceil(length / tiling.tile_size) for length in grid.shape)
         splits = split_by_blocks(count(whole), rows, cols, side, tiling.seed)
     kept = keep_apart(whole, splits, tiling.actual_gap)
     pairs = [

@@ -7,13 +7,15 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import sem
+from scipy.stats import t as student
 
 from lcmap.accuracy import intervals as module
 from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.intervals import block_bootstrap
 from lcmap.accuracy.measures import OVERALL, scores
 
-OA = OVERALL.index("oa")
+MIOU, OA, MF1 = (OVERALL.index(name) for name in ("miou", "oa", "mf1"))
 
 
 def random_margins(blocks: int, maps: int, classes: int, seed: int) -> NDArray[np.int64]:
@@ -29,6 +31,7 @@ def slow_bootstrap(
     """Draw blocks one by one, add them up, score each map alone."""
     random = np.random.default_rng(seed)
     drawn, differences = [], []
+    whole = scores(values.sum(axis=0))
     for _ in range(replicates):
         chosen = random.integers(len(values), size=len(values))
         per_map = []
@@ -37,7 +40,16 @@ def slow_bootstrap(
             for block in chosen:
                 total += values[block, m]
             found = scores(total)
-            per_map.append(np.concatenate([found.per_class.ravel(), found.overall]))
+            overall = found.overall.copy()
+            for mean, measure in ((MIOU, 0), (MF1, 3)):
+                of_classes = []
+                for k in range(values.shape[-1]):
+                    in_whole = whole.per_class[m, measure, k]
+                    here = found.per_class[measure, k]
+                    if not math.isnan(in_whole):
+                        of_classes.append(in_whole if math.isnan(here) else here)
+                overall[mean] = sum(of_classes) / len(of_classes)
+            per_map.append(np.concatenate([found.per_class.ravel(), overall]))
         drawn.append(np.array(per_map))
         differences.append(np.array([row - per_map[0] for row in per_map]))
     return drawn, differences
@@ -49,12 +61,23 @@ def test_agrees_with_the_bootstrap_written_out(
 ) -> None:
     monkeypatch.setattr(module, "_WEIGHTS_AT_ONCE", at_once)
     values = random_margins(7, 2, 3, seed=1)
+    values[2:, :, :, 2] = 0  # many a draw lacks the third class
     found = block_bootstrap(values, replicates=40, seed=5, level=90)
-    for interval, slow in zip(found, slow_bootstrap(values, 40, seed=5), strict=True):
-        for end, percent in zip(interval, (5, 95), strict=True):
-            expected = np.percentile(slow, percent, axis=0)
+    whole = [scores(values[:, m].sum(axis=0)) for m in range(2)]
+    at = np.array([np.concatenate([each.per_class.ravel(), each.overall]) for each in whole])
+    blocks = np.array([7, 7, 2] * 4 + [7] * 4)
+    # the 95 % points of Student's distribution with 6 and 1 degrees of freedom, from a table
+    points = np.array([{7: 1.94318, 2: 6.31375}[n] for n in blocks])
+    slow = slow_bootstrap(values, 40, seed=5)
+    for interval, centre, draws in zip(found, (at, at - at[0]), slow, strict=True):
+        half = points * np.nanstd(draws, axis=0, ddof=1) * np.sqrt(blocks / (blocks - 1))
+        below, above = (0, 1) if centre is at else (-1, 1)
+        kappa = np.arange(16) == 14
+        least, most = below - kappa, above + kappa * (centre is not at)
+        for end, side in zip(interval, (-1, 1), strict=True):
             flat = np.concatenate([end.per_class.reshape(2, -1), end.overall], axis=1)
-            np.testing.assert_allclose(flat, expected, atol=1e-12)
+            expected = np.clip(centre + side * half, least, most)
+            np.testing.assert_allclose(flat, expected, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
@@ -97,11 +120,50 @@ def test_a_class_that_the_reference_lacks_has_no_interval() -> None:
     assert np.isfinite(ends.low.per_class[..., :2]).all()
 
 
-def test_a_class_in_few_blocks_keeps_its_interval_over_the_draws_that_have_it() -> None:
+@pytest.mark.parametrize(("holding", "known"), [(1, False), (2, True)])
+def test_a_class_has_an_interval_if_two_blocks_hold_it(holding: int, known: bool) -> None:
     values = random_margins(4, 1, 2, seed=5)
-    values[1:, :, :, 1] = 0
+    values[holding:, :, :, 1] = 0
     ends = block_bootstrap(values, replicates=200, seed=0, level=95).values
-    assert np.isfinite(ends.low.per_class[0, 0, 1])
+    assert np.isfinite(ends.low.per_class[0, 0, 1]) == known
+    assert np.isfinite(ends.low.overall).all()
+
+
+def test_a_hard_class_that_draws_lack_does_not_lift_their_mean() -> None:
+    """One class is always right, the other never: mIoU is 50 % in every draw."""
+    values = np.zeros((12, 1, 3, 2), np.int64)
+    values[:, 0, :, 0] = 100
+    values[0, 0, 1, 1] = 100
+    ends = block_bootstrap(values, replicates=200, seed=0, level=95).values
+    assert ends.low.overall[0, MIOU] == ends.high.overall[0, MIOU] == 0.5
+
+
+def one_class(hits: list[int]) -> NDArray[np.int64]:
+    """Five equal blocks of 100 px, and how many of them each map has right."""
+    values = np.zeros((5, len(hits), 3, 1), np.int64)
+    values[:, :, 0, 0] = values[:, :, 2, 0] = hits
+    values[:, :, 1, 0] = 100
+    return values
+
+
+def test_runs_of_a_method_alone_have_students_interval_of_their_mean() -> None:
+    hits = [60, 66, 69]
+    values = one_class(hits)
+    ends = block_bootstrap(values, replicates=30, seed=0, level=95, methods=[[0, 1, 2]]).values
+    shares = np.array(hits) / 100
+    expected = student.interval(0.95, 2, shares.mean(), sem(shares))
+    found = ends.low.overall[0, OA], ends.high.overall[0, OA]
+    assert found == pytest.approx(expected)
+
+
+def test_runs_of_two_methods_are_paired_where_there_are_as_many() -> None:
+    values = one_class([60, 70, 80, 65, 75, 85])
+    of_level = {"replicates": 9, "seed": 0, "level": 95}
+    paired = block_bootstrap(values, methods=[[0, 1, 2], [3, 4, 5]], **of_level).differences  # type: ignore[arg-type]
+    assert paired.low.overall[1, OA] == pytest.approx(0.05)
+    assert paired.high.overall[1, OA] == pytest.approx(0.05)
+    loose = block_bootstrap(values, methods=[[0, 1, 2], [3, 4]], **of_level).differences  # type: ignore[arg-type]
+    assert loose.high.overall[1, OA] - loose.low.overall[1, OA] > 0.1
 
 
 @pytest.mark.parametrize("blocks", [0, 1])

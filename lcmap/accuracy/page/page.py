@@ -196,13 +196,13 @@ def _place(report: Report, view: PlaceView) -> dict[str, Any]:
             _said(view.reference, report),
         )
     )
-    for item, mapped in zip(report.maps, view.maps, strict=True):
+    for name, mapped in zip(view.names, view.maps, strict=True):
         known = view.reference < classes
         share = float((mapped == view.reference)[known].mean()) if known.any() else float("nan")
         shown = np.where(mapped < classes, mapped, classes).astype(np.uint8)
-        pictures.append((item.name, _colored(shown, report), _said(shown, report)))
+        pictures.append((name, _colored(shown, report), _said(shown, report)))
         wrong = errors(view.reference, mapped, classes)
-        title = f"errors of {item.name}"
+        title = f"errors of {name}"
         pictures.append((title, data_address(wrong), f"{percent(1 - share)} % wrong"))
     return {
         "title": place.title.capitalize(),
