@@ -54,6 +54,7 @@ class Counting:
         self._counted: list[tuple[LabelFile, Grid]] = []
         self._described: set[str] = set()
         self._away = ""
+        self._pixels_read = 0
         self._step = block * max(1, _READ // block) if block <= _READ else _READ
 
     def run(self, progress: Progress) -> None:
@@ -133,11 +134,12 @@ class Counting:
         inside = np.array(windows, np.int64).reshape(-1, 4) if windows is not None else None
         areas = list(iter_blocks(*reference.grid.shape, self._step))
         for done, area in enumerate(areas):
-            progress(done, len(areas))
+            progress(done, len(areas), self._pixels_read)
+            self._pixels_read += area.pixels
             mask = mask_of(area, inside) if inside is not None else None
             if mask is None or mask.any():
                 self._count_area(number, reference, maps, area, mask)
-        progress(len(areas), len(areas))
+        progress(len(areas), len(areas), self._pixels_read)
 
     def _count_area(
         self,
@@ -212,5 +214,6 @@ class _Share:
         self._references = references
         self._note = note
 
-    def __call__(self, done: int, total: int) -> None:
-        self._progress(self._number * total + done, self._references * total, self._note)
+    def __call__(self, done: int, total: int, pixels: int) -> None:
+        before, whole = self._number * total, self._references * total
+        self._progress(before + done, whole, self._note, amount=pixels)
