@@ -36,6 +36,7 @@ def stack_options(
         str | None,
         typer.Option(
             metavar="BAND,...",
+            autocompletion=builtin_names.bands,
             help="Bands to take, in order: numbers counted through all images, or names "
             "[default: all].",
         ),

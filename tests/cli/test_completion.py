@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from documents import GROUP
+from support import PROJECT
 from typer.testing import CliRunner
 
 from lcmap.cli import app
@@ -20,6 +21,8 @@ CROSSWALKS = ("flair19:flair7", "oso17:oso-reclass", "oso17:topo6", "oso23:flair
 NOMENCLATURES = ("flair19", "flair7", "oso-reclass", "oso17", "oso23", "topo18", "topo6")
 RULES = ("bdtopo-oso-reclass", "bdtopo-topo18", "bdtopo-topo6")
 MEANINGS = tuple(f"oso.tif:{name}" for name in (*NOMENCLATURES, "probabilities", "series"))
+
+IMAGE = PROJECT / "examples" / "data" / "lagoon_rgbn.tif"
 
 # what is typed, and what is offered
 OFFERED = [
@@ -67,6 +70,31 @@ def test_built_in_names_are_offered(line: str, names: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, env=asked, prog_name="lcmap")
     found = [item.split("\t")[0] for item in done.stdout.splitlines()]
     assert sorted(found) == sorted(names)
+
+
+BANDS = [
+    ("prepare {image} --bands ", ("red", "green", "blue", "nir")),
+    ("prepare {image} --bands red,", ("red,green", "red,blue", "red,nir")),
+    ("prepare {image} --bands nir,re", ("nir,red",)),
+    ("prepare -o s.tif {image} --band-names a --bands bl", ("blue",)),
+    ("prepare {image} gone.tif --bands g", ("green",)),
+    ("prepare gone.tif --bands ", ()),
+    ("prepare --bands ", ()),
+    ("prepare {text} --bands ", ()),
+]
+
+
+@pytest.mark.parametrize(("line", "names"), BANDS)
+def test_bands_are_offered_of_the_image_on_the_line(
+    line: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no raster")
+    line = line.format(image=IMAGE, text=tmp_path / "notes.txt")
+    asked = {"_LCMAP_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+             "_TYPER_COMPLETE_ARGS": f"lcmap {line}"}  # fmt: skip
+    done = CliRunner().invoke(app, env=asked, prog_name="lcmap")
+    assert done.stdout.split() == list(names)
+    assert done.stderr == ""
 
 
 def test_names_are_offered_without_loading_what_computes() -> None:
