@@ -48,7 +48,7 @@ def progress_bar(console: Console, title: str) -> Iterator[Progress]:
             doing = f"{title}: {note}" if note and console.width >= _WIDE else note or title
             room = console.width - len(told) - 3
             bar = min(max(room - len(doing), _NARROWEST_BAR), _WIDEST_BAR)
-            bar = bar if room - bar >= _SHORTEST_NOTE else 0
+            bar = bar if room - bar >= min(len(doing), _SHORTEST_NOTE) else 0
             grid = Table.grid(padding=(0, 1, 0, 0))
             for width in (min(len(doing), room - bar), bar, len(told)):
                 grid.add_column(width=width, no_wrap=True)

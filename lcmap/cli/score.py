@@ -9,7 +9,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
 from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
@@ -34,6 +34,7 @@ class Results:
     form: PrintedForm
 
 
+@section("Results")
 @grouped(form=printed_form)
 def results(
     name: Annotated[
@@ -57,6 +58,7 @@ def results(
     return Results(ReportOptions(tuple(name or ()), tuple(output or ()), overwrite), matrix, form)
 
 
+@section("Classes")
 def scored_classes(
     nomenclature: Annotated[
         str | None,
@@ -113,6 +115,7 @@ def scored_classes(
     )
 
 
+@section("Ground")
 def scored_ground(
     tiles: Annotated[
         list[str] | None,
@@ -134,6 +137,7 @@ def scored_ground(
     return SplitOptions(tuple(tiles or ()), split)
 
 
+@section("Intervals")
 def intervals(
     bootstrap: Annotated[
         int,

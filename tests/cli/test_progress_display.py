@@ -50,6 +50,7 @@ def test_the_bar_is_one_line_with_its_rate_and_time_left(clock, width: int, note
     if width >= 60:
         assert "1.2 Mpx/s, 6 min 40 s left" in last
         assert (note or "predict")[:10] in last
+        assert "━━" in last
     if width >= 80 and note == "predicting":
         assert "predict: predicting" in last
 
