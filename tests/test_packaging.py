@@ -102,7 +102,7 @@ def test_what_is_installed_runs_and_is_complete(wheel: Path, tmp_path: Path) -> 
         "flair7", "--tiles", "tiles.geojson", "-o", "stack.tif",
     )  # fmt: skip
     run(
-        lcmap, "train", "tiles.geojson", "-o", "model.onnx", "--steps", "2", "--width", "4",
+        lcmap, "train", "tiles.geojson", "-o", "model.onnx", "--epochs", "1", "--width", "4",
         "--depth", "1",
     )  # fmt: skip
     run(lcmap, "predict", "stack.tif", "-m", "model.onnx", "-o", "map.tif", "--verify")
