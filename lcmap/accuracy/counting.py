@@ -58,6 +58,7 @@ class Counting:
         self._confidences: dict[int, LabelMap] = {}
         self._described: set[str] = set()
         self._away = ""
+        self._pixels_read = 0
         self.block_grids: dict[int, BlockGrid] = {}
         """The blocks on each reference that was counted, by its number."""
 
@@ -152,11 +153,12 @@ class Counting:
         step = edge * max(1, _READ // edge) if edge <= _READ else _READ
         areas = list(iter_blocks(*reference.grid.shape, step))
         for done, area in enumerate(areas):
-            progress(done, len(areas))
+            progress(done, len(areas), self._pixels_read)
+            self._pixels_read += area.pixels
             mask = mask_of(area, inside) if inside is not None else None
             if mask is None or mask.any():
                 self._count_area((number, blocks), reference, maps, area, mask)
-        progress(len(areas), len(areas))
+        progress(len(areas), len(areas), self._pixels_read)
 
     def _blocks_on(self, reference: LabelRaster) -> BlockGrid:
         if self._block is None and self._tiles is not None:
@@ -241,5 +243,6 @@ class _Share:
         self._references = references
         self._note = note
 
-    def __call__(self, done: int, total: int) -> None:
-        self._progress(self._number * total + done, self._references * total, self._note)
+    def __call__(self, done: int, total: int, pixels: int) -> None:
+        before, whole = self._number * total, self._references * total
+        self._progress(before + done, whole, self._note, amount=pixels)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import MapNomenclature, Overwrite, label_input_options
 from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lcmap.products.areas import AreaOptions
 
 
+@section("Zones and classes")
 def area_options(
     zones: Annotated[
         str | None,

@@ -6,6 +6,11 @@ for, so that a command that completes nothing does not load the library.
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
+import typer
+
 _NO_CROSSWALK = "none"
 _LABEL_MAPS = "oso"
 
@@ -57,6 +62,23 @@ def training_quantiles() -> list[str]:
 def stack_quantiles() -> list[str]:
     """Return what a stack's quantiles are, where they are not in a file."""
     return ["image"]
+
+
+def bands(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the bands of the images on the command line that a list of bands may go on with."""
+    from lcmap.errors import LcmapError
+    from lcmap.imagery.images import offered_bands
+
+    # what the parser had read when it came upon the option without its value
+    given = [*(context.params.get("images") or ()), *context.args]
+    images = [image for image in given if Path(image).exists()]
+    logging.getLogger("lcmap").addHandler(logging.NullHandler())  # not into the line that is typed
+    try:
+        offered = offered_bands(images)
+    except (LcmapError, OSError):
+        return []
+    before, comma, _ = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in offered if name not in before.split(",")]
 
 
 def meanings(incomplete: str) -> list[str]:

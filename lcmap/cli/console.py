@@ -17,8 +17,8 @@ import typer
 
 from lcmap.cli.encodings import PLAIN
 from lcmap.cli.json_log import JsonLog
-from lcmap.cli.pace import Pace, duration
 from lcmap.cli.parameters import as_options
+from lcmap.cli.progress_display import ProgressLines, progress_bar
 from lcmap.cli.streams import discard
 from lcmap.errors import (
     CannotWriteError,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _BUG = 1
 _NO_INPUT = InputMissingError.exit_code
-_SECONDS_BETWEEN_LINES = 30.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _logger = logging.getLogger("lcmap")
 
@@ -68,40 +67,11 @@ class Reporter:
             yield silent
         elif self._log is not None:
             yield self._log.progress(title)
-        elif self._console.is_terminal:
-            with self._bar(title) as progress:
+        elif self._console.is_interactive:
+            with progress_bar(self._console, title) as progress:
                 yield progress
         else:
-            yield _ProgressLines(title)
-
-    @contextmanager
-    def _bar(self, title: str) -> Iterator[Progress]:
-        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
-        from rich.progress import Progress as Bar
-        from rich.text import Text
-
-        pace = Pace()
-
-        class TimeLeft(ProgressColumn):
-            # rich's own is of all steps together, and 0 from the end of the first
-            def render(self, task: Any) -> Text:
-                return Text(pace.shown())
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeLeft(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Bar(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(title, total=None, note="")
-
-            def update(done: int, total: int, note: str = "") -> None:
-                pace.update(done, total)
-                bar.update(task, completed=done, total=total, note=note)
-
-            yield update
+            yield ProgressLines(title)
 
     def summary(self, text: str) -> None:
         """Print what was done on standard output, unless errors only are wanted.
@@ -151,24 +121,6 @@ def print_result(text: str) -> None:
         ) from error
 
 
-class _ProgressLines:
-    """Progress as log lines with the time left, at most one in half a minute."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._pace = Pace()
-        self._last = self._pace.now
-
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        left = self._pace.update(done, total)
-        now = self._pace.now
-        if now - self._last < _SECONDS_BETWEEN_LINES or not 0 < done < total:
-            return
-        self._last = now
-        told = [f"{done} of {total}", "" if left is None else f"{duration(left)} left", note]
-        _logger.info("%s: %s", self._title, ", ".join(filter(None, told)))
-
-
 class _Handler(logging.Handler):
     """Log records as plain lines on the console, above a progress bar if there is one, or JSON."""
 
@@ -214,7 +166,8 @@ class Voice:
         from rich.console import Console
 
         self.manner = manner
-        self.console = Console(stderr=True)
+        # colours that are forced, as in the logs of CI, do not make a terminal of a file
+        self.console = Console(stderr=True, force_interactive=None if _on_terminal() else False)
         self.log = JsonLog(manner.command, as_options=as_options) if manner.log_json else None
 
     @contextmanager
@@ -331,6 +284,10 @@ def _has_working_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _print_line(console: Console, line: str) -> None:

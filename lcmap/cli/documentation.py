@@ -6,6 +6,7 @@ python -m lcmap.cli.documentation FOLDER_OF_THE_PROJECT
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,17 @@ from typer._completion_shared import get_completion_script
 
 from lcmap import __version__
 from lcmap.cli import app
-from lcmap.cli.examples import EXAMPLES, EXIT_CODES
+from lcmap.cli.examples import EXAMPLES, EXIT_CODES, shell_lines
 from lcmap.cli.generated_docs import refreshed_pages
 
 SUMMARY = "land-cover maps from metric satellite imagery"
+
+_OF_LISTS = re.compile(r" <list\[\w+\]>")
+_BESIDE_OUTPUTS = {
+    ".OUTPUT.lcmap-made": "What the outputs were made of: by it the same command does nothing "
+    "again. Without it they are not replaced but with --overwrite.",
+    ".OUTPUT.lcmap-lock": "While they are made.",
+}
 
 COMPLETION_FILES = {"bash": "lcmap.bash", "zsh": "_lcmap", "fish": "lcmap.fish"}
 
@@ -58,8 +66,8 @@ def _main_page(group: Any, commands: dict[str, Any]) -> str:
     ]
     for name, command in commands.items():
         lines += [".TP", f"\\fBlcmap\\-{_escape(name)}\\fR(1)", _escape(_first_sentence(command))]
-    lines += [".SH OPTIONS", *_parameters(group, "option")]
-    lines += [".SH EXIT STATUS", _escape(EXIT_CODES)]
+    lines += [".SH OPTIONS", *_options(group)]
+    lines += [".SH EXIT STATUS", *_exit_status()]
     pages = ", ".join(f"\\fBlcmap\\-{_escape(name)}\\fR(1)" for name in commands)
     return "\n".join([*lines, ".SH SEE ALSO", pages]) + "\n"
 
@@ -78,11 +86,12 @@ def _command_page(name: str, command: Any, others: list[str]) -> str:
     arguments = _parameters(command, "argument")
     if arguments:
         lines += [".SH ARGUMENTS", *arguments]
-    lines += [".SH OPTIONS", *_parameters(command, "option")]
-    lines += [".SH EXIT STATUS", _escape(EXIT_CODES)]
+    lines += [".SH OPTIONS", *_options(command)]
+    lines += [".SH EXIT STATUS", *_exit_status(), ".SH FILES", *_files(command)]
     lines.append(".SH EXAMPLES")
     for title, example in EXAMPLES[name]:
-        lines += [".PP", _escape(title), ".PP", ".nf", ".RS", _escape(example), ".RE", ".fi"]
+        lines += [".PP", _escape(title), ".PP", ".nf", ".RS"]
+        lines += [*map(_escape, shell_lines(example, 62)), ".RE", ".fi"]
     pages = ", ".join(f"\\fBlcmap\\-{_escape(other)}\\fR(1)" for other in others)
     return "\n".join([*lines, ".SH SEE ALSO", f"\\fBlcmap\\fR(1), {pages}"]) + "\n"
 
@@ -95,15 +104,50 @@ def _header(name: str, summary: str) -> list[str]:
     ]
 
 
-def _parameters(command: Any, kind: str) -> list[str]:
-    """Return the arguments or options of a command, in the words of its help."""
+def _parameters(command: Any, kind: str, section: str | None = None) -> list[str]:
+    """Return the arguments or options of a command or of a section, in the words of its help."""
     context = typer.Context(command)
     lines: list[str] = []
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if parameter.param_type_name == kind and record:
+        if parameter.param_type_name == kind and record and _section_of(parameter) == section:
             usage, text = record
+            usage = _OF_LISTS.sub("", usage)
             lines += [".TP", f"\\fB{_escape(usage)}\\fR", _escape(_one_line(text))]
+    return lines
+
+
+def _options(command: Any) -> list[str]:
+    """Return the options of a command: those without a section first, --help with the last."""
+    sections = dict.fromkeys(map(_section_of, command.get_params(typer.Context(command))))
+    lines = _parameters(command, "option")
+    for title in filter(None, sections):
+        lines += [f".SS {_escape(title)}", *_parameters(command, "option", title)]
+    return lines
+
+
+def _section_of(parameter: Any) -> str | None:
+    return getattr(parameter, "rich_help_panel", None)
+
+
+def _exit_status() -> list[str]:
+    lines: list[str] = []
+    for told in EXIT_CODES.removeprefix("Exit codes: ").rstrip(".").split("; "):
+        code, meaning = told.split(" ", 1)
+        lines += [".TP", f"\\fB{code}\\fR", _escape(meaning)]
+    return lines
+
+
+def _files(command: Any) -> list[str]:
+    """Return what a command leaves beside its outputs, for those that have a first output."""
+    if not any(parameter.name == "output" for parameter in command.params):
+        return ["None but those that its options name."]
+    files = dict(_BESIDE_OUTPUTS)
+    if any(parameter.name == "shard" for parameter in command.params):
+        files[".OUTPUT.lcmap-work/"] = "Of a map that is not whole: what is finished."
+    lines: list[str] = []
+    for name, text in files.items():
+        lines += [".TP", f"\\fI{_escape(name)}\\fR", _escape(text)]
     return lines
 
 

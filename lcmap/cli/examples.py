@@ -165,14 +165,19 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+def shell_lines(command: str, width: int) -> list[str]:
+    """Return a command in lines of this width, each but the last with a backslash at its end."""
+    lines = textwrap.wrap(
+        command, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  "
+    )
+    return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
+
+
 def epilog(name: str) -> str:
     """Return the end of a command's help: its examples and the exit codes."""
     paragraphs = []
     for title, example in EXAMPLES[name]:
-        lines = textwrap.wrap(
-            example, 72, break_long_words=False, break_on_hyphens=False, subsequent_indent="  "
-        )
         # the mark keeps the lines as they are
-        command = " \\\n".join(f"  {line}" for line in lines)
+        command = "\n".join(f"  {line}" for line in shell_lines(example, 72))
         paragraphs.append(f"\b\n{title}\n{command}")
     return "\n\n".join([*paragraphs, EXIT_CODES])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.grouped import grouped, option_names, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.map_summary import MapSummary
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
@@ -49,6 +49,7 @@ class LateRule:
             raise UsageError("`weights`", f"{self.weights} are not numbers", "as in 2,1") from error
 
 
+@section("Late fusion")
 def late_rule(
     late: Annotated[
         Literal["product", "mean"] | None,

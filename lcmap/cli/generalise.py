@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Cog, MapNomenclature, Output, Overwrite, label_input_options
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lcmap.products.options import GeneraliseOutputs
 
 
+@section("Outputs")
 def generalise_outputs(
     output: Output = "-",
     vector: Annotated[

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import typing
 from collections.abc import Callable
 from inspect import Parameter
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from typer.models import ParameterInfo
 
 Value = TypeVar("Value")
 Group = Callable[..., Any]
 """A function whose parameters are options, declared as those of a command, and that returns the
 value which they make."""
+
+
+def section(title: str) -> Callable[[Group], Group]:
+    """Return a decorator of a group's function: what its options are called together, in man pages.
+
+    Groups in it that have a section of their own keep it.
+    """
+
+    def name(group: Group) -> Group:
+        group.section = title  # type: ignore[attr-defined]
+        return group
+
+    return name
 
 
 def grouped(**groups: Group) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
@@ -59,7 +75,23 @@ def option_names(*groups: Group) -> list[str]:
 
 
 def _parameters(group: Group) -> list[Parameter]:
-    return [_evaluated(item, group) for item in inspect.signature(group).parameters.values()]
+    title = getattr(group, "section", None)
+    return [
+        _in_section(_evaluated(item, group), title)
+        for item in inspect.signature(group).parameters.values()
+    ]
+
+
+def _in_section(parameter: Parameter, title: str | None) -> Parameter:
+    """Return the parameter, its option with the title unless it has one; options are shared."""
+    base, *told = typing.get_args(parameter.annotation) or (parameter.annotation,)
+    if title is None or not any(isinstance(item, ParameterInfo) for item in told):
+        return parameter
+    copies = [copy.copy(item) for item in told]
+    for item in copies:
+        if isinstance(item, ParameterInfo):
+            item.rich_help_panel = item.rich_help_panel or title
+    return parameter.replace(annotation=Annotated[(base, *copies)])
 
 
 def _evaluated(parameter: Parameter, function: Callable[..., Any]) -> Parameter:

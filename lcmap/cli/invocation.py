@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lcmap.cli import console
+from lcmap.cli.grouped import section
 from lcmap.errors import UsageError
 from lcmap.launch import helps_another, launched
 
@@ -53,6 +54,7 @@ class Invocation:
                 raise UsageError(f"`{name}`", because, remedy)
 
 
+@section("The run")
 def invocation(
     context: typer.Context,
     strict_crs: Annotated[

@@ -90,7 +90,9 @@ class JsonProgress:
         self._last = self._pace.now
         self._step: tuple[str, int] | None = None
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def __call__(
+        self, done: int, total: int, note: str = "", *, amount: int = 0, unit: str = "px"
+    ) -> None:
         """Receive the steps done, the steps in all and a short note."""
         left = self._pace.update(done, total)
         first = self._step != (note, total)

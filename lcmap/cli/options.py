@@ -15,7 +15,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.compute import Provider as ProviderName
 
@@ -155,6 +155,7 @@ def map_certainty(
     return confidence, margin
 
 
+@section("Outputs")
 @grouped(certainty=map_certainty, in_sheets=map_sheets)
 def map_outputs(
     output: Output = "-",
@@ -201,6 +202,7 @@ def map_outputs(
     )
 
 
+@section("Computing")
 def computing(
     tile: Annotated[
         int | None,
@@ -301,6 +303,7 @@ Prefer = Annotated[
 ]
 
 
+@section("Inputs")
 def label_input_options(
     allow_vrt: AllowVrt = False, assume_crs: AssumeCrs = None, tmpdir: Tmpdir = None
 ) -> InputOptions:
@@ -310,6 +313,7 @@ def label_input_options(
     return InputOptions(allow_vrt, tmpdir, assume_crs=assume_crs)
 
 
+@section("Inputs")
 def input_options(
     allow_vrt: AllowVrt = False,
     nodata: Nodata = None,
@@ -322,6 +326,7 @@ def input_options(
     return InputOptions(allow_vrt, tmpdir, nodata, assume_crs)
 
 
+@section("Inputs")
 def model_inputs(
     allow_vrt: AllowVrt = False,
     nodata: Nodata = None,
@@ -345,6 +350,7 @@ def model_inputs(
     )
 
 
+@section("Inputs")
 @grouped(one=model_inputs)
 def several_inputs(
     allow_missing: Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.options import Output, Overwrite, Seed
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lcmap.imagery.tiles import Tiling
 
 
+@section("Bands and grid")
 def stack_options(
     like: Annotated[
         Path | None,
@@ -36,6 +37,7 @@ def stack_options(
         str | None,
         typer.Option(
             metavar="BAND,...",
+            autocompletion=builtin_names.bands,
             help="Bands to take, in order: numbers counted through all images, or names "
             "[default: all].",
         ),
@@ -75,6 +77,7 @@ def stack_options(
     )
 
 
+@section("Products and dates")
 def composite_options(
     period: Annotated[
         str | None,
@@ -121,6 +124,7 @@ def composite_options(
     return CompositeOptions(period, method, strict, clear_dates, _listed(dates))
 
 
+@section("Labels")
 def label_options(
     labels: Annotated[
         Path | None,
@@ -152,6 +156,7 @@ def label_options(
     return LabelOptions(labels, nomenclature, crosswalk) if labels else None
 
 
+@section("Tiles and splits")
 def tiling_options(
     tile_size: Annotated[
         int, typer.Option(metavar="PX", help="Side of a tile; less at the image border.")
@@ -188,6 +193,7 @@ def tiling_options(
     return Tiling(tile_size, split, seed, gap, block_tiles)
 
 
+@section("Tiles and splits")
 @grouped(tiling=tiling_options)
 def tile_index_options(
     tiles: Annotated[
@@ -236,6 +242,7 @@ class Written:
     overwrite: bool
 
 
+@section("Outputs")
 def written(
     output: Output = "-",
     quantiles_of: Annotated[

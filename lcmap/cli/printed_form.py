@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from lcmap.cli.grouped import section
 from lcmap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class PrintedForm:
         return text()
 
 
+@section("Results")
 def printed_form(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON instead of tables.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Output, Overwrite, label_input_options
 
@@ -56,6 +56,7 @@ class WantedGrid:
         return TargetGrid((west, south, east, north), self.resolution, self.crs)
 
 
+@section("Grid")
 def wanted_grid(
     like: Annotated[
         Path | None,
@@ -80,6 +81,7 @@ def wanted_grid(
     return WantedGrid(like, bounds, resolution, crs)
 
 
+@section("Outputs")
 def label_outputs(
     output: Output = "-",
     conflicts: Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.grouped import grouped, option_names, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.map_summary import MapSummary
 from lcmap.cli.options import Verify, computing, map_outputs, several_inputs
@@ -53,6 +53,7 @@ class Reclassification:
     verify: bool
 
 
+@section("Classes")
 def reclassification(
     oso_classes: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lcmap import defaults
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import MapNomenclature, Overwrite, Seed, label_input_options
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lcmap.products.sample_options import SampleDesign, SampleFrame
 
 
+@section("Design")
 def sample_design(
     design: Annotated[
         Literal["stratified", "random", "systematic"],
@@ -69,6 +70,7 @@ def sample_design(
     return SampleDesign(design, size, target_se, allocation, minimum, tuple(expected or ()), seed)
 
 
+@section("Ground")
 def sample_frame(
     strata: Annotated[
         str | None,

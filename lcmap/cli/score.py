@@ -11,7 +11,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
 from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
@@ -38,6 +38,7 @@ class Results:
     form: PrintedForm
 
 
+@section("Report")
 def page_options(
     report: Annotated[
         Path | None,
@@ -71,6 +72,7 @@ def page_options(
     return PageOptions(report, tuple(image or ()), tuple(confidence or ()))
 
 
+@section("Results")
 @grouped(form=printed_form, page=page_options)
 def results(
     name: Annotated[
@@ -104,6 +106,7 @@ def results(
     return Results(written, matrix, form)
 
 
+@section("Classes")
 def scored_classes(
     nomenclature: Annotated[
         str | None,
@@ -160,6 +163,7 @@ def scored_classes(
     )
 
 
+@section("Ground")
 def scored_ground(
     tiles: Annotated[
         list[str] | None,
@@ -182,6 +186,7 @@ def scored_ground(
     return SplitOptions(tuple(tiles or ()), split)
 
 
+@section("Intervals")
 def intervals(
     bootstrap: Annotated[
         int,
@@ -239,6 +244,7 @@ class Truth:
             )
 
 
+@section("Reference")
 def compared_with(
     reference: Annotated[
         list[str] | None,

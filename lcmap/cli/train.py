@@ -11,7 +11,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped, option_names
+from lcmap.cli.grouped import grouped, option_names, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import AllowVrt, Overwrite, Seed
 from lcmap.launch import helps_another
@@ -35,6 +35,7 @@ class Int8Choice:
     max_loss: float
 
 
+@section("8-bit integers")
 def int8_choice(
     quantize: Annotated[
         bool,
@@ -62,6 +63,7 @@ def int8_choice(
     return Int8Choice(quantize, quantize_only, max_loss)
 
 
+@section("Network")
 def network_size(
     width: Annotated[
         int | None,
@@ -84,6 +86,7 @@ def network_size(
     return NetworkSize(width, depth, skip)
 
 
+@section("Recipe")
 def recipe_options(
     recipe: Annotated[
         Literal["default", "paper"],
@@ -127,6 +130,7 @@ def recipe_options(
     )
 
 
+@section("Training")
 @grouped(recipe=recipe_options, size=network_size)
 def training_options(
     recipe: TrainOptions,
@@ -182,6 +186,7 @@ def training_options(
     )
 
 
+@section("Inputs")
 def tile_inputs(
     allow_vrt: AllowVrt = False,
     quantiles: Annotated[
@@ -202,6 +207,7 @@ def tile_inputs(
     return TileInputOptions(allow_vrt, quantiles)
 
 
+@section("Outputs")
 def training_outputs(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="The model to write.")

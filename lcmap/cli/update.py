@@ -9,7 +9,7 @@ import typer
 
 from lcmap import defaults
 from lcmap.cli import builtin_names
-from lcmap.cli.grouped import grouped
+from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Output, Overwrite, label_input_options
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lcmap.products.update_options import UpdateOutputs, UpdateRule
 
 
+@section("Outputs")
 def update_outputs(
     output: Output = "-",
     changes: Annotated[
@@ -37,6 +38,7 @@ def update_outputs(
     return UpdateOutputs(output, changes, overwrite)
 
 
+@section("Evidence")
 def update_rule(
     margin: Annotated[
         float,

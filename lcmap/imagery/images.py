@@ -75,6 +75,17 @@ def open_images(
     return stacked
 
 
+def offered_bands(images: Sequence[PathLike]) -> list[str]:
+    """Return the names of the bands that rasters and DIMAP products have together, in order.
+
+    Raises:
+        LcmapError: as `open_images`.
+    """
+    with ExitStack() as resources:
+        opened = [resources.enter_context(open_image(image, InputOptions())) for image in images]
+        return [name for image in opened for name in bands_of(image).names]
+
+
 def _refuse_tiles(images: Sequence[PathLike]) -> None:
     """Refuse tiles of a product as images: their bands would be stacked, and they share no ground.
 

@@ -113,7 +113,7 @@ def _write_blocks(
     """Write every block and make the first pass of the quantiles; return the valid pixels."""
     selection, sample = measured
     windows = image.windows()
-    valid_pixels = labelled_pixels = 0
+    read_pixels = valid_pixels = labelled_pixels = 0
     for i, window in enumerate(windows, start=1):
         values, valid = image.read(window)
         image_file.write(values, window=window.ranges)
@@ -126,7 +126,8 @@ def _write_blocks(
             codes = np.where(valid, labels.read(window), np.uint8(0))
             labels_file.write(codes, 1, window=window.ranges)
             labelled_pixels += int(np.count_nonzero(codes))
-        progress(i, len(windows), "stacking")
+        read_pixels += window.pixels
+        progress(i, len(windows), "stacking", amount=read_pixels)
     selection.end_pass()
     if labels is not None and valid_pixels and not labelled_pixels:
         raise NoLabelledPixelError(

@@ -46,10 +46,12 @@ def write_block_map(
         if work.published is not None:
             return work.published, True
         pending = work.pending(windows)
+        pixels = 0
         for done, (number, window) in enumerate(pending, start=1):
             arrays, counts = compute(window)
             work.store(number, arrays, **counts)
-            progress(done, len(pending), "computing")
+            pixels += window.pixels
+            progress(done, len(pending), "computing", amount=pixels)
         totals: Counts = {}
         for record in work.records("tile"):
             for name in record.keys() - {"tile"}:

@@ -142,10 +142,12 @@ def compute_on_cluster(
     if not pending:
         return
     with _connected(scheduler) as client:
+        pixels = 0
         run = _ClusterRun(client, scheduler, job, pending)
         for finished, (number, computed) in enumerate(run.results(), start=1):
             work.store(number, computed.arrays, mapped=computed.mapped)
-            progress(finished, len(pending), "predicting")
+            pixels += tiles[number].output_window.pixels
+            progress(finished, len(pending), "predicting", amount=pixels)
     work.commit()
 
 

@@ -222,7 +222,7 @@ def _predict_tiles(
 ) -> None:
     """Predict the tiles that are not done yet, and store them."""
     pending = work.pending(tiles)
-    finished = 0
+    finished = pixels = 0
 
     def read(item: tuple[int, Tile]) -> ReadyTile[AnyPixels]:
         return predictor.ready(item[1], source.read(item[1]))
@@ -231,11 +231,12 @@ def _predict_tiles(
         return predictor.predict(ready)
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
-        nonlocal finished
+        nonlocal finished, pixels
         arrays = band_groups.arrays(prediction, predictor.nomenclature, work.group_names)
         work.store(item[0], arrays, mapped=int(np.count_nonzero(prediction.valid)))
         finished += 1
-        progress(finished, len(pending), "predicting")
+        pixels += item[1].output_window.pixels
+        progress(finished, len(pending), "predicting", amount=pixels)
 
     overlapped(pending, read, compute, write, at_once=predictor.tiles_at_once)
     work.commit()

@@ -132,7 +132,7 @@ def verify_tiles(
     What an earlier run compared counts too, and is not compared again.
     """
     pending = work.pending(tiles, "verified")
-    finished = 0
+    finished = pixels = 0
 
     def read(item: tuple[int, Tile]) -> _Compared[AnyPixels]:
         window = item[1].output_window
@@ -149,14 +149,15 @@ def verify_tiles(
     def compare(
         item: tuple[int, Tile], computed: tuple[_Compared[AnyPixels], npt.NDArray[np.float32]]
     ) -> None:
-        nonlocal finished
+        nonlocal finished, pixels
         first, second = computed
         valid = first.ready.pixels.valid
         mapped = predictor.nomenclature.code_to_index[first.codes[valid]].astype(np.intp)
         compared = Verification.of(mapped, first.probability[valid], second[:, valid])
         work.done("verified", item[0], **asdict(compared))
         finished += 1
-        progress(finished, len(pending), "verifying")
+        pixels += item[1].output_window.pixels
+        progress(finished, len(pending), "verifying", amount=pixels)
 
     overlapped(pending, read, compute, compare, at_once=predictor.tiles_at_once)
     work.commit()

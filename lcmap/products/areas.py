@@ -141,6 +141,7 @@ def _count(
     """Return the areas of all cells, and of those of each zone."""
     blocks = list(iter_blocks(*pixels.grid.shape, BLOCK))
     counter = None if zones is None else ZoneCounter(zones)
+    pixels_read = 0
     whole: Areas = Counter()
     by_zone: list[Areas] = [Counter() for _ in (zones.names if zones else ())]
 
@@ -160,10 +161,12 @@ def _count(
         return count_block(cells, rows), in_zones
 
     def add(block: tuple[int, Window], found: tuple[Areas, dict[int, Areas]]) -> None:
+        nonlocal pixels_read
         whole.update(found[0])
         for number, counted in found[1].items():
             by_zone[number].update(counted)
-        progress(block[0], len(blocks))
+        pixels_read += block[1].pixels
+        progress(block[0], len(blocks), amount=pixels_read)
 
     overlapped(enumerate(blocks, start=1), read, count, add, at_once=threads or available_threads())
     return whole, by_zone

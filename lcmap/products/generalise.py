@@ -193,7 +193,7 @@ def _write_map(
     )
     blocks = list(iter_blocks(*class_map.grid.shape, BLOCK))
     workers = threads or available_threads()
-    changed = 0
+    changed = pixels = 0
     with (
         rasterio.Env(GDAL_NUM_THREADS=str(workers)),
         atomic_raster(
@@ -202,11 +202,12 @@ def _write_map(
     ):
 
         def write(block: tuple[int, Window], done: tuple[NDArray[np.uint8], int]) -> None:
-            nonlocal changed
+            nonlocal changed, pixels
             number, window = block
             dataset.write(done[0], 1, window=window.ranges)
             changed += done[1]
-            progress(number, len(blocks), "generalising")
+            pixels += window.pixels
+            progress(number, len(blocks), "generalising", amount=pixels)
 
         overlapped(
             enumerate(blocks, start=1),

@@ -242,11 +242,13 @@ def _write(
     """Write every block; return the pixels of each code of the change map, int64."""
     counts = np.zeros(max(changes.table.codes) + 1, np.int64)
     windows = list(iter_blocks(*grid.shape, _SIDE))
+    written = 0
     for done, window in enumerate(windows, start=1):
         last, updated = read(window)
         codes = changes.between(last, updated)
         for raster, pixels in zip(reversed(rasters), (updated, codes), strict=False):
             raster.write(pixels, 1, window=window.ranges)
         counts += np.bincount(codes.ravel(), minlength=len(counts))
-        progress(done, len(windows), "writing")
+        written += window.pixels
+        progress(done, len(windows), "writing", amount=written)
     return counts

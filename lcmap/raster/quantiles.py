@@ -187,9 +187,11 @@ def dataset_quantiles(
     windows = list(iter_blocks(dataset.height, dataset.width, _BLOCK))
 
     def blocks() -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        pixels = 0
         for i, window in enumerate(windows, start=1):
             yield dataset.read(window=window.ranges), read_valid(dataset, window)
-            progress(i, len(windows), "quantiles")
+            pixels += window.pixels
+            progress(i, len(windows), "quantiles", amount=pixels)
 
     # bands of several dtypes are read in the one that holds them all
     dtype = np.result_type(*dataset.dtypes)

@@ -28,6 +28,11 @@ class Window(NamedTuple):
         return self.col + self.width
 
     @property
+    def pixels(self) -> int:
+        """How many pixels it has."""
+        return self.height * self.width
+
+    @property
     def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """((row, stop_row), (col, stop_col)), the form that rasterio takes as `window=`."""
         return (self.row, self.stop_row), (self.col, self.stop_col)

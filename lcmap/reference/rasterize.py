@@ -261,7 +261,7 @@ def _burn(
         if counts is not None:
             claims.write(counts, 1, window=strip.ranges)
             disputed += int(np.count_nonzero(counts > 1))
-        progress(strip.stop_row, grid.height)
+        progress(strip.stop_row, grid.height, amount=strip.stop_row * grid.width)
     return histogram, disputed
 
 

@@ -118,8 +118,9 @@ def train_folds(
 def _noted(progress: Progress, part: str) -> Progress:
     """Return a progress that says of which part it is."""
 
-    def tell(done: int, total: int, note: str = "") -> None:
-        progress(done, total, ", ".join(filter(None, (part, note))))
+    def tell(done: int, total: int, note: str = "", *, amount: int = 0, unit: str = "px") -> None:
+        told = ", ".join(filter(None, (part, note)))
+        progress(done, total, told, amount=amount, unit=unit)
 
     return tell
 

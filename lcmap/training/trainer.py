@@ -282,10 +282,11 @@ class Trainer:
     def _report(self) -> None:
         if self.budget.seconds is not None:
             done = min(int(self._clock.seconds), int(self.budget.seconds))
-            self._progress(done, max(int(self.budget.seconds), 1), self._note)
+            total = max(int(self.budget.seconds), 1)
         else:
             assert self.budget.last_step is not None
-            self._progress(self.steps, self.budget.last_step, self._note)
+            done, total = self.steps, self.budget.last_step
+        self._progress(done, total, self._note, amount=self.steps, unit="steps")
 
     def _validate(self) -> Scores:
         self._settle_statistics()

@@ -352,7 +352,7 @@ def test_progress_reaches_its_end(write_labels: WriteLabels) -> None:
         [write_labels("map.tif", codes(1))],
         [write_labels("a.tif", codes(0)), write_labels("b.tif", codes(2))],
         classes=IN_TOPO6,
-        progress=lambda done, total, note="": steps.append((done, total)),
+        progress=lambda done, total, note="", **_: steps.append((done, total)),
     )
     assert steps == sorted(steps)
     assert steps[-1][0] == steps[-1][1]

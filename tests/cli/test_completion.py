@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from documents import GROUP
+from support import PROJECT
 from typer.testing import CliRunner
 
 from lcmap.cli import app
@@ -20,6 +24,8 @@ CROSSWALKS = ("flair19:flair7", "oso17:oso-reclass", "oso17:topo6", "oso23:flair
 NOMENCLATURES = ("flair19", "flair7", "oso-reclass", "oso17", "oso23", "topo18", "topo6")
 RULES = ("bdtopo-oso-reclass", "bdtopo-topo18", "bdtopo-topo6")
 MEANINGS = tuple(f"oso.tif:{name}" for name in (*NOMENCLATURES, "probabilities", "series"))
+
+IMAGE = PROJECT / "examples" / "data" / "lagoon_rgbn.tif"
 
 # what is typed, and what is offered
 OFFERED = [
@@ -67,6 +73,31 @@ def test_built_in_names_are_offered(line: str, names: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, env=asked, prog_name="lcmap")
     found = [item.split("\t")[0] for item in done.stdout.splitlines()]
     assert sorted(found) == sorted(names)
+
+
+BANDS = [
+    ("prepare {image} --bands ", ("red", "green", "blue", "nir")),
+    ("prepare {image} --bands red,", ("red,green", "red,blue", "red,nir")),
+    ("prepare {image} --bands nir,re", ("nir,red",)),
+    ("prepare -o s.tif {image} --band-names a --bands bl", ("blue",)),
+    ("prepare {image} gone.tif --bands g", ("green",)),
+    ("prepare gone.tif --bands ", ()),
+    ("prepare --bands ", ()),
+    ("prepare {text} --bands ", ()),
+]
+
+
+@pytest.mark.parametrize(("line", "names"), BANDS)
+def test_bands_are_offered_of_the_image_on_the_line(
+    line: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no raster")
+    line = line.format(image=IMAGE, text=tmp_path / "notes.txt")
+    asked = {"_LCMAP_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+             "_TYPER_COMPLETE_ARGS": f"lcmap {line}"}  # fmt: skip
+    done = CliRunner().invoke(app, env=asked, prog_name="lcmap")
+    assert done.stdout.split() == list(names)
+    assert done.stderr == ""
 
 
 def test_names_are_offered_without_loading_what_computes() -> None:
@@ -143,6 +174,7 @@ print -r -- "$text"
         ("lcmap score --crosswalk flair", "<lcmap score --crosswalk flair19:flair7 >"),
         ("lcmap score --crosswalk=flair", "<lcmap score --crosswalk=flair19:flair7 >"),
         ("lcmap predict only-f", "<lcmap predict only-file.tif >"),
+        (f"lcmap prepare {IMAGE} --bands nir,re", "--bands nir,red >shown"),
     ],
 )  # fmt: skip
 def test_zsh_completes_at_the_first_tab(
@@ -156,6 +188,96 @@ def test_zsh_completes_at_the_first_tab(
         env=os.environ | {"PATH": path, "TERM": "dumb", "ZDOTDIR": str(scripts)},
     )  # fmt: skip
     assert expected in done.stdout, done.stdout + done.stderr
+
+
+BASHRC = r"""
+bind 'set enable-bracketed-paste off'
+shown() { echo "<$READLINE_LINE>shown"; }
+bind -x '"\C-x": shown'
+PS1='ready '
+"""
+TYPED_IN_BASH = [
+    ("lcmap rast", "<lcmap rasterize-ref >shown"),
+    ("lcmap rasterize-ref --rules=bdtopo-o", "--rules=bdtopo-oso-reclass >shown"),
+    ("lcmap score --crosswalk flair", "<lcmap score --crosswalk flair19:flair7 >shown"),
+    ("lcmap score --crosswalk oso23:to", "<lcmap score --crosswalk oso23:topo6 >shown"),
+    ("lcmap predict only-f", "<lcmap predict only-file.tif >shown"),
+    (f"lcmap prepare {IMAGE} --bands nir,re", "--bands nir,red >shown"),
+]
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+
+
+def typed_in_bash(rc: Path, typed: str, path: str, data: Path) -> str:
+    """Return what an interactive bash shows when this is typed, and TAB."""
+    ours, theirs = pty.openpty()
+    env = os.environ | {"PATH": path, "TERM": "dumb", "XDG_DATA_DIRS": str(data)}
+    env |= {"INPUTRC": os.devnull, "COLUMNS": "500", "PS1": ""}
+    shell = subprocess.Popen(
+        ["bash", "--rcfile", str(rc), "-i"], stdin=theirs, stdout=theirs, stderr=theirs,
+        env=env, cwd=rc.parent, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = ""
+
+    def until(mark: str) -> None:
+        nonlocal shown
+        end = time.monotonic() + 60
+        while mark not in shown and time.monotonic() < end:
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 65536).decode(errors="replace")
+
+    try:
+        until("ready ")
+        os.write(ours, f"{typed}\t\x18".encode())
+        until(">shown")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+    return shown
+
+
+@pytest.mark.parametrize(("typed", "expected"), TYPED_IN_BASH)
+def test_bash_completes_what_is_typed(scripts: Path, path: str, typed: str, expected: str) -> None:
+    (scripts / "only-file.tif").touch()
+    (scripts / "rc").write_text(f"{BASHRC}\nsource {scripts}/lcmap.bash\n", encoding="utf-8")
+    assert expected in typed_in_bash(scripts / "rc", typed, path, scripts)
+
+
+@pytest.mark.skipif(not BASH_COMPLETION.exists(), reason="bash-completion is not installed")
+def test_bash_finds_the_script_where_it_is_installed(scripts: Path, path: str) -> None:
+    """In share/bash-completion/completions, by the name of the command."""
+    folder = scripts / "bash-completion" / "completions"
+    folder.mkdir(parents=True)
+    (scripts / "lcmap.bash").rename(folder / "lcmap")
+    (scripts / "rc").write_text(f"{BASHRC}\nsource {BASH_COMPLETION}\n", encoding="utf-8")
+    typed, expected = TYPED_IN_BASH[2]
+    assert expected in typed_in_bash(scripts / "rc", typed, path, scripts)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("lcmap rast", {"rasterize-ref"}),
+        ("lcmap rasterize-ref --rules bdtopo-o", {"bdtopo-oso-reclass"}),
+        ("lcmap score --crosswalk oso23:", {"oso23:flair7", "oso23:oso-reclass", "oso23:topo6"}),
+        ("lcmap predict only-f", {"only-file.tif"}),
+        (f"lcmap prepare {IMAGE} --bands nir,", {"nir,red", "nir,green", "nir,blue"}),
+    ],
+)  # fmt: skip
+def test_fish_offers_what_fits(scripts: Path, path: str, typed: str, expected: set[str]) -> None:
+    (scripts / "only-file.tif").touch()
+    folder = scripts / "fish" / "vendor_completions.d"
+    folder.mkdir(parents=True)
+    (scripts / "lcmap.fish").rename(folder / "lcmap.fish")
+    done = subprocess.run(
+        ["fish", "-c", 'complete -C "$LINE"'], capture_output=True, text=True, timeout=60,
+        cwd=scripts, env=os.environ | {"PATH": path, "LINE": typed, "HOME": str(scripts),
+                                       "XDG_DATA_DIRS": str(scripts)},
+    )  # fmt: skip
+    found = {line.split("\t")[0] for line in done.stdout.splitlines()}
+    assert found == expected, done.stderr
 
 
 def test_show_completion_prints_these_scripts() -> None:

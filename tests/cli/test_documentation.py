@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,3 +77,27 @@ def test_man_pages_are_clean_roff() -> None:
         )
         assert done.stderr == "", page
         assert "NAME" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_pages_fit_a_terminal_of_80_columns(name: str) -> None:
+    done = subprocess.run(
+        ["man", "-l", str(PROJECT / "man" / f"lcmap-{name}.1")],
+        capture_output=True, text=True, env=os.environ | {"MANWIDTH": "80", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    lines = re.sub(r".\x08|\x1b\[[\d;]*m", "", done.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines[1:-1] if line and not line[0].isspace()]
+    assert headings == [
+        "NAME", "SYNOPSIS", "DESCRIPTION", "ARGUMENTS", "OPTIONS", "EXIT STATUS", "FILES",
+        "EXAMPLES", "SEE ALSO",
+    ]  # fmt: skip
+
+
+def test_options_stand_in_the_sections_of_their_groups() -> None:
+    page = man_pages()["lcmap-predict.1"].replace("\\-", "-")
+    sections = {part.split("\n")[0]: part for part in page.split(".SS ")[1:]}
+    assert list(sections) == ["Outputs", "Computing", "Inputs", "The run"]
+    assert "--confidence" in sections["Outputs"] and "--memory" in sections["Computing"]
+    assert "--nodata" in sections["Inputs"] and "--quiet" in sections["The run"]

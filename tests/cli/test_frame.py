@@ -115,12 +115,12 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capfd, monkeypatch) -> N
     def action(reporter: console.Reporter) -> None:
         with reporter.progress("predicting") as progress:
             for done in range(1, 6):
-                progress(done, 5, "fast")
+                progress(done, 5, "fast", amount=done * 1_000_000)
 
     lines = run_command(capfd, action).stderr.splitlines()
     assert lines == [
-        "predicting: 2 of 5, 1 min 0 s left, fast",
-        "predicting: 4 of 5, 20 s left, fast",
+        "predicting: 40 %, 50 kpx/s, 1 min 0 s left, fast",
+        "predicting: 80 %, 50 kpx/s, 20 s left, fast",
     ]
     assert run_command(capfd, action, quiet=True).stderr == ""
 

@@ -71,3 +71,33 @@ def test_the_time_left_runs_down_between_updates(clock) -> None:
     assert pace.shown() == "1 s left"
     pace.update(3, 3)
     assert pace.shown() == ""
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "told"),
+    [
+        (12_340_000, "px", "1.2 Mpx/s"),
+        (3_400_000, "px", "340 kpx/s"),
+        (25e9, "px", "2.5 Gpx/s"),
+        (120, "steps", "12 steps/s"),
+        (5, "steps", "0.5 steps/s"),
+        (0, "px", ""),
+    ],
+)
+def test_the_rate_is_told_in_a_few_characters(clock, amount: float, unit: str, told: str) -> None:
+    pace = Pace()
+    assert pace.rate() == ""
+    clock(10)
+    pace.update(1, 4, amount, unit)
+    assert pace.rate() == told
+
+
+def test_the_rate_is_that_of_this_step_and_this_run(clock) -> None:
+    pace = Pace()
+    pace.update(50, 100, 5000)  # a run that goes on
+    clock(10)
+    pace.update(51, 100, 5100)
+    assert pace.rate() == "10 px/s"
+    clock(2)
+    pace.update(1, 7, 4000)
+    assert pace.rate() == "2.0 kpx/s"

@@ -27,7 +27,7 @@ FOLDERS = ("lcmap", "tests", "docs", "examples", "benchmarks", "man", "completio
 MADE_BY_USERS = {"examples/output"}
 OF_OTHER_PROGRAMS = {
     "--index-url", "--extra-index-url",
-    "--max-restarts", "--nproc-per-node", "--signal",
+    "--torch-backend", "--max-restarts", "--nproc-per-node", "--signal",
 }  # fmt: skip
 
 

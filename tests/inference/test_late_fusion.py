@@ -224,7 +224,7 @@ def test_image_larger_than_a_block(tmp_path: Path) -> None:
     steps: list[tuple[int, int, str]] = []
     late_fusion(
         paths, MapOutputs(tmp_path / "m.tif", probabilities=fused),
-        progress=lambda done, total, note="": steps.append((done, total, note)),
+        progress=lambda done, total, note="", **_: steps.append((done, total, note)),
     )  # fmt: skip
     here = np.ones(shape, bool)
     assert np.array_equal(read(fused), product_rule(images, [here, here], [1, 1]))

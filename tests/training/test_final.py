@@ -139,7 +139,7 @@ class Interrupted(Exception):
 
 
 def interrupt(*, on_all_tiles: bool, after: int) -> Callable[..., None]:
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "", **_: object) -> None:
         if done >= after and ("all tiles" in note) == on_all_tiles:
             raise Interrupted
 
@@ -163,7 +163,7 @@ def test_a_run_goes_on_to_the_same_bits_from_either_part(
         run(index, parts, resume=True, progress=interrupt(on_all_tiles=True, after=steps - 1))
     epochs: list[int] = []
 
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "", **_: object) -> None:
         epochs.append(done)
 
     resumed = run(index, parts, resume=True, progress=progress)

@@ -34,7 +34,7 @@ def test_a_model_is_calibrated_scored_and_refused_where_it_loses(
     before = model.read_bytes()
     steps = []
 
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "", **_: object) -> None:
         steps.append((done, total, note))
 
     report = quantise_model(

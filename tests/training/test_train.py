@@ -71,7 +71,7 @@ class Interrupted(Exception):
 
 
 def interrupt_after(steps: int) -> Callable[..., None]:
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "", **_: object) -> None:
         if done >= steps:
             raise Interrupted
 
@@ -258,7 +258,7 @@ def test_minutes_shape_and_end_the_run(make_index: MakeIndex, tmp_path: Path) ->
     seen: list[tuple[int, int]] = []
     with pytest.raises(Interrupted):
         run(make_index(), tmp_path / "m.onnx", epochs=None, minutes=0.05,
-            progress=lambda done, total, note="": seen.append((done, total)))  # fmt: skip
+            progress=lambda done, total, note="", **_: seen.append((done, total)))  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "m.checkpoint.curves.csv").read_text().splitlines()))
     assert all(total == 3 for _, total in seen)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)

@@ -194,7 +194,7 @@ def _write_raster(
     grid = grid.subgrid(whole)
     windows = list(_strips(*grid.shape))
     bands = range(file.group.bands)
-    done = 0
+    done = pixels = 0
     with atomic_raster(folder / file.waiting, grid, file.format, overwrite=True) as raster:
         for band in bands:
             for window in windows:
@@ -205,7 +205,9 @@ def _write_raster(
                 except RasterioError as error:
                     raise write_error(file.path, Path(raster.name), error) from error
                 done += 1
-                progress(done, len(bands) * len(windows), f"writing {file.group.name}")
+                pixels += window.pixels
+                total, note = len(bands) * len(windows), f"writing {file.group.name}"
+                progress(done, total, note, amount=pixels)
 
 
 def give_names(files: Sequence[OutputFile], folder: Path, sidecars: Sequence[Sidecar] = ()) -> None:

@@ -85,7 +85,7 @@ def test_progress_counts_every_strip(tmp_path: Path, arrays: dict[str, np.ndarra
     store = stored(tmp_path, files, arrays)
     make_file(
         files.rasters[2], store, GRID, tmp_path,
-        lambda done, total, note="": steps.append((done, total, note)),
+        lambda done, total, note="", **_: steps.append((done, total, note)),
     )  # fmt: skip
     store.close()
     assert steps == [(i, 14, "writing probabilities") for i in range(1, 15)]
