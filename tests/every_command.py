@@ -141,8 +141,9 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     ),
     "predict": (
         model,
-        "predict image.tif -m model.onnx -o map.tif --confidence c.tif --qml --tile 48",
-        _MAP,
+        "predict image.tif -m model.onnx -o map.tif --confidence c.tif --qml --tile 48"
+        " --preview map.png",
+        f"{_MAP},map.png",
         2,
     ),
     "campaign": (
@@ -180,8 +181,8 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     "update": (
         write_years,
         "update last.tif new.tif --probabilities p.tif -o map.tif --changes c.tif"
-        " --min-change 0.0005 --tmpdir .",
-        "map.tif,c.tif,map.qml,map.tif.aux.xml,c.qml,c.tif.aux.xml",
+        " --min-change 0.0005 --tmpdir . --preview p.png",
+        "map.tif,c.tif,p.png,map.qml,map.tif.aux.xml,c.qml,c.tif.aux.xml",
         1,
     ),
     "generalise": (

@@ -11,7 +11,14 @@ import typer
 
 from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import Cog, MapNomenclature, Output, Overwrite, label_input_options
+from lcmap.cli.options import (
+    Cog,
+    MapNomenclature,
+    Output,
+    Overwrite,
+    Preview,
+    label_input_options,
+)
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
@@ -30,13 +37,14 @@ def generalise_outputs(
             "and area.",
         ),
     ] = None,
+    preview: Preview = None,
     cog: Cog = False,
     overwrite: Overwrite = False,
 ) -> GeneraliseOutputs:
     """Return the files to write."""
     from lcmap.products.options import GeneraliseOutputs
 
-    return GeneraliseOutputs(output, vector, cog, overwrite)
+    return GeneraliseOutputs(output, vector, preview, cog, overwrite)
 
 
 @grouped(outputs=generalise_outputs, inputs=label_input_options, called=invocation)

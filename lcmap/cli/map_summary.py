@@ -34,7 +34,8 @@ class MapSummary:
         seconds = time.monotonic() - self._start
         taken = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
         outputs = outputs or self._outputs
-        written = ", ".join(_with_size(os.fspath(file)) for file in outputs.rasters.values())
+        files = [*outputs.rasters.values(), outputs.preview]
+        written = ", ".join(_with_size(os.fspath(file)) for file in files if file is not None)
         if self._shard is not None:
             written = f"shard {self._shard} of {outputs.codes}"
         logger.info("wrote %s in %s: %s", written, taken, report.text(seconds))

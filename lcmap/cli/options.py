@@ -40,6 +40,15 @@ Overwrite = Annotated[
     ),
 ]
 Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]
+Preview = Annotated[
+    Path | None,
+    typer.Option(
+        "--preview",
+        metavar="FILE.png",
+        help="Also write a picture to look at, beside the image if there is one, with a legend of "
+        "the classes that occur, their shares and a scale bar.",
+    ),
+]
 Tmpdir = Annotated[
     Path | None,
     typer.Option(
@@ -155,8 +164,23 @@ def map_certainty(
     return confidence, margin
 
 
+def map_display(
+    preview: Preview = None,
+    qml: Annotated[
+        bool | None,
+        typer.Option(
+            "--qml/--no-qml",
+            help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map, or do not. "
+            "Without either: where the map is a file.",
+        ),
+    ] = None,
+) -> tuple[Path | None, bool | None]:
+    """Return the file of the picture of a map, and whether the map gets a style."""
+    return preview, qml
+
+
 @section("Outputs")
-@grouped(certainty=map_certainty, in_sheets=map_sheets)
+@grouped(certainty=map_certainty, in_sheets=map_sheets, display=map_display)
 def map_outputs(
     output: Output = "-",
     certainty: tuple[Path | None, Path | None] = (None, None),
@@ -175,15 +199,8 @@ def map_outputs(
         ),
     ] = None,
     in_sheets: tuple[Path | None, str | None] = (None, None),
+    display: tuple[Path | None, bool | None] = (None, None),
     cog: Cog = False,
-    qml: Annotated[
-        bool | None,
-        typer.Option(
-            "--qml/--no-qml",
-            help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map, or do not. "
-            "Without either: where the map is a file.",
-        ),
-    ] = None,
     overwrite: Overwrite = False,
 ) -> MapOutputs:
     """Return the files of a map."""
@@ -196,8 +213,9 @@ def map_outputs(
         scenes,
         certainty[1],
         *in_sheets,
+        preview=display[0],
         cog=cog,
-        qml=qml,
+        qml=display[1],
         overwrite=overwrite,
     )
 

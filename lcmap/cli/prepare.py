@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from lcmap.imagery.composite_options import CompositeOptions
     from lcmap.imagery.options import LabelOptions, StackOptions, TileIndexOptions
 
-_OF_A_STACK = option_names(stack_options, composite_options, label_options, tile_index_options)
+_OF_A_STACK = [
+    *option_names(stack_options, composite_options, label_options, tile_index_options),
+    "preview",
+]
 
 
 @grouped(
@@ -95,7 +98,7 @@ def command(
         with reporter.progress("preparing") as progress:
             prepared = prepare(
                 images,
-                PrepareOutputs(to.output, to.overwrite),
+                PrepareOutputs(to.output, to.preview, to.overwrite),
                 stacking=stacking,
                 composite=composite,
                 labels=labels,

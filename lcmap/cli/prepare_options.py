@@ -239,6 +239,7 @@ class Written:
 
     output: str
     quantiles_alone: bool
+    preview: Path | None
     overwrite: bool
 
 
@@ -252,10 +253,18 @@ def written(
             help="Make no stack: write the exact quantiles over all images together, as JSON.",
         ),
     ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Also write a picture to look at: the stack in natural colours where its bands "
+            "have them, with a scale bar, the tiles of each split over it, and the labels.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> Written:
     """Return what is written."""
-    return Written(output, quantiles_of, overwrite)
+    return Written(output, quantiles_of, preview, overwrite)
 
 
 def _listed(text: str | None) -> list[str] | None:

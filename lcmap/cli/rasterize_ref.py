@@ -12,7 +12,7 @@ import typer
 from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import Output, Overwrite, label_input_options
+from lcmap.cli.options import Output, Overwrite, Preview, label_input_options
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
@@ -93,12 +93,13 @@ def label_outputs(
             "does.",
         ),
     ] = None,
+    preview: Preview = None,
     overwrite: Overwrite = False,
 ) -> RasterizeOutputs:
     """Return the files to write."""
     from lcmap.reference.rasterize import RasterizeOutputs
 
-    return RasterizeOutputs(output, conflicts, overwrite)
+    return RasterizeOutputs(output, conflicts, preview, overwrite)
 
 
 @grouped(grid=wanted_grid, outputs=label_outputs, inputs=label_input_options, called=invocation)

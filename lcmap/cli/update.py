@@ -11,7 +11,7 @@ from lcmap import defaults
 from lcmap.cli import builtin_names
 from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
-from lcmap.cli.options import Output, Overwrite, label_input_options
+from lcmap.cli.options import Output, Overwrite, Preview, label_input_options
 
 if TYPE_CHECKING:
     from lcmap.cli.invocation import Invocation
@@ -30,12 +30,13 @@ def update_outputs(
             '"Grass → Building".',
         ),
     ] = None,
+    preview: Preview = None,
     overwrite: Overwrite = False,
 ) -> UpdateOutputs:
     """Return the files to write."""
     from lcmap.products.update_options import UpdateOutputs
 
-    return UpdateOutputs(output, changes, overwrite)
+    return UpdateOutputs(output, changes, preview, overwrite)
 
 
 @section("Evidence")

@@ -15,6 +15,7 @@ from lcmap.errors import UsageError
 from lcmap.imagery.tiles import Tiling
 from lcmap.paths import PathLike
 from lcmap.raster.destination import stream_at
+from lcmap.raster.preview.writing import check_preview
 from lcmap.raster.writing import check_output, check_raster_output
 
 ResamplingName = Literal["cubic", "bilinear", "average", "nearest"]
@@ -123,10 +124,12 @@ class PrepareOutputs:
     """Where a stack goes.
 
     output: the stack's file; "-" is standard output.
+    preview: a picture of the stack, its labels and its tiles; None for none.
     overwrite: replace files that exist.
     """
 
     output: PathLike
+    preview: PathLike | None = None
     overwrite: bool = False
 
     @property
@@ -149,6 +152,7 @@ class PrepareOutputs:
                 "`output=FILE`",
             )
         check_raster_output(self.output, overwrite=self.overwrite)
+        check_preview(self.preview, overwrite=self.overwrite)
         if tiles is not None:
             tiles.check(overwrite=self.overwrite)
         if labels is None:

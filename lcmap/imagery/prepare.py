@@ -34,8 +34,10 @@ from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once, display_name
+from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.threads import available_threads
 from lcmap.raster.undeclared_border import warn_of_border
+from lcmap.raster.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +133,7 @@ def _output_paths(
     tiles: TileIndexOptions | None,
 ) -> list[PathLike | None]:
     """Return where all is to be written; what goes with a stack goes nowhere beside a stream."""
-    paths = [outputs.output, composite.clear_dates]
+    paths = [outputs.output, composite.clear_dates, outputs.preview]
     if stream_at(outputs.output) is None:
         paths += [outputs.labels if labels else None, tiles.path if tiles else None]
     return paths
@@ -182,6 +184,13 @@ def _make(
         index = index.of_rasters(Path(outputs.output), outputs.labels if aligned else None)
         write_tile_index(index, overwrite=outputs.overwrite, within=files)
         _warn_of_lacks(index)
+    if outputs.preview is not None:
+        write_preview(
+            outputs.preview,
+            _panels(outputs, aligned is not None, index, files),
+            overwrite=outputs.overwrite,
+            within=files,
+        )
     return Prepared(
         output=os.fspath(outputs.output),
         grid=image.grid,
@@ -193,6 +202,19 @@ def _make(
         tiles=index,
         composite=report_of(image, composite),
     )
+
+
+def _panels(
+    outputs: PrepareOutputs, labelled: bool, index: TileIndex | None, files: OutputSet
+) -> list[Panel]:
+    """Return what the preview shows: the stack with its tiles over it, and its labels."""
+    tiles: dict[str, list[Window]] = {}
+    if index is not None:
+        tiles = {name: [tile.window for tile in index.split(name)] for name in SPLITS}
+    stack = Panel(outputs.output, files.written(outputs.output), codes=False, tiles=tiles)
+    if not labelled:
+        return [stack]
+    return [stack, Panel(outputs.labels, files.written(outputs.labels))]
 
 
 def _given_quantiles(chosen: PathLike, image: GridImage, name: str) -> NDArray[np.float64] | None:

@@ -24,7 +24,7 @@ from lcmap.errors import (
 from lcmap.inference.block_map import Arrays, Counts, write_block_map
 from lcmap.inference.inputs import CACHE_BYTES
 from lcmap.inference.options import AlignedInputOptions, MapOutputs
-from lcmap.inference.output_files import output_files
+from lcmap.inference.output_files import output_files, shown_image
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.plan import Plan
 from lcmap.inference.resume.resumable_map import check_before_work
@@ -117,7 +117,7 @@ def crosswalk_map(
         image = stack.enter_context(open_input(inputs[0], options))
         labels = stack.enter_context(open_input(inputs[1], options, meaning=oso_classes))
         chosen = _crosswalk(labels, crosswalk)
-        files = output_files(outputs, chosen.target, inputs, {})
+        files = output_files(outputs, chosen.target, inputs, {}, shown_image(inputs[:1], options))
         check_before_work(files)
         files = files.in_sheets(wanted_sheets(outputs, image.grid, options.tmpdir))
         require_label_band(labels.dataset.count, labels.name)

@@ -16,22 +16,25 @@ from lcmap.inference.output_files import OutputFiles, Sheet, output_files
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
+from lcmap.raster.preview.reading import SourceImage
 from lcmap.raster.windows import Window
 
 
 @dataclass(frozen=True)
 class MapDraft:
-    """The outputs of a map, its classes, the tags of its rasters, its grid and its sheets."""
+    """The outputs of a map, its classes, the tags of its rasters, its grid, its sheets, and the
+    image that its preview shows."""
 
     outputs: MapOutputs
     nomenclature: Nomenclature
     tags: Mapping[str, str]
     grid: Grid
     sheets: Sequence[Sheet] = ()
+    image: SourceImage | None = None
 
     def files(self, inputs: Sequence[PathLike] = ()) -> OutputFiles:
         """Return the files of the map, none of which may be one of the `inputs`."""
-        files = output_files(self.outputs, self.nomenclature, inputs, self.tags)
+        files = output_files(self.outputs, self.nomenclature, inputs, self.tags, self.image)
         return files.in_sheets(self.sheets)
 
     def to_dict(self) -> dict[str, Any]:
@@ -41,6 +44,12 @@ class MapDraft:
         for name in _PATHS:
             if outputs[name] is not None:
                 outputs[name] = os.path.relpath(os.path.abspath(outputs[name]), folder)
+        image = None
+        if self.image is not None and self.outputs.preview is not None:
+            image = dataclasses.asdict(self.image)
+            image["files"] = [
+                os.path.relpath(os.path.abspath(file), folder) for file in image["files"]
+            ]
         return {
             "outputs": outputs,
             "nomenclature": self.nomenclature.to_dict(),
@@ -49,6 +58,7 @@ class MapDraft:
             "transform": grid.transform[:6],
             "size": [grid.width, grid.height],
             "sheets": [[sheet.name, sheet.number, sheet.window] for sheet in self.sheets],
+            "image": image,
         }
 
     @classmethod
@@ -62,6 +72,10 @@ class MapDraft:
         for name in _PATHS:
             if outputs[name] is not None:
                 outputs[name] = os.path.join(os.path.dirname(output), outputs[name])
+        image = values.get("image")
+        if image is not None:
+            files = [os.path.join(os.path.dirname(output), file) for file in image["files"]]
+            image = SourceImage(**image | {"files": tuple(files)})
         crs = None if values["crs"] is None else CRS.from_wkt(values["crs"])
         return cls(
             MapOutputs(**outputs | {"codes": output}),
@@ -69,7 +83,8 @@ class MapDraft:
             values["tags"],
             Grid(crs, Affine(*values["transform"]), *values["size"]),
             [Sheet(name, number, Window(*at)) for name, number, at in values["sheets"]],
+            image,
         )
 
 
-_PATHS = ("codes", "confidence", "margin", "probabilities", "scenes", "sheets")
+_PATHS = ("codes", "confidence", "margin", "probabilities", "scenes", "sheets", "preview")

@@ -59,6 +59,7 @@ class MapOutputs:
     sheets: a vector file with a polygon for each map sheet; each raster is also written in sheets,
         equal to cutting the whole; None for none.
     sheet_name: the field that names the sheets; None is the only one, or "name".
+    preview: a picture of the map beside the image, see `raster.preview`; None for none.
     cog: write cloud-optimised GeoTIFFs.
     qml: write a QGIS style and GDAL's class names beside the map; None for where it is a file, and
         its style that of no other layer.
@@ -72,6 +73,7 @@ class MapOutputs:
     margin: PathLike | None = None
     sheets: PathLike | None = None
     sheet_name: str | None = None
+    preview: PathLike | None = None
     cog: bool = False
     qml: bool | None = None
     overwrite: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lcmap import __version__
+from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.raster_content import parse_input
 from lcmap.errors import UsageError
 from lcmap.inference.band_groups import NO_MARGIN, SCENES, BandGroup, BandGroupName
@@ -20,6 +21,8 @@ from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
 from lcmap.raster.destination import check_apart, stream_at
 from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
+from lcmap.raster.preview.reading import SourceImage
+from lcmap.raster.preview.writing import check_preview
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import RasterFormat, check_output, check_raster_output
 
@@ -62,7 +65,17 @@ class Sidecar:
     asked: bool
 
 
-OutputFile = MapRaster | Sidecar
+@dataclass(frozen=True)
+class PreviewFile:
+    """A picture of a map beside the image that it is of, if there is one."""
+
+    path: PathLike
+    codes: MapRaster
+    image: SourceImage | None
+    waiting: str = "preview.png"
+
+
+OutputFile = MapRaster | PreviewFile | Sidecar
 
 Naming = dict[str, str]
 """The absolute path that each waiting file gets, and what else tells two sets of files apart."""
@@ -76,6 +89,7 @@ class OutputFiles:
     sidecars: tuple[Sidecar, ...]
     inputs: tuple[PathLike, ...]
     overwrite: bool
+    preview: PreviewFile | None = None
 
     def in_sheets(self, sheets: Sequence[Sheet]) -> OutputFiles:
         """Return them with those of sheets: each raster has sheets of its own beside it, as
@@ -102,7 +116,8 @@ class OutputFiles:
     @property
     def in_naming_order(self) -> list[OutputFile]:
         """All files, the map last: where it is, all others are."""
-        return [*self.sidecars, *reversed(self.rasters)]
+        preview = [] if self.preview is None else [self.preview]
+        return [*self.sidecars, *preview, *reversed(self.rasters)]
 
     @property
     def naming(self) -> Naming:
@@ -136,16 +151,28 @@ class OutputFiles:
         if self.sidecars and stream_at(self.codes) is not None:
             raise UsageError("`qml`", "needs a map in a file to be beside", "add `codes=FILE`")
         inputs = [path for given in self.inputs for path in {given, parse_input(given)[0]}]
-        files: list[OutputFile] = [*self.rasters, *self.sidecars]
-        check_apart([file.path for file in files], inputs)
+        files = self.in_naming_order
+        check_apart([file.path for file in reversed(files)], inputs)
         for file in files:
             replaces = self.overwrite or file.waiting in own
             if isinstance(file, MapRaster):
                 check_raster_output(file.path, overwrite=replaces)
+            elif isinstance(file, PreviewFile):
+                check_preview(file.path, overwrite=replaces)
             elif file.asked or replaces:
                 check_output(file.path, overwrite=replaces)
             else:
                 check_sidecar_output(file.path)
+
+
+def shown_image(files: Sequence[PathLike], options: InputOptions) -> SourceImage | None:
+    """Return the image that the preview of a map shows, which these files are; None where one of
+    them can be read once only."""
+    return SourceImage.of(
+        [parse_input(file)[0] for file in files],
+        nodata=options.nodata,
+        allow_vrt=options.allow_vrt,
+    )
 
 
 def output_files(
@@ -153,8 +180,10 @@ def output_files(
     nomenclature: Nomenclature,
     inputs: Sequence[PathLike],
     tags: Mapping[str, str],
+    image: SourceImage | None = None,
 ) -> OutputFiles:
-    """Return the files of a map in these classes, made from these inputs.
+    """Return the files of a map in these classes, made from these inputs; its preview shows the
+    `image` beside it.
 
     The `tags` are written into each raster, beside lcmap's version.
     """
@@ -195,7 +224,10 @@ def output_files(
         # in the place where GDAL may have made one for the waiting map, which this replaces
         ending = ".qml" if path.endswith(".qml") else ".aux.xml"
         sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
-    return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite)
+    preview = None
+    if outputs.preview is not None:
+        preview = PreviewFile(outputs.preview, rasters[0], image)
+    return OutputFiles(tuple(rasters), tuple(sidecars), tuple(inputs), outputs.overwrite, preview)
 
 
 def _of_sheet(raster: MapRaster, sheet: Sheet) -> MapRaster:

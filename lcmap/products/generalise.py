@@ -29,6 +29,7 @@ from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.pixel_areas import SQUARE_METRES, PixelAreas, pixel_areas
+from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import RasterFormat, atomic_raster
@@ -145,6 +146,9 @@ def generalise(
             polygons = None
             if outputs.vector is not None:
                 polygons = _write_polygons(class_map, areas, percent, outputs, files, progress)
+        if outputs.preview is not None:
+            panel = Panel(outputs.output, files.written(outputs.output))
+            write_preview(outputs.preview, [panel], overwrite=files.overwrite, within=files)
     return Generalised(math.prod(class_map.grid.shape), changed, polygons, areas.text)
 
 

@@ -30,6 +30,7 @@ from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once, display_name
 from lcmap.raster.pixel_areas import SQUARE_METRES, least_pixels, pixel_areas
+from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
@@ -80,28 +81,33 @@ def update(
     check_standard_input_once(paths)
     with (
         OutputSet(
-            [outputs.output, outputs.changes], overwrite=outputs.overwrite, tmpdir=inputs.tmpdir
+            [outputs.output, outputs.changes, outputs.preview],
+            overwrite=outputs.overwrite,
+            tmpdir=inputs.tmpdir,
         ) as written,
         unchanged_inputs(),
-        ExitStack() as stack,
     ):
         outputs = replace(outputs, overwrite=written.overwrite)
         outputs.check(paths)
-        stack.enter_context(
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=str(available_threads()))
-        )
-        opened = stack.enter_context(open_update_inputs(given, rule.crosswalk, inputs))
-        weighing = _Weighing(opened, rule.margin)
-        read: ReadPair = weighing.read
-        pixel = pixel_areas(opened.grid, opened.new.name).central
-        if rule.min_change is not None:
-            folder = stack.enter_context(temporary_folder(inputs.tmpdir))
-            least = least_pixels(rule.min_change, pixel)
-            read = _without_specks(weighing, least, folder, stack, progress)
-        changes = ChangeClasses(opened.nomenclature)
-        tags = _tags(paths, rule)
-        rasters = _create(outputs, opened.grid, changes, tags, stack, written)
-        counts = _write(read, opened.grid, changes, rasters, progress)
+        with ExitStack() as stack:
+            stack.enter_context(
+                rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=str(available_threads()))
+            )
+            opened = stack.enter_context(open_update_inputs(given, rule.crosswalk, inputs))
+            weighing = _Weighing(opened, rule.margin)
+            read: ReadPair = weighing.read
+            pixel = pixel_areas(opened.grid, opened.new.name).central
+            if rule.min_change is not None:
+                folder = stack.enter_context(temporary_folder(inputs.tmpdir))
+                least = least_pixels(rule.min_change, pixel)
+                read = _without_specks(weighing, least, folder, stack, progress)
+            changes = ChangeClasses(opened.nomenclature)
+            tags = _tags(paths, rule)
+            rasters = _create(outputs, opened.grid, changes, tags, stack, written)
+            counts = _write(read, opened.grid, changes, rasters, progress)
+        if outputs.preview is not None:
+            panels = [Panel(path, written.written(path)) for path in reversed(outputs.files)]
+            write_preview(outputs.preview, panels, overwrite=outputs.overwrite, within=written)
     report = UpdateReport(
         changes, counts, weighing.differing, weighing.unseen, pixel / SQUARE_METRES
     )

@@ -10,6 +10,7 @@ from lcmap import defaults
 from lcmap.errors import UsageError
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_apart
+from lcmap.raster.preview.writing import check_preview
 from lcmap.raster.writing import check_raster_output
 
 
@@ -51,25 +52,28 @@ class UpdateOutputs:
 
     output: the map; "-" is standard output.
     changes: the change map; None: it is not written.
+    preview: a picture of both; None: it is not made.
     overwrite: replace files that exist.
     """
 
     output: PathLike
     changes: PathLike | None = None
+    preview: PathLike | None = None
     overwrite: bool = False
 
     @property
     def files(self) -> list[PathLike]:
-        """The files that are written, the change map first: where the map is, it is."""
+        """The rasters that are written, the change map first: where the map is, it is."""
         return [path for path in (self.changes, self.output) if path is not None]
 
     def check(self, inputs: Sequence[PathLike]) -> None:
         """Check them, before any work, against the inputs, each other and what is there.
 
         Raises:
-            UsageError: one is an input, or both are the same file.
+            UsageError: one is an input, or two are the same file.
             OutputExistsError, CannotWriteError: one cannot be written.
         """
-        check_apart(self.files, inputs)
+        check_apart([*self.files, *([self.preview] if self.preview else [])], inputs)
         for path in self.files:
             check_raster_output(path, overwrite=self.overwrite)
+        check_preview(self.preview, overwrite=self.overwrite)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _OF_THE_NAME = (".aux.xml", ".msk", ".msk.ovr", ".ovr", ".ovr.msk")
 _STYLE = ".qml"
+_PREVIEW = ".png"
 _LAYERS = (
     *(".asc", ".csv", ".dxf", ".fgb", ".geojson", ".gml", ".gpkg", ".gpx", ".img", ".jp2", ".jpg"),
     *(
@@ -29,6 +30,9 @@ _LAYERS = (
     ),
 )
 """Files of the same stem whose style a .qml may be as well."""
+PREVIEW_MARK = "lcmap preview"
+"""What a preview says in its first bytes: it is a picture to look at, and no layer."""
+_FIRST_BYTES = 512
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -70,11 +74,16 @@ def old_sidecars(raster: Path) -> list[Path]:
 def style_of(raster: Path, others: Collection[Path] = ()) -> Path | None:
     """Return where QGIS finds the style of a raster; None where another file has the same.
 
-    `others` are files that may not be there yet.
+    `others` are files that may not be there yet. A preview is no layer that has a style.
     """
-    beside = [other.name for other in others if other.parent == raster.parent]
+    beside = [
+        other.name
+        for other in others
+        if other.parent == raster.parent and other.suffix.casefold() != _PREVIEW
+    ]
     with suppress(OSError):
-        beside += os.listdir(raster.parent)
+        there = (raster.parent / entry for entry in os.listdir(raster.parent))
+        beside += [entry.name for entry in there if not _is_preview(entry, raster)]
     if _is_shared(raster, beside):
         return None
     return raster.with_suffix(_STYLE)
@@ -97,6 +106,16 @@ def _is_shared(raster: Path, beside: Collection[str]) -> bool:
         and Path(entry).suffix.casefold() in _LAYERS
         for entry in beside
     )
+
+
+def _is_preview(path: Path, raster: Path) -> bool:
+    if path.suffix.casefold() != _PREVIEW or path.stem != raster.stem:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return PREVIEW_MARK.encode() in file.read(_FIRST_BYTES)
+    except OSError:
+        return False
 
 
 def _is_tiff(path: Path) -> bool:

@@ -19,6 +19,8 @@ from lcmap.raster.code_counts import code_counts
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.preview.reading import SourceImage
+from lcmap.raster.preview.writing import Panel, check_preview, write_preview
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.true_scale import units_per_metre, units_per_metre_at
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_raster_output
@@ -44,15 +46,17 @@ class RasterizeOutputs:
 
     output: the label raster; "-" is standard output.
     conflicts: a raster of how many classes claim each pixel; None: it is not written.
+    preview: a picture of the labels; None: it is not made.
     overwrite: replace files that exist.
     """
 
     output: PathLike
     conflicts: PathLike | None = None
+    preview: PathLike | None = None
     overwrite: bool = False
 
     def check(self) -> None:
-        """Check both before any work.
+        """Check all before any work.
 
         Raises:
             OutputExistsError, CannotWriteError: one cannot be written.
@@ -60,6 +64,7 @@ class RasterizeOutputs:
         check_raster_output(self.output, overwrite=self.overwrite)
         if self.conflicts is not None:
             check_raster_output(self.conflicts, overwrite=self.overwrite)
+        check_preview(self.preview, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def rasterize_reference(
     rule_set = load_rules(rules)
     with (
         OutputSet(
-            [outputs.output, outputs.conflicts],
+            [outputs.output, outputs.conflicts, outputs.preview],
             overwrite=outputs.overwrite,
             tmpdir=inputs.tmpdir,
             inputs=[*sources, rules, None if isinstance(like, TargetGrid) else like],
@@ -150,6 +155,7 @@ def rasterize_reference(
                         )
                     ),
                 )
+        _show(outputs, like, inputs, written)
     pixels = {code: int(histogram[code]) for code in rule_set.nomenclature.codes}
     summary = ReferenceSummary(
         pixels, int(histogram.sum()), None if claims is None else disputed, text
@@ -263,6 +269,20 @@ def _burn(
             disputed += int(np.count_nonzero(counts > 1))
         progress(strip.stop_row, grid.height, amount=strip.stop_row * grid.width)
     return histogram, disputed
+
+
+def _show(
+    outputs: RasterizeOutputs, like: PathLike | TargetGrid, inputs: InputOptions, within: OutputSet
+) -> None:
+    """Make the picture of finished labels, if one is wanted, beside the image on whose grid they
+    are."""
+    if outputs.preview is None:
+        return
+    image = None
+    if not isinstance(like, TargetGrid):
+        image = SourceImage.of([like], allow_vrt=inputs.allow_vrt)
+    panel = Panel(outputs.output, within.written(outputs.output))
+    write_preview(outputs.preview, [panel], image, overwrite=outputs.overwrite, within=within)
 
 
 def _in_words(summary: ReferenceSummary, rule_set: RuleSet) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from lcmap.accuracy.calibration import expected_calibration_error
@@ -28,8 +30,16 @@ scores.
 """
 
 
-_FEW = 10
-"""Epochs up to which each is marked well."""
+_FEW = 20
+"""Epochs up to which each is marked."""
+
+_OF_A_CLASS = "iou "
+"""How the columns begin that hold the IoU of a class."""
+
+_CALIBRATION = {"before": "before calibration", "after": "after calibration"}
+_STYLES = ("-", "--")
+_MARKERS = "osD^vP*X"
+"""So that classes are told apart without colour too."""
 
 _FEWEST_SHOWN = 1e-3
 """Of all pixels: the share that is right of fewer is a matter of chance."""
@@ -75,58 +85,147 @@ def write_curves(
 
 
 def _figure(rows: Sequence[Row], reliability: Mapping[str, NDArray[np.float64]]) -> Figure:
-    figure = Figure(figsize=(13.5 if reliability else 9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right, *last = figure.subplots(1, 3 if reliability else 2)
-    for axes in last:
-        _draw_reliability(axes, reliability)
     final = [row for row in rows if "miou" not in row]
     rows = [row for row in rows if "miou" in row]
-    epochs = [row["epoch"] for row in rows]
-    # a single point has no line that shows it
-    marker = "o" if len(rows) <= _FEW else "."
-    left.plot(epochs, [row["loss"] for row in rows], marker=marker)
-    if final:
-        left.plot(
-            [row["epoch"] for row in final], [row["loss"] for row in final],
-            marker=marker, linestyle="--", label="on all tiles",
-        )  # fmt: skip
-        left.legend(loc="best")
-    left.set(xlabel="epoch", ylabel="training loss")
-    rate = left.twinx()
-    rate.plot(
-        epochs,
-        [row["learning_rate"] for row in rows],
-        color="0.7",
-        linewidth=1,
-        marker="s" if len(rows) <= _FEW else "",
-        markersize=9,
-        fillstyle="none",
-    )
-    left.set_zorder(rate.get_zorder() + 1)
-    left.patch.set_visible(False)
-    rate.set_ylabel("learning rate", color="0.5")
-    rate.ticklabel_format(axis="y", scilimits=(-2, 3))
-    right.plot(epochs, [row["miou"] for row in rows], marker=marker, label="mIoU")
-    right.plot(epochs, [row["oa"] for row in rows], marker=marker, label="OA")
-    right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1))
-    right.legend(loc="best")
-    for axis in (left, rate):
-        axis.set_ylim(bottom=0)
-    for axis in (left, right):
-        axis.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    draws: list[Callable[[Axes], None]] = [
+        partial(_draw_loss, rows=rows, final=final),
+        partial(_draw_scores, rows=rows),
+    ]
+    if any(name.startswith(_OF_A_CLASS) for name in rows[0]):
+        draws.append(partial(_draw_classes, rows=rows))
+    if reliability:
+        draws.append(partial(_draw_reliability, reliability=reliability))
+    down = -(-len(draws) // 2)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(11, 4.4 * down), layout=layout)
+    FigureCanvasAgg(figure)
+    places = figure.subplots(down, 2, squeeze=False).ravel()
+    for axes, draw in zip(places, draws, strict=False):
+        draw(axes)
+    for axes in places[len(draws) :]:
+        axes.remove()
     return figure
+
+
+def _marker(rows: Sequence[Row]) -> str:
+    # a single point has no line that shows it
+    return "o" if len(rows) <= _FEW else ""
+
+
+def _kept(rows: Sequence[Row]) -> Row:
+    """Return the epoch whose model is kept: the first of those with the best mIoU."""
+    return max(rows, key=lambda row: float(row["miou"]))
+
+
+def _in_percent(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylim(0, 1)
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+
+
+def _over_epochs(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.set_xlim(rows[0]["epoch"] - 0.5, rows[-1]["epoch"] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+
+
+def _mark_kept(axes: Axes, rows: Sequence[Row]) -> None:
+    kept = _kept(rows)["epoch"]
+    axes.axvline(kept, color="0.4", linewidth=1, linestyle=":", label=f"kept: epoch {kept}")
+
+
+def _below(axes: Axes, *others: Axes, columns: int = 3) -> None:
+    """Put the legend of axes that share their place below them, where no data are."""
+    handles: list[Any] = []
+    labels: list[Any] = []
+    for one in (axes, *others):
+        drawn, named = one.get_legend_handles_labels()
+        handles += drawn
+        labels += named
+    axes.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns,
+        frameon=False, fontsize="small",
+    )  # fmt: skip
+
+
+def _draw_loss(axes: Axes, rows: Sequence[Row], final: Sequence[Row]) -> None:
+    epochs = [row["epoch"] for row in rows]
+    loss = [row["loss"] for row in rows]
+    axes.plot(epochs, loss, marker=_marker(rows), markersize=4, label="loss on training tiles")
+    if final:
+        axes.plot(
+            [row["epoch"] for row in final], [row["loss"] for row in final],
+            marker=_marker(rows), markersize=4, linestyle="--", label="final run, on all tiles",
+        )  # fmt: skip
+    axes.set(title="Training", ylabel="loss")
+    axes.set_ylim(bottom=0)
+    rate = axes.twinx()
+    rate.plot(
+        epochs, [row["learning_rate"] for row in rows], color="0.55", linewidth=1,
+        linestyle="-.", marker="s" if len(rows) == 1 else "", markersize=9, fillstyle="none",
+        label="learning rate (right)",
+    )  # fmt: skip
+    axes.set_zorder(rate.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    rate.set_ylabel("learning rate", color="0.4")
+    rate.tick_params(axis="y", colors="0.4")
+    rate.set_ylim(bottom=0)
+    for one in (axes, rate):
+        _over_epochs(one, [*rows, *final])
+    _below(axes, rate)
+
+
+def _draw_scores(axes: Axes, rows: Sequence[Row]) -> None:
+    epochs = [row["epoch"] for row in rows]
+    kept = _kept(rows)
+    for name, label in (("miou", "mIoU"), ("oa", "overall accuracy")):
+        axes.plot(
+            epochs, [row[name] for row in rows], marker=_marker(rows), markersize=4,
+            label=f"{label} ({100 * kept[name]:.1f} % at the epoch kept)",
+        )  # fmt: skip
+    _mark_kept(axes, rows)
+    axes.set(title="Validation tiles", ylabel="mIoU, overall accuracy")
+    _in_percent(axes)
+    _over_epochs(axes, rows)
+    _below(axes, columns=1)
+
+
+def _draw_classes(axes: Axes, rows: Sequence[Row]) -> None:
+    """Draw the IoU of each class; of one that the tiles do not have there is none."""
+    epochs = [row["epoch"] for row in rows]
+    kept = _kept(rows)
+    names = [name for name in rows[0] if name.startswith(_OF_A_CLASS)]
+    there = [name for name in names if np.isfinite([row[name] for row in rows]).any()]
+    for number, name in enumerate(there):
+        axes.plot(
+            epochs, [row[name] for row in rows], linewidth=1.3,
+            color=f"C{number % 10}", linestyle=_STYLES[number // 10 % len(_STYLES)],
+            marker=_MARKERS[number % len(_MARKERS)], markersize=4, markevery=max(len(rows) // 8, 1),
+            label=f"{name.removeprefix(_OF_A_CLASS)} {100 * kept[name]:.0f} %",
+        )  # fmt: skip
+    _mark_kept(axes, rows)
+    axes.set(title="Classes, on validation tiles", ylabel="IoU")
+    _in_percent(axes)
+    _over_epochs(axes, rows)
+    _below(axes, columns=5)
 
 
 def _draw_reliability(axes: Axes, reliability: Mapping[str, NDArray[np.float64]]) -> None:
     """Draw the share that agrees against the confidence; bins with few pixels are left out."""
-    axes.plot((0, 1), (0, 1), color="0.7", linewidth=1)
+    axes.plot(
+        (0, 1), (0, 1), color="0.6", linewidth=1, linestyle=":", label="as high as it is right"
+    )
     for name, counts in reliability.items():
         pixels, confidence, agreed = counts[:, counts[0] >= _FEWEST_SHOWN * counts[0].sum()]
         error = 100 * float(expected_calibration_error(counts))
-        label = f"{name}: error {error:.1f} %"
-        axes.plot(confidence / pixels, agreed / pixels, marker="o", label=label)
-    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+        label = f"{_CALIBRATION.get(name, name)}: {error:.1f} % off on average"
+        axes.plot(confidence / pixels, agreed / pixels, marker="o", markersize=4, label=label)
+    axes.set(
+        title="Confidence, on validation tiles", xlabel="confidence", ylabel="share that is right",
+        xlim=(0, 1),
+    )  # fmt: skip
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _in_percent(axes)
     axes.set_aspect("equal")
-    axes.legend(loc="upper left")
+    _below(axes, columns=1)

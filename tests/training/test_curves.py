@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from lcmap.training.curves import _figure, write_curves
@@ -32,6 +34,43 @@ def test_epochs_are_whole_numbers_within_the_run(epochs: int) -> None:
             assert bottom <= min(drawn) and max(drawn) <= top
             if epochs == 1:
                 assert axes.lines[0].get_marker() in ("o", "s")
+
+
+def legends(figure: Figure) -> list[list[str]]:
+    found = [axes.get_legend() for axes in figure.axes]
+    return [[text.get_text() for text in legend.get_texts()] for legend in found if legend]
+
+
+def test_the_epoch_kept_is_marked_with_its_scores() -> None:
+    run = rows(4)
+    for row, miou, oa in zip(run, (0.2, 0.53, 0.53, 0.4), (0.3, 0.7, 0.8, 0.9), strict=True):
+        row |= {"miou": miou, "oa": oa, "iou Bui": miou / 2, "iou Soi": float("nan")}
+    final = [{"epoch": 5, "loss": 0.5}]
+    figure = _figure([*run, *final], {})
+    loss, scores, classes = legends(figure)
+    # of two that are as good the first
+    assert scores == [
+        "mIoU (53.0 % at the epoch kept)", "overall accuracy (70.0 % at the epoch kept)",
+        "kept: epoch 2",
+    ]  # fmt: skip
+    # a class that no validation tile has is not there
+    assert classes == ["Bui 26 %", "kept: epoch 2"]
+    assert "final run, on all tiles" in loss
+    for axes in figure.axes[1], figure.axes[2]:
+        (line,) = (line for line in axes.lines if line.get_label() == "kept: epoch 2")
+        assert set(line.get_xdata()) == {2}
+
+
+def test_legends_cover_no_data() -> None:
+    counts = np.array([[50.0, 50], [20, 45], [10, 40]])
+    figure = _figure(rows(30), {"before": counts, "after": counts})
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        if legend is not None:
+            assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    # |20 - 10| and |45 - 40| of 100 pixels
+    assert "before calibration: 15.0 % off on average" in legends(figure)[-1]
 
 
 def test_table_and_picture_are_written(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from pathlib import Path
 from rasterio.errors import RasterioError
 
 from lcmap.errors import CannotWriteError
-from lcmap.inference.output_files import MapRaster, OutputFile, OutputFiles, Sidecar
+from lcmap.inference.output_files import (
+    MapRaster,
+    OutputFile,
+    OutputFiles,
+    PreviewFile,
+    Sidecar,
+)
 from lcmap.inference.resume.journal import Record, last
 from lcmap.inference.resume.tile_store import StoredArrays
 from lcmap.inference.resume.work_folder import writing_to
@@ -28,6 +34,7 @@ from lcmap.progress import Progress
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.set_aside import Aside, put_back, set_aside
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
@@ -35,7 +42,7 @@ from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_pl
 _STRIP = 16 * BLOCK
 _PIECE = 1 << 24
 _WAITING = re.compile(
-    r"(codes|confidence|margin|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
+    r"preview\.png|(codes|confidence|margin|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
 )
 
 
@@ -176,6 +183,9 @@ def make_file(
     try:
         if isinstance(file, Sidecar):
             _write_sidecar(file, folder)
+        elif isinstance(file, PreviewFile):
+            panel = Panel(file.codes.path, folder / file.codes.waiting)
+            write_preview(folder / file.waiting, [panel], file.image, overwrite=True)
         else:
             _write_raster(file, store, grid, folder, progress)
     except CannotWriteError as error:

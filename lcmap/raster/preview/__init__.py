@@ -1,0 +1,1 @@
+"""Previews: pictures of finished rasters, for people to look at."""
