@@ -95,3 +95,6 @@ STRATUM_POINTS = 50
 
 EXPECTED_ACCURACY = 0.8
 """The accuracy of a map that the size of a sample is planned for."""
+
+RESAMPLE: Final = "blocks"
+"""What the bootstrap draws: blocks of ground."""

@@ -59,7 +59,7 @@ class BootstrapOptions:
     block: int | None = None
     seed: int = defaults.SEED
     level: float = defaults.INTERVAL_LEVEL
-    resample: Literal["blocks", "images"] = "blocks"
+    resample: Literal["blocks", "images"] = defaults.RESAMPLE
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def intervals(
             help="What the bootstrap draws: blocks of ground, or whole files of the reference, for "
             "what a map is like on another image. Images take 5 or more."
         ),
-    ] = "blocks",
+    ] = defaults.RESAMPLE,
     level: Annotated[
         float, typer.Option(metavar="PERCENT", min=1, max=99.99, help="Level of the intervals.")
     ] = defaults.INTERVAL_LEVEL,
