@@ -144,7 +144,9 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
         file.write('{"type": "FeatureCollection",\n"lcmap": ')
         file.write(json.dumps(about, ensure_ascii=False))
         file.write(f',\n"features": [\n{lines}\n]}}\n')
-        write_style_beside(index.path, temporary, _style(), within.files if within else ())
+        replaces = overwrite or (within is not None and within.overwrite)
+        others = within.files if within else ()
+        write_style_beside(index.path, temporary, _style(), others, overwrite=replaces)
 
 
 def _style() -> str:

@@ -88,7 +88,7 @@ def write_polygons(
                 Category(code, table.names[code], table.colors[code]) for code in table.codes
             ]
             style = category_style("code", categories, outlined=False)
-            write_style_beside(path, temporary, style, files.files)
+            write_style_beside(path, temporary, style, files.files, overwrite=files.overwrite)
     return layer.count
 
 

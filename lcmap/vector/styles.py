@@ -62,17 +62,23 @@ def category_style(column: str, categories: Sequence[Category], *, outlined: boo
 
 
 def write_style_beside(
-    path: PathLike, temporary: Path, style: str, others: Collection[Path] = ()
+    path: PathLike,
+    temporary: Path,
+    style: str,
+    others: Collection[Path] = (),
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write the style of polygons that are made in the file `temporary`, to become `path`.
 
     It gets its name with them. None is written where they go into a stream, where another file has
-    the same style, there or among the `others` that are made with it, or where someone made one.
+    the same style, there or among the `others` that are made with it, or where someone made one and
+    it is not to `overwrite`.
     """
     if stream_at(path) is not None:
         return
     place = style_of(file_at(path), others)
-    if place is not None and _may_be_replaced(place):
+    if place is not None and (overwrite or _may_be_replaced(place)):
         temporary.with_suffix(place.suffix).write_text(style, encoding="utf-8")
 
 

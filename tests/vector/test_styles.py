@@ -50,6 +50,8 @@ def test_a_style_is_written_where_it_is_no_other_layers_and_nobodys(
     style = category_style("kind", CATEGORIES, outlined=True)
     write_style_beside(tmp_path / "t.geojson", temporary, style)
     assert (tmp_path / "making" / "t.qml").exists() == written
+    write_style_beside(tmp_path / "t.geojson", temporary, style, overwrite=True)
+    assert (tmp_path / "making" / "t.qml").exists() == ("t.tif" not in before)
 
 
 def test_none_beside_what_is_made_with_it_or_in_a_stream(tmp_path: Path, temporary: Path) -> None:
