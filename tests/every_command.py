@@ -122,7 +122,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         image,
         "prepare image.tif --labels labels.tif --nomenclature flair7 --tiles t.geojson"
         " --tile-size 16 --gap 0 -o stack.tif",
-        "stack.tif,stack.labels.tif,t.geojson,stack.labels.qml,stack.labels.tif.aux.xml",
+        "stack.tif,stack.labels.tif,t.geojson,stack.labels.qml,t.qml,stack.labels.tif.aux.xml",
         1,
     ),
     "quantiles": (image, "prepare --quantiles-of image.tif -o q.json", "q.json", 1),

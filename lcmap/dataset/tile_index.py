@@ -31,9 +31,11 @@ from lcmap.raster.input_watch import note_input
 from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.opening import no_crs, open_raster
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.preview.figure import SPLIT_COLORS
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
 from lcmap.user_file import read_small
+from lcmap.vector.styles import Category, category_style, write_style_beside
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -42,6 +44,8 @@ FORMAT_VERSION = 3
 
 _WGS84 = "EPSG:4326"
 _LARGEST = 1 << 27
+_SEE_THROUGH = 90
+"""Of 255: how opaque the tiles are."""
 _DECIMALS = 7  # of a degree: about a centimetre
 
 
@@ -144,6 +148,15 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
         file.write('{"type": "FeatureCollection",\n"lcmap": ')
         file.write(json.dumps(about, ensure_ascii=False))
         file.write(f',\n"features": [\n{lines}\n]}}\n')
+        replaces = overwrite or (within is not None and within.overwrite)
+        others = within.files if within else ()
+        write_style_beside(index.path, temporary, _style(), others, overwrite=replaces)
+
+
+def _style() -> str:
+    """Return the style of a tile index: each split in its colour, through which the image shows."""
+    categories = [Category(split, split, SPLIT_COLORS[split], _SEE_THROUGH) for split in SPLITS]
+    return category_style("split", categories, outlined=True)
 
 
 def check_tile_index_path(path: PathLike) -> None:

@@ -24,6 +24,7 @@ from lcmap.raster.pixel_areas import SQUARE_METRES, PixelAreas
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
 from lcmap.vector.geopackage import check_features, placed, write_features_to
+from lcmap.vector.styles import Category, category_style, write_style_beside
 
 _LAYER = "land_cover"
 
@@ -81,6 +82,13 @@ def write_polygons(
         if not layer.count:
             layer.write(NO_OBJECTS)
         check_features(path, temporary, _LAYER, layer.count)
+        if class_map.nomenclature is not None:
+            table = class_map.nomenclature.class_table()
+            categories = [
+                Category(code, table.names[code], table.colors[code]) for code in table.codes
+            ]
+            style = category_style("code", categories, outlined=False)
+            write_style_beside(path, temporary, style, files.files, overwrite=files.overwrite)
     return layer.count
 
 

@@ -281,7 +281,15 @@ def test_tiles_of_another_grid_are_refused(
         "prepare", coarse, "--tiles", tmp_path / "second.geojson", "--tiles-like", index,
         "-o", tmp_path / "b.tif",
     )  # fmt: skip
-    kept = (image.name, labels.name, "a.tif", ".a.tif.lcmap-made", "coarse.tif", index.name)
+    kept = (
+        image.name,
+        labels.name,
+        "a.tif",
+        ".a.tif.lcmap-made",
+        "coarse.tif",
+        index.name,
+        "first.qml",
+    )
     check_refused(
         run, 65, "has the tiles of another grid than the stack's; --like ", tmp_path, *kept
     )
@@ -297,7 +305,7 @@ def test_index_without_tiles_gives_none(
     index.write_text(json.dumps(document | {"features": []}))
     arguments = ("--tiles", tmp_path / "t.geojson", "--tiles-like", index, "-o", tmp_path / "b.tif")
     run = lcmap("prepare", image, *arguments)
-    kept = (image.name, labels.name, "a.tif", ".a.tif.lcmap-made", index.name)
+    kept = (image.name, labels.name, "a.tif", ".a.tif.lcmap-made", index.name, "first.qml")
     check_refused(run, 65, "is of 0 images; name the index of one image", tmp_path, *kept)
 
 

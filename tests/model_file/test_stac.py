@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import pytest
 
 from lcmap.model_file import ModelInput, ModelMetadata, stac_item
 
+MLM_SCHEMA_FILE = Path(__file__).parent.parent / "data" / "stac_mlm" / "schema.json"
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
 BOUNDS = [1.25, 42.5, 1.5, 42.75]
 
@@ -70,6 +72,30 @@ def test_the_core_schema_of_stac(
     )
     validator = jsonschema.Draft7Validator(schemas[uri], registry=registry)
     assert [error.message for error in validator.iter_errors(item)] == []
+
+
+@pytest.mark.parametrize("bounds", [BOUNDS, None])
+def test_the_schema_of_the_extension(metadata: ModelMetadata, bounds: list[float] | None) -> None:
+    """What it refers to of other extensions is in `test_the_schemas_rules`."""
+    jsonschema = pytest.importorskip("jsonschema")
+    referencing = pytest.importorskip("referencing")
+    schema = json.loads(MLM_SCHEMA_FILE.read_bytes())
+    anything: dict[str, Any] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "definitions": {
+            "fields": {"properties": {"classification:classes": {}, "processing:expression": {}}},
+            "bands": {"items": {"properties": {"data_type": {}}}},
+        },
+    }
+    registry = referencing.Registry(
+        retrieve=lambda uri: referencing.Resource.from_contents(anything)
+    )
+    validator = jsonschema.Draft7Validator(schema, registry=registry)
+    item = json.loads(json.dumps(stac_item(placed(metadata, bounds), "model.onnx", CREATED)))
+    assert item["stac_extensions"] == [schema["$id"].removesuffix("#")]
+    assert [error.message for error in validator.iter_errors(item)] == []
+    del item["properties"]["mlm:tasks"]
+    assert list(validator.iter_errors(item))
 
 
 def test_the_place_is_that_of_the_training_tiles(metadata: ModelMetadata) -> None:

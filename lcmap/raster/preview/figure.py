@@ -35,12 +35,19 @@ _BAR = 0.35
 """Of a panel's width that the scale bar may have."""
 _NO_DATA: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.75", "hatch": "////"}
 
-MARKS: dict[str, tuple[str, str]] = {
-    "train": ("#0072b2", ""),
-    "validation": ("#e69f00", "//"),
-    "test": ("#cc79a7", "xx"),
+SPLIT_COLORS: dict[str, tuple[int, int, int]] = {
+    "train": (0, 114, 178),
+    "validation": (230, 159, 0),
+    "test": (204, 121, 167),
 }
-"""The colour and the hatching of the tiles of a split; the colours are told apart by all eyes."""
+"""The colours of the tiles of a split, told apart by all eyes (Okabe and Ito 2008)."""
+
+_HATCHES = {"train": "", "validation": "//", "test": "xx"}
+MARKS: dict[str, tuple[str, str]] = {
+    split: ("#{:02x}{:02x}{:02x}".format(*color), _HATCHES[split])
+    for split, color in SPLIT_COLORS.items()
+}
+"""The colour and the hatching of the tiles of a split."""
 
 
 @dataclass(frozen=True)

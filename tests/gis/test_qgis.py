@@ -1,0 +1,68 @@
+"""What lcmap writes opens in QGIS with the names and colours of its classes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import every_command
+import pytest
+import rasterio
+from support import run_lcmap
+
+from lcmap.nomenclature import load_nomenclature
+
+PYTHON = "/usr/bin/python3"
+SCRIPT = Path(__file__).with_name("qgis_legend.py")
+CLASSES = load_nomenclature("flair7").classes
+
+
+def has_qgis() -> bool:
+    """Tell whether the system's Python has PyQGIS."""
+    if not Path(PYTHON).exists():
+        return False
+    found = subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def opened(*layers: str) -> Any:
+    """Return what QGIS says of layers, by name."""
+    said = subprocess.run(
+        [PYTHON, str(SCRIPT), *layers], capture_output=True, check=True, text=True
+    )
+    return json.loads(said.stdout)
+
+
+@pytest.mark.slow
+def test_maps_tiles_and_polygons_have_their_legend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_qgis():
+        pytest.skip("QGIS is not installed: apt-get install python3-qgis, see CONTRIBUTING.md")
+    monkeypatch.chdir(tmp_path)
+    every_command.tiles(tmp_path)
+    every_command.land_cover(tmp_path)
+    made = run_lcmap(
+        "generalise", "labels.tif", "-o", "map.tif", "--mmu", "0.01", "--vector", "objects.gpkg"
+    )
+    assert made.exit_code == 0, made.stderr
+    shutil.copy("map.tif", "bare.tif")
+    found = opened("map.tif", "bare.tif", "t.geojson", "objects.gpkg")
+    names = [land_cover.name for land_cover in CLASSES]
+    assert found["map.tif"]["renderer"] == "paletted"
+    assert found["map.tif"]["legend"][1:] == names
+    assert found["objects.gpkg"]["legend"] == names
+    assert found["t.geojson"]["legend"] == ["train", "validation", "test"]
+    # the same ground is in the same colours, with the style and without
+    with rasterio.open("map.tif") as dataset:
+        here = set(dataset.read(1).ravel().tolist())
+    assert here == {1, 2}
+    for layer in ("map.tif", "bare.tif", "objects.gpkg"):
+        colors = found[layer]["colors"]
+        frequent = sorted(colors, key=lambda color: -colors[color])[:2]
+        assert set(frequent) == {CLASSES[0].color, CLASSES[1].color}, layer
+    # three tints and the lines between them
+    assert len([n for n in found["t.geojson"]["colors"].values() if n > 500]) >= 3
