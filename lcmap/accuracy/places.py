@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_coordinates
 
@@ -155,14 +155,16 @@ def _read_image(
                 WarpedVRT(
                     source.dataset, crs=grid.crs, transform=transform, width=width, height=height,
                     resampling=Resampling.average if step > 1 else Resampling.bilinear,
-                    add_alpha=False,
+                    add_alpha=MaskFlags.all_valid in source.dataset.mask_flag_enums[0],
                 ) as view,
             ):  # fmt: skip
-                found = view.read(bands).astype(np.float32)
-            if not found.any():
+                values = view.read(bands).astype(np.float32)
+                there = view.dataset_mask() > 0
+            if not there.any():
                 continue
-            scaled = (found - low[:, None, None]) / np.maximum(high - low, 1e-6)[:, None, None]
-            picture = (255 * np.nan_to_num(scaled).clip(0, 1)).astype(np.uint8)
+            scaled = (values - low[:, None, None]) / np.maximum(high - low, 1e-6)[:, None, None]
+            shown = np.where(there, np.nan_to_num(scaled).clip(0, 1), 1.0)  # white without data
+            picture = (255 * shown).astype(np.uint8)
             return (
                 np.repeat(picture, 3, axis=0)[:3].transpose(1, 2, 0)
                 if len(bands) < 3

@@ -206,6 +206,8 @@ def _check_draws(bootstrap: BootstrapOptions, outputs: ReportOptions) -> None:
         )
     if bootstrap.resample == "images" and bootstrap.block is not None:
         raise UsageError("`block`", "is of `resample=blocks`", "drop one")
+    if bootstrap.resample == "images" and outputs.page is not None and outputs.page.images:
+        raise UsageError("`image`", "shows blocks, of `resample=blocks`", "drop one")
 
 
 def _drawn(options: BootstrapOptions, tally: Tally, edge: int, *, tiled: bool) -> Bootstrap | None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lcmap.accuracy.report import MapScore, Report, of_class, overall
 
 # Okabe and Ito (2008), without yellow, which is faint on white
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#8a4f7d", "#000000", "#a06000", "#56b4e9")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#8a4f7d", "#000000", "#a06000", "#5a5a5a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _TITLES = {"miou": "mIoU", "oa": "overall accuracy", "kappa": "κ", "mf1": "mean F1"}

@@ -68,7 +68,7 @@ def _context(report: Report, places: Sequence[PlaceView], command: str | None) -
     counts = [item.reliability for item in report.maps]
     with_confidence = any(found is not None for found in counts)
     contents = [("overall", "Over all classes"), ("classes", "By class")]
-    contents.append(("confusion", "What is taken for what"))
+    contents += [("legend", "Classes"), ("confusion", "What is taken for what")]
     contents += [("places", "What the maps look like")] if places else []
     contents.append(("areas", "Areas"))
     contents += [("confidence", "Confidence")] if with_confidence else []
@@ -92,7 +92,7 @@ def _context(report: Report, places: Sequence[PlaceView], command: str | None) -
             for item in report.maps
         ],
         "places": [_place(report, view) for view in places],
-        "legend": _legend(report, places),
+        "legend": _legend(report),
         "areas": area,
         "area_caption": f"Scored ground by class, in {unit}",
         "reliability_chart": (
@@ -228,13 +228,12 @@ def _said(states: NDArray[np.uint8], report: Report) -> str:
     return ", ".join(parts) or "no class"
 
 
-def _legend(report: Report, places: Sequence[PlaceView]) -> list[tuple[str, str]]:
-    shown = np.zeros(256, bool)
-    for view in places:
-        for states in (view.reference, *view.maps):
-            shown[np.unique(states)] = True
+def _legend(report: Report) -> list[tuple[str, str]]:
+    """Return the classes that occur, each with its acronym, and their colours."""
     return [
-        (land.name, land.color) for k, land in enumerate(report.nomenclature.classes) if shown[k]
+        (land.name if land.short == land.name else f"{land.short}: {land.name}", land.color)
+        for k, land in enumerate(report.nomenclature.classes)
+        if report.reference_pixels[k] or any(item.matrix[:, k].any() for item in report.maps)
     ]
 
 
