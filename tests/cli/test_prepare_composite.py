@@ -200,7 +200,7 @@ def test_pixels_do_not_depend_on_the_grid_around_them(
     run = lcmap("prepare", *products, *arguments, tmp_path / "n.tif", "-o", whole)
     assert run.exit_code == 0, run.stderr
     monkeypatch.setattr("lcmap.imagery.stack.CHUNK", 64)
-    monkeypatch.setattr("lcmap.sentinel2.masking._CHUNK", 48)
+    monkeypatch.setattr("lcmap.imagery.masked_scenes.CHUNK", 48)
     monkeypatch.setattr("lcmap.imagery.compositing._BYTES", 1 << 17)
     run = lcmap("prepare", *products, *arguments, tmp_path / "m.tif", "-o", blocks)
     assert run.exit_code == 0, run.stderr

@@ -14,8 +14,11 @@ import sys
 from torch import Tensor
 
 from lcmap.__main__ import main
+from lcmap.training import trainer
 from lcmap.training.batches import Batch
 from lcmap.training.trainer import Trainer
+
+trainer.computes_bfloat16 = lambda device: False  # as in lcmap_in_float32.py
 
 rank, step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 whole = Trainer.step

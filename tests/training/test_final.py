@@ -43,7 +43,7 @@ def weights(model: Path) -> dict[str, bytes]:
 
 
 def run(index: Path, output: Path, **files: Any) -> TrainReport:
-    progress = files.pop("progress", lambda *_: None)
+    progress = files.pop("progress", lambda *_, **__: None)
     return train([index], TrainOutputs(output, **files), OPTIONS, progress=progress)
 
 
