@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from support import Run, run_lcmap, write_raster
+from support import PROJECT, Run, run_lcmap, write_raster
 
 from lcmap.dataset.encoding import Dates
 from lcmap.engines.choice import Engine
@@ -322,3 +324,25 @@ def test_an_index_whose_series_is_no_list_is_damaged(made: Made, tmp_path: Path)
     run = run_lcmap("train", tmp_path / "tiles.geojson", "-o", tmp_path / "model.onnx")
     assert run.exit_code == 65
     assert "has a side input that is not image" in run.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    words = ["fuse", made.image, made.folder / "2021", "-m", made.model, "-o", "map.tif"]
+    script = PROJECT / "tests" / "killed_runs.py"
+    done = subprocess.run(
+        [sys.executable, script, "13", "5", "map.tif,map.qml,map.tif.aux.xml", *map(str, words),
+         "--tile", "16", "--qml"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) > 3, done.stdout
+
+
+@pytest.mark.slow
+def test_workers_of_a_scheduler_make_the_same_map(made: Made, tmp_path: Path, lcmap: Lcmap) -> None:
+    series = made.folder / "2021"
+    whole = fused(made, tmp_path / "whole.tif", series)
+    ok(lcmap("fuse", made.image, series, "-m", made.model, "-o", tmp_path / "workers.tif",
+             "--tile", 32, "--scheduler", "local"))  # fmt: skip
+    assert (read(tmp_path / "workers.tif") == whole).all()
