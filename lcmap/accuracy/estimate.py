@@ -50,6 +50,8 @@ LEARNT_FROM = ("train", "validation")
 _MOST_OF_A_CLASS = 0.2
 """Of the estimated area of a class: what a point may stand for without a warning."""
 
+_WEIGHTS_AT_ONCE = 1 << 22
+
 logger = logging.getLogger(__name__)
 
 
@@ -153,9 +155,8 @@ def _estimated(
         hectares = _figures(sample, sample.total(reference * area), z)
         shares = sample.ratio(reference * area, everywhere * area)
     _warn_of_heavy_points(points, reference, comparison)
-    weights = sample.replicate_weights(bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     accuracies = [_Accuracy.of(sample, states.reference, found, k) for found in states.maps]
-    margins = [item.margins(weights) for item in accuracies]
+    margins = _bootstrapped(sample, accuracies, bootstrap)
     return EstimateReport(
         comparison.target,
         points.name,
@@ -179,6 +180,21 @@ def _estimated(
         bootstrap.replicates,
         bootstrap.seed,
     )
+
+
+def _bootstrapped(
+    sample: StratifiedSample, accuracies: Sequence[_Accuracy], bootstrap: BootstrapOptions
+) -> list[NDArray[np.float64]]:
+    """Return each map's margins, [1 + replicates, 3, K]: of the sample, then of draws of it."""
+    generator = np.random.default_rng(bootstrap.seed)
+    parts = [[item.margins(sample.weights[None])] for item in accuracies]
+    at_once = max(1, _WEIGHTS_AT_ONCE // len(sample.stratum))
+    for start in range(0, bootstrap.replicates, at_once):
+        count = min(at_once, bootstrap.replicates - start)
+        weights = sample.replicate_weights(count, generator)
+        for part, item in zip(parts, accuracies, strict=True):
+            part.append(item.margins(weights))
+    return [np.concatenate(part) for part in parts]
 
 
 def _states(points: SamplePoints, comparison: Comparison, inputs: InputOptions) -> _States:
@@ -271,14 +287,10 @@ class _Accuracy(NamedTuple):
         return cls(sample, agreed, real, mapped, counts, shares, estimates)
 
     def margins(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return margins as `measures.scores` takes them, [1 + replicates, 3, K].
-
-        The first are of the sample itself, the others by these weights [replicates, n].
-        """
+        """Return margins as `measures.scores` takes them, [m, 3, K], by weights [m, n] of points."""
         parts = np.concatenate([self.agreed, self.reference, self.predicted], axis=1)
-        all_weights = np.concatenate([self.sample.weights[None], weights])
         k = self.agreed.shape[1]
-        found: NDArray[np.float64] = (all_weights @ parts.astype(np.float64)).reshape(-1, 3, k)
+        found: NDArray[np.float64] = (weights @ parts.astype(np.float64)).reshape(-1, 3, k)
         return found
 
 
