@@ -287,7 +287,7 @@ class _Accuracy(NamedTuple):
         return cls(sample, agreed, real, mapped, counts, shares, estimates)
 
     def margins(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return margins as `measures.scores` takes them, [m, 3, K], by weights [m, n] of points."""
+        """Return margins as `measures.scores` takes them, [m, 3, K], by weights [m, n]."""
         parts = np.concatenate([self.agreed, self.reference, self.predicted], axis=1)
         k = self.agreed.shape[1]
         found: NDArray[np.float64] = (weights @ parts.astype(np.float64)).reshape(-1, 3, k)
