@@ -28,13 +28,14 @@ from lcmap.accuracy.estimate_report import (
     MapEstimate,
     Stratum,
 )
-from lcmap.accuracy.estimate_tables import check_estimate_path, write_estimate
+from lcmap.accuracy.estimate_tables import write_estimate
 from lcmap.accuracy.inputs import Comparison, ScoreInput, compared_by_points, open_maps
 from lcmap.accuracy.measures import scores
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.points_on_maps import codes_at, in_tiles
 from lcmap.accuracy.sample_points import SamplePoints, read_sample_points
 from lcmap.accuracy.split_windows import SplitTiles
+from lcmap.accuracy.tables import check_report_path
 from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import NoLabelledPixelError, OverlapError, UsageError
@@ -94,7 +95,7 @@ def estimate(
         unchanged_inputs(),
     ):
         for output in outputs.files:
-            check_estimate_path(output, overwrite=files.overwrite)
+            check_report_path(output, overwrite=files.overwrite)
         points = read_sample_points(sample)
         report = _estimated(maps, points, (classes, split, bootstrap), outputs.names, inputs)
         for output in outputs.files:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from lcmap.accuracy.estimate_report import EstimateReport, Figures, MapEstimate
-from lcmap.accuracy.tables import UNDEFINED, Table, plain_table
-from lcmap.errors import UsageError
+from lcmap.accuracy.tables import UNDEFINED, Table, plain_table, write_in_form
 from lcmap.paths import PathLike
 from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
-from lcmap.raster.writing import atomic_path, check_output
 
 _OVERALL_TITLES = {"oa": "overall accuracy", "miou": "mIoU", "mf1": "mean F1"}
 _CLASS_TITLES = {"users": "user's", "producers": "producer's", "iou": "IoU", "f1": "F1"}
@@ -81,27 +78,13 @@ _FORMS: dict[str, Callable[[EstimateReport], str]] = {
 }
 
 
-def check_estimate_path(path: PathLike, *, overwrite: bool) -> None:
-    """Check, before the work, that estimates can be written there.
-
-    Raises:
-        UsageError: the file's ending is not that of a form.
-        OutputExistsError, CannotWriteError: as check_output.
-    """
-    if Path(path).suffix.lower() not in _FORMS:
-        raise UsageError(path, "no form has this ending", f"end it in {', '.join(_FORMS)}")
-    check_output(path, overwrite=overwrite)
-
-
 def write_estimate(report: EstimateReport, path: PathLike, files: OutputSet) -> None:
     """Write estimates in the form of the file's ending, which gets its name with the set `files`.
 
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
-    text = _FORMS[Path(path).suffix.lower()](report)
-    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_in_form(_FORMS, report, path, overwrite=files.overwrite, within=files)
 
 
 def _areas(report: EstimateReport) -> Table:

@@ -6,9 +6,10 @@ Figures are percentages, as in the paper's tables 2, 3 and 5.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ _OVERALL_TITLES = {"miou": "mIoU", "oa": "OA", "kappa": "κ", "mf1": "mean F1"}
 _GAP = "  "
 
 Figure = tuple[float, float, float]
+Figures = TypeVar("Figures")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,23 @@ def write_report(
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
-    text = _FORMS[Path(path).suffix.lower()](report)
+    write_in_form(_FORMS, report, path, overwrite=overwrite, within=within)
+
+
+def write_in_form(
+    forms: Mapping[str, Callable[[Figures], str]],
+    figures: Figures,
+    path: PathLike,
+    *,
+    overwrite: bool,
+    within: OutputSet | None,
+) -> None:
+    """Write figures in that of some forms which the file's ending names, all at once or not at all.
+
+    Raises:
+        OutputExistsError, CannotWriteError: as atomic_path.
+    """
+    text = forms[Path(path).suffix.lower()](figures)
     with atomic_path(path, overwrite=overwrite, within=within) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

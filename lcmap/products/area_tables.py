@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from lcmap.accuracy.tables import UNDEFINED, Table, plain_table
+from lcmap.accuracy.tables import UNDEFINED, Table, plain_table, write_in_form
 from lcmap.paths import PathLike
 from lcmap.products.area_counting import Areas
 from lcmap.products.area_report import NOTE, AreaReport, AreaRow
 from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
-from lcmap.raster.writing import atomic_path
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -52,9 +50,7 @@ def write_area_report(report: AreaReport, path: PathLike, files: OutputSet) -> N
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
-    text = _FORMS[Path(path).suffix.lower()](report)
-    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_in_form(_FORMS, report, path, overwrite=files.overwrite, within=files)
 
 
 def _by_class(report: AreaReport) -> Table:
