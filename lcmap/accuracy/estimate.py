@@ -34,7 +34,7 @@ from lcmap.accuracy.measures import scores
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.points_on_maps import codes_at, in_tiles
 from lcmap.accuracy.sample_points import SamplePoints, read_sample_points
-from lcmap.accuracy.split_windows import SplitTiles
+from lcmap.accuracy.split_windows import LEARNT_FROM, SplitTiles
 from lcmap.accuracy.tables import check_report_path
 from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.tile_index import read_tile_index
@@ -44,9 +44,6 @@ from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pixel_areas import SQUARE_METRES
 from lcmap.vector.sources import vector_file
-
-LEARNT_FROM = ("train", "validation")
-"""The splits whose tiles a model has seen."""
 
 _MOST_OF_A_CLASS = 0.2
 """Of the estimated area of a class: what a point may stand for without a warning."""

@@ -18,6 +18,9 @@ from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 
+LEARNT_FROM = ("train", "validation")
+"""The splits whose tiles a model has seen."""
+
 
 class BlockGrid(NamedTuple):
     """Square blocks of pixels: their edge, and the row and column where one of them begins."""

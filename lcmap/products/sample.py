@@ -24,7 +24,7 @@ from lcmap.accuracy.sample_points import (
     STRATUM_POINTS,
     SYSTEMATIC,
 )
-from lcmap.accuracy.split_windows import SplitTiles, mask_of
+from lcmap.accuracy.split_windows import LEARNT_FROM, SplitTiles, mask_of
 from lcmap.accuracy.tables import Table, plain_table
 from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.tile_index import read_tile_index
@@ -52,7 +52,6 @@ from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import atomic_path, check_output
 from lcmap.vector.geopackage import check_features, write_features_to
 
-LEARNT_FROM = ("train", "validation")
 LAYER = "sample"
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are read at once."""
