@@ -33,8 +33,8 @@ for zone in $zones; do
 done
 
 # Scored on the test tiles against the labels drawn by hand, which the network never saw.
-lcmap score "output/*.map.tif" "${references[@]}" --reference-crosswalk flair19:flair7 \
-    "${tiles[@]}" --split test --block 128 -o output/score.json --overwrite \
+lcmap score "output/*.map.tif" --name "this map" "${references[@]}" \
+    --reference-crosswalk flair19:flair7 "${tiles[@]}" --split test --block 128 -o output/score.json --overwrite \
     --report output/report.html "${images[@]}" --confidence "output/*.confidence.tif"
 
 python side_by_side.py output/side_by_side.png image,reference,map "${pictures[@]}"
