@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,8 @@ from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import reading
 from lcmap.raster.windows import Window
+
+logger = logging.getLogger(__name__)
 
 _FULL = 0.5
 """Of the most pixels that any block has scored: places have at least this share of them."""
@@ -121,6 +124,8 @@ def read_places(
                     tuple(item.name for item in comparison.maps),
                 )
             )
+    if images and all(view.image is None for view in views):
+        logger.warning("no image shows the places of the page: name one of their ground")
     return views
 
 

@@ -265,6 +265,13 @@ def test_what_is_refused(
     assert not (scored.folder / "r.html").exists()
 
 
+def test_an_image_of_other_ground_is_warned_of(scored: Scored, lcmap: Lcmap) -> None:
+    away = np.full((4, 9, 9), 7, np.uint8)
+    scored.image = write_raster(scored.folder / "away.tif", away, corner=(0, 0))
+    assert "no image shows the places" in scored.run(lcmap).stderr
+    assert 'alt="image:' not in scored.page.read_text(encoding="utf-8")
+
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = Path(os.environ.get("LCMAP_AXE", "node_modules/axe-core/axe.min.js"))
 
