@@ -152,7 +152,7 @@ class InteriorTile:
         )
 
     def _predictor(self) -> TilePredictor:
-        engine = Engine("bare session", self._load)
+        engine = Engine("bare session", self._load, self._load)
         return TilePredictor(load_graph(self._model), self._metadata, ("winner",), engine)
 
     def measure(self, tiles: int = 4) -> float:
@@ -380,7 +380,7 @@ def time_pipeline(arguments: argparse.Namespace, folder: Path) -> None:
     image, outputs = folder / "image.tif", MapOutputs(folder / "map.tif", overwrite=True)
     write_mosaic(image, arguments.size)
     spent = []
-    with patch.object(library, "choose_engine", lambda *_: Engine("patches", Patches)):
+    with patch.object(library, "choose_engine", lambda *_: Engine("patches", Patches, Patches)):
         for _ in range(arguments.rounds):
             start = time.process_time()
             library.predict([image], arguments.model, outputs)

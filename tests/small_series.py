@@ -7,6 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from lcmap.model_file.graph import input_tensors
 from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.network.series import FEATURES, SeriesEncoder
 from lcmap.training.export import traced
@@ -70,7 +71,10 @@ def exported_encoder() -> bytes:
 
 @cache
 def exported_series_network(architecture: Architecture) -> bytes:
-    """Return the graph of a `SeriesNetwork`; its series is of the second input's level."""
+    """Return the graph of a `SeriesNetwork` as a model's file has it: of "image" and "series".
+
+    The series is of the second input's level.
+    """
     torch.manual_seed(0)
     network = SeriesNetwork(architecture)
     stride, cell = network.network.stride, 1 << architecture.levels[1]
@@ -86,4 +90,5 @@ def exported_series_network(architecture: Architecture) -> bytes:
         torch.ones(3, 1, 1, 1),
     )
     free = {"image": of_image, "series": of_series, "valid": of_series, "days": {0: dates}}
-    return traced(network, examples, list(free), free)
+    names = ["image", *input_tensors("series", is_series=True)]
+    return traced(network, examples, names, free)

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import InputOptions, RasterInput, open_input, reopened_input
 from lcmap.dataset.normalisation import scale
-from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.errors import DataError, InputMismatchError
 from lcmap.paths import PathLike
@@ -26,26 +24,45 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, read_valid, reopened_raster
 from lcmap.raster.quantiles import select_quantiles
 from lcmap.raster.radiometry import Radiometry, radiometry_of
-from lcmap.raster.resampling import AlignedPixels
+from lcmap.raster.resampling import AlignedPixels, AlignedRaster, Surroundings
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.sentinel2.bands import BANDS, normalised
 from lcmap.sentinel2.masking import CHUNK, NODATA, MaskedBands, by_resolution, opened_bands
 from lcmap.sentinel2.product import is_sentinel2, product_bands, read_product, refuse_archive
 from lcmap.sentinel2.scene import Scene
 
-_IMAGE = RasterContent("image")
+
+class BandsAround(NamedTuple):
+    """What a window of some of a date's bands, [C] numbers, is interpolated from."""
+
+    bands: tuple[int, ...]
+    pixels: Surroundings
 
 
-class DateReader(Protocol):
-    """An open date on the grid of an image."""
+class OpenDate:
+    """An open date on the grid of an image; bands of any pixel size are one image there."""
 
-    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return a window as the network takes it, float32 [C, h, w], and where valid, bool [h, w].
+    def __init__(self, rasters: Sequence[AlignedPixels], bands: Sequence[tuple[int, ...]],
+                 quantiles: NDArray[np.float64]) -> None:  # fmt: skip
+        """Read each raster as these bands of the date, scaled by their `quantiles` [C, 2]."""
+        self._rasters = [
+            (raster, numbers, partial(_scaled, quantiles[list(numbers)]))
+            for raster, numbers in zip(rasters, bands, strict=True)
+        ]
+
+    def around(self, window: Window) -> list[BandsAround]:
+        """Return what a window is interpolated from, none where a band is not valid anywhere.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        ...
+        found = []
+        for raster, bands, scaled in self._rasters:
+            pixels = raster.surroundings(window, scaled)
+            if pixels is None:
+                return []
+            found.append(BandsAround(bands, pixels))
+        return found
 
 
 @dataclass(frozen=True)
@@ -82,14 +99,15 @@ class DatedRaster:
     @contextmanager
     def opened(
         self, grid: Grid, quantiles: NDArray[np.float64], options: InputOptions
-    ) -> Iterator[DateReader]:
+    ) -> Iterator[OpenDate]:
         """Open it again on a grid, scaled by these quantiles [C, 2]; any thread may close it.
 
         Raises:
             NotARasterError: it cannot be opened any more.
         """
         with reopened_input(self.source, options, len(self.kind.bands)) as dataset:
-            yield InputReader(dataset, grid, _IMAGE, quantiles, self.name)
+            bands = tuple(range(dataset.count))
+            yield OpenDate([AlignedRaster(dataset, grid, self.name)], [bands], quantiles)
 
     def quantiles(self, options: InputOptions) -> NDArray[np.float64]:
         """Return its 2 % and 98 % quantiles, float64 [C, 2]; zeros without a valid pixel.
@@ -154,7 +172,7 @@ class DatedScene:
     @contextmanager
     def opened(
         self, grid: Grid, quantiles: NDArray[np.float64], options: InputOptions
-    ) -> Iterator[DateReader]:
+    ) -> Iterator[OpenDate]:
         """Open it again on a grid, scaled by these quantiles [C, 2]; any thread may close it.
 
         Raises:
@@ -165,7 +183,9 @@ class DatedScene:
                 files.enter_context(opened_bands(self.scene, names, reopened_raster))
                 for names in by_resolution(tuple(self.scene.bands))
             ]
-            yield _SceneReader(groups, grid, quantiles, tuple(self.scene.bands))
+            order = tuple(self.scene.bands)
+            bands = [tuple(map(order.index, group.names)) for group in groups]
+            yield OpenDate([_AlignedBands(group, grid) for group in groups], bands, quantiles)
 
     def quantiles(self, options: InputOptions) -> NDArray[np.float64]:
         """Return its 2 % and 98 % quantiles, float64 [C, 2]; zeros without a valid pixel.
@@ -305,39 +325,6 @@ class _AlignedBands(AlignedPixels):
     def read_pixels(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return a window of masked reflectance, int16 [C, h, w], and where valid, bool [h, w]."""
         return _with_valid(self._opened, window)
-
-
-class _SceneReader:
-    """The open bands of a scene on the grid of an image; bands of any size are one image there."""
-
-    def __init__(
-        self,
-        groups: Sequence[MaskedBands],
-        grid: Grid,
-        quantiles: NDArray[np.float64],
-        bands: tuple[str, ...],
-    ) -> None:
-        """Bring groups of bands onto a grid; `quantiles` [C, 2] are in the order of the `bands`."""
-        places = [[bands.index(band) for band in group.names] for group in groups]
-        self._groups = [
-            (_AlignedBands(group, grid), place, partial(_scaled, quantiles[place]))
-            for group, place in zip(groups, places, strict=True)
-        ]
-        self._bands = len(bands)
-
-    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return a window, float32 [C, h, w], and where every band is valid, bool [h, w].
-
-        Raises:
-            NotARasterError: pixels cannot be read.
-        """
-        values = np.zeros((self._bands, window.height, window.width), np.float32)
-        valid = np.ones((window.height, window.width), bool)
-        for raster, places, scaled in self._groups:
-            values[places], there = raster.read(window, scaled)
-            valid &= there
-        values[:, ~valid] = 0
-        return values, valid
 
 
 def _scaled(

@@ -37,14 +37,7 @@ class OneHot:
     classes: int
 
 
-@dataclass(frozen=True)
-class Dates:
-    """So many dates of a series, scaled, with where each is valid and its day of the year."""
-
-    count: int
-
-
-Encoding = Scaling | OneHot | Dates | None
+Encoding = Scaling | OneHot | None
 """None: the network takes the numbers as they are, float32."""
 
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.dated import Dated, DatedScene, DateReader, open_dates
-from lcmap.dataset.encoding import Dates, Encoding
+from lcmap.dataset.dated import BandsAround, Dated, DatedScene, OpenDate, open_dates
 from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.inputs import LEAST_SHARED, InputOptions
 from lcmap.dataset.raster_kind import RasterKind
@@ -24,6 +23,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.alignment import footprint, overlaps, shared_ground
 from lcmap.raster.grid import Grid
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
+from lcmap.raster.resampling import Surroundings
 from lcmap.raster.windows import Window
 
 MOST_OPEN = min(max(48, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3), 512)
@@ -188,20 +188,78 @@ class SeriesPixels(NamedTuple):
         return np.logical_or.reduce(self.valid, axis=0)  # type: ignore[no-any-return]
 
     @property
-    def tensors(self) -> tuple[NDArray[np.float32], ...]:
-        """What a graph takes: [T, C, h, w], [T, 1, h, w] and [T, 1, 1, 1]."""
-        return self.values, self.valid[:, None].astype(np.float32), self.days[:, None, None, None]
-
-    @property
     def packed(self) -> NDArray[np.float32]:
         """All in one array, float32 [T, C + 2, h, w]: the bands, where they are valid, the day."""
-        values, valid, days = self.tensors
-        days = np.broadcast_to(days, valid.shape)
-        packed: NDArray[np.float32] = np.concatenate([values, valid, days], axis=1)
+        valid = self.valid[:, None].astype(np.float32)
+        days = np.broadcast_to(self.days[:, None, None, None], valid.shape)
+        packed: NDArray[np.float32] = np.concatenate([self.values, valid, days], axis=1)
         return packed
 
 
-SeriesPool = IdlePool[tuple[object, int], DateReader]
+class _Alike(NamedTuple):
+    """Dates, by their numbers, of which some bands are interpolated alike: one axis of `pixels`."""
+
+    dates: list[int]
+    bands: tuple[int, ...]
+    pixels: Surroundings
+
+
+class SeriesAround:
+    """All that a window of a series is interpolated from, of which rows are made as they are asked.
+
+    The dates' own pixels are few where the window's are finer.
+    """
+
+    def __init__(
+        self,
+        found: Sequence[tuple[int, BandsAround]],
+        days: NDArray[np.float32],
+        bands: int,
+        width: int,
+    ) -> None:
+        """Interpolate the bands that were `found`, each with the number of its date.
+
+        All else is not valid. The window has so many columns.
+        """
+        self._days = days
+        self._shape = len(days), bands, width
+        alike: list[list[tuple[int, BandsAround]]] = []
+        for number, around in found:
+            for others in alike:
+                first = others[0][1]
+                if first.bands == around.bands and first.pixels.is_like(around.pixels):
+                    others.append((number, around))
+                    break
+            else:
+                alike.append([(number, around)])
+        self._parts = [
+            _Alike(
+                [number for number, _ in several],
+                several[0][1].bands,
+                Surroundings.joined([around.pixels for _, around in several]),
+            )
+            for several in alike
+        ]
+
+    def rows(self, start: int, stop: int) -> SeriesPixels:
+        """Return these rows of the window."""
+        dates, bands, width = self._shape
+        valid = np.zeros((dates, stop - start, width), bool)
+        values = np.zeros((dates, bands, stop - start, width), np.float32)
+        for part in self._parts:
+            valid[part.dates] = True
+        for part in self._parts:
+            found, where = part.pixels.rows(start, stop)  # [T', C', h, w], [T', h, w]
+            if found.shape == values.shape and part.bands == tuple(range(bands)):
+                return SeriesPixels(found, where, self._days)
+            values[np.ix_(part.dates, part.bands)] = found
+            valid[part.dates] &= where
+        if any(len(part.bands) < bands for part in self._parts):
+            values *= valid[:, None]
+        return SeriesPixels(values, valid, self._days)
+
+
+SeriesPool = IdlePool[tuple[object, int], OpenDate]
 """The dates that are open, of one reader of series or several."""
 
 
@@ -227,8 +285,6 @@ class SeriesReader:
         """
         self.level = level
         grid = grid.coarsened(level) if level else grid
-        self.encoding = Dates(len(series.dates))
-        """How `read_encoded` returns it."""
         self._series = series
         self._grid = grid
         self._quantiles = quantiles
@@ -241,35 +297,34 @@ class SeriesReader:
         """The days of the dates, as 2018-07-05."""
         return tuple(dated.day.isoformat() for dated in self._series.dates)
 
+    @property
+    def bands(self) -> int:
+        """How many bands each date has."""
+        return len(self._series.bands)
+
     def read(self, window: Window) -> SeriesPixels:
         """Return a window of all dates, those too that have no valid pixel in it.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        dates, size = self._series.dates, (window.height, window.width)
-        values = np.zeros((len(dates), len(self._series.bands), *size), np.float32)
-        valid = np.zeros((len(dates), *size), bool)
-        for number, (dated, reached) in enumerate(zip(dates, self._windows, strict=True)):
+        return self.around(window).rows(0, window.height)
+
+    def around(self, window: Window) -> SeriesAround:
+        """Return what a window of all dates is interpolated from.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        found: list[tuple[int, BandsAround]] = []
+        for number, (dated, reached) in enumerate(
+            zip(self._series.dates, self._windows, strict=True)
+        ):
             if reached is not None and window.intersection(reached):
                 opening = partial(dated.opened, self._grid, self._quantiles, self._options)
                 with self._pool.lent((self, number), opening, dated.open_files) as reader:
-                    values[number], valid[number] = reader.read(window)
-        return SeriesPixels(values, valid, self._series.days)
-
-    def read_encoded(
-        self, window: Window, encoding: Encoding
-    ) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.bool_]]:
-        """Return a window as a graph takes it, see `input_tensors`, and where any date is valid.
-
-        The latter is bool [h, w]; `encoding` is the reader's own.
-
-        Raises:
-            NotARasterError: as `read`.
-        """
-        assert encoding == self.encoding
-        found = self.read(window)
-        return found.tensors, found.any_valid
+                    found += [(number, around) for around in reader.around(window)]
+        return SeriesAround(found, self._series.days, self.bands, window.width)
 
 
 def _reached(source: Grid, grid: Grid) -> Window | None:
@@ -278,5 +333,8 @@ def _reached(source: Grid, grid: Grid) -> Window | None:
 
 
 def unpacked(packed: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """Return what a graph takes, see `SeriesPixels.tensors`, of a series [T, C + 2, h, w]."""
+    """Return what a graph takes of a series that is packed, [T, C + 2, h, w].
+
+    They are [T, C, h, w], where valid, [T, 1, h, w], and the days, [T, 1, 1, 1].
+    """
     return packed[:, :-2], packed[:, -2:-1], packed[:, -1:].max(axis=(2, 3), keepdims=True)

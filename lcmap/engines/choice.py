@@ -33,6 +33,10 @@ class LoadedGraph(Protocol):
         """Return the graph's results for the arrays of its inputs, each [1, C, H, W]."""
 
 
+_BESIDE = 1
+"""Threads of what runs beside the network, which takes the cores."""
+
+
 def as_it_is(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph that is given."""
     return graph
@@ -42,13 +46,15 @@ class Engine(NamedTuple):
     """An engine that is available.
 
     `load` makes a serialised graph ready, which `converted` has brought to the arithmetic that it
-    computes in; `title` names everything about the engine that results depend on; `tiles_at_once`
-    is how many threads run a graph at once to be fastest. One that is `padded` is right for the
+    computes in; `load_beside` one that another thread runs meanwhile, on the processor in float32.
+    `title` names everything about the engine that results depend on; `tiles_at_once` is how many
+    threads run a graph at once to be fastest. One that is `padded` is right for the
     graph of the model file alone.
     """
 
     title: str
     load: Callable[[bytes], LoadedGraph]
+    load_beside: Callable[[bytes], LoadedGraph]
     tiles_at_once: int = 1
     converted: Callable[[onnx.ModelProto], onnx.ModelProto] = as_it_is
     padded: bool = False
@@ -72,11 +78,12 @@ def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -
         return _openvino(compute, arithmetic, subject)
     load: Callable[[bytes], LoadedGraph]
     load = partial(OnnxRuntimeSession, provider=device, threads=compute.threads, subject=subject)
+    beside = partial(OnnxRuntimeSession, threads=_BESIDE, subject=subject)
     converted = in_half_precision if arithmetic == "float16" else as_it_is
     title = f"onnxruntime {onnxruntime.__version__} on {device}"
     # a processor imitates float16, and rounds a value on one way to a comparison, not on another
     imitated = arithmetic == "float16" and device == "cpu"
-    return Engine(title, load, TILES_AT_ONCE[device], converted, padded=imitated)
+    return Engine(title, load, beside, TILES_AT_ONCE[device], converted, padded=imitated)
 
 
 def _is_for_openvino(compute: Compute, arithmetic: Arithmetic, device: ChosenProvider) -> bool:
@@ -110,4 +117,4 @@ def _openvino(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> En
         check_bfloat16()
     title = f"openvino {openvino_version()} on cpu"
     load = partial(OpenVinoSession, arithmetic=arithmetic, threads=compute.threads, subject=subject)
-    return Engine(title, load)
+    return Engine(title, load, partial(OpenVinoSession, threads=_BESIDE, subject=subject))

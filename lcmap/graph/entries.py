@@ -14,23 +14,20 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lcmap.dataset.encoding import Dates, Encoding, OneHot, Scaling
-from lcmap.model_file.graph import input_tensors
+from lcmap.dataset.encoding import Encoding, OneHot, Scaling
 
 
 def entry_names(name: str, encoding: Encoding) -> tuple[str, ...]:
     """Return the inputs that a graph has for an input of the model, in order.
 
     An image has its pixels [1, C, H, W] and where they are valid, uint8 [1, 1, H, W]; a label map
-    its indices, uint8 [1, 1, H, W]; a series what `input_tensors` says.
+    its indices, uint8 [1, 1, H, W].
     """
     match encoding:
         case Scaling():
             return f"{name} pixels", f"{name} valid"
         case OneHot():
             return (f"{name} indices",)
-        case Dates():
-            return input_tensors(name, is_series=True)
         case None:
             return (name,)
 

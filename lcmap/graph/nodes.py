@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
+
+ELEMENTWISE = frozenset({
+    "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
+    "Equal", "Exp", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear",
+    "Relu", "Softmax", "Sub", "Where",
+})  # fmt: skip
+"""Operators that compute each pixel from the same pixel of their inputs."""
 
 
-def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto | npt.NDArray[np.generic]]:
+class UnknownGraphError(Exception):
+    """A graph that cannot be followed."""
+
+
+Constant = onnx.TensorProto | npt.NDArray[np.generic]
+
+
+def constants(graph: onnx.GraphProto) -> dict[str, Constant]:
     """Return the values that a graph holds, by name; tensors as they are, for few are looked at."""
-    found: dict[str, onnx.TensorProto | npt.NDArray[np.generic]]
+    found: dict[str, Constant]
     found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
@@ -22,18 +37,15 @@ def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto | npt.NDArra
     return found
 
 
-def inputs_of_pixels(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of a graph's inputs, those left out that hold one value for all pixels.
+def as_array(value: Constant) -> npt.NDArray[Any]:
+    """Return what a constant holds."""
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
-    Such is the day of each date of a series: its height and width are 1, whatever the tile's are.
-    """
+
+def input_names(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of a graph's inputs."""
     known = constants(graph)
-    return [
-        value.name
-        for value in graph.input
-        if value.name not in known
-        and not all(side.dim_value == 1 for side in value.type.tensor_type.shape.dim[2:])
-    ]
+    return [value.name for value in graph.input if value.name not in known]
 
 
 def needed(graph: onnx.GraphProto) -> Sequence[onnx.NodeProto]:

@@ -20,31 +20,24 @@ from onnx import helper, numpy_helper
 
 from lcmap.graph.extents import Covered, Extent, OffTheGridError
 from lcmap.graph.halo import ALL_AROUND, INTERIOR, BorderSides, Halo, HaloSide, TakenCells
-from lcmap.graph.nodes import constants, inputs_of_pixels, needed
+from lcmap.graph.nodes import (
+    ELEMENTWISE,
+    UnknownGraphError,
+    as_array,
+    constants,
+    input_names,
+    needed,
+)
 from lcmap.graph.unpooling import with_fast_unpooling
 
 _ROWS, _COLUMNS = 2, 3
 _LAST = np.iinfo(np.int64).max
 
-_ELEMENTWISE = frozenset({
-    "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Div",
-    "Equal", "Exp", "Greater", "Identity", "Max", "Min", "Mul", "Not", "Or", "QuantizeLinear",
-    "Relu", "Softmax", "Sub", "Where",
-})  # fmt: skip
-"""Operators that compute each pixel from the same pixel of their inputs."""
-
 _ENLARGING = frozenset({"ConvTranspose", "DepthToSpace", "Resize"})
 """Operators that make a cell of 2 × 2 of each pixel."""
 
-_OVER_DATES = frozenset({"ReduceMax", "ReduceSum"})
-"""Operators that compute each pixel of a series from the same pixel of all its dates, which are the
-first axis."""
-
 _CROPPABLE = (
-    _ELEMENTWISE
-    | _ENLARGING
-    | _OVER_DATES
-    | {"Conv", "Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
+    ELEMENTWISE | _ENLARGING | {"Conv", "Expand", "MaxPool", "Shape", "Slice", "SpaceToDepth"}
 )
 """Operators that compute a part of their result from a part of their inputs."""
 
@@ -61,10 +54,6 @@ _PLAIN: dict[str, Any] = {
 """What these attributes must be wherever they are given."""
 
 
-class UnknownGraphError(Exception):
-    """A graph that cannot be followed; its tiles are padded on every side."""
-
-
 def find_halo(model: onnx.ModelProto, stride: int, levels: Sequence[int] = ()) -> Halo:
     """Return the halo of tiles that are padded at the border only; `levels` are the inputs'.
 
@@ -73,7 +62,7 @@ def find_halo(model: onnx.ModelProto, stride: int, levels: Sequence[int] = ()) -
     Raises:
         UnknownGraphError: the graph cannot be followed.
     """
-    names = inputs_of_pixels(model.graph)
+    names = input_names(model.graph)
     of_input = dict(zip(names, levels or [0] * len(names), strict=True))
     # at first the coarser inputs reach so far beyond the tile that they do not limit the result
     starts = {name: -_BEYOND * stride >> level for name, level in of_input.items() if level}
@@ -148,7 +137,7 @@ def graph_for(
         after = 0 if stops_at_border else taken.after
         return Extent(taken.level, before, (_FAR * stride >> taken.level) + after)
 
-    names = inputs_of_pixels(model.graph)
+    names = input_names(model.graph)
     of_image = TakenCells(0, halo.before.residue, halo.after.residue)
     given = {
         name: Covered(
@@ -216,7 +205,7 @@ class _Derivation:
             return
         if pixels:
             (output,) = node.output
-            if node.op_type in _ELEMENTWISE:
+            if node.op_type in ELEMENTWISE:
                 _attributes(node)
                 covered = Covered(*(_overlap(axis) for axis in zip(*pixels, strict=True)))
             else:
@@ -355,8 +344,7 @@ class _Derivation:
     def _constant(self, name: str) -> npt.NDArray[Any]:
         if name not in self._constants:
             raise UnknownGraphError("a size in it is computed")
-        value = self._constants[name]
-        return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+        return as_array(self._constants[name])
 
     def _add(self, values: list[int]) -> str:
         name = f"halo.{len(self._added)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from lcmap.inference.campaign_inputs import Opened, open_campaign
 from lcmap.inference.inputs import check_count, open_inputs
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.pooled_series import DatePooling, PooledSeries
 from lcmap.inference.series_inputs import open_dates, series_quantiles
 from lcmap.model_file import ModelInput
 from lcmap.paths import PathLike
@@ -30,14 +31,15 @@ def open_rasters(
     wanted: Sequence[ModelInput],
     model: PathLike,
     options: ModelInputOptions,
+    poolings: Mapping[str, DatePooling],
     progress: Progress,
     quantiles: Quantiles | None = None,
 ) -> Opened:
     """Open the rasters for a model's inputs: as `open_inputs` where each is one, else a campaign.
 
     An input without rasters is left out; the first is not. Beside them, the rasters of an input
-    that is a series are its dates. Where `quantiles` are known already, they are those of the
-    rasters, then those of the series.
+    that is a series are its dates, whose pooling is that of its name. Where `quantiles` are known
+    already, they are those of the rasters, then those of the series.
 
     Raises:
         LcmapError: as `open_inputs`, `open_campaign` and `open_dates`.
@@ -63,10 +65,11 @@ def open_rasters(
         one = one.that_show(opened.grid, opened.name, options)
         found = series_quantiles(one, item, options.quantiles)
         scaling.append(found)
-        readers.append(SeriesReader(one, opened.grid, found, options, pool, item.level))
+        reader = SeriesReader(one, opened.grid, found, options, pool, item.level)
+        readers.append(PooledSeries(reader, poolings[item.name]))
     rasters, dates = iter(opened.readers), iter(readers)
     of_all: Any = tuple(
-        LeftOut(item.channels, item.level, is_series=item.kind == "series")
+        LeftOut(_nothing(item, poolings), item.level)
         if not files
         else next(dates if item.kind == "series" else rasters)
         for files, item in zip(given, wanted, strict=True)
@@ -77,3 +80,13 @@ def open_rasters(
         quantiles=(*opened.quantiles, *scaling),
         files=(*opened.files, *(file for one in series for file in one.files)),
     )
+
+
+def _nothing(item: ModelInput, poolings: Mapping[str, DatePooling]) -> NDArray[np.float32]:
+    """Return what the network takes of a pixel of an input that is left out, float32 [channels].
+
+    It is 0 in every channel, as dropout shows it in training; of a series, what no date gives.
+    """
+    if item.kind == "series":
+        return poolings[item.name].of_nothing()
+    return np.zeros(item.channels, np.float32)

@@ -16,20 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lcmap.dataset.mosaic_reader import MosaicReader, fill
-from lcmap.dataset.series import SeriesReader
 from lcmap.engines.choice import LoadedGraph
 from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.left_out import LeftOut
-from lcmap.inference.source import (
-    StoredMap,
-    TilePixels,
-    cells_inside,
-    cells_of_inputs,
-    filled,
-    plain_encodings,
-    read_plain,
-)
+from lcmap.inference.pooled_series import PooledSeries
+from lcmap.inference.source import StoredMap, TilePixels, cells_inside
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
 from lcmap.inference.tiling import Tile
 from lcmap.raster.windows import at_pixels, mirror
@@ -62,7 +54,7 @@ class CampaignSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[MosaicReader | SeriesReader | LeftOut],
+        inputs: Sequence[MosaicReader | PooledSeries | LeftOut],
         *,
         allow_missing: bool = False,
         every_scene: bool = False,
@@ -74,7 +66,6 @@ class CampaignSource:
         """
         scenes, *self._sides = inputs
         assert isinstance(scenes, MosaicReader)
-        self._encodings = plain_encodings(inputs)
         self.shape = shape
         self._scenes = scenes
         self._allow_missing = allow_missing
@@ -93,14 +84,14 @@ class CampaignSource:
         output = tile.output_window.shifted(-inside.row, -inside.col).slices
         around: list[npt.NDArray[Any]] = []
         valid_beside = []
-        _, *of_sides = zip(self._encodings, cells_of_inputs(tile, self._encodings), strict=True)
-        for side, (encoding, cells) in zip(self._sides, of_sides, strict=True):
+        for place, side in enumerate(self._sides, 1):
+            cells = tile.cells_of(place)
             read = cells_inside(cells, self.shape, side.level)
-            entries, where = read_plain(side, read)
+            values, where = side.read(read)
             if not isinstance(side, LeftOut):
                 here = at_pixels(where, read, side.level, tile.output_window)
                 valid_beside.append(here)
-            around += filled(entries, cells, encoding)
+            around.append(mirror(values, cells))
         beside = self._beside(valid_beside, tile)
         taken = np.zeros(beside.shape, bool)
         if not (self._allow_missing or beside.any()):

@@ -19,7 +19,6 @@ from lcmap.dataset.inputs import RasterInput, open_input
 from lcmap.dataset.mosaic_reader import MosaicPart, MosaicReader
 from lcmap.dataset.raster_content import parse_input
 from lcmap.dataset.raster_files import raster_files, would_join
-from lcmap.dataset.series import SeriesReader
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import DataError, OverlapError, UsageError
 from lcmap.graph.outputs import Result
@@ -33,9 +32,10 @@ from lcmap.inference.inputs import (
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions, Prefer
 from lcmap.inference.output_files import OutputFiles
+from lcmap.inference.pooled_series import PooledSeries
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.series_inputs import dates_of
-from lcmap.inference.source import Source, StoredMap, plain_encodings
+from lcmap.inference.source import Source, StoredMap
 from lcmap.inference.tile_predictor import Predictor, TilePredictor
 from lcmap.model_file import ModelInput, check_image
 from lcmap.paths import PathLike
@@ -118,7 +118,7 @@ class OpenedCampaign:
 
     mosaic: Mosaic
     name: str
-    readers: tuple[MosaicReader | SeriesReader | LeftOut, ...]
+    readers: tuple[MosaicReader | PooledSeries | LeftOut, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
     order: tuple[int, ...]
@@ -138,11 +138,10 @@ class OpenedCampaign:
     def encodings(self, precision: Arithmetic) -> tuple[Encoding, ...]:
         """Return how the inputs travel: as the network takes them, since each scene is scaled by
         quantiles of its own."""
-        return plain_encodings(self.readers)
+        return (None,) * len(self.readers)
 
     def source(self, encodings: Sequence[Encoding], *, allow_missing: bool) -> Source[Any]:
         """Return what tiles are read from in these encodings, for `predictor`."""
-        assert tuple(encodings) == plain_encodings(self.readers)
         return CampaignSource(
             self.grid.shape,
             self.readers,

@@ -29,7 +29,7 @@ from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import BandGroup, results_of
 from lcmap.inference.computation import Computation, gdal_environment
 from lcmap.inference.options import ModelInputOptions
-from lcmap.inference.precision import choose_precision, load_network
+from lcmap.inference.precision import choose_precision, in_precision, load_network
 from lcmap.inference.resume.plan import Plan, differences, normalised
 from lcmap.inference.tiling import Tile
 from lcmap.model_file import read_model
@@ -142,12 +142,13 @@ class _OpenedJob:
         precision = choose_precision(job.compute.precision, metadata, job.model, verify=False)
         compute = replace(job.compute, threads=job.compute.threads or _own_threads())
         engine = choose_engine(compute, precision, job.model)
+        loaded = load_network(job.model, metadata, engine)
         with watched_inputs():
             opened = open_rasters(
-                self._files, job.inputs, metadata.inputs, job.model, job.options, silent,
-                job.quantiles,
+                self._files, job.inputs, metadata.inputs, job.model, job.options,
+                loaded.poolings, silent, job.quantiles,
             )  # fmt: skip
-            network = load_network(job.model, metadata, precision, opened)
+            network = in_precision(loaded.network, job.model, metadata, precision, opened)
             computation = Computation(
                 job.model, metadata, network, precision, engine, opened, job.options
             )

@@ -15,7 +15,6 @@ from lcmap.dataset.encoding import Encoding, Scaling
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import RasterInput, check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input
-from lcmap.dataset.series import SeriesReader
 from lcmap.engines.compute import Arithmetic
 from lcmap.errors import (
     InputMismatchError,
@@ -26,6 +25,7 @@ from lcmap.graph.outputs import Result
 from lcmap.inference.band_groups import WINNING_PROBABILITY, BandGroup
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.pooled_series import PooledSeries
 from lcmap.inference.scaling import scaled_by, scaling_quantiles
 from lcmap.inference.series_inputs import dates_of
 from lcmap.inference.source import Source, StoredMap, TileSource
@@ -52,7 +52,7 @@ class OpenedInputs:
 
     grid: Grid
     name: str
-    readers: tuple[InputReader | SeriesReader | LeftOut, ...]
+    readers: tuple[InputReader | PooledSeries | LeftOut, ...]
     quantiles: tuple[NDArray[np.float64] | None, ...]
     files: tuple[str, ...]
 

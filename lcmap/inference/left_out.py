@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.encoding import Dates, Encoding
 from lcmap.errors import UsageError
 from lcmap.model_file import ModelInput
 from lcmap.raster.windows import Window
 
 
 class LeftOut:
-    """Stands for the reader of an input: 0 in every channel, as dropout shows it in training.
+    """Stands for the reader of an input, which looks the same everywhere.
 
     It says that all is valid, and does not count where what others say is combined.
     """
 
-    def __init__(self, channels: int, level: int = 0, *, is_series: bool = False) -> None:
-        """Leave out an input of so many channels, whose windows are in cells of this level.
+    encoding = None
 
-        Of a series there is one date, which is valid nowhere.
-        """
-        self._channels = channels
+    def __init__(self, values: NDArray[np.float32], level: int = 0) -> None:
+        """Show these values, float32 [C], in every pixel of windows in cells of this level."""
+        self._values = values
         self.level = level
-        self.encoding: Encoding = Dates(1) if is_series else None
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return a window as the network takes it, as `InputReader.read`."""
-        size = window.height, window.width
-        return np.zeros((self._channels, *size), np.float32), np.ones(size, bool)
-
-    def read_encoded(
-        self, window: Window, encoding: Encoding
-    ) -> tuple[tuple[NDArray[Any], ...], NDArray[np.bool_]]:
-        """Return a window in the one encoding that there is, as `InputReader.read_encoded`."""
-        assert encoding == self.encoding
-        values, valid = self.read(window)
-        if encoding is None:
-            return (values,), valid
-        nowhere, day = (
-            np.zeros((1, 1, *valid.shape), np.float32),
-            np.zeros((1, 1, 1, 1), np.float32),
-        )
-        return (values[None], nowhere, day), valid
+        shown = np.broadcast_to(self._values[:, None, None], (len(self._values), *window[2:]))
+        return shown.copy(), np.ones(window[2:], bool)
 
 
 def left_out(names: Sequence[str], wanted: Sequence[ModelInput]) -> list[int]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 from itertools import chain
+from typing import NamedTuple
 
 import onnx
 
 from lcmap.engines.calibration import quantise
+from lcmap.engines.choice import Engine
 from lcmap.engines.compute import Arithmetic
-from lcmap.errors import UsageError
+from lcmap.errors import NotAModelError, UsageError
+from lcmap.graph.nodes import UnknownGraphError
+from lcmap.graph.series import split_series
 from lcmap.inference.campaign_inputs import Opened
+from lcmap.inference.pooled_series import DatePooling
 from lcmap.inference.source import calibration_samples
 from lcmap.model_file import ModelMetadata, load_graph
 from lcmap.paths import PathLike
@@ -40,13 +45,38 @@ def choose_precision(
     return precision
 
 
-def load_network(
+class LoadedNetwork(NamedTuple):
+    """A model's network without what pools the dates of its series, and that, by their names."""
+
+    network: onnx.ModelProto
+    poolings: dict[str, DatePooling]
+
+
+def load_network(model: PathLike, metadata: ModelMetadata, engine: Engine) -> LoadedNetwork:
+    """Return a model's network.
+
+    Raises:
+        NotAModelError: it does not pool the dates of a series before all else.
+    """
+    names = [item.name for item in metadata.inputs if item.kind == "series"]
+    try:
+        network, found = split_series(load_graph(model), names)
+    except UnknownGraphError as error:
+        raise NotAModelError(model, f"{error}", "export the model with lcmap again") from error
+    poolings = {
+        name: DatePooling(name, pooling, engine.load_beside) for name, pooling in found.items()
+    }
+    return LoadedNetwork(network, poolings)
+
+
+def in_precision(
+    network: onnx.ModelProto,
     model: PathLike,
     metadata: ModelMetadata,
     precision: Arithmetic,
     opened: Opened,
 ) -> onnx.ModelProto:
-    """Return a model's network, in int8 where that is wanted; for float16 it stays float32.
+    """Return a network in int8 where that is wanted; for 16-bit floats it stays float32.
 
     A float32 model is brought to int8 by windows drawn from its inputs.
 
@@ -54,7 +84,6 @@ def load_network(
         DataError: the network's values for the inputs are not finite.
         NotARasterError, UnknownLabelError: as `calibration_samples`.
     """
-    network = load_graph(model)
     if precision != "int8" or metadata.precision == "int8":
         return network
     samples = calibration_samples(opened.readers, opened.grid.shape, metadata.stride)

@@ -32,7 +32,7 @@ from lcmap.inference.left_out import left_out
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
 from lcmap.inference.output_files import OutputFiles, output_files, shown_image
-from lcmap.inference.precision import choose_precision, load_network
+from lcmap.inference.precision import choose_precision, in_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.plan import tiling_facts
@@ -132,8 +132,10 @@ def predict(
         if options.allow_missing or absent:
             warn_without_dropout(metadata, model)
         warn_of_common_quantiles(metadata, model, options)
-        opened = open_rasters(stack, given, metadata.inputs, model, options, progress)
-        network = load_network(model, metadata, precision, opened)
+        loaded = load_network(model, metadata, engine)
+        opened = open_rasters(stack, given, metadata.inputs, model, options, loaded.poolings,
+                              progress)  # fmt: skip
+        network = in_precision(loaded.network, model, metadata, precision, opened)
         sheets = wanted_sheets(outputs, opened.grid, options.tmpdir)
         computation = Computation(model, metadata, network, precision, engine, opened, options)
         groups = opened.groups(files.groups, verify=verify)

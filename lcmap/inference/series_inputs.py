@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from lcmap.dataset.quantile_file import read_quantile_file
 from lcmap.dataset.raster_content import parse_input
 from lcmap.dataset.raster_kind import RasterKind
-from lcmap.dataset.series import Series, SeriesReader, open_series
+from lcmap.dataset.series import Series, open_series
 from lcmap.errors import InputMismatchError
 from lcmap.inference.options import ModelInputOptions
+from lcmap.inference.pooled_series import PooledSeries
 from lcmap.model_file import ModelInput, check_bands
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
@@ -84,5 +85,5 @@ def series_quantiles(
 
 def dates_of(readers: Iterable[object]) -> dict[str, Any]:
     """Return what a map depends on of the series among these readers, as JSON values."""
-    dates = [list(reader.dates) for reader in readers if isinstance(reader, SeriesReader)]
+    dates = [list(reader.dates) for reader in readers if isinstance(reader, PooledSeries)]
     return {"dates": dates} if dates else {}

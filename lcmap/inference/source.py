@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lcmap.dataset.encoding import Dates, Encoding
+from lcmap.dataset.encoding import Encoding
 from lcmap.dataset.input_reader import InputReader
-from lcmap.dataset.series import SeriesReader
 from lcmap.engines.calibration import SAMPLE_SIDE, SAMPLES, CalibrationSample
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.tiling import Tile
@@ -66,7 +65,7 @@ class TileSource:
     def __init__(
         self,
         shape: tuple[int, int],
-        inputs: Sequence[InputReader | SeriesReader | LeftOut],
+        inputs: Sequence[WindowReader],
         encodings: Sequence[Encoding],
         *,
         allow_missing: bool = False,
@@ -78,7 +77,6 @@ class TileSource:
         """
         self.shape = shape
         self._inputs = tuple(zip(inputs, encodings, strict=True))
-        self._encodings = tuple(encodings)
         self._allow_missing = allow_missing
 
     def read(self, tile: Tile) -> TilePixels:
@@ -93,62 +91,27 @@ class TileSource:
             (tile.output_window.height, tile.output_window.width), not self._allow_missing
         )
         pixels: list[npt.NDArray[Any]] = []
-        for (model_input, encoding), cells in zip(
-            self._inputs, cells_of_inputs(tile, self._encodings), strict=True
-        ):
+        for place, (model_input, encoding) in enumerate(self._inputs):
+            cells = tile.cells_of(place)
             inside = cells_inside(cells, self.shape, model_input.level)
-            entries, where = model_input.read_encoded(inside, encoding)
+            entries, where = _encoded(model_input, inside, encoding)
             if not isinstance(model_input, LeftOut):
                 here = at_pixels(where, inside, model_input.level, tile.output_window)
                 valid = combine(valid, here)
             if not self._allow_missing and not valid.any():
                 break
-            pixels.extend(filled(entries, cells, encoding))
+            pixels.extend(mirror(values, cells) for values in entries)
         return TilePixels(tuple(pixels) if valid.any() else None, valid)
 
 
-def cells_of_inputs(tile: Tile, encodings: Iterable[Encoding]) -> Iterator[Window]:
-    """Yield what a tile takes of each input of a model, in cells of that.
-
-    A series has two tensors of pixels, of which it takes the same.
-    """
-    place = 0
-    for encoding in encodings:
-        yield tile.cells_of(place)
-        place += 2 if isinstance(encoding, Dates) else 1
-
-
-def filled(
-    entries: Sequence[npt.NDArray[Any]], window: Window, encoding: Encoding
-) -> tuple[npt.NDArray[Any], ...]:
-    """Return the arrays of an input with its pixels mirrored beyond the image, see `mirror`."""
-    days = entries[-1:] if isinstance(encoding, Dates) else ()
-    pixels = entries[: len(entries) - len(days)]
-    return *(mirror(values, window) for values in pixels), *days
-
-
-def read_plain(
-    reader: WindowReader | SeriesReader | LeftOut, window: Window
+def _encoded(
+    reader: WindowReader, window: Window, encoding: Encoding
 ) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[np.bool_]]:
-    """Return a window as the network takes it, float32, and where it is valid, bool [h, w].
-
-    Raises:
-        NotARasterError, UnknownLabelError: as `InputReader.read`.
-    """
-    if isinstance(reader, SeriesReader | LeftOut):
-        return reader.read_encoded(window, reader.encoding)
+    """Return a window as a graph with this encoding takes it, and where it is valid."""
+    if isinstance(reader, InputReader):
+        return reader.read_encoded(window, encoding)
     values, valid = reader.read(window)
     return (values,), valid
-
-
-def plain_encodings(
-    readers: Sequence[WindowReader | SeriesReader | LeftOut],
-) -> tuple[Encoding, ...]:
-    """Return the encodings of what `read_plain` returns."""
-    return tuple(
-        reader.encoding if isinstance(reader, SeriesReader | LeftOut) else None
-        for reader in readers
-    )
 
 
 def cells_inside(cells: Window, shape: tuple[int, int], level: int) -> Window:
@@ -168,7 +131,7 @@ class WindowReader(Protocol):
 
 
 def calibration_samples(
-    inputs: Sequence[WindowReader | SeriesReader | LeftOut],
+    inputs: Sequence[WindowReader],
     shape: tuple[int, int],
     stride: int,
     *,
@@ -195,11 +158,10 @@ def calibration_samples(
         valid = np.ones(window[2:], bool)
         for model_input in inputs:
             cells = window.coarsened(model_input.level)
-            entries, where = read_plain(model_input, cells)
+            values, where = model_input.read(cells)
             valid &= at_pixels(where, cells, model_input.level, window)
             whole = Window(0, 0, *size).coarsened(model_input.level)
-            found = filled(entries, whole, Dates(1) if len(entries) > 1 else None)
-            sample += [values if values.ndim == 4 else values[None] for values in found]
+            sample.append(mirror(values, whole)[None])
         if not valid.any():
             continue
         yield tuple(sample)

@@ -16,8 +16,9 @@ from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.graph.entries import entry_names, with_entries
 from lcmap.graph.halo import ALL_AROUND, BorderSides, Halo, padded_halo
 from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
+from lcmap.graph.nodes import UnknownGraphError
 from lcmap.graph.outputs import Result, of_size, with_results
-from lcmap.graph.padding import UnknownGraphError, find_halo, graph_for
+from lcmap.graph.padding import find_halo, graph_for
 from lcmap.graph.tensor_sizes import levels_of, tensor_sizes
 from lcmap.inference.band_groups import Prediction
 from lcmap.inference.source import AnyPixels, TilePixels
@@ -95,7 +96,7 @@ class TilePredictor:
             for name, encoding in self._encodings.items()
             for entry in entry_names(name, encoding)
         ]
-        self._sizes = tensor_sizes(metadata.inputs, encodings)
+        self._sizes = tensor_sizes(model, metadata.inputs)
         self._levels = levels_of(self._sizes)
         self._results = tuple(results)
         self.nomenclature = metadata.nomenclature
@@ -150,8 +151,7 @@ class TilePredictor:
         tile, pixels, graph = ready
         if pixels.inputs is None or graph is None:
             return self._nothing(tile, pixels.valid)
-        # each [1, C, input rows, input columns], those of a series [T, …] as they are
-        given = (values if values.ndim == 4 else values[None] for values in pixels.inputs)
+        given = (values[None] for values in pixels.inputs)  # each [1, C, input rows, columns]
         found = graph.run(dict(zip(self._entries, given, strict=True)))
         first = tile.input_window if self._padded else tile.valid_window
         output = tile.output_window.shifted(-first.row, -first.col).slices
@@ -198,11 +198,8 @@ class TilePredictor:
 
     def _of_tile(self, graph: onnx.ModelProto, tile: Tile) -> onnx.ModelProto:
         """Return a graph for what is read of a tile."""
-        sizes, place = {}, 0
-        for name, size in self._sizes.items():
-            sizes[name] = size.images, 1, 1
-            if size.level is not None:
-                cells = tile.cells_of(place)
-                sizes[name] = size.images, cells.height, cells.width
-                place += 1
+        sizes = {}
+        for place, name in enumerate(self._sizes):
+            cells = tile.cells_of(place)
+            sizes[name] = 1, cells.height, cells.width
         return of_size(graph, tile.input_window.height, tile.input_window.width, sizes)

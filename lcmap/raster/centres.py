@@ -42,6 +42,12 @@ class Centres(NamedTuple):
         """Return the same points counted from the corner of a part of the source."""
         return Centres(self.cols - part.col, self.rows - part.row)
 
+    def of_rows(self, start: int, stop: int) -> Centres:
+        """Return the points of these rows of the target's window."""
+        if self.parallel:
+            return Centres(self.cols, self.rows[start:stop])
+        return Centres(self.cols[start:stop], self.rows[start:stop])
+
 
 class Alignment:
     """From the pixels of a target grid to those of a source grid."""

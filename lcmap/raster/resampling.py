@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,13 @@ _WHOLE = 1e-6
 
 
 def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mask]:
-    """Interpolate values [C, H, W] at points; return float32 [C, h, w] and where valid, [h, w].
+    """Interpolate values [..., C, H, W] at points; return [..., C, h, w] and valid, [..., h, w].
 
     A point is valid where the pixel it is in is; invalid pixels have no weight. Points that are
-    not valid are 0.
+    not valid are 0. Axes before the channels are of rasters on one grid, each with its `valid`
+    [..., H, W].
     """
-    height, width = valid.shape
+    height, width = valid.shape[-2:]
     inside = (centres.cols >= 0) & (centres.cols < width)
     inside = inside & (centres.rows >= 0) & (centres.rows < height)  # [h, w]
     col, col_next, right = _neighbours(centres.cols, width)
@@ -46,16 +48,18 @@ def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mas
     taps = (row, row_next, below, col, col_next, right)
     interpolate = _interpolate_parallel if centres.parallel else _interpolate
     if valid.all():
-        result, found = interpolate(values, *taps), inside
-    else:
-        weight = interpolate(valid[None].astype(np.float32), *taps)[0]
-        nearest = np.clip(np.floor(centres.rows), 0, height - 1).astype(np.intp)
-        nearest_col = np.clip(np.floor(centres.cols), 0, width - 1).astype(np.intp)
-        found = inside & valid[nearest, nearest_col]
-        result = interpolate(np.where(valid, values, np.float32(0)), *taps)
-        result /= np.where(found, weight, np.float32(1))
-    if not found.all():
-        result *= found
+        result = interpolate(values, *taps)
+        found = np.logical_and(inside, np.ones((*valid.shape[:-2], 1, 1), bool))
+        if not inside.all():
+            result *= inside
+        return result, found
+    nearest = np.clip(np.floor(centres.rows), 0, height - 1).astype(np.intp)
+    nearest_col = np.clip(np.floor(centres.cols), 0, width - 1).astype(np.intp)
+    found = inside & valid[..., nearest, nearest_col]
+    weight = interpolate(valid.astype(np.float32), *taps)
+    share = np.divide(1, weight, out=np.zeros_like(weight), where=found)
+    result = interpolate(np.where(valid[..., None, :, :], values, np.float32(0)), *taps)
+    result *= share[..., None, :, :]
     return result, found
 
 
@@ -79,13 +83,13 @@ def _interpolate_parallel(
     right: Floats,
 ) -> Floats:
     """Rows [h, 1] and columns [1, w] one after the other: the source's rows are few."""
-    left = values[..., col[0]]  # [C, H, w]
-    across = values[..., col_next[0]]
+    left = values.take(col[0], axis=-1)  # [..., H, w]
+    across = values.take(col_next[0], axis=-1)
     across -= left
     across *= right[0]
     across += left
-    above = across[:, row[:, 0]]  # [C, h, w]
-    result: Floats = across[:, row_next[:, 0]]
+    above = across.take(row[:, 0], axis=-2)  # [..., h, w]
+    result: Floats = across.take(row_next[:, 0], axis=-2)
     result -= above
     result *= below
     result += above
@@ -102,13 +106,13 @@ def _interpolate(
     right: Floats,
 ) -> Floats:
     """Rows and columns each [h, w]; in the order of `_interpolate_parallel`."""
-    channels, height, width = values.shape
-    flat = values.reshape(channels, height * width)
+    *leading, height, width = values.shape
+    flat = values.reshape(*leading, height * width)
 
     def across(at: NDArray[np.intp]) -> Floats:
         start = at * width
-        left = flat.take(start + col, axis=1)
-        result: Floats = flat.take(start + col_next, axis=1)
+        left = flat.take(start + col, axis=-1)
+        result: Floats = flat.take(start + col_next, axis=-1)
         result -= left
         result *= right
         result += left
@@ -120,6 +124,46 @@ def _interpolate(
     result *= below
     result += above
     return result
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a window is interpolated from: `values` [..., C, H, W] and their `valid` [..., H, W].
+
+    `centres` are where the pixels of the window are in them; None where it has these pixels.
+    """
+
+    values: Floats
+    valid: Mask
+    centres: Centres | None
+
+    def rows(self, start: int, stop: int) -> tuple[Floats, Mask]:
+        """Return these rows of the window, as `bilinear`."""
+        if self.centres is None:
+            return self.values[..., start:stop, :], self.valid[..., start:stop, :]
+        centres = self.centres.of_rows(start, stop)
+        part = window_around(centres, *self.valid.shape[-2:])
+        if part is None:
+            size = stop - start, centres.cols.shape[1]
+            nothing = np.zeros((*self.values.shape[:-2], *size), np.float32)
+            return nothing, np.zeros((*self.valid.shape[:-2], *size), bool)
+        around = (..., *part.slices)
+        return bilinear(self.values[around], self.valid[around], centres.counted_from(part))
+
+    def is_like(self, other: Surroundings) -> bool:
+        """Tell whether both are of one shape and interpolated alike, so that they may be joined."""
+        if self.values.shape != other.values.shape:
+            return False
+        if self.centres is None or other.centres is None:
+            return self.centres is other.centres
+        return all(map(np.array_equal, self.centres, other.centres))
+
+    @classmethod
+    def joined(cls, several: Sequence[Surroundings]) -> Surroundings:
+        """Return as one what is interpolated alike: an axis of rasters comes first."""
+        first = several[0]
+        values = np.stack([one.values for one in several])
+        return cls(values, np.stack([one.valid for one in several]), first.centres)
 
 
 class AlignedPixels(ABC):
@@ -146,21 +190,32 @@ class AlignedPixels(ABC):
         Raises:
             NotARasterError: pixels cannot be read.
         """
+        found = self.surroundings(window, convert)
+        if found is None:
+            return self._nothing(window, convert)
+        return found.rows(0, window.height)
+
+    def surroundings(self, window: Window, convert: Convert) -> Surroundings | None:
+        """Return what a window is interpolated from, None where nothing of it is valid.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
         if self.same_grid:
-            return self._converted(window, convert)
+            return Surroundings(*self._converted(window, convert), None)
         centres = self._reduced.centres(window)
         rows, cols = (-(-n // self._factor) for n in self._source.shape)
         part = window_around(centres, rows, cols)
         if part is None:
-            return self._nothing(window, convert)
+            return None
         f = self._factor
         read = Window(part.row * f, part.col * f, part.height * f, part.width * f)
         values, valid = self._converted(read.clipped(*self._source.shape), convert)
         if not valid.any():
-            return self._nothing(window, convert)
+            return None
         if f > 1:
             values, valid = _averaged(values, valid, f)
-        return bilinear(values, valid, centres.counted_from(part))
+        return Surroundings(values, valid, centres.counted_from(part))
 
     @abstractmethod
     def read_pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +16,9 @@ import rasterio
 from numpy.typing import NDArray
 from support import PROJECT, Run, run_lcmap, write_raster
 
-from lcmap.dataset.encoding import Dates
-from lcmap.engines.choice import Engine
-from lcmap.engines.onnxruntime import OnnxRuntimeSession
-from lcmap.inference.tile_predictor import TilePredictor
-from lcmap.model_file import load_graph, read_model
+from lcmap.model_file import read_model
 
 Lcmap = Callable[..., Run]
-ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
 
 SIDE = 96
 WEST, NORTH = 721_104.0, 6_249_288.0
@@ -198,17 +192,6 @@ def test_tiles_make_no_difference(made: Made, tmp_path: Path, lcmap: Lcmap) -> N
         ok(lcmap(*shards, "--shard", shard))
     ok(lcmap("merge", tmp_path / "shards.tif"))
     assert (read(tmp_path / "shards.tif") == whole).all()
-
-
-def test_more_dates_make_smaller_tiles(made: Made) -> None:
-    metadata, network = read_model(made.model), load_graph(made.model)
-    blocks = [
-        TilePredictor(
-            network, metadata, ["winner"], ENGINE, encodings=(None, Dates(dates))
-        ).largest_block(1 << 30)
-        for dates in (1, 30, 200)
-    ]
-    assert blocks == sorted(set(blocks), reverse=True)
 
 
 def test_integers_agree_with_floats(made: Made, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from small_sentinel2 import (
 )
 from support import run_lcmap, write_raster
 
-from lcmap.dataset.dated import DateReader
+from lcmap.dataset.dated import OpenDate
 from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.series import MOST_OPEN, SeriesPool, SeriesReader, mean_quantiles, open_series
@@ -66,7 +66,7 @@ def clouded_theia(folder: Path) -> Path:
 
 @pytest.fixture
 def pool() -> Iterator[SeriesPool]:
-    with IdlePool[tuple[object, int], DateReader](MOST_OPEN) as pool:
+    with IdlePool[tuple[object, int], OpenDate](MOST_OPEN) as pool:
         yield pool
 
 

@@ -15,7 +15,7 @@ import rasterio
 from support import write_raster
 
 from lcmap.dataset import series as series_module
-from lcmap.dataset.dated import DateReader
+from lcmap.dataset.dated import OpenDate
 from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
 from lcmap.dataset.inputs import InputOptions
@@ -57,7 +57,7 @@ def write_date(tmp_path: Path) -> WriteDate:
 
 @pytest.fixture
 def pool() -> Iterator[series_module.SeriesPool]:
-    with IdlePool[tuple[object, int], DateReader](series_module.MOST_OPEN) as pool:
+    with IdlePool[tuple[object, int], OpenDate](series_module.MOST_OPEN) as pool:
         yield pool
 
 
@@ -151,7 +151,7 @@ def test_few_files_are_open_and_any_thread_reads(
     series = opened(*(write_date(f"{day:%Y%m%d}") for day in days))
     windows = [Window(row, 0, 9, 31) for row in (0, 9, 18)] * 4
     before = len(os.listdir("/proc/self/fd"))
-    with IdlePool[tuple[object, int], DateReader](5) as pool:
+    with IdlePool[tuple[object, int], OpenDate](5) as pool:
         reader = SeriesReader(series, grid_of(), QUANTILES, OPTIONS, pool)
         alone = [reader.read(window) for window in windows]
         assert len(os.listdir("/proc/self/fd")) <= before + 5

@@ -25,7 +25,8 @@ from lcmap.model_file import ModelInput, ModelMetadata, load_graph, read_model, 
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import Window, mirror
 
-ENGINE = Engine("onnxruntime", partial(OnnxRuntimeSession, threads=1))
+LOAD = partial(OnnxRuntimeSession, threads=1)
+ENGINE = Engine("onnxruntime", LOAD, LOAD)
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -77,16 +78,14 @@ def coarse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 class InMemory:
     """An input in memory, [C, rows, columns] of its level's cells; valid where it is not 0."""
 
-    encoding = None
-
     def __init__(self, values: np.ndarray, level: int) -> None:
         self.values, self.level = values, level
 
-    def read_encoded(self, window: Window, encoding: None) -> tuple[tuple[np.ndarray], np.ndarray]:
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         rows, columns = self.values.shape[1:]
-        assert window.clipped(rows, columns) == window and encoding is None
+        assert window.clipped(rows, columns) == window
         found = self.values[:, *window.slices]
-        return (found,), (found != 0).any(axis=0)
+        return found, (found != 0).any(axis=0)
 
 
 def read_and_put_together(
@@ -254,7 +253,7 @@ def test_without_a_valid_pixel_the_network_is_not_asked(model: Path) -> None:
     def load(graph: bytes) -> NoReturn:
         raise AssertionError("a graph was loaded")
 
-    engine = Engine("none", load)
+    engine = Engine("none", load, load)
     unasked = TilePredictor(load_graph(model), read_model(model), results, engine)
     (tile,) = unasked.tiles(8, 9, 64)
     ready = unasked.ready(tile, TilePixels(None, np.zeros((8, 9), bool)))

@@ -23,7 +23,7 @@ from support import write_raster
 from lcmap.raster.alignment import to_pixels
 from lcmap.raster.centres import Centres
 from lcmap.raster.grid import Grid
-from lcmap.raster.resampling import AlignedRaster, bilinear
+from lcmap.raster.resampling import AlignedRaster, Surroundings, bilinear
 from lcmap.raster.windows import Window
 
 LAMBERT, UTM = CRS.from_epsg(2154), CRS.from_epsg(32631)
@@ -85,6 +85,37 @@ def test_a_window_is_the_same_bits_as_in_the_whole(tmp_path: Path, name: str, ho
             assert (here == valid[window.slices]).all()
 
         compare()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_rows_of_rasters_that_are_joined_are_those_of_each(tmp_path: Path, name: str) -> None:
+    target, window = TARGETS[name], whole(TARGETS[name])
+    found, each = [], []
+    for hole in (False, True):
+        with aligned(tmp_path, noise(hole), target) as raster:
+            around = raster.surroundings(window, as_floats)
+            assert around is not None
+            found.append(around)
+            each.append(raster.read(window, as_floats))
+    assert found[0].is_like(found[1])
+    joined = Surroundings.joined(found)
+    for start in range(0, target.height, 7):
+        rows = slice(start, min(start + 7, target.height))
+        values, valid = joined.rows(rows.start, rows.stop)
+        for number, (of_one, where) in enumerate(each):
+            assert values[number].tobytes() == of_one[:, rows].tobytes()
+            assert (valid[number] == where[rows]).all()
+
+
+def test_rasters_that_lie_otherwise_are_not_alike(tmp_path: Path) -> None:
+    found = []
+    for target in (TARGETS["finer"], TARGETS["turned"], SOURCE):
+        with aligned(tmp_path, noise(), target) as raster:
+            found.append(raster.surroundings(Window(0, 0, 40, 50), as_floats))
+    for number, one in enumerate(found):
+        for other, another in enumerate(found):
+            assert one is not None and another is not None
+            assert one.is_like(another) == (number == other)
 
 
 def points(target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
