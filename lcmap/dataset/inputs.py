@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.raster_content import RasterContent, content_of
-from lcmap.errors import AllNodataError, OverlapError
+from lcmap.errors import AllNodataError, NotARasterError, OverlapError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import overlaps, shared_ground
@@ -33,6 +33,7 @@ from lcmap.raster.quantiles import dataset_quantiles
 from lcmap.raster.undeclared_border import warn_of_border
 from lcmap.raster.usable_crs import parse_crs, usable_crs
 from lcmap.raster.view import ViewOptions, viewed
+from lcmap.sentinel2.product import is_sentinel2
 
 LEAST_SHARED = 0.5
 """An input that covers less of the image than this is taken for the wrong one."""
@@ -146,9 +147,14 @@ def open_input(
         UsageError, InputMissingError, CannotWriteError: standard input cannot be read, as with
             `input_path`.
         InputMissingError, NotARasterError: as `open_raster`.
+        NotARasterError: it is the folder of a Sentinel-2 product.
     """
     options = options or InputOptions()
     name = display_name(given)
+    if is_sentinel2(given):
+        raise NotARasterError(
+            name, "is a Sentinel-2 product, not a raster", "make an image of it with lcmap prepare"
+        )
     with (
         input_path(given, tmpdir=options.tmpdir) as path,
         open_raster(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from small_sentinel2 import write_l2a
 from support import write_raster
 
 from lcmap.dataset.input_reader import InputReader, one_hot
@@ -14,6 +15,7 @@ from lcmap.dataset.inputs import check_ground, open_input
 from lcmap.dataset.raster_content import RasterContent, parse_input, parse_side
 from lcmap.errors import (
     NoCrsError,
+    NotARasterError,
     OverlapError,
     UnknownLabelError,
     UsageError,
@@ -159,3 +161,10 @@ def test_ground_must_be_shared() -> None:
         check_ground(grid(721_104, None), image, "s2.tif", "spot.tif")
     with pytest.raises(NoCrsError, match=r"spot\.tif"):
         check_ground(image, grid(721_104, None), "s2.tif", "spot.tif")
+
+
+def test_a_product_is_no_raster_and_is_told_what_to_do(tmp_path: Path) -> None:
+    product = write_l2a(tmp_path, bands=["B2"])
+    expected = pytest.raises(NotARasterError, match=r"SAFE: is a Sentinel-2 product.*lcmap prepare")
+    with expected, open_input(product):
+        raise AssertionError("it was opened")
