@@ -122,7 +122,7 @@ def _is_pixelwise(node: onnx.NodeProto, known: Mapping[str, Constant]) -> bool:
         return axes is not None and as_array(axes).tolist() == [0] and found.get("keepdims", 1) == 1
     if node.op_type == "Conv":
         return all(found.get(name, value) == value for name, value in _PIXELWISE.items())
-    return node.op_type != "Concat" or found["axis"] == 1
+    return node.op_type not in ("Concat", "Softmax") or found.get("axis") == 1
 
 
 def _with_result(model: onnx.ModelProto, result: str, entries: Sequence[str]) -> onnx.ModelProto:
