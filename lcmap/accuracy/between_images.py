@@ -7,11 +7,12 @@ from blocks are too short for any other image, and whole images have to be drawn
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as fisher
+from scipy.stats import f_oneway
 
 from lcmap.accuracy.tally import BlockKey
 
@@ -27,18 +28,13 @@ def images_differ(by_block: Mapping[BlockKey, NDArray[np.integer]]) -> bool:
     ratio that overall accuracy is; with several maps at Bonferroni's level. False where there is
     nothing to compare: a single image, or a single block in each.
     """
-    numbers = np.array([key[0] for key in by_block])
-    _, image, blocks = np.unique(numbers, return_inverse=True, return_counts=True)
-    between, within = len(blocks) - 1, len(numbers) - len(blocks)
-    if between < 1 or within < 1:
+    numbers, order = np.unique([key[0] for key in by_block], return_inverse=True)
+    if not 1 < len(numbers) < len(by_block):
         return False
-    agreed, reference = np.moveaxis(
-        np.stack(list(by_block.values()))[:, :, [_AGREED, _REFERENCE]].sum(axis=-1), -1, 0
-    ).astype(np.float64)  # [blocks, maps]
+    margins = np.stack(list(by_block.values()))  # [blocks, maps, 3, K]
+    agreed, reference = (margins[:, :, part].sum(axis=-1) for part in (_AGREED, _REFERENCE))
     beyond = agreed - reference * (agreed.sum(axis=0) / reference.sum(axis=0))
-    sums = np.zeros((len(blocks), beyond.shape[1]))
-    np.add.at(sums, image, beyond)
-    of_images = (sums**2 / blocks[:, None]).sum(axis=0)  # the mean of all is 0
-    in_images = np.maximum((beyond**2).sum(axis=0) - of_images, 0)
-    largest = fisher.ppf(1 - _RARE / beyond.shape[1], between, within)
-    return bool((of_images * within > largest * between * in_images).any())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # blocks that are all alike
+        chance = f_oneway(*(beyond[order == image] for image in range(len(numbers)))).pvalue
+    return bool((chance < _RARE / len(chance)).any())

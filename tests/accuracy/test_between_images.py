@@ -71,3 +71,12 @@ def test_nothing_to_compare_is_no_difference(images: int, blocks: int) -> None:
 def test_maps_without_an_error_do_not_differ() -> None:
     right = np.full((1, 3, 2), 50)
     assert not images_differ({(image, 0, b): right for image in range(3) for b in range(4)})
+
+
+def test_images_of_equal_blocks_that_are_unlike_each_other_differ() -> None:
+    found = {
+        (image, 0, block): np.array([[[50 + image], [100], [100]]])
+        for image in range(3)
+        for block in range(4)
+    }
+    assert images_differ(found)
