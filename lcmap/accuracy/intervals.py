@@ -26,6 +26,8 @@ from scipy.stats import t as student
 
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, Scores, scores
 
+Margins = NDArray[np.integer] | NDArray[np.floating]
+
 _WEIGHTS_AT_ONCE = 1 << 22
 _REFERENCE = 1
 
@@ -45,7 +47,7 @@ class Intervals(NamedTuple):
 
 
 def block_bootstrap(
-    margins: NDArray[np.integer],
+    margins: Margins,
     *,
     replicates: int,
     seed: int,
@@ -56,9 +58,10 @@ def block_bootstrap(
 
     Every replicate draws as many blocks as there are, with replacement. `methods` holds the places
     of the maps that are runs of one method, as with other seeds; the measures are then means over
-    its runs, and the intervals are over ground and runs: the variances of both add up, with the
-    degrees of freedom of Satterthwaite (1946). Runs of two methods are paired in order where there
-    are as many of each. One run says nothing of others: its interval is over ground alone.
+    its runs, and the intervals are over ground and runs: the squared half-widths that each has
+    alone add up (Howe 1974). Satterthwaite's (1946) degrees of freedom of the summed variances make
+    intervals of two runs too short. Runs of two methods are paired in order where there are as many
+    of each. One run says nothing of others: its interval is over ground alone.
 
     The ends are NaN where a measure is undefined, and where there are fewer than two blocks; of a
     class, where fewer than two blocks hold it.
@@ -160,18 +163,14 @@ def _interval(
     mean: NDArray[np.float64], parts: Sequence[_Variance], level: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of an interval around a mean, whose variance is the sum of the parts."""
-    total = sum((part.value for part in parts), np.zeros_like(mean))
-    largest = np.where(total > 0, total, 1.0)  # shares, so that no square underflows
-    of_freedom = sum(
-        ((part.value / largest) ** 2 / part.freedom for part in parts), np.zeros_like(mean)
-    )
-    freedom = 1 / np.where(of_freedom > 0, of_freedom, 1.0)
-    half = student.ppf(0.5 + level / 200, freedom) * np.sqrt(total)
+    points = [student.ppf(0.5 + level / 200, part.freedom) for part in parts]
+    squares = [t**2 * part.value for t, part in zip(points, parts, strict=True)]
+    half = np.sqrt(sum(squares, np.zeros_like(mean)))
     return mean - half, mean + half
 
 
 def _scores_of_draws(
-    margins: NDArray[np.integer], whole: Scores, replicates: int, generator: np.random.Generator
+    margins: Margins, whole: Scores, replicates: int, generator: np.random.Generator
 ) -> Scores:
     """Return scores [replicates, maps, ...] of blocks drawn with replacement."""
     blocks = len(margins)

@@ -12,7 +12,9 @@ low and high null without intervals.
     pixels                             scored, not_covered, left_out_unclassified
     bootstrap                          replicates, level (%), block (px, the largest edge; null for
                                        images), blocks, seed, unit (what a block is: "split",
-                                       "given", "default" or "image"); or null
+                                       "given", "default" or "image"), images (how many have a
+                                       scored pixel), images_differ (more than blocks do, so that
+                                       intervals hold on their ground alone); or null
     maps                               one for each map, in order:
         name, files, crosswalk         what was scored
         without_source                 codes that no class of the map's own leads to
@@ -98,6 +100,7 @@ class Bootstrap:
     """How the intervals were made: level in percent, blocks drawn from and their edge in pixels.
 
     `unit` says what the blocks are. The edge is the largest, and None where they are images.
+    `images_differ` where blocks are of several images that differ more than the blocks do.
     """
 
     replicates: int
@@ -106,6 +109,8 @@ class Bootstrap:
     blocks: int
     seed: int
     unit: Literal["split", "given", "default", "image"] = "default"
+    images: int = 1
+    images_differ: bool = False
 
 
 @dataclass(frozen=True)

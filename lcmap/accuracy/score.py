@@ -12,6 +12,7 @@ from typing import Literal
 import rasterio
 
 from lcmap import defaults
+from lcmap.accuracy.between_images import images_differ
 from lcmap.accuracy.counting import Counting
 from lcmap.accuracy.inputs import (
     Comparison,
@@ -47,7 +48,8 @@ logger = logging.getLogger(__name__)
 _CACHE_BYTES = 256 << 20
 """GDAL's own limit is a share of the machine's memory; this holds the rows of a few wide files."""
 _FEW_BLOCKS = 10
-_FEWEST_IMAGES = 5
+_FEWEST_IMAGES = 3
+_FEW_IMAGES = 5
 
 
 def score(
@@ -218,7 +220,8 @@ def _drawn(options: BootstrapOptions, tally: Tally, edge: int, *, tiled: bool) -
     """
     if not options.replicates:
         return None
-    blocks = len(tally.blocks)
+    blocks = len(tally.by_block)
+    images = len({number for number, _, _ in tally.by_block})
     if options.resample == "images":
         if blocks < _FEWEST_IMAGES:
             raise UsageError(
@@ -226,7 +229,11 @@ def _drawn(options: BootstrapOptions, tally: Tally, edge: int, *, tiled: bool) -
                 f"{blocks} images with scored pixels say too little of how images differ",
                 f"score {_FEWEST_IMAGES} or more, or `resample=blocks`",
             )
-        return Bootstrap(options.replicates, options.level, None, blocks, options.seed, "image")
+        if images < _FEW_IMAGES:
+            logger.warning("only %d images, so intervals are wide; score more", images)
+        return Bootstrap(
+            options.replicates, options.level, None, images, options.seed, "image", images
+        )
     if blocks < _FEW_BLOCKS:
         logger.warning(
             "only %d blocks of %d px hold labels, so intervals are rough; score more ground",
@@ -235,4 +242,14 @@ def _drawn(options: BootstrapOptions, tally: Tally, edge: int, *, tiled: bool) -
         )
     unit: Literal["given", "split", "default"] = "split" if tiled else "default"
     unit = "given" if options.block is not None else unit
-    return Bootstrap(options.replicates, options.level, edge, blocks, options.seed, unit)
+    differ = images_differ(tally.by_block)
+    if differ:
+        logger.warning(
+            "the %d images differ more than blocks do, so intervals hold on their ground alone; "
+            "for other images, score %d or more with `resample=images`",
+            images,
+            _FEWEST_IMAGES,
+        )
+    return Bootstrap(
+        options.replicates, options.level, edge, blocks, options.seed, unit, images, differ
+    )

@@ -65,7 +65,9 @@ def notes(report: Report) -> tuple[str, ...]:
     if report.bootstrap and report.bootstrap.blocks > 1:
         lines.append(_drawn_from(report.bootstrap))
     for item in report.maps:
-        if item.runs:
+        if len(item.runs) == 1:
+            lines.append(f"{item.name} is a single run: its interval says nothing of other runs")
+        elif item.runs:
             found = ", ".join(percent(overall(run, None, "miou")[0]) for run in item.runs)
             lines.append(f"{item.name} is the mean of {len(item.runs)} runs, of mIoU {found}")
     if report.not_covered:
@@ -102,6 +104,8 @@ def _drawn_from(boot: Bootstrap) -> str:
         "split": f"blocks of the split ({boot.block} px)",
         "image": "images",
     }.get(boot.unit, f"blocks of {boot.block} px")
+    if boot.images_differ:
+        what += f" in {boot.images} images that differ more"
     return (
         f"[{boot.level:g} % interval]: {boot.replicates} bootstrap draws of "
         f"{_number(boot.blocks)} {what}, seed {boot.seed}"

@@ -207,7 +207,7 @@ def intervals(
         Literal["blocks", "images"],
         typer.Option(
             help="What the bootstrap draws: blocks of ground, or whole files of the reference, for "
-            "what a map is like on another image. Images take 5 or more."
+            "what a map is like on another image. Images take 3 or more."
         ),
     ] = defaults.RESAMPLE,
     level: Annotated[

@@ -1,4 +1,4 @@
-"""The recipes of training: the published one, and the one that was measured to be better."""
+"""The recipes of training: the published one, and the one that measurements chose."""
 
 from __future__ import annotations
 

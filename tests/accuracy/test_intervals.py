@@ -156,6 +156,21 @@ def test_runs_of_a_method_alone_have_students_interval_of_their_mean() -> None:
     assert found == pytest.approx(expected)
 
 
+def test_squared_half_widths_of_ground_and_of_runs_add_up() -> None:
+    of_blocks, of_runs = np.array([[41], [55], [52], [64], [70]]), np.array([-3, 0, 6])
+    options = {"replicates": 60, "seed": 2, "level": 90}
+    values = one_class([0, 0, 0])
+    values[:, :, 0, 0] = values[:, :, 2, 0] = of_blocks + of_runs
+    found = block_bootstrap(values, methods=[[0, 1, 2]], **options).values
+    alone = one_class([0])
+    alone[:, :, 0, 0] = alone[:, :, 2, 0] = of_blocks + 1
+    ground = block_bootstrap(alone, **options).values
+    half = [(ends.high.overall - ends.low.overall)[0, OA] / 2 for ends in (found, ground)]
+    shares = of_runs / 100
+    runs = student.ppf(0.95, 2) * sem(shares)
+    assert half[0] ** 2 == pytest.approx(half[1] ** 2 + runs**2)
+
+
 def test_runs_of_two_methods_are_paired_where_there_are_as_many() -> None:
     values = one_class([60, 70, 80, 65, 75, 85])
     of_level = {"replicates": 9, "seed": 0, "level": 95}
@@ -197,3 +212,26 @@ def test_intervals_cover_the_truth_as_often_as_they_say(correlated: bool) -> Non
         naive += abs(mean - truth) <= half
     assert abs(held / maps - level / 100) < 0.045 + 0.01
     assert (naive / maps < 0.6) == correlated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("between_runs", [0.2, 0.8, 0.95])
+def test_intervals_of_two_runs_cover_the_truth_as_often_as_they_say(between_runs: float) -> None:
+    """Two runs of known mean accuracy; a share of its variance is between runs, or on the ground.
+
+    With the degrees of freedom of Satterthwaite (1946), some 0.88 held the truth at 0.95.
+    """
+    random = np.random.default_rng(3)
+    truth, blocks, size, times = 0.6, 12, 10_000, 800
+    held = 0
+    for _ in range(times):
+        rate = truth + 0.01 * (
+            math.sqrt(2 * between_runs) * random.normal(size=2)
+            + math.sqrt((1 - between_runs) * blocks) * random.normal(size=(blocks, 1))
+        )
+        values = np.zeros((blocks, 2, 3, 1))
+        values[:, :, 0, 0] = values[:, :, 2, 0] = size * rate
+        values[:, :, 1, 0] = size
+        ends = block_bootstrap(values, replicates=150, seed=0, level=95, methods=[[0, 1]]).values
+        held += ends.low.overall[0, OA] <= truth <= ends.high.overall[0, OA]
+    assert held / times > 0.95 - 3 * math.sqrt(0.05 * 0.95 / times)

@@ -74,7 +74,7 @@ def test_json_holds_everything(report: Report) -> None:
     assert found["pixels"] == {"scored": 507, "not_covered": 3, "left_out_unclassified": 0}
     assert found["bootstrap"] == {
         "replicates": 1000, "level": 95.0, "block": 256, "blocks": 40, "seed": 0,
-        "unit": "default",
+        "unit": "default", "images": 1, "images_differ": False,
     }  # fmt: skip
     one, two = found["maps"]
     assert one["files"] == ["one.tif"]

@@ -100,6 +100,9 @@ def test_runs_of_one_method_are_scored_as_one(
             assert item["reference"] == runs[0]["classes"][k]["reference"]
             assert item["predicted"] == sum(run["classes"][k]["predicted"] for run in runs)
     assert "B is the mean of 2 runs, of mIoU " in lcmap(*named).stdout
+    lonely = (*command[:3], *command[4:], "--name", "A", "--name", "A", "--name", "B")
+    printed = lcmap(*lonely, "--replicate").stdout
+    assert "B is a single run: its interval says nothing of other runs" in printed
     refused = lcmap(*command, "--replicate")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert "--replicate: scores the maps of one name together" in refused.stderr
@@ -116,9 +119,33 @@ def test_whole_images_are_drawn_where_that_is_asked(
     command = ("score", "model", "--reference", "refs", *images)
     boot = json.loads(lcmap(*command, "--json").stdout)["bootstrap"]
     assert (boot["unit"], boot["blocks"], boot["block"]) == ("image", 5, None)
+    assert (boot["images"], boot["images_differ"]) == (5, False)
+    three = lcmap("score", "model", "--reference", "refs/[012].tif", *images)
+    assert three.exit_code == 0
+    assert "only 3 images, so intervals are wide; score more" in three.stderr
     few = lcmap("score", "model", "--reference", "refs/0.tif", *images, "-q")
     assert (few.exit_code, few.stderr.count("\n")) == (2, 1)
     assert "--resample images: 1 images with scored pixels say too little" in few.stderr
     both = lcmap(*command, "--block", 16)
     assert (both.exit_code, both.stderr.count("\n")) == (2, 1)
     assert "--block: is of --resample blocks; drop one" in both.stderr
+
+
+@pytest.mark.parametrize(("step", "differ"), [(0.1, True), (0.0, False)])
+def test_images_that_differ_more_than_their_blocks_are_said(
+    lcmap: Callable[..., Run], write_labels: WriteLabels, step: float, differ: bool
+) -> None:
+    for zone in range(4):
+        west = 700_000.0 + 500 * zone
+        write_labels(f"refs/{zone}.tif", codes(0), west=west)
+        write_labels(f"model/{zone}.tif", spoiled(10 + zone, 0.2 + step * zone), west=west)
+    command = ("score", "model", "--reference", "refs", "--nomenclature", "topo6", "--block", 16)
+    boot = json.loads(lcmap(*command, "--json").stdout)["bootstrap"]
+    assert (boot["images"], boot["images_differ"], boot["blocks"]) == (4, differ, 80)
+    printed = lcmap(*command)
+    assert ("draws of 80 blocks of 16 px in 4 images that differ more" in printed.stdout) == differ
+    warning = (
+        "the 4 images differ more than blocks do, so intervals hold on their ground alone; for "
+        "other images, score 3 or more with --resample images"
+    )
+    assert (warning in printed.stderr) == differ
