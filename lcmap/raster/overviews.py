@@ -1,4 +1,4 @@
-"""Overviews of class maps, by mode: GDAL's pixels, in a third of its processor time.
+"""Overviews of class maps, by mode: GDAL's pixels, in less time.
 
 GDAL counts every cell, and of a raster with colours in one thread. Here cells are compared as
 arrays, in several threads, and only those of several codes are counted. The overviews are put into
