@@ -15,7 +15,7 @@ from lcmap.cli.grouped import grouped, section
 from lcmap.cli.invocation import invocation
 from lcmap.cli.options import Overwrite, Seed, label_input_options
 from lcmap.cli.printed_form import AlsoTo, PrintedForm, printed_form
-from lcmap.cli.unattended import WORDS
+from lcmap.cli.unattended import words_that_count
 
 if TYPE_CHECKING:
     from lcmap.accuracy.options import (
@@ -350,7 +350,8 @@ def _with_command(written: ReportOptions, called: Invocation) -> ReportOptions:
     """Return what is written with the command line, which a page shows."""
     if written.page is None:
         return written
-    words = shlex.join(["lcmap", *called.context.meta[WORDS]])
+    # nothing that decides no bytes
+    words = shlex.join(["lcmap", *words_that_count(called.context)])
     return replace(written, page=replace(written.page, command=words))
 
 

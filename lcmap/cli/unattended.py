@@ -69,6 +69,28 @@ def once(command: Command) -> Command:
     return run
 
 
+def words_that_count(context: typer.Context) -> list[str]:
+    """Return the words of the command line without those of options in `OF_THE_RUN`."""
+    takes_value = {
+        name: not getattr(parameter, "is_flag", False)
+        for parameter in context.command.params
+        if parameter.name in OF_THE_RUN
+        for name in parameter.opts
+    }
+    counted = []
+    words = iter(context.meta[WORDS])
+    for word in words:
+        name, has_value, _ = word.partition("=")
+        letters = {f"-{letter}" for letter in word[1:]} if word.startswith("-") else set()
+        if letters and letters <= takes_value.keys():  # as in -qv
+            continue
+        if name not in takes_value:
+            counted.append(word)
+        elif takes_value[name] and not has_value:
+            next(words, None)
+    return counted
+
+
 def _dismiss_helpers() -> None:
     if launched().size > 1:
         from lcmap.training.ranks import dismiss

@@ -7,6 +7,7 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
@@ -21,9 +22,7 @@ from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.products.class_map import ClassMap, open_class_map
 from lcmap.products.dissolving import dissolve
-from lcmap.products.map_objects import Read
 from lcmap.products.options import GeneraliseOutputs
-from lcmap.products.polygons import open_confidence, write_polygons
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
@@ -33,6 +32,9 @@ from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import RasterFormat, atomic_raster
+
+if TYPE_CHECKING:
+    from lcmap.products.map_objects import Read
 
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are generalised at once."""
@@ -139,6 +141,9 @@ def generalise(
             class_map = stack.enter_context(open_class_map(given, inputs, nomenclature))
             percent = None
             if confidence is not None:
+                # what writes vector files takes a third of a second to load
+                from lcmap.products.polygons import open_confidence
+
                 percent = stack.enter_context(open_confidence(confidence, class_map, inputs))
             areas = pixel_areas(class_map.grid, class_map.name)
             unit = _minimum_unit(areas, mmu)
@@ -232,6 +237,8 @@ def _write_polygons(
     progress: Progress,
 ) -> int:
     """Write the polygons of the map that was just written; return how many there are."""
+    from lcmap.products.polygons import write_polygons
+
     assert outputs.vector is not None
     with open_input(files.written(outputs.output), own=True) as written:
         made = ClassMap(LabelRaster(written), class_map.nomenclature, Lock())

@@ -32,6 +32,11 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.making import current_digest, may_replace
 from lcmap.raster.old_sidecars import remove_old_sidecars
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.overviews import (
+    fill_overviews_by_mode,
+    make_room_for_overviews,
+    overview_factors,
+)
 from lcmap.raster.pipes import cannot_write
 
 BLOCK = 512
@@ -200,6 +205,9 @@ class RasterFormat:
         if self.count > 1:
             # bands must not turn into a picture with alpha
             profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
+        if self.classes:
+            # from the start, since overviews get it too
+            profile["photometric"] = "PALETTE"
         if self.masked:
             # GDAL's threads would read the image's tags while those of the mask take their place
             profile["num_threads"] = 1
@@ -230,6 +238,9 @@ def atomic_raster(
     replaces = overwrite or (within is not None and within.overwrite)
     others = within.files if within is not None else ()
     sidecars = _sidecars(path, made, others, overwrite=replaces)
+    # GDAL finds averages when it makes a cloud-optimised GeoTIFF
+    reduced = (made.overviews or made.cog) if made.classes else made.overviews and not made.cog
+    factors = overview_factors(grid.shape, _SMALLEST_OVERVIEW) if reduced else []
     with atomic_path(path, overwrite=overwrite, tmpdir=tmpdir, within=within) as temporary:
         try:
             with (
@@ -246,15 +257,16 @@ def atomic_raster(
                 dataset.update_tags(**tags)
                 if made.classes:
                     write_class_table(dataset, made.classes)
+                    make_room_for_overviews(dataset, factors)
                 yield dataset
                 if not current_digest().items() <= tags.items():  # more was read meanwhile
                     dataset.update_tags(**current_digest())
             # GDAL's warnings and errors of closing are not raised: a look at the file tells
             _check_complete(temporary, grid, made.count)
+            if factors:
+                _build_overviews(temporary, made, factors)
             if made.cog:
                 _rewrite_as_cog(temporary, made.resampling)
-            elif made.overviews:
-                _build_overviews(temporary, grid, made)
             for name, text in sidecars.items():
                 temporary.with_name(name).write_text(text, encoding="utf-8")
         except RasterioError as error:
@@ -288,35 +300,47 @@ def write_error(path: PathLike, temporary: Path, error: Exception) -> CannotWrit
 
 
 def _check_complete(temporary: Path, grid: Grid, count: int) -> None:
-    """Check that a closed GeoTIFF is whole: every block is inside the file."""
-    size = temporary.stat().st_size
+    """Check that a closed GeoTIFF is whole."""
     with rasterio.open(temporary) as dataset:
         whole = dataset.shape == grid.shape and dataset.count == count
-        for band in range(1, count + 1):
-            for (row, col), _ in dataset.block_windows(band):
-                offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", dm="TIFF", bidx=band)
-                length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", dm="TIFF", bidx=band)
-                # no offset: a block that was never written, which reads as nodata
-                if offset is None or length is None or int(offset) + int(length) > size:
-                    whole = False
+        whole = whole and _has_all_blocks(dataset, temporary)
     if not whole:
-        raise CannotWriteError(temporary.name, "was not written whole", "is the disk full?")
+        raise _not_whole(temporary)
 
 
-def _build_overviews(temporary: Path, grid: Grid, made: RasterFormat) -> None:
-    factors = []
-    factor = 2
-    while max(grid.shape) / factor > _SMALLEST_OVERVIEW:
-        factors.append(factor)
-        factor *= 2
+def _has_all_blocks(dataset: Any, file: Path) -> bool:
+    """Tell whether every block of an open GeoTIFF, or of an overview, is inside the file."""
+    size = file.stat().st_size
+    for band in range(1, dataset.count + 1):
+        for (row, col), _ in dataset.block_windows(band):
+            offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", dm="TIFF", bidx=band)
+            length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", dm="TIFF", bidx=band)
+            # no offset: a block that was never written, which reads as nodata
+            if offset is None or length is None or int(offset) + int(length) > size:
+                return False
+    return True
+
+
+def _not_whole(temporary: Path) -> CannotWriteError:
+    return CannotWriteError(temporary.name, "was not written whole", "is the disk full?")
+
+
+def _build_overviews(temporary: Path, made: RasterFormat, factors: list[int]) -> None:
+    if made.classes:
+        fill_overviews_by_mode(temporary, len(factors))
+        for level in range(len(factors)):
+            with rasterio.open(temporary, overview_level=level) as overview:
+                if not _has_all_blocks(overview, temporary):
+                    raise _not_whole(temporary)
+        return
     # of a mask: as when it was written
     threads = {"GDAL_NUM_THREADS": "1"} if made.masked else {}
-    if factors:
-        with rasterio.Env(**threads), rasterio.open(temporary, "r+") as dataset:
-            dataset.build_overviews(factors, made.resampling)
+    with rasterio.Env(**threads), rasterio.open(temporary, "r+") as dataset:
+        dataset.build_overviews(factors, made.resampling)
 
 
 def _rewrite_as_cog(temporary: Path, resampling: Resampling) -> None:
+    """Make a cloud-optimised GeoTIFF, with the overviews that the file has, else of its own."""
     plain = temporary.with_name(f"plain-{temporary.name}")
     os.replace(temporary, plain)
     rasterio.shutil.copy(

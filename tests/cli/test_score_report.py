@@ -122,6 +122,18 @@ class Document(HTMLParser):
         return [found for name, found in self.elements if name == tag]
 
 
+def test_how_it_is_run_is_not_in_the_page(scored: Scored, lcmap: Lcmap) -> None:
+    out = scored.folder / "s.json"
+    scored.run(lcmap, "-o", out, "--bootstrap", 0)
+    page = scored.page.read_bytes()
+    scored.run(
+        lcmap, "-o", out, "--bootstrap", 0, "-qv", "--overwrite", f"--tmpdir={scored.folder}"
+    )
+    assert scored.page.read_bytes() == page
+    scored.run(lcmap, "--tmpdir", scored.folder, "-o", out, "--bootstrap", 0, "-q", "--overwrite")
+    assert scored.page.read_bytes() == page
+
+
 def test_a_page_that_needs_no_other_with_the_figures_of_the_json(
     scored: Scored, lcmap: Lcmap
 ) -> None:
