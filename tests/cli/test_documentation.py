@@ -106,5 +106,5 @@ def test_options_stand_in_the_sections_of_their_groups() -> None:
 def test_man_pages_say_arguments_and_ranges_in_words() -> None:
     for name, page in man_pages().items():
         assert not re.search(r"x[<>]=|<=x|\{|\]\.? \[default", page), name
-    assert "\nTILES...\n" in man_pages()["lcmap-train.1"]
+    assert "\n[OPTIONS] TILES...\n" in man_pages()["lcmap-train.1"]
     assert "[default: the recipe's; 1 to 6]" in man_pages()["lcmap-train.1"]
