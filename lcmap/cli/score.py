@@ -347,11 +347,12 @@ def command(
 
 
 def _with_command(written: ReportOptions, called: Invocation) -> ReportOptions:
-    """Return what is written with the command line, which a page shows."""
+    """Return what is written with the command line, which a page shows, an option a line."""
     if written.page is None:
         return written
-    words = shlex.join(["lcmap", *called.context.meta[WORDS]])
-    return replace(written, page=replace(written.page, command=words))
+    words = map(shlex.quote, called.context.meta[WORDS])
+    command = "".join(f" \\\n  {word}" if word.startswith("-") else f" {word}" for word in words)
+    return replace(written, page=replace(written.page, command=f"lcmap{command}"))
 
 
 def _estimated(

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shlex
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -54,7 +55,12 @@ def test_a_page_that_needs_no_other_with_the_figures_of_the_json(
               for row in document.tables[name][1:]]  # fmt: skip
     assert np.sum(matrix) == scored.truth.size
     assert matrix[0][:5] == values["maps"][1]["confusion"][0][:5]
-    assert "lcmap score" in text and "--report" in text
+    shown = re.findall(r"<pre>(.*)</pre>", text, re.DOTALL)[0].replace("&#39;", "'")
+    assert shlex.split(shown.replace("\\\n", "")) == [
+        "lcmap", "score", *map(str, scored.maps), *map(str, scored.named), "--reference",
+        str(scored.reference), "--block", str(BLOCK), "--bootstrap", "200", "--report",
+        str(scored.page), "--image", str(scored.image), "-o", str(out),
+    ]  # fmt: skip
 
 
 def test_structure_that_keyboards_and_screen_readers_need(scored: Scored, lcmap: Lcmap) -> None:
@@ -162,7 +168,7 @@ def test_the_same_figures_make_the_same_bytes(scored: Scored, lcmap: Lcmap) -> N
     before = scored.page.read_bytes()
     scored.run(lcmap, "--overwrite")
     after = scored.page.read_bytes()
-    assert after.replace(b" --overwrite", b"") == before
+    assert after.replace(b" \\\n  --overwrite", b"") == before
 
 
 def test_many_classes_a_long_name_with_signs_and_no_intervals(tmp_path: Path, lcmap: Lcmap) -> None:
