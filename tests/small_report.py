@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from scipy import ndimage
 from small_labels import label_writer
+from small_sample import filled_in
 from support import Run, write_raster
 
 from lcmap.nomenclature import Nomenclature, load_nomenclature
@@ -147,12 +149,28 @@ def _long_names(folder: Path, lcmap: Lcmap) -> Path:
     return scored.page
 
 
+def _sample(folder: Path, lcmap: Lcmap) -> Path:
+    scored = Scored(folder, names=["one", "another map, from the year before"])
+    drawn, filled = folder / "points.gpkg", folder / "filled.gpkg"
+    run = lcmap("sample", scored.maps[0], "-o", drawn, "--size", 300)
+    assert run.exit_code == 0, run.stderr
+    transform = rasterio.Affine(1, 0, 700_000, 0, -1, 6_250_000)
+    filled_in(drawn, filled, scored.truth, transform)
+    run = lcmap(
+        "score", *scored.maps, *scored.named, "--sample", filled, "--bootstrap", 200,
+        "--report", scored.page, "-o", folder / "s.json",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    return scored.page
+
+
 FORMS: dict[str, Form] = {
     "two maps": _two_maps,
     "five maps with confidence": _five_maps_with_confidence,
     "one map without intervals and images": _one_map_without_intervals_and_images,
     "classes without labels": _classes_without_labels,
     "long names": _long_names,
+    "sample": _sample,
 }
 """Reports of every form, by name: each writes a page into a folder."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from small_report import BLOCK, FLAIR7, OSO23, Document, Lcmap, Scored, mapped
+from small_report import BLOCK, FLAIR7, FORMS, OSO23, Document, Lcmap, Scored, mapped
 from support import write_raster
 
 
@@ -178,6 +178,28 @@ def test_many_classes_a_long_name_with_signs_and_no_intervals(tmp_path: Path, lc
     text = scored.page.read_text(encoding="utf-8")
     assert "L’été &lt;des&gt; cartes &amp; co" in text and "<des>" not in text
     assert not Document(scored.page).open
+
+
+def test_a_page_of_a_sample_has_the_figures_of_the_json(tmp_path: Path, lcmap: Lcmap) -> None:
+    page = FORMS["sample"](tmp_path, lcmap)
+    values = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    document, text = Document(page), page.read_text(encoding="utf-8")
+    assert not document.open
+    (_, *rows) = document.tables["Areas of the reference's classes"]
+    assert [row[0] for row in rows] == [land["name"] for land in FLAIR7.to_dict()["classes"][:5]]
+    areas = [land["hectares"] for land in values["areas"] if land["points"]]
+    assert [row[5] for row in rows] == [f"{area['value']:.2f}" for area in areas]
+    one = values["maps"][0]
+    low, high = (100 * one["overall"]["oa"][end] for end in ("low", "high"))
+    assert f"one has an overall accuracy of {100 * one['overall']['oa']['value']:.1f} " in text
+    assert f"[{low:.1f}, {high:.1f}] %" in text
+    described = re.findall(r"<desc[^>]*>([^<]*)</desc>", text)
+    users = {land["name"]: land["users"]["value"] for land in one["classes"]
+             if land["users"]["value"] is not None}  # fmt: skip
+    least = min(users, key=lambda name: users[name])
+    assert f"one: from {100 * users[least]:.1f} % ({least}) to" in described[2]
+    for chart in document.all("svg"):
+        assert chart["role"] == "img" and chart["aria-describedby"]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,25 @@ class Drawing(NamedTuple):
     large: bool
 
 
+class Dots(NamedTuple):
+    """Names of maps, labels of rows, and of each map values with low and high, float64 [rows, 3].
+
+    They are in `unit`, on an axis from 0 to `end`, or to what they need.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    values: Sequence[NDArray[np.float64]]
+    unit: str
+    end: float | None
+
+    @classmethod
+    def of_shares(cls, names: Sequence[str], labels: Sequence[str], shares: Sequence[Any]) -> Dots:
+        """Return shares as percentages."""
+        values = [100 * np.array(found, np.float64).reshape(-1, 3) for found in shares]
+        return cls(names, labels, values, "%", 100)
+
+
 def overall_chart(report: Report) -> str:
     """Return the measures over all classes, with their intervals."""
     values = [
@@ -83,7 +102,8 @@ def overall_chart(report: Report) -> str:
         for item in report.maps
     ]
     title = "Measures over all classes, in percent"
-    return _dots(report, list(OVERALL_TITLES.values()), values, title, of_overall(report))
+    dots = Dots.of_shares(_names(report), list(OVERALL_TITLES.values()), values)
+    return dots_chart(dots, title, of_overall(report))
 
 
 def iou_chart(report: Report) -> str:
@@ -93,32 +113,29 @@ def iou_chart(report: Report) -> str:
     values = [
         [of_class(item.scores, item.interval, "iou", k) for k in shown] for item in report.maps
     ]
-    return _dots(report, labels, values, "IoU of each class, in percent", of_classes(report))
+    dots = Dots.of_shares(_names(report), labels, values)
+    return dots_chart(dots, "IoU of each class, in percent", of_classes(report))
 
 
-def _dots(
-    report: Report,
-    labels: Sequence[str],
-    values: Sequence[Sequence[Any]],
-    title: str,
-    description: str,
-) -> str:
+def _names(report: Report) -> list[str]:
+    return [item.name for item in report.maps]
+
+
+def dots_chart(dots: Dots, title: str, description: str) -> str:
     """Return a row for each label, and in it a mark with its interval for each map, at widths."""
     drawn = []
     for width in WIDTHS:
         with mpl.rc_context(_STYLE):
-            figure = _dot_figure(report, labels, values, width)
+            figure = _dot_figure(dots, width)
             drawn.append(
                 f'<div class="{width.name}">{svg(figure, title, description, width.name)}</div>'
             )
     return "\n".join(drawn)
 
 
-def _dot_figure(
-    report: Report, labels: Sequence[str], values: Sequence[Sequence[Any]], width: Width
-) -> Figure:
-    maps = len(values)
-    names = [fill(item.name, width.legend) for item in report.maps] if maps > 1 else []
+def _dot_figure(dots: Dots, width: Width) -> Figure:
+    maps, labels = len(dots.values), dots.labels
+    names = [fill(name, width.legend) for name in dots.names] if maps > 1 else []
     beside = max(1, width.legend // (5 + _longest(names)))
     legend = -(-len(names) // beside) * max(map(_lines, names), default=0)
     wrapped = [fill(label, width.label) for label in labels]
@@ -127,18 +144,17 @@ def _dot_figure(
     height = 0.6 + row * max(len(labels), 1) + 1.5 * _LINE * legend
     figure = Figure(figsize=(width.inches, height), layout="constrained")
     axes = figure.add_subplot()
-    for m, of_map in enumerate(values):
-        numbers = 100 * np.array(of_map, float).reshape(-1, 3)
+    for m, numbers in enumerate(dots.values):
         places = np.arange(len(labels)) + (m - (maps - 1) / 2) * 0.8 / max(maps, 2)
         color, marker = COLORS[m % len(COLORS)], MARKERS[m % len(MARKERS)]
         axes.hlines(places, numbers[:, 1], numbers[:, 2], color=color, linewidth=2)
         axes.plot(numbers[:, 0], places, marker, color=color, markersize=6, clip_on=False)
     axes.set_yticks(range(len(labels)), wrapped)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xlim(0, 100)
+    axes.set_xlim(0, dots.end)
     axes.grid(axis="x", color="#d0d0d0", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("%")
+    axes.set_xlabel(dots.unit)
     if names:
         figure.legend(axes.lines, names, loc="outside upper left", ncols=beside, frameon=False)
     return figure

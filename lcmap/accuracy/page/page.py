@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from lcmap import __version__
 from lcmap.accuracy.calibration import BINS, expected_calibration_error
 from lcmap.accuracy.page.charts import (
     confusion_chart,
@@ -22,13 +18,12 @@ from lcmap.accuracy.page.charts import (
 )
 from lcmap.accuracy.page.findings import OVERALL_TITLES, columns, present
 from lcmap.accuracy.page.pictures import data_address, errors, in_colors
+from lcmap.accuracy.page.rendering import rendered, write_html
 from lcmap.accuracy.places import PlaceView
 from lcmap.accuracy.report import MapScore, Report, listed, overall
 from lcmap.accuracy.tables import Table, difference_table, map_table, notes, percent, with_interval
 from lcmap.paths import PathLike
-from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
-from lcmap.raster.writing import atomic_path
 
 
 def write_page(
@@ -45,21 +40,12 @@ def write_page(
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
-    text = page(report, places, command)
-    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+    write_html(page(report, places, command), path, files)
 
 
 def page(report: Report, places: Sequence[PlaceView], command: str | None = None) -> str:
     """Return a report as HTML."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    )
-    digest = "".join(f"<!-- {MEMBER} {value} -->\n" for value in current_digest(MEMBER).values())
-    return template.render(_context(report, places, command)) + "\n" + digest
+    return rendered("page.html", _context(report, places, command))
 
 
 def _context(report: Report, places: Sequence[PlaceView], command: str | None) -> dict[str, Any]:
@@ -105,7 +91,6 @@ def _context(report: Report, places: Sequence[PlaceView], command: str | None) -
         "about": _about(report),
         "notes": notes(report),
         "command": command,
-        "version": __version__,
     }  # fmt: skip
 
 
