@@ -34,6 +34,7 @@ from lcmap.accuracy.measures import scores
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.points_on_maps import codes_at, in_tiles
 from lcmap.accuracy.sample_points import SamplePoints, read_sample_points
+from lcmap.accuracy.score import check_page
 from lcmap.accuracy.split_windows import LEARNT_FROM, SplitTiles
 from lcmap.accuracy.tables import check_report_path
 from lcmap.dataset.inputs import InputOptions
@@ -87,16 +88,25 @@ def estimate(
     inputs = inputs or InputOptions()
     _check(classes, split)
     read: list[PathLike] = [*maps, vector_file(sample), *split.tiles]
+    page = outputs.page
+    written = [*outputs.files, *([page.file] if page else [])]
     with (
-        OutputSet(outputs.files, overwrite=outputs.overwrite, inputs=read) as files,
+        OutputSet(written, overwrite=outputs.overwrite, inputs=read) as files,
         unchanged_inputs(),
     ):
         for output in outputs.files:
             check_report_path(output, overwrite=files.overwrite)
+        if page is not None:
+            # what draws is imported where it is needed: an installation for mapping may lack it
+            from lcmap.accuracy.page.sample_page import write_sample_page
+
+            check_page(page, len(maps), overwrite=files.overwrite)
         points = read_sample_points(sample)
         report = _estimated(maps, points, (classes, split, bootstrap), outputs.names, inputs)
         for output in outputs.files:
             write_estimate(report, output, files)
+        if page is not None:
+            write_sample_page(report, page.file, files, page.command)
     return report
 
 

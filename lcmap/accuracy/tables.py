@@ -174,11 +174,11 @@ def map_table(report: Report, item: MapScore, label: str) -> Table:
     def row(index: int) -> tuple[str, ...]:
         share = float(report.reference_pixels[index]) / report.pixels
         others = [of_class(item.scores, None, m, index)[0] for m in ("precision", "recall", "f1")]
-        iou = _with_interval(of_class(item.scores, item.interval, "iou", index))
+        iou = with_interval(of_class(item.scores, item.interval, "iou", index))
         return (percent(share), iou, *map(percent, others))
 
     totals = tuple(
-        (title, "", _with_interval(overall(item.scores, item.interval, measure)), *("", "", ""))
+        (title, "", with_interval(overall(item.scores, item.interval, measure)), *("", "", ""))
         for measure, title in _OVERALL_TITLES.items()
     )
     header = ("in %", "reference", "IoU", "precision", "recall", "F1")
@@ -187,7 +187,7 @@ def map_table(report: Report, item: MapScore, label: str) -> Table:
 
 def _side_by_side(report: Report, label: str) -> Table:
     def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
-        return _with_interval(pick(item.scores, item.interval, *key))
+        return with_interval(pick(item.scores, item.interval, *key))
 
     return _columns(report, label, "IoU of each class and overall figures", report.maps, figure)
 
@@ -197,7 +197,7 @@ def difference_table(report: Report, label: str) -> Table:
 
     def figure(item: MapScore, pick: Callable[..., Figure], *key: object) -> str:
         assert item.differences is not None, "every map but the first is compared with it"
-        return _with_interval(pick(item.differences, item.difference_interval, *key), sign="+")
+        return with_interval(pick(item.differences, item.difference_interval, *key), sign="+")
 
     title = f"Difference to {report.maps[0].name}"
     return _columns(report, label, title, report.maps[1:], figure)
@@ -264,7 +264,8 @@ def _present(report: Report) -> list[int]:
     return [int(k) for k in np.flatnonzero(report.reference_pixels)]
 
 
-def _with_interval(figure: Figure, sign: str = "") -> str:
+def with_interval(figure: Figure, sign: str = "") -> str:
+    """Return a fraction in percent, as tables show it, with its interval if it has one."""
     value, low, high = figure
     if math.isnan(low) or math.isnan(high):
         return percent(value, sign)

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +21,7 @@ from lcmap.cli.json_log import JsonLog
 from lcmap.cli.parameters import as_options
 from lcmap.cli.progress_display import ProgressLines, progress_bar
 from lcmap.cli.streams import discard
+from lcmap.cli.wrapping import wrapped
 from lcmap.errors import (
     CannotWriteError,
     DataError,
@@ -59,10 +61,18 @@ class Reporter:
         self._console = console
         self._quiet = quiet
         self._log = log
+        self._at_work = False
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
         """Yield a callback that shows progress: a bar on a terminal, else a line now and then."""
+        self._at_work = True
+        with self._shown(title) as progress:
+            yield progress
+        self._at_work = False
+
+    @contextmanager
+    def _shown(self, title: str) -> Iterator[Progress]:
         if self._quiet:
             yield silent
         elif self._log is not None:
@@ -79,10 +89,12 @@ class Reporter:
         Raises:
             CannotWriteError: as `result`.
         """
-        self._print(f"{text}\n", is_summary=True)
+        self._print(f"{text}\n", is_summary=True, prose=True)
 
-    def result(self, result: Any) -> None:
+    def result(self, result: Any, *, prose: bool = False) -> None:
         """Print text, or something that rich renders, on standard output.
+
+        The lines of prose are broken where a terminal is narrower.
 
         Raises:
             CannotWriteError: standard output was closed or its disk is full.
@@ -95,22 +107,26 @@ class Reporter:
             with console.capture() as capture:
                 console.print(result)
             text = capture.get()
-        self._print(text if text.endswith("\n") else f"{text}\n", is_summary=False)
+        text = text if text.endswith("\n") else f"{text}\n"
+        self._print(text, is_summary=False, prose=prose)
 
-    def _print(self, text: str, *, is_summary: bool) -> None:
+    def _print(self, text: str, *, is_summary: bool, prose: bool) -> None:
+        assert not self._at_work, "a progress bar is in the line where this would go"
         making = current_making()
         if making is not None:
             making.printed.append((_COLOURS.sub("", text), is_summary))
         if not (is_summary and self._quiet):
-            print_result(text)
+            print_result(text, prose=prose)
 
 
-def print_result(text: str) -> None:
-    """Print text on standard output as it is.
+def print_result(text: str, *, prose: bool) -> None:
+    """Print text on standard output, lines of prose broken where a terminal is narrower.
 
     Raises:
         CannotWriteError: standard output was closed or its disk is full.
     """
+    if prose and sys.stdout is not None and sys.stdout.isatty():
+        text = wrapped(text, get_terminal_size().columns)
     try:
         _write_all(text)
     except OSError as error:
@@ -196,7 +212,7 @@ class Voice:
         self.message(f"{output}: up to date")
         for text, is_summary in making.printed:
             if not (is_summary and self.manner.quiet):
-                print_result(text)
+                print_result(text, prose=is_summary)
         self.end(making, up_to_date=True)
 
     def end(self, making: Making | None, *, up_to_date: bool = False) -> None:
@@ -291,6 +307,8 @@ def _on_terminal() -> bool:
 
 
 def _print_line(console: Console, line: str) -> None:
+    if _on_terminal():
+        line = wrapped(line, console.width)
     # a standard error that is full is no reason to give up the work
     with suppress(OSError):
         console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)

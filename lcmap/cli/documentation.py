@@ -23,11 +23,19 @@ from lcmap.cli.generated_docs import refreshed_pages
 SUMMARY = "land-cover maps from metric satellite imagery"
 
 _OF_LISTS = re.compile(r" <list\[\w+\]>")
+_ARGUMENT = re.compile(r"\{([^{}.]+)(?:\.\.\.)?\}")
+_TWO_BRACKETS = re.compile(r"\]\.? \[(?=[^\]]*x[<>]=)")
+_RANGE = re.compile(r"([\d.]+)<=x<=([\d.]+)")
+_LEAST = re.compile(r"x>=([\d.]+)")
 _BESIDE_OUTPUTS = {
-    ".OUTPUT.lcmap-made": "What the outputs were made of: by it the same command does nothing "
-    "again. Without it they are not replaced but with --overwrite.",
-    ".OUTPUT.lcmap-lock": "While they are made.",
+    ".OUTPUT.lcmap-made": "A record of what the outputs were made of. The same command does "
+    "nothing where nothing changed since. Outputs without a record are replaced with --overwrite "
+    "alone.",
+    ".OUTPUT.lcmap-lock": "Is there while a run makes the outputs.",
 }
+
+_LINES_OF_NAME = 2
+"""Of a description: its first sentence stands as the name already."""
 
 COMPLETION_FILES = {"bash": "lcmap.bash", "zsh": "_lcmap", "fish": "lcmap.fish"}
 
@@ -79,9 +87,9 @@ def _command_page(name: str, command: Any, others: list[str]) -> str:
         *_header(f"lcmap-{name}", _first_sentence(command).rstrip(".")),
         ".SH SYNOPSIS",
         f".B lcmap {_escape(name)}",
-        _escape(usage),
+        _escape(_ARGUMENT.sub(r"\1", usage)),
         ".SH DESCRIPTION",
-        *_paragraphs(command.help),
+        *(_paragraphs(command.help)[_LINES_OF_NAME:] or _paragraphs(command.help)),
     ]
     arguments = _parameters(command, "argument")
     if arguments:
@@ -99,6 +107,8 @@ def _command_page(name: str, command: Any, others: list[str]) -> str:
 def _header(name: str, summary: str) -> list[str]:
     return [
         f'.TH {name.upper()} 1 "" "lcmap {__version__}" "lcmap manual"',
+        ".ad l",  # even gaps, and names of options that are not hyphenated
+        ".nh",
         ".SH NAME",
         f"{_escape(name)} \\- {_escape(summary)}",
     ]
@@ -113,8 +123,14 @@ def _parameters(command: Any, kind: str, section: str | None = None) -> list[str
         if parameter.param_type_name == kind and record and _section_of(parameter) == section:
             usage, text = record
             usage = _OF_LISTS.sub("", usage)
-            lines += [".TP", f"\\fB{_escape(usage)}\\fR", _escape(_one_line(text))]
+            lines += [".TP", f"\\fB{_escape(usage)}\\fR", _escape(_in_words(_one_line(text)))]
     return lines
+
+
+def _in_words(text: str) -> str:
+    """Return the help of an option with the values that it takes in words, in one bracket."""
+    text = _TWO_BRACKETS.sub("; ", text)
+    return _LEAST.sub(r"\1 or more", _RANGE.sub(r"\1 to \2", text))
 
 
 def _options(command: Any) -> list[str]:
@@ -144,7 +160,7 @@ def _files(command: Any) -> list[str]:
         return ["None but those that its options name."]
     files = dict(_BESIDE_OUTPUTS)
     if any(parameter.name == "shard" for parameter in command.params):
-        files[".OUTPUT.lcmap-work/"] = "Of a map that is not whole: what is finished."
+        files[".OUTPUT.lcmap-work/"] = "What is finished of a map that is not whole yet."
     lines: list[str] = []
     for name, text in files.items():
         lines += [".TP", f"\\fI{_escape(name)}\\fR", _escape(text)]

@@ -3,8 +3,9 @@
 Version 1. Each line has `time` (UTC, ISO 8601), `command`, `pid` and `event`, which is one of
 
     message    level (debug, info, warning, error) and message
-    progress   step, note, done and total, and left: seconds, null while nothing tells. The first
-               and the last of each step, and others some seconds apart
+    progress   step, note, done and total; rate: how many pixels, or what unit says, this step
+               takes a second; left: seconds. These two are null while nothing tells. The first and
+               the last of each step, and others some seconds apart
     end        the last line of a run that ended well: exit_code 0, seconds, up_to_date (whether
                there was nothing to do) and outputs, the files that are up to date now
     error      the last line of another: exit_code, class, message, subject, problem, remedy, and
@@ -94,12 +95,13 @@ class JsonProgress:
         self, done: int, total: int, note: str = "", *, amount: int = 0, unit: str = "px"
     ) -> None:
         """Receive the steps done, the steps in all and a short note."""
-        left = self._pace.update(done, total)
+        left = self._pace.update(done, total, amount, unit)
         first = self._step != (note, total)
         self._step = note, total
         now = self._pace.now
         if not first and done < total and now - self._last < SECONDS_BETWEEN_STEPS:
             return
         self._last = now
-        seconds = None if left is None else round(left, 1)
-        self._write(note=note, done=done, total=total, left=seconds)
+        rate, seconds = self._pace.rate(), None if left is None else round(left, 1)
+        rate = None if rate is None else float(f"{rate:.4g}")  # from steps to gigapixels a second
+        self._write(note=note, done=done, total=total, rate=rate, unit=unit, left=seconds)

@@ -35,10 +35,15 @@ class Pace:
         self._end = self.now + seconds / units * (total - done) if units and seconds else None
         return None if self._end is None else self._end - self.now
 
-    def rate(self) -> str:
-        """Return how fast this step is, as in 1.2 Mpx/s; nothing where nothing tells."""
+    def rate(self) -> float | None:
+        """Return how much this step takes a second, None where nothing tells."""
         amount, seconds = self._amount - self._first_amount, self.now - self._start
-        return f"{_in_thousands(amount / seconds)}{self._unit}/s" if amount and seconds else ""
+        return amount / seconds if amount and seconds else None
+
+    def rate_shown(self) -> str:
+        """Return how fast this step is, as in 1.2 Mpx/s; nothing where nothing tells."""
+        rate = self.rate()
+        return "" if rate is None else f"{_in_thousands(rate)}{self._unit}/s"
 
     def shown(self) -> str:
         """Return the time left now, as in 3 min 20 s; nothing where nothing tells."""

@@ -132,4 +132,4 @@ def _measure_campaign(
         report = measure_campaign(
             images, to.output, inputs=inputs, overwrite=to.overwrite, progress=progress
         )
-    reporter.result(report.text)
+    reporter.result(report.text, prose=True)

@@ -42,7 +42,7 @@ def progress_bar(console: Console, title: str) -> Iterator[Progress]:
         def render(self, task: Any) -> Table:
             percent = "" if task.total is None else f"{_percent(task.completed, task.total):>5}"
             told = " ".join(
-                filter(None, [percent, ", ".join(filter(None, [pace.rate(), pace.shown()]))])
+                filter(None, [percent, ", ".join(filter(None, [pace.rate_shown(), pace.shown()]))])
             )
             note = task.fields["note"]
             doing = f"{title}: {note}" if note and console.width >= _WIDE else note or title
@@ -89,7 +89,7 @@ class ProgressLines:
             return
         self._last = now
         in_words = "" if left is None else f"{duration(left)} left"
-        told = [_percent(done, total), self._pace.rate(), in_words, note]
+        told = [_percent(done, total), self._pace.rate_shown(), in_words, note]
         _logger.info("%s: %s", self._title, ", ".join(filter(None, told)))
 
 

@@ -146,16 +146,17 @@ def command(
     """
     from lcmap.reference.rasterize import rasterize_reference
 
-    with called.reporting() as reporter, reporter.progress("rasterizing") as progress:
-        summary = rasterize_reference(
-            sources,
-            rules,
-            grid.chosen(),
-            outputs,
-            all_touched=all_touched,
-            inputs=inputs,
-            progress=progress,
-        )
+    with called.reporting() as reporter:
+        with reporter.progress("rasterizing") as progress:
+            summary = rasterize_reference(
+                sources,
+                rules,
+                grid.chosen(),
+                outputs,
+                all_touched=all_touched,
+                inputs=inputs,
+                progress=progress,
+            )
         if outputs.output == "-":
             logging.getLogger("lcmap").info("%s", summary.text)
         else:

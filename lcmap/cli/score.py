@@ -44,8 +44,9 @@ def page_options(
         Path | None,
         typer.Option(
             metavar="FILE.html",
-            help="Also write a page to look at: charts with intervals, what is taken for what, the "
-            "best, a typical and the worst block, areas. One file that needs no other.",
+            help="Also write a page to look at: charts with intervals, what is taken for what, "
+            "areas, and of a reference the best, a typical and the worst block. One file that "
+            "needs no other.",
         ),
     ] = None,
     image: Annotated[
@@ -315,9 +316,10 @@ def command(
     with called.reporting() as reporter:
         to.form.check()
         truth.check()
+        to = replace(to, written=_with_command(to.written, called))
         if truth.sample is not None:
             called.refuse(["block"], "is of a reference raster's pixels, a sample has none")
-            of_rasters = ["report", "image", "confidence", "resample", "replicate"]
+            of_rasters = ["image", "confidence", "resample", "replicate"]
             called.refuse(of_rasters, "is of a reference raster")
             reporter.result(_estimated(maps, truth.sample, split, classes, to, bootstrap, inputs))
             return
@@ -333,7 +335,7 @@ def command(
                 classes=classes,
                 split=split,
                 bootstrap=bootstrap,
-                outputs=_with_command(to.written, called),
+                outputs=to.written,
                 inputs=inputs,
                 progress=progress,
             )
@@ -347,12 +349,13 @@ def command(
 
 
 def _with_command(written: ReportOptions, called: Invocation) -> ReportOptions:
-    """Return what is written with the command line, which a page shows."""
+    """Return what is written with the command line, which a page shows, an option a line."""
     if written.page is None:
         return written
     # nothing that decides no bytes
-    words = shlex.join(["lcmap", *words_that_count(called.context)])
-    return replace(written, page=replace(written.page, command=words))
+    words = map(shlex.quote, words_that_count(called.context))
+    command = "".join(f" \\\n  {word}" if word.startswith("-") else f" {word}" for word in words)
+    return replace(written, page=replace(written.page, command=f"lcmap{command}"))
 
 
 def _estimated(

@@ -313,7 +313,7 @@ def command(
                 made = quantise_model(
                     tiles, int8.only_of, outputs.model, limits, inputs, progress=progress
                 )
-            reporter.result(made.text)
+            reporter.result(made.text, prose=True)
             return
         if not int8.wanted:
             called.refuse(
@@ -326,10 +326,10 @@ def command(
             report = train(
                 tiles, outputs, options, inputs, limits if int8.wanted else None, progress=progress
             )
-        reporter.result(report.text)
+        reporter.result(report.text, prose=True)
         if report.suspects is not None:
-            reporter.result(report.suspects.text)
+            reporter.result(report.suspects.text, prose=True)
         if isinstance(report.int8, Exception):
             raise report.int8
         if report.int8 is not None:
-            reporter.result(report.int8.text)
+            reporter.result(report.int8.text, prose=True)

@@ -110,8 +110,11 @@ def command(
     """
     from lcmap.products.update import update
 
-    with called.reporting() as reporter, reporter.progress("update") as progress:
-        report = update(last, new, probabilities, outputs, rule, inputs=inputs, progress=progress)
+    with called.reporting() as reporter:
+        with reporter.progress("update") as progress:
+            report = update(
+                last, new, probabilities, outputs, rule, inputs=inputs, progress=progress
+            )
         if outputs.output == "-":
             logging.getLogger("lcmap").info("%s", report.text)
         else:

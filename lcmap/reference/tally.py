@@ -116,7 +116,7 @@ def _by_rule(tally: Tally, rule_set: RuleSet) -> Iterator[str]:
     for position, rule in sorted(enumerate(rule_set.rules, start=1), key=lambda p: p[1].number):
         yield (
             f"rule {rule.number}: {rule.layer} → {_class(rule, rule_set)}: "
-            f"{tally.features[rule.number]} features, {owners[position]} px"
+            f"{_features(tally.features[rule.number])}, {owners[position]} px"
         )
     for number, ring in enumerate(rule_set.rings, start=1):
         name = rule_set.nomenclature[ring.code].name
@@ -132,14 +132,18 @@ def _untaken(tally: Tally) -> Iterator[str]:
         if counts:
             listed = [
                 f"{count} with " + ", ".join(f'{name} "{value}"' for name, value in values)
-                if values
-                else str(count)
                 for values, count in counts.most_common(_MOST_NAMED)
+                if values
             ]
             more = len(counts) - len(listed)
-            tail = f"; and {more} more kinds" if more else ""
-            total = sum(counts.values())
-            yield f"{layer}: no rule takes {total} features: {'; '.join(listed)}{tail}"
+            if listed and more:
+                listed.append(f"and {more} more kinds")
+            found = f"{layer}: no rule takes {_features(sum(counts.values()))}"
+            yield ": ".join([found, *filter(None, ["; ".join(listed)])])
+
+
+def _features(count: int) -> str:
+    return f"{count} feature" if count == 1 else f"{count} features"
 
 
 def left_out(tally: Tally) -> Iterator[str]:

@@ -27,12 +27,16 @@ def absent_classes(data: TrainingSet, initial: ModelMetadata | None) -> tuple[in
         lacks = initial.training.get(ABSENT_KEY, ())
         unknown &= {i for i in missing if data.nomenclature.classes[i].short in lacks}
     for indices, consequence in (
-        (unknown, "the model never predicts it"),
-        (set(missing) - unknown, "the model predicts it as the one it starts from learnt it"),
+        (unknown, "the model never predicts {them}"),
+        (
+            set(missing) - unknown,
+            "the model predicts {them} as the one it starts from learnt {them}",
+        ),
     ):
         if indices:
             names = ", ".join(data.nomenclature.classes[index].name for index in sorted(indices))
-            logger.warning("no training tile has %s: %s", names, consequence)
+            said = consequence.format(them="it" if len(indices) == 1 else "them")
+            logger.warning("no training tile has %s: %s", names, said)
     return tuple(sorted(unknown))
 
 

@@ -101,3 +101,10 @@ def test_options_stand_in_the_sections_of_their_groups() -> None:
     assert list(sections) == ["Outputs", "Computing", "Inputs", "The run"]
     assert "--confidence" in sections["Outputs"] and "--memory" in sections["Computing"]
     assert "--nodata" in sections["Inputs"] and "--quiet" in sections["The run"]
+
+
+def test_man_pages_say_arguments_and_ranges_in_words() -> None:
+    for name, page in man_pages().items():
+        assert not re.search(r"x[<>]=|<=x|\{|\]\.? \[default", page), name
+    assert "\n[OPTIONS] TILES...\n" in man_pages()["lcmap-train.1"]
+    assert "[default: the recipe's; 1 to 6]" in man_pages()["lcmap-train.1"]

@@ -23,7 +23,15 @@ QUICK = ("prepare tiles", "late", "score")
 ABOUT = {"time": str, "command": str, "pid": int, "event": str}
 MEMBERS: dict[str, dict[str, Any]] = {
     "message": {"level": str, "message": str},
-    "progress": {"step": str, "note": str, "done": int, "total": int, "left": (float, type(None))},
+    "progress": {
+        "step": str,
+        "note": str,
+        "done": int,
+        "total": int,
+        "rate": (float, type(None)),
+        "unit": str,
+        "left": (float, type(None)),
+    },
     "end": {"exit_code": int, "seconds": float, "up_to_date": bool, "outputs": list},
     "error": {
         "exit_code": int,
@@ -135,7 +143,7 @@ def test_progress_tells_the_first_the_last_and_some_between(monkeypatch) -> None
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     progress = JsonProgress(lambda **members: told.append(members))
     for done in range(1, 61):
-        progress(done, 60, "reading")
+        progress(done, 60, "reading", amount=500 * done)
     progress(1, 3, "writing")
     progress(3, 3, "writing")
     assert [(line["note"], line["done"]) for line in told[:2]] == [("reading", 1), ("reading", 11)]
@@ -143,6 +151,8 @@ def test_progress_tells_the_first_the_last_and_some_between(monkeypatch) -> None
         ("reading", 60), ("writing", 1), ("writing", 3)
     ]  # fmt: skip
     assert told[1]["left"] == pytest.approx(0.5 * 49)
+    assert (told[1]["rate"], told[1]["unit"]) == (1000, "px")
+    assert told[-1]["rate"] is None  # what counts nothing has no rate
 
 
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:

@@ -474,9 +474,9 @@ def test_the_report_says_what_rules_took_and_what_none_took(
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip() == made.text
     assert made.text.splitlines() == [
-        "rule 1: green → Road: 1 features, 0 px",
-        "rule 2: roof → Roof: 1 features, 200 px",
-        "rule 3: green → Wood: 1 features, 16 px",
+        "rule 1: green → Road: 1 feature, 0 px",
+        "rule 2: roof → Roof: 1 feature, 200 px",
+        "rule 3: green → Wood: 1 feature, 16 px",
         "no rule takes anything from the layers pipe",
         'green: no rule takes 2 features: 2 with kind "Grass"',
         'green: no feature has the kind asked for: "gras"',

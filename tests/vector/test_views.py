@@ -71,4 +71,4 @@ def test_a_view_that_ends(
     path = write_layer(tmp_path / "db.gpkg", [LINE], layer="roads")
     run = burn(with_view(path, "select fid, geom from roads"))
     assert run.exit_code == 0, run.stderr
-    assert "seen → Road: 1 features" in run.stdout
+    assert "seen → Road: 1 feature," in run.stdout

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from lcmap import __version__
 from lcmap.accuracy.calibration import BINS, expected_calibration_error
 from lcmap.accuracy.page.charts import (
     confusion_chart,
@@ -20,16 +16,14 @@ from lcmap.accuracy.page.charts import (
     overall_chart,
     reliability_chart,
 )
+from lcmap.accuracy.page.findings import OVERALL_TITLES, columns, present
 from lcmap.accuracy.page.pictures import data_address, errors, in_colors
+from lcmap.accuracy.page.rendering import rendered, write_html
 from lcmap.accuracy.places import PlaceView
 from lcmap.accuracy.report import MapScore, Report, listed, overall
-from lcmap.accuracy.tables import Table, difference_table, map_table, notes, percent
+from lcmap.accuracy.tables import Table, difference_table, map_table, notes, percent, with_interval
 from lcmap.paths import PathLike
-from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
-from lcmap.raster.writing import atomic_path
-
-_OVERALL = {"miou": "mIoU", "oa": "overall accuracy", "kappa": "κ", "mf1": "mean F1"}
 
 
 def write_page(
@@ -46,21 +40,12 @@ def write_page(
     Raises:
         OutputExistsError, CannotWriteError: as atomic_path.
     """
-    text = page(report, places, command)
-    with atomic_path(path, overwrite=files.overwrite, within=files) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+    write_html(page(report, places, command), path, files)
 
 
 def page(report: Report, places: Sequence[PlaceView], command: str | None = None) -> str:
     """Return a report as HTML."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    )
-    digest = "".join(f"<!-- {MEMBER} {value} -->\n" for value in current_digest(MEMBER).values())
-    return template.render(_context(report, places, command)) + "\n" + digest
+    return rendered("page.html", _context(report, places, command))
 
 
 def _context(report: Report, places: Sequence[PlaceView], command: str | None) -> dict[str, Any]:
@@ -88,7 +73,7 @@ def _context(report: Report, places: Sequence[PlaceView], command: str | None) -
         "iou_chart": Markup(iou_chart(report)),
         "classes": [(item.name, map_table(report, item, "name")) for item in report.maps],
         "confusions": [
-            (item.name, Markup(confusion_chart(report, item)), _confusion_table(report, item))
+            (item.name, confusion_chart(report, item), _confusion_table(report, item))
             for item in report.maps
         ],
         "places": [_place(report, view) for view in places],
@@ -98,11 +83,14 @@ def _context(report: Report, places: Sequence[PlaceView], command: str | None) -
         "reliability_chart": (
             Markup(reliability_chart(report, counts)) if with_confidence else ""
         ),
-        "reliability": _reliability_table(report),
+        "reliability": [
+            (item.name, _reliability_table(item.reliability))
+            for item in report.maps
+            if item.reliability is not None
+        ],
         "about": _about(report),
         "notes": notes(report),
         "command": command,
-        "version": __version__,
     }  # fmt: skip
 
 
@@ -121,27 +109,27 @@ def _summary(report: Report) -> str:
 
 def _overall_table(report: Report) -> Table:
     rows = tuple(
-        (item.name, *(_with_interval(overall(item.scores, item.interval, m)) for m in _OVERALL))
+        (
+            item.name,
+            *(with_interval(overall(item.scores, item.interval, m)) for m in OVERALL_TITLES),
+        )
         for item in report.maps
     )
-    return Table("", ("map", *_OVERALL.values()), (rows,))
-
-
-def _with_interval(figure: tuple[float, float, float]) -> str:
-    value, low, high = figure
-    if np.isnan(low):
-        return percent(value)
-    return f"{percent(value)} ({percent(low)} to {percent(high)})"
+    return Table("", ("map", *OVERALL_TITLES.values()), (rows,))
 
 
 def _confusion_table(report: Report, item: MapScore) -> Table:
     classes = report.nomenclature.classes
-    rows = [k for k in range(len(classes)) if report.reference_pixels[k]]
-    cols = [k for k in range(len(classes)) if item.matrix[:, k].any() or k in rows]
-    lines = tuple(
-        (classes[r].name, *(_number(int(item.matrix[r, c])) for c in (*cols, -1))) for r in rows
-    )
-    return Table("", ("reference", *(classes[c].short for c in cols), "none"), (lines,))
+    cols = columns(report, item)
+    lines = []
+    for r in present(report):
+        total = item.matrix[r].sum()
+        cells = [
+            f"{_number(pixels)} ({100 * pixels / total:.0f} %)" if pixels else "0"
+            for pixels in item.matrix[r, [*cols, -1]].tolist()
+        ]
+        lines.append((classes[r].name, *cells))
+    return Table("", ("reference", *(classes[c].short for c in cols), "none"), (tuple(lines),))
 
 
 def _areas(report: Report) -> tuple[Table, str]:
@@ -163,52 +151,42 @@ def _areas(report: Report) -> tuple[Table, str]:
     return Table("", header, (tuple(rows),)), "pixels" if area is None else "hectares"
 
 
-def _reliability_table(report: Report) -> Table:
+def _reliability_table(found: NDArray[np.float64]) -> Table:
+    pixels, confidence, agreed = found
     rows = []
-    for item in report.maps:
-        if item.reliability is None:
-            continue
-        pixels, confidence, agreed = item.reliability
-        several = sum(other.reliability is not None for other in report.maps) > 1
-        name = f"{item.name}: " if several else ""
-        for b in np.flatnonzero(pixels).tolist():
-            rows.append(
-                (
-                    f"{name}{100 * b / BINS:.0f} to {100 * (b + 1) / BINS:.0f} %",
-                    *(percent(v) for v in (pixels[b] / pixels.sum(), confidence[b] / pixels[b],
-                                           agreed[b] / pixels[b])),
-                )
-            )  # fmt: skip
-        error = float(expected_calibration_error(item.reliability))
-        rows.append((f"{name}expected calibration error", percent(error), "", ""))
-    return Table("", ("confidence", "pixels", "mean confidence", "right"), (tuple(rows),))
+    for b in np.flatnonzero(pixels).tolist():
+        shares = pixels[b] / pixels.sum(), confidence[b] / pixels[b], agreed[b] / pixels[b]
+        name = f"{100 * b / BINS:.0f} to {100 * (b + 1) / BINS:.0f} %"
+        rows.append((name, *map(percent, shares)))
+    error = percent(float(expected_calibration_error(found)))
+    header = ("confidence", "pixels", "mean confidence", "right")
+    return Table("", header, (tuple(rows), (("expected calibration error", error, "", ""),)))
 
 
 def _place(report: Report, view: PlaceView) -> dict[str, Any]:
+    """Return the pictures of a place in columns: image and reference, then a map and its errors."""
     place, classes = view.place, len(report.nomenclature)
-    pictures = []
+    first = [("reference", _colored(view.reference, report), _said(view.reference, report))]
     if view.image is not None:
-        pictures.append(("image", data_address(view.image), "as the sensor sees it"))
-    pictures.append(
-        (
-            "reference",
-            _colored(view.reference, report),
-            _said(view.reference, report),
-        )
-    )
+        first.insert(0, ("image", data_address(view.image), "as the sensor sees it"))
+    stacks = [first]
     for name, mapped in zip(view.names, view.maps, strict=True):
         known = view.reference < classes
         share = float((mapped == view.reference)[known].mean()) if known.any() else float("nan")
         shown = np.where(mapped < classes, mapped, classes).astype(np.uint8)
-        pictures.append((name, _colored(shown, report), _said(shown, report)))
-        wrong = errors(view.reference, mapped, classes)
-        title = f"errors of {name}"
-        pictures.append((title, data_address(wrong), f"{percent(1 - share)} % wrong"))
+        wrong = data_address(errors(view.reference, mapped, classes))
+        said = f"{percent(1 - share)} % wrong"
+        stacks.append(
+            [
+                (name, _colored(shown, report), _said(shown, report)),
+                (f"errors of {name}", wrong, said),
+            ]
+        )
     return {
         "title": place.title.capitalize(),
         "agreement": percent(place.agreement),
         "where": view.where,
-        "pictures": pictures,
+        "stacks": stacks,
     }
 
 
@@ -221,7 +199,7 @@ def _said(states: NDArray[np.uint8], report: Report) -> str:
     counts = np.bincount(states.ravel(), minlength=256)[: len(report.nomenclature)]
     order = np.argsort(-counts, kind="stable")[:3]
     parts = [
-        f"{report.nomenclature.classes[k].name} {100 * counts[k] / states.size:.0f} %"
+        f"{report.nomenclature.classes[k].name} {100 * counts[k] / states.size:.0f}\u00a0%"
         for k in order.tolist()
         if counts[k]
     ]

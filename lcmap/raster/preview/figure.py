@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,13 +121,14 @@ def figure_of(panels: Sequence[DrawnPanel], ground: Ground) -> Figure:
     wide, high = _panel_size(rows * ground.aspect, cols, len(panels))
     across = 1 if wide > _LANDSCAPE * high else len(panels)
     down = len(panels) // across
-    legends = [panel for panel in panels if panel.legend]
-    lines = sum(_height(entry) for panel in legends for entry in panel.legend)
-    lines += 2 * len(legends)
-    legend = _LEGEND if legends else 0
-    width = 2 * _MARGIN + across * wide + (across - 1) * _GAP + (legend and legend + _GAP)
-    body = down * (high + _TITLE)
-    height = 2 * _MARGIN + max(body + _FOOT, lines * _LINE)
+    body = across * wide + (across - 1) * _GAP, down * (high + _TITLE) + _FOOT
+    legends = [[panel for panel in panels if panel.legend]]
+    below = _tall(legends) > body[1] and body[0] >= 2 * _LEGEND + _GAP
+    if below:  # of a strip
+        legends = _in_columns(legends[0], (body[0] + _GAP) // (_LEGEND + _GAP))
+    beside = _LEGEND + _GAP if legends[0] and not below else 0
+    width = 2 * _MARGIN + body[0] + beside
+    height = 2 * _MARGIN + (body[1] + _tall(legends) if below else max(body[1], _tall(legends)))
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
 
@@ -137,12 +139,44 @@ def figure_of(panels: Sequence[DrawnPanel], ground: Ground) -> Figure:
         left = _MARGIN + (number % across) * (wide + _GAP)
         top = _MARGIN + _TITLE + (number // across) * (high + _TITLE)
         _draw_panel(axes_at(left, top, wide, high), panel, wide)
-    _draw_foot(axes_at(_MARGIN, _MARGIN + body, wide, _FOOT), ground, wide, cols)
-    if legends:
-        left = width - _MARGIN - _LEGEND
-        tall = height - 2 * _MARGIN
-        _draw_legends(axes_at(left, _MARGIN, _LEGEND, tall), legends, tall)
+    top = _MARGIN + body[1] - _FOOT
+    _draw_foot(axes_at(_MARGIN, top, wide, _FOOT), ground, wide, cols)
+    left, top = (_MARGIN, _MARGIN + body[1]) if below else (width - _MARGIN - _LEGEND, _MARGIN)
+    for number, column in enumerate(legends):
+        tall = height - _MARGIN - top
+        at = left + number * (_LEGEND + _GAP)
+        _draw_legends(axes_at(at, top, _LEGEND, tall), column, tall)
     return figure
+
+
+def _in_columns(legends: Sequence[DrawnPanel], count: int) -> list[list[DrawnPanel]]:
+    """Return legends in at most so many columns, as low as can be; headings stand once."""
+    whole = _lines(legends)
+    tried = (_filled(legends, lines) for lines in range(1, whole + 1))
+    return next((columns for columns in tried if len(columns) <= count), [list(legends)])
+
+
+def _filled(legends: Sequence[DrawnPanel], lines: int) -> list[list[DrawnPanel]]:
+    """Return legends in columns of at most so many lines, but with an entry in each."""
+    columns: list[list[DrawnPanel]] = [[]]
+    for panel in legends:
+        columns[-1].append(replace(panel, legend=()))
+        for entry in panel.legend:
+            if _lines(columns[-1]) + _height(entry) > lines and columns[-1][-1].legend:
+                columns.append([replace(panel, legend=(), heading="")])
+            last = columns[-1][-1]
+            columns[-1][-1] = replace(last, legend=(*last.legend, entry))
+    return columns
+
+
+def _lines(legends: Sequence[DrawnPanel]) -> int:
+    """Return the lines of legends below one another, with one for the heading and one between."""
+    return sum(2 + sum(map(_height, panel.legend)) for panel in legends)
+
+
+def _tall(columns: Sequence[Sequence[DrawnPanel]]) -> int:
+    """Return the height of columns of legends in pixels."""
+    return _LINE * max(map(_lines, columns))
 
 
 def _panel_size(rows: float, cols: float, panels: int) -> tuple[int, int]:
@@ -205,7 +239,7 @@ def _draw_foot(axes: Axes, ground: Ground, wide: int, cols: int) -> None:
     axes.text(end, 19, ground.text, fontsize=8.5, va="center", color="0.35", parse_math=False)
 
 
-def _draw_legends(axes: Axes, panels: Sequence[DrawnPanel], tall: int) -> None:
+def _draw_legends(axes: Axes, panels: Sequence[DrawnPanel], tall: float) -> None:
     from matplotlib.patches import Rectangle
 
     axes.set(xlim=(0, _LEGEND), ylim=(tall, 0))
@@ -236,7 +270,9 @@ def _height(entry: Entry) -> int:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _LETTERS, max_lines=2, placeholder=" …") or [""]
+    wide = any(east_asian_width(letter) in "WF" for letter in text)
+    letters = _LETTERS // 2 if wide else _LETTERS
+    return textwrap.wrap(text, letters, max_lines=2, placeholder=" …") or [""]
 
 
 def _shortened(text: str, letters: int) -> str:
