@@ -150,7 +150,8 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         campaign,
         "predict scenes -m model.onnx -o map.tif --scenes s.tif --sheets sheets.gpkg --qml"
         " --tile 24",
-        "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml",
+        "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml"
+        ",map-1.tif.aux.xml,map-2.tif.aux.xml",
         11,
     ),
     "fuse": (

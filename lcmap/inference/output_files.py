@@ -17,7 +17,7 @@ from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
-from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
+from lcmap.raster.class_sidecars import check_sidecar_output, class_sidecars
 from lcmap.raster.destination import check_apart, stream_at
 from lcmap.raster.making import current_settings
 from lcmap.raster.pipes import STANDARD_STREAM
@@ -54,14 +54,13 @@ class MapRaster:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A text file beside a map: its path, and what it is called until it is given its name.
+    """A text file beside a map, made with it: its path, and what it is called until then.
 
     One that was `asked` for is refused where it exists; another, only where someone made it.
     """
 
     path: str
     waiting: str
-    text: str
     asked: bool
 
 
@@ -194,7 +193,10 @@ def output_files(
         1, "uint8", 0, ["confidence (%)"], tags, overviews=True, cog=outputs.cog
     )
     margin = replace(confidence, nodata=NO_MARGIN, band_names=["margin (%)"])
-    codes = RasterFormat(1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog)
+    codes = RasterFormat(
+        1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog,
+        sidecars=outputs.qml is not False,
+    )  # fmt: skip
     probabilities = RasterFormat(
         len(classes),
         "float32",
@@ -215,15 +217,12 @@ def output_files(
         MapRaster(path, BandGroup(name, forms[name].count, forms[name].dtype), forms[name])
         for name, path in outputs.rasters.items()
     ]
-    asked = bool(outputs.qml)
-    texts = {}
-    if outputs.qml is not False:
-        texts = sidecar_texts(outputs.codes, table, asked=asked)
     sidecars = []
-    for path, text in texts.items():
-        # in the place where GDAL may have made one for the waiting map, which this replaces
-        ending = ".qml" if path.endswith(".qml") else ".aux.xml"
-        sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
+    if outputs.qml is not False:
+        asked = bool(outputs.qml)
+        for path in class_sidecars(outputs.codes, asked=asked):
+            waiting = "codes.qml" if path.endswith(".qml") else "codes.tif.aux.xml"
+            sidecars.append(Sidecar(path, waiting, asked))
     preview = None
     if outputs.preview is not None:
         preview = PreviewFile(outputs.preview, rasters[0], image)

@@ -240,7 +240,8 @@ def test_nomenclature_in_tags(content: bytes) -> None:
         content_of(raster, None, "raster")
 
 
-SIDECAR = aux_xml(ClassTable("", {1: "a", 3: "b"}, {1: (1, 2, 3), 3: (4, 5, 6)})).encode()
+CLASSES = ClassTable("", {1: "a", 3: "b"}, {1: (1, 2, 3), 3: (4, 5, 6)})
+SIDECAR = aux_xml(CLASSES, [0, 7, 8, 9]).encode()
 
 
 @fuzz(500)
