@@ -76,7 +76,7 @@ def digest_in(path: Path) -> str | None:
     if path.suffix in (".json", ".geojson"):
         values = json.loads(path.read_text())
         if "stac_version" in values:
-            return values["properties"]["lcmap:digest"]
+            return values.get("properties", values)["lcmap:digest"]
         return values.get("lcmap", values)[MEMBER]
     return None
 
