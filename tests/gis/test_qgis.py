@@ -11,21 +11,13 @@ from typing import Any
 import every_command
 import pytest
 import rasterio
+from qgis_here import PYTHON, has_qgis
 from support import run_lcmap
 
 from lcmap.nomenclature import load_nomenclature
 
-PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("qgis_legend.py")
 CLASSES = load_nomenclature("flair7").classes
-
-
-def has_qgis() -> bool:
-    """Tell whether the system's Python has PyQGIS."""
-    if not Path(PYTHON).exists():
-        return False
-    found = subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True, check=False)
-    return found.returncode == 0
 
 
 def opened(*layers: str) -> Any:
