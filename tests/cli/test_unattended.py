@@ -72,7 +72,7 @@ def digest_in(path: Path) -> str | None:
     if path.suffix == ".png":
         return path.read_bytes().split(MEMBER.encode() + b"\0")[1][:32].decode()
     if path.suffix == ".gpkg":
-        return pyogrio.read_info(path)["layer_metadata"][MEMBER]
+        return pyogrio.read_info(path, layer=0)["layer_metadata"][MEMBER]
     if path.suffix in (".json", ".geojson"):
         values = json.loads(path.read_text())
         if "stac_version" in values:
