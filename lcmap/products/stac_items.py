@@ -6,6 +6,7 @@ Source: STAC 1.1, https://github.com/radiantearth/stac-spec, and its extensions.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -242,7 +243,10 @@ def _asset(raster: DescribedRaster, place: Path) -> dict[str, Any]:
         "raster:sampling": "area",
     }
     if raster.nodata is not None:
-        asset["nodata"] = "nan" if raster.nodata != raster.nodata else raster.nodata
+        value = raster.nodata
+        asset["nodata"] = (
+            "nan" if math.isnan(value) else int(value) if value.is_integer() else value
+        )
     if raster.part in ("confidence", "margin"):
         asset["unit"] = "%"
     if raster.part == "probabilities":

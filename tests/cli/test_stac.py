@@ -89,6 +89,8 @@ def test_an_item_of_a_map_and_its_parts(lcmap: Lcmap, model: Path, tmp_path: Pat
         assert asset.media_type == pystac.MediaType.COG
         with rasterio.open(path) as dataset:
             assert asset.extra_fields["data_type"] == dataset.dtypes[0]
+            expected = "nan" if part == "probabilities" else dataset.nodata
+            assert asset.extra_fields["nodata"] == expected
             assert list(dataset.shape) == properties["proj:shape"]
             assert list(dataset.transform[:6]) == properties["proj:transform"]
     classes = item.assets["map"].extra_fields["classification:classes"]

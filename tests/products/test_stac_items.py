@@ -39,7 +39,8 @@ def test_all_pixels_are_in_it(epsg: int, turned: float, width: int, height: int)
     assert (shapely.distance(found, points) < 1e-5).all()
     corners = [placed @ place for place in [(0, 0), (width, 0), (width, height), (0, height)]]
     exact = shapely.Polygon([to_degrees.transform(*place) for place in corners])
-    assert found.area == pytest.approx(exact.area, rel=0.05, abs=1e-9)
+    # by no more than the curves of long sides and the rounding of all
+    assert found.area == pytest.approx(exact.area, rel=0.05, abs=4e-6 * exact.length)
 
 
 def test_across_the_180th_meridian() -> None:
