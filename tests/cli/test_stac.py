@@ -183,6 +183,28 @@ def test_the_days_of_the_scenes_are_those_of_maps_made_of_them(
         assert (properties["datetime"] is None) == (expected is not None)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_late_fusion_and_updates_keep_the_days(
+    known: bool, lcmap: Lcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for form, dated in (("late", {"a": "2019-07-14", "b": "2018-06-01"}),
+                        ("update", {"last": "2018-01-01", "new": "2019-07-14"})):  # fmt: skip
+        prepare, line, _, _ = every_command.FORMS[form]
+        prepare(tmp_path)
+        for name, day in dated.items():
+            with rasterio.open(f"{name}.tif", "r+") as dataset:
+                if known or name == "last":
+                    dataset.update_tags(ACQUISITION_DATE=day)
+        run = lcmap(*line.split(), "--overwrite")
+        assert run.exit_code == 0, run.stderr
+        with rasterio.open("map.tif") as dataset:
+            tags = dataset.tags()
+        expected = ("2018-06-01/2019-07-14", None) if form == "late" else (None, "2019-07-14")
+        found = tags.get("LCMAP_PERIOD"), tags.get("ACQUISITION_DATE")
+        assert found == (expected if known else (None, None))
+
+
 @pytest.fixture
 def maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two maps on one grid, a confidence on it, another elsewhere, and no map."""
