@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -108,6 +109,12 @@ def land_cover(folder: Path) -> None:
     write_raster(folder / "confidence.tif", percent, nodata=0)
 
 
+def two_maps(folder: Path) -> None:
+    land_cover(folder)
+    for name in ("a.tif", "b.tif"):
+        shutil.copy(folder / "labels.tif", folder / name)
+
+
 _MAP = "map.tif,c.tif,map.qml,map.tif.aux.xml"
 FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     "rasterize-ref": (
@@ -150,7 +157,8 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         campaign,
         "predict scenes -m model.onnx -o map.tif --scenes s.tif --sheets sheets.gpkg --qml"
         " --tile 24",
-        "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml",
+        "map.tif,s.tif,map-1.tif,map-2.tif,s-1.tif,s-2.tif,map.qml,map.tif.aux.xml"
+        ",map-1.tif.aux.xml,map-2.tif.aux.xml",
         11,
     ),
     "fuse": (
@@ -197,6 +205,18 @@ FORMS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "a.json,a.csv,a.txt",
         1,
     ),
+    "stac": (
+        land_cover,
+        "stac labels.tif --period 2018 -o item.json",
+        "item.json",
+        1,
+    ),
+    "stac collection": (
+        two_maps,
+        "stac a.tif b.tif --period 2018 -o all.json",
+        "all.json,a.stac.json,b.stac.json",
+        1,
+    ),
     "sample": (land_cover, "sample labels.tif -o points.gpkg --size 60", "points.gpkg", 1),
     "score": (
         image,
@@ -220,7 +240,7 @@ INPUTS = {
     "late": "a.tif", "rasterize-ref": "like.tif", "int8": "t.geojson", "train": "t.geojson",
     "update": "new.tif", "campaign": "scenes/b.tif", "generalise": "labels.tif",
     "areas": "labels.tif", "sample": "labels.tif", "score": "labels.tif",
-    "score report": "labels.tif",
+    "score report": "labels.tif", "stac": "labels.tif", "stac collection": "b.tif",
 }  # fmt: skip
 """What a command reads, where that is not image.tif."""
 

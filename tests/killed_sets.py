@@ -39,6 +39,7 @@ MODULES = {
     "update": ["products.update"],
     "generalise": ["products.generalise"],
     "areas": ["products.areas"],
+    "stac": ["products.stac"],
 }
 """What a command imports late: once is enough."""
 

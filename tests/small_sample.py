@@ -51,7 +51,7 @@ def olofsson(times: float = 1) -> tuple[StratifiedSample, NDArray[np.int64], NDA
 
 def read_points(path: Path) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
     """Return the points of a file and its columns."""
-    meta, _, geometries, columns = pyogrio.raw.read(path)
+    meta, _, geometries, columns = pyogrio.raw.read(path, layer=0)
     return shapely.from_wkb(geometries), dict(zip(meta["fields"], columns, strict=True))
 
 

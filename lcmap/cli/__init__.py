@@ -21,6 +21,7 @@ from lcmap.cli import (
     reclassify_oso,
     sample,
     score,
+    stac,
     train,
     update,
 )
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "update": update.command,
     "generalise": generalise.command,
     "areas": areas.command,
+    "stac": stac.command,
 }
 
 
@@ -121,7 +123,8 @@ def lcmap(
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and
     an existing map (reclassify-oso), on several machines (merge), to points for an interpreter
     (sample), to its accuracy (score), to the map of the next year (update), to a map of a minimum
-    mapping unit with its polygons (generalise) and to the areas of its classes (areas).
+    mapping unit with its polygons (generalise), to the areas of its classes (areas) and to a
+    catalogue (stac).
     """
 
 

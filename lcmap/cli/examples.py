@@ -125,6 +125,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "lcmap areas map2024.tif map2025.tif",
         ),
     ),
+    "stac": (
+        (
+            "A map and its confidence, made with a model that has an item:",
+            "lcmap stac map.tif conf.tif --model model.stac.json -o map.stac.json",
+        ),
+        (
+            "The sheets of a map as a collection, with an item for each:",
+            "lcmap stac 'sheets/*.tif' --period 2018-05/2018-09 --license CC-BY-4.0 "
+            "-o sheets/collection.json",
+        ),
+    ),
     "sample": (
         (
             "600 points, by area, with 50 or more in each class of the map:",

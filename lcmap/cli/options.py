@@ -170,7 +170,8 @@ def map_display(
         bool | None,
         typer.Option(
             "--qml/--no-qml",
-            help="Write a QGIS style (.qml) and class names (.aux.xml) beside the map, or do not. "
+            help="Write a QGIS style (.qml) and an attribute table (.aux.xml: classes, pixels, "
+            "colours) beside the map, or do not. "
             "Without either: where the map is a file.",
         ),
     ] = None,

@@ -10,10 +10,10 @@ from lcmap import defaults
 from lcmap.errors import UsageError
 from lcmap.imagery.compositing import Composite, Method
 from lcmap.imagery.options import PrepareOutputs
-from lcmap.imagery.period import parse_period
 from lcmap.imagery.product_folders import is_product
 from lcmap.imagery.stack import GridImage
 from lcmap.paths import PathLike
+from lcmap.raster.period import parse_period
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.writing import check_raster_output
 

@@ -17,7 +17,6 @@ from lcmap.imagery.compositing import Composite, Mosaic
 from lcmap.imagery.masked_scenes import write_masked_scene
 from lcmap.imagery.opened_image import open_image
 from lcmap.imagery.options import StackOptions
-from lcmap.imagery.period import parse_day, parse_period
 from lcmap.imagery.product_folders import is_product
 from lcmap.imagery.raster_bands import RasterBands, bands_of
 from lcmap.imagery.stack import GridImage, Stack, choose_bands, name_bands, stack
@@ -28,6 +27,7 @@ from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, open_raster
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.period import parse_day, parse_period
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.writing import RasterFormat, atomic_raster

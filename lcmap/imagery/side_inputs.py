@@ -14,9 +14,9 @@ from lcmap.dataset.series import open_series
 from lcmap.dataset.tile_index import Side
 from lcmap.errors import UsageError
 from lcmap.imagery.labels import check_codes
-from lcmap.imagery.period import parse_period
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
+from lcmap.raster.period import parse_period
 from lcmap.raster.pipes import STANDARD_STREAM
 
 _ALIKE = 0.02

@@ -31,6 +31,7 @@ from lcmap.inference.resume.resumable_map import check_before_work
 from lcmap.inference.sheets import wanted_sheets
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
+from lcmap.raster.acquisition_day import acquisition_period, period_tags
 from lcmap.raster.input_watch import input_identities, watched_inputs
 from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.resampling import AlignedRaster
@@ -130,9 +131,8 @@ def late_fusion(
             ClassProbabilities(stack.enter_context(open_input(path, options))) for path in inputs
         ]
         first = sources[0]
-        files = output_files(
-            outputs, first.nomenclature, inputs, {"LCMAP_LATE_FUSION": fusion.method}
-        )
+        tags = {"LCMAP_LATE_FUSION": fusion.method, **_days(sources)}
+        files = output_files(outputs, first.nomenclature, inputs, tags)
         check_before_work(files)
         files = files.in_sheets(wanted_sheets(outputs, first.grid, options.tmpdir))
         _check_alike(sources, allow_missing=options.allow_missing)
@@ -165,6 +165,14 @@ def late_fusion(
         logger.warning("%s: no pixel has data in all files, so the map is all 0", first.name)
     computed_by = f"late fusion by {fusion.method}"
     return MapReport(math.prod(first.grid.shape), counts["mapped"], computed_by, continued)
+
+
+def _days(sources: Sequence[ClassProbabilities]) -> dict[str, str]:
+    """Return the tags that say of which days a map of these is; none where one is unknown."""
+    periods = [acquisition_period(source.dataset, source.name) for source in sources]
+    if None in periods:
+        return {}
+    return period_tags([day for period in periods for day in period or ()])
 
 
 def _weights(weights: Sequence[float] | None, files: int) -> tuple[float, ...]:

@@ -17,9 +17,12 @@ from lcmap.inference.options import MapOutputs
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.paths import PathLike
-from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
+from lcmap.raster.acquisition_day import acquisition_day, period_tags
+from lcmap.raster.class_sidecars import check_sidecar_output, class_sidecars
 from lcmap.raster.destination import check_apart, stream_at
 from lcmap.raster.making import current_settings
+from lcmap.raster.map_bands import CONFIDENCE, MARGIN, SCENE
+from lcmap.raster.opening import open_raster
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.preview.reading import SourceImage
 from lcmap.raster.preview.writing import check_preview
@@ -54,14 +57,13 @@ class MapRaster:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A text file beside a map: its path, and what it is called until it is given its name.
+    """A text file beside a map, made with it: its path, and what it is called until then.
 
     One that was `asked` for is refused where it exists; another, only where someone made it.
     """
 
     path: str
     waiting: str
-    text: str
     asked: bool
 
 
@@ -165,6 +167,22 @@ class OutputFiles:
                 check_sidecar_output(file.path)
 
 
+def days_shown(files: Sequence[PathLike], options: InputOptions) -> dict[str, str]:
+    """Return the tags that say of which days a map of these images is; none where one is unknown.
+
+    Raises:
+        InputMissingError, NotARasterError: one cannot be read any more.
+    """
+    days = set()
+    for file in files:
+        path = parse_input(file)[0]
+        if os.fspath(path) == STANDARD_STREAM:
+            return {}
+        with open_raster(path, allow_vrt=options.allow_vrt) as dataset:
+            days.add(acquisition_day(dataset, os.fspath(path)))
+    return {} if None in days else period_tags([day for day in days if day is not None])
+
+
 def shown_image(files: Sequence[PathLike], options: InputOptions) -> SourceImage | None:
     """Return the image that the preview of a map shows, which these files are; None where one of
     them can be read once only."""
@@ -190,11 +208,12 @@ def output_files(
     tags = {"TIFFTAG_SOFTWARE": f"lcmap {__version__}", **tags}
     table = nomenclature.class_table()
     classes = [land_cover.name for land_cover in nomenclature.classes]
-    confidence = RasterFormat(
-        1, "uint8", 0, ["confidence (%)"], tags, overviews=True, cog=outputs.cog
-    )
-    margin = replace(confidence, nodata=NO_MARGIN, band_names=["margin (%)"])
-    codes = RasterFormat(1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog)
+    confidence = RasterFormat(1, "uint8", 0, [CONFIDENCE], tags, overviews=True, cog=outputs.cog)
+    margin = replace(confidence, nodata=NO_MARGIN, band_names=[MARGIN])
+    codes = RasterFormat(
+        1, "uint8", 0, (), tags, table, overviews=True, cog=outputs.cog,
+        sidecars=outputs.qml is not False,
+    )  # fmt: skip
     probabilities = RasterFormat(
         len(classes),
         "float32",
@@ -203,7 +222,7 @@ def output_files(
         tags | nomenclature_tag(nomenclature),
         cog=outputs.cog,
     )
-    scenes = RasterFormat(SCENES.bands, SCENES.dtype, 0, ["scene"], tags, cog=outputs.cog)
+    scenes = RasterFormat(SCENES.bands, SCENES.dtype, 0, [SCENE], tags, cog=outputs.cog)
     forms: dict[BandGroupName, RasterFormat] = {
         "codes": codes,
         "confidence": confidence,
@@ -215,15 +234,12 @@ def output_files(
         MapRaster(path, BandGroup(name, forms[name].count, forms[name].dtype), forms[name])
         for name, path in outputs.rasters.items()
     ]
-    asked = bool(outputs.qml)
-    texts = {}
-    if outputs.qml is not False:
-        texts = sidecar_texts(outputs.codes, table, asked=asked)
     sidecars = []
-    for path, text in texts.items():
-        # in the place where GDAL may have made one for the waiting map, which this replaces
-        ending = ".qml" if path.endswith(".qml") else ".aux.xml"
-        sidecars.append(Sidecar(path, f"{rasters[0].waiting}{ending}", text, asked))
+    if outputs.qml is not False:
+        asked = bool(outputs.qml)
+        for path in class_sidecars(outputs.codes, asked=asked):
+            waiting = "codes.qml" if path.endswith(".qml") else "codes.tif.aux.xml"
+            sidecars.append(Sidecar(path, waiting, asked))
     preview = None
     if outputs.preview is not None:
         preview = PreviewFile(outputs.preview, rasters[0], image)

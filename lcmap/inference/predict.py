@@ -31,7 +31,7 @@ from lcmap.inference.inputs import warn_of_common_quantiles, warn_without_dropou
 from lcmap.inference.left_out import left_out
 from lcmap.inference.map_draft import MapDraft
 from lcmap.inference.options import MapOutputs, ModelInputOptions
-from lcmap.inference.output_files import OutputFiles, output_files, shown_image
+from lcmap.inference.output_files import OutputFiles, days_shown, output_files, shown_image
 from lcmap.inference.precision import choose_precision, in_precision, load_network
 from lcmap.inference.report import MapReport
 from lcmap.inference.resume.journal import Record
@@ -147,8 +147,8 @@ def predict(
         tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
-        draft = MapDraft(outputs, metadata.nomenclature, tags, opened.grid, sheets,
-                         shown_image(given[0], options))  # fmt: skip
+        draft = MapDraft(outputs, metadata.nomenclature, tags | days_shown(given[0], options),
+                         opened.grid, sheets, shown_image(given[0], options))  # fmt: skip
         work: TileWork
         if shard:
             work = ResumableShard(draft, shard, plan, windows)

@@ -15,9 +15,13 @@ from lcmap.model_file.deepness import tile_side
 from lcmap.model_file.graph import OUTPUT
 from lcmap.model_file.metadata import BOUNDS_KEY, ModelInput, ModelMetadata
 from lcmap.paths import PathLike
-from lcmap.raster.classes import InputKind
+from lcmap.raster.classes import Color, InputKind
 
 MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
+STAC_VERSION = "1.1.0"
+STAC_DIGEST = "lcmap:digest"
+"""What holds the digest of what a document is made of."""
+
 _TASK = "semantic-segmentation"
 _DESCRIPTIONS: dict[InputKind, str] = {
     "image": "each band scaled by the image's own 2 % and 98 % quantiles to 0 and 1, without "
@@ -65,7 +69,7 @@ def stac_item(
         properties["mlm:hyperparameters"] = hyperparameters
     return {
         "type": "Feature",
-        "stac_version": "1.1.0",
+        "stac_version": STAC_VERSION,
         "stac_extensions": [MLM_SCHEMA],
         "id": path.stem,
         **_place(metadata.training.get(BOUNDS_KEY)),
@@ -124,6 +128,7 @@ def _input(model_input: ModelInput, side: int) -> dict[str, Any]:
 
 def _output(metadata: ModelMetadata, side: int) -> dict[str, Any]:
     classes = metadata.nomenclature.classes
+    colors = metadata.nomenclature.class_table().colors
     return {
         "name": OUTPUT,
         "tasks": [_TASK],
@@ -133,12 +138,23 @@ def _output(metadata: ModelMetadata, side: int) -> dict[str, Any]:
             "data_type": "float32",
         },
         "classification:classes": [
-            {
-                "value": index,
-                "name": re.sub(r"[^0-9A-Za-z_-]+", "-", land_cover.short or land_cover.name),
-                "description": f"{land_cover.name} (code {land_cover.code} in the map)",
-                "color_hint": land_cover.color.removeprefix("#"),
-            }
+            described_class(
+                index,
+                land_cover.short or land_cover.name,
+                f"{land_cover.name} (code {land_cover.code} in the map)",
+                colors[land_cover.code],
+            )
             for index, land_cover in enumerate(classes)
         ],
     }
+
+
+def described_class(value: int, name: str, description: str, color: Color | None) -> dict[str, Any]:
+    """Return a class as the classification extension describes it, which allows few characters in
+    a name."""
+    found = {
+        "value": value,
+        "name": re.sub(r"[^0-9A-Za-z_-]+", "-", name),
+        "description": description,
+    }
+    return found if color is None else found | {"color_hint": "{:02x}{:02x}{:02x}".format(*color)}

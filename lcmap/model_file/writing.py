@@ -16,7 +16,7 @@ from lcmap.model_file.deepness import deepness_keys, tile_side
 from lcmap.model_file.graph import check_graph, set_side
 from lcmap.model_file.metadata import ModelMetadata
 from lcmap.model_file.reading import METADATA_KEY
-from lcmap.model_file.stac import stac_item
+from lcmap.model_file.stac import STAC_DIGEST, stac_item
 from lcmap.paths import PathLike
 from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.making import MEMBER, current_digest
@@ -74,7 +74,7 @@ def write_model(
             temporary.write_bytes(model.SerializeToString())
         if stac:
             item = _without_nan(stac_item(metadata, destination))
-            item["properties"] |= current_digest("lcmap:digest")
+            item["properties"] |= current_digest(STAC_DIGEST)
             text = json.dumps(item, indent=2, ensure_ascii=False)
             with atomic_path(paths[1], overwrite=overwrite, within=files) as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")

@@ -24,6 +24,7 @@ from lcmap.products.class_map import ClassMap, open_class_map
 from lcmap.products.dissolving import dissolve
 from lcmap.products.options import GeneraliseOutputs
 from lcmap.progress import Progress, silent
+from lcmap.raster.acquisition_day import acquisition_period, period_tags
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.pipes import check_standard_input_once
@@ -193,7 +194,8 @@ def _write_map(
         count=1,
         dtype="uint8",
         nodata=0,
-        tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}"},
+        tags={"TIFFTAG_SOFTWARE": f"lcmap {__version__}"}
+        | period_tags(acquisition_period(class_map.raster.dataset, class_map.name) or ()),
         classes=nomenclature.class_table() if nomenclature else None,
         # the mean of codes is no code
         overviews=nomenclature is not None,

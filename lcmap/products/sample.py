@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import rasterio
-import shapely
 from numpy.typing import NDArray
 
 from lcmap.accuracy.label_maps import LabelMap
-from lcmap.accuracy.sample_points import (
-    DESIGN,
-    INCLUSION,
-    PIXEL_AREA,
-    REFERENCE,
-    STRATUM,
-    STRATUM_NAME,
-    STRATUM_PIXELS,
-    STRATUM_POINTS,
-    SYSTEMATIC,
-)
+from lcmap.accuracy.sample_points import SYSTEMATIC
 from lcmap.accuracy.split_windows import LEARNT_FROM, SplitTiles, mask_of
-from lcmap.accuracy.tables import Table, plain_table
 from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import NoLabelledPixelError, UsageError
+from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_LABEL
 from lcmap.paths import PathLike
 from lcmap.products.class_map import ClassMap, open_class_map
+from lcmap.products.drawn_sample import Drawn, DrawnStratum
 from lcmap.products.sample_allocation import allocate, size_for
 from lcmap.products.sample_draw import Lattice, Pixels, RankedDraw, joined
+from lcmap.products.sample_file import write_sample
 from lcmap.products.sample_options import (
     FEWEST,
-    Design,
     SampleDesign,
     SampleFrame,
     expected_accuracy,
@@ -50,75 +39,11 @@ from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.pixel_areas import PixelAreas, pixel_areas
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import atomic_path, check_output
-from lcmap.vector.geopackage import check_features, write_features_to
 
-LAYER = "sample"
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are read at once."""
 
 _CACHE_BYTES = 32 << 20
-
-
-class DrawnStratum(NamedTuple):
-    """A stratum: its code (0 where all pixels are one), name, pixels and points.
-
-    `inclusion` is the probability with which each of its pixels is in the sample.
-    """
-
-    code: int
-    name: str
-    pixels: int
-    points: int
-    inclusion: float
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A sample that was drawn.
-
-    left_out: pixels with a class that are in tiles which were left out.
-    expected_se: the standard error of overall accuracy that the expected accuracy gives.
-    """
-
-    design: Design
-    strata: tuple[DrawnStratum, ...]
-    left_out: int
-    expected_se: float
-
-    @property
-    def points(self) -> int:
-        """The number of points."""
-        return sum(item.points for item in self.strata)
-
-    @property
-    def table(self) -> Table:
-        """The strata as a table."""
-        total = sum(item.pixels for item in self.strata)
-        rows = tuple(
-            (item.name, f"{item.pixels:,}".replace(",", " "), f"{100 * item.pixels / total:.2f}",
-             str(item.points))
-            for item in self.strata
-        )  # fmt: skip
-        return Table(f"{self.design} sample", ("stratum", "pixels", "%", "points"), (rows,))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Lines on the sample."""
-        lines = [
-            f"{self.points} points; overall accuracy will have a standard error of about "
-            f"{100 * self.expected_se:.2f} % if it is as expected"
-        ]
-        if self.left_out:
-            lines.append(
-                f"{self.left_out:,} pixels of training and validation tiles are left out: figures "
-                "will be of the rest".replace(",", " ")
-            )
-        return tuple(lines)
-
-    @property
-    def text(self) -> str:
-        """All as lines of plain text."""
-        return "\n".join([plain_table(self.table), *self.notes])
 
 
 def sample(
@@ -169,7 +94,9 @@ def sample(
         generator = np.random.default_rng([design.seed, 1])
         pixels = pixels.taken(generator.permutation(len(pixels.rows)))
         with atomic_path(output, overwrite=files.overwrite, within=files) as temporary:
-            _write((output, temporary), population, pixels, drawn)
+            write_sample(
+                (output, temporary), pixels, drawn, population.areas, population.nomenclature
+            )
     return drawn
 
 
@@ -189,6 +116,11 @@ class _Population:
         self._map = class_map
         self._on_map = on_map
         self._tiles = np.array(tiles, np.int64).reshape(-1, 4)
+
+    @property
+    def nomenclature(self) -> Nomenclature | None:
+        """The classes of the map, None where codes alone are known."""
+        return self._map.nomenclature
 
     @classmethod
     def opened(
@@ -346,46 +278,3 @@ def _standard_error(
 ) -> float:
     """Return the standard error of overall accuracy (Olofsson et al. 2014, equation 5)."""
     return float(np.sqrt(np.sum(shares**2 * accuracy * (1 - accuracy) / (points - 1))))
-
-
-def _write(
-    paths: tuple[PathLike, Path], population: _Population, pixels: Pixels, drawn: Drawn
-) -> None:
-    """Write the points into a file that is to become the first of the paths."""
-    transform = population.grid.transform
-    cols, rows = pixels.cols + 0.5, pixels.rows + 0.5
-    x = transform.a * cols + transform.b * rows + transform.c
-    y = transform.d * cols + transform.e * rows + transform.f
-    count = len(pixels.rows)
-    place = np.zeros(CODES, np.int64)
-    if drawn.design == "stratified":
-        place[[item.code for item in drawn.strata]] = np.arange(len(drawn.strata))
-    stratum = place[pixels.codes]
-
-    def of_stratum(field: str, dtype: Any) -> NDArray[Any]:
-        return np.array([getattr(item, field) for item in drawn.strata], dtype)[stratum]
-
-    columns: dict[str, NDArray[Any]] = {
-        "id": np.arange(1, count + 1),
-        STRATUM: of_stratum("code", np.int32),
-        STRATUM_NAME: of_stratum("name", object),
-        INCLUSION: of_stratum("inclusion", np.float64),
-        STRATUM_PIXELS: of_stratum("pixels", np.int64),
-        STRATUM_POINTS: of_stratum("points", np.int64),
-        PIXEL_AREA: _areas(population.areas, pixels.rows),
-        DESIGN: np.full(count, drawn.design, object),
-        REFERENCE: np.full(count, None, object),
-        "note": np.full(count, None, object),
-    }
-    points = shapely.points(x, y)
-    write_features_to(*paths, LAYER, points, columns, population.grid.crs, geometry_type="Point")
-    check_features(*paths, LAYER, count)
-
-
-def _areas(areas: PixelAreas, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the area of a pixel in each of these rows, in m²."""
-    if areas.uniform is not None:
-        return np.full(len(rows), areas.uniform)
-    found, place = np.unique(rows, return_inverse=True)
-    of_rows = np.array([areas.of_rows(int(row), 1)[0] for row in found])
-    return np.asarray(of_rows[place], np.float64)

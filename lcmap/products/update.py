@@ -24,6 +24,7 @@ from lcmap.products.update_inputs import UpdateInputs, open_update_inputs
 from lcmap.products.update_options import UpdateOutputs, UpdateRule
 from lcmap.products.update_report import UpdateReport
 from lcmap.progress import Progress, silent
+from lcmap.raster.acquisition_day import acquisition_period, period_tags
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.opening import open_raster
@@ -102,7 +103,8 @@ def update(
                 least = least_pixels(rule.min_change, pixel)
                 read = _without_specks(weighing, least, folder, stack, progress)
             changes = ChangeClasses(opened.nomenclature)
-            tags = _tags(paths, rule)
+            days = acquisition_period(opened.new.labels.dataset, opened.new.name) or ()
+            tags = _tags(paths, rule) | period_tags(days)
             rasters = _create(outputs, opened.grid, changes, tags, stack, written)
             counts = _write(read, opened.grid, changes, rasters, progress)
         if outputs.preview is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ _DATE_TAGS = (
 """Tags for the day of acquisition: THEIA's, GDAL's (domain IMAGERY), and those that GDAL's reader
 of Sentinel-2 products sets. TIFFTAG_DATETIME is when the file was made."""
 
+_PERIOD_TAG = "LCMAP_PERIOD"
+"""What was made of images of several days says the first and the last."""
+
 
 def acquisition_day(dataset: Any, name: str) -> date | None:
     """Return the day of an open raster that is called `name`, None where neither says one."""
@@ -30,6 +33,29 @@ def acquisition_day(dataset: Any, name: str) -> date | None:
 def write_day(dataset: Any, day: date) -> None:
     """Write the day of acquisition into the tags of a raster open for writing."""
     dataset.update_tags(**{_DATE_TAGS[0]: day.isoformat()})
+
+
+def period_tags(days: Collection[date]) -> dict[str, str]:
+    """Return the tags of what is made of images of these days."""
+    if not days:
+        return {}
+    first, last = min(days), max(days)
+    if first == last:
+        return {_DATE_TAGS[0]: first.isoformat()}
+    return {_PERIOD_TAG: f"{first.isoformat()}/{last.isoformat()}"}
+
+
+def acquisition_period(dataset: Any, name: str) -> tuple[date, date] | None:
+    """Return the first and the last day of the ground that an open raster shows, if it says them.
+
+    It is called `name`.
+    """
+    try:
+        first, last = map(date.fromisoformat, dataset.tags().get(_PERIOD_TAG, "").split("/"))
+    except ValueError:
+        day = acquisition_day(dataset, name)
+        return None if day is None else (day, day)
+    return first, last
 
 
 def day_in_tags(tags: Mapping[str, str]) -> date | None:

@@ -7,7 +7,7 @@ it, and GDAL the names in an .aux.xml.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lcmap.errors import OutputExistsError
@@ -17,22 +17,24 @@ from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.old_sidecars import style_of
 
 
-def sidecar_texts(
-    raster: PathLike, table: ClassTable, *, asked: bool, others: Collection[Path] = ()
-) -> dict[str, str]:
-    """Return what belongs beside a raster, text by path: its .qml style, its .aux.xml names.
+def class_sidecars(raster: PathLike, *, asked: bool, others: Collection[Path] = ()) -> list[str]:
+    """Return the paths of what belongs beside a raster: its .qml style, its .aux.xml names.
 
     Unless `asked` for, there is no style where it would be that of another layer as well, which is
     there or among the `others` that are made with the raster; and nothing where it is a stream.
     """
     if not asked and stream_at(raster) is not None:
-        return {}
+        return []
     path = os.fspath(raster)
-    texts = {}
+    paths = [path + ".aux.xml"]
     if asked or style_of(file_at(raster), others) is not None:
-        texts[os.path.splitext(path)[0] + ".qml"] = qml_style(table)
-    texts[path + ".aux.xml"] = aux_xml(table)
-    return texts
+        paths.insert(0, os.path.splitext(path)[0] + ".qml")
+    return paths
+
+
+def sidecar_text(path: PathLike, table: ClassTable, counts: Sequence[int]) -> str:
+    """Return what one of the `class_sidecars` holds; `counts` are the pixels of each code."""
+    return qml_style(table) if os.fspath(path).endswith(".qml") else aux_xml(table, counts)
 
 
 def check_sidecar_output(path: PathLike) -> None:

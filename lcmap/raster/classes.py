@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -24,11 +24,13 @@ InputKind = Literal["image", "labels", "probabilities", "series"]
 """What the bands of a raster are to a network; a series is an image of several dates."""
 
 _LARGEST_SIDECAR = 1 << 20
-_INTEGER, _TEXT = 0, 2
+_INTEGER, _REAL, _TEXT = 0, 1, 2
+_PIXELS, _NAME, _VALUE, _RGB = 1, 2, 5, (6, 7, 8)
 _ATTRIBUTES = (
-    ("Value", _INTEGER, 5),
-    ("Class", _TEXT, 2),
-    *(("Red", _INTEGER, 6), ("Green", _INTEGER, 7), ("Blue", _INTEGER, 8)),
+    ("Value", _INTEGER, _VALUE),
+    ("Count", _REAL, _PIXELS),  # GDAL's integers have 32 bits
+    ("Class", _TEXT, _NAME),
+    *zip(("Red", "Green", "Blue"), (_INTEGER,) * 3, _RGB, strict=True),
 )
 """The columns of a raster attribute table: name, GDALRATFieldType, GDALRATFieldUsage."""
 
@@ -115,7 +117,7 @@ def _beside(raster: str) -> ClassTable | None:
         root = ElementTree.fromstring(text.replace(b"<!ENTITY", b""))
         (attributes,) = root.iterfind("PAMRasterBand[@band='1']/GDALRasterAttributeTable")
         usages = [int(field.findtext("Usage", "")) for field in attributes.iterfind("FieldDefn")]
-        value, name, *rgb = (usages.index(usage) for _, _, usage in _ATTRIBUTES)
+        value, name, *rgb = (usages.index(usage) for usage in (_VALUE, _NAME, *_RGB))
         rows = [[cell.text or "" for cell in row] for row in attributes.iterfind("Row")]
         told = {int(float(row[value])): row for row in rows}
         named = {code: row for code, row in told.items() if 0 < code < 255 and row[name]}
@@ -190,10 +192,11 @@ def _rgb(digits: str) -> Color:
     return red, green, blue
 
 
-def aux_xml(table: ClassTable) -> str:
+def aux_xml(table: ClassTable, counts: Sequence[int]) -> str:
     """Return GDAL's sidecar (.aux.xml): a name for every code from 0 up, a row for every class.
 
-    The rows are a raster attribute table, from which QGIS makes its legend where there is no .qml.
+    The rows are a raster attribute table, from which QGIS makes its legend where there is no .qml;
+    counts: how many pixels have each code, by code.
     """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
@@ -207,7 +210,7 @@ def aux_xml(table: ClassTable) -> str:
             ElementTree.SubElement(field, key).text = value
     for index, code in enumerate(table.codes):
         row = ElementTree.SubElement(attributes, "Row", index=str(index))
-        for cell in (code, table.names[code], *table.colors[code]):
+        for cell in (code, int(counts[code]), table.names[code], *table.colors[code]):
             ElementTree.SubElement(row, "F").text = str(cell)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"

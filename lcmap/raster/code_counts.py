@@ -1,6 +1,8 @@
-"""How often each code occurs in an array of codes."""
+"""How often each code occurs in an array of codes, or in a raster while it is written."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,3 +21,30 @@ def code_counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     if whole < flat.size:
         counts[flat[-1]] += 1
     return counts
+
+
+class CountedRaster:
+    """A raster of codes, open for writing, that counts them; each pixel is to be written once.
+
+    counts: how many pixels have each code by now, int64 [256] of a uint8 raster, [65536] of a
+        uint16 one.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        """Count what is written into an open raster of one band, uint8 or uint16."""
+        self._dataset = dataset
+        self._dtype = np.dtype(dataset.dtypes[0])
+        self.counts = np.zeros(1 << 8 * self._dtype.itemsize, np.int64)
+
+    def write(self, codes: NDArray[Any], *args: Any, **options: Any) -> None:
+        """Write and count codes; as the method of rasterio's."""
+        self._dataset.write(codes, *args, **options)
+        codes = codes.astype(self._dtype, copy=False)
+        if self._dtype == np.uint8:
+            self.counts += code_counts(codes)
+        else:
+            self.counts += np.bincount(codes.ravel(), minlength=len(self.counts))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else rasterio's dataset has."""
+        return getattr(self._dataset, name)

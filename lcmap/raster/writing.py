@@ -24,8 +24,9 @@ from rasterio.errors import RasterioError
 from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
 from lcmap.paths import PathLike
 from lcmap.raster.band_colors import color_interpretation
-from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
+from lcmap.raster.class_sidecars import check_sidecar_output, class_sidecars, sidecar_text
 from lcmap.raster.classes import ClassTable, write_class_table
+from lcmap.raster.code_counts import CountedRaster
 from lcmap.raster.destination import check_place, file_at, stream_at
 from lcmap.raster.file_names import check_raster_name
 from lcmap.raster.grid import Grid
@@ -231,6 +232,8 @@ def atomic_raster(
 ) -> Iterator[Any]:
     """Yield a rasterio dataset to write, a GeoTIFF; it becomes `path` once it is whole.
 
+    One of classes is a `CountedRaster`, of which each pixel is to be written once.
+
     Raises:
         OutputExistsError, CannotWriteError, UsageError: as `atomic_path`.
     """
@@ -258,6 +261,7 @@ def atomic_raster(
                 if made.classes:
                     write_class_table(dataset, made.classes)
                     make_room_for_overviews(dataset, factors)
+                    dataset = CountedRaster(dataset)
                 yield dataset
                 if not current_digest().items() <= tags.items():  # more was read meanwhile
                     dataset.update_tags(**current_digest())
@@ -267,27 +271,29 @@ def atomic_raster(
                 _build_overviews(temporary, made, factors)
             if made.cog:
                 _rewrite_as_cog(temporary, made.resampling)
-            for name, text in sidecars.items():
-                temporary.with_name(name).write_text(text, encoding="utf-8")
+            if made.classes:
+                for name in sidecars:
+                    text = sidecar_text(name, made.classes, dataset.counts)
+                    temporary.with_name(name).write_text(text, encoding="utf-8")
         except RasterioError as error:
             raise write_error(path, temporary, error) from error
 
 
 def _sidecars(
     path: PathLike, made: RasterFormat, others: Collection[Path], *, overwrite: bool
-) -> dict[str, str]:
-    """Return the texts that the format wants beside a raster of a set, by file name.
+) -> list[str]:
+    """Return the names of the files that the format wants beside a raster of a set.
 
     Raises:
         OutputExistsError: a style is there that someone made, and `overwrite` is not set.
     """
     if made.classes is None or not made.sidecars or stream_at(path) is not None:
-        return {}
-    texts = sidecar_texts(file_at(path), made.classes, asked=False, others=others)
-    for sidecar in texts:
+        return []
+    paths = class_sidecars(file_at(path), asked=False, others=others)
+    for sidecar in paths:
         if not overwrite:
             check_sidecar_output(sidecar)
-    return {Path(sidecar).name: text for sidecar, text in texts.items()}
+    return [Path(sidecar).name for sidecar in paths]
 
 
 def write_error(path: PathLike, temporary: Path, error: Exception) -> CannotWriteError:

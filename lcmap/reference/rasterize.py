@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.errors import GridMismatchError, OverlapError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
-from lcmap.raster.code_counts import code_counts
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import unchanged_inputs
 from lcmap.raster.output_set import OutputSet
@@ -136,11 +134,12 @@ def rasterize_reference(
             layers = [with_index(item, grid, folder) for item in matched]
             burner = LabelBurner(rule_set, layers, grid, unit, all_touched=all_touched)
             labels, claims = _create(outputs, rule_set, grid, files, written)
-            histogram, disputed = _burn(
+            disputed = _burn(
                 burner, grid, strip_rows or default_strip_rows(grid.width), labels, claims, progress
             )
             unused = sorted({layer.name for layer in found} - {item.layer.name for item in matched})
             text = report(burner.tally, rule_set, matched, unused)
+            histogram = labels.counts
             if not histogram[1:].any():
                 raise OverlapError(
                     name,
@@ -256,19 +255,17 @@ def _create(
 
 def _burn(
     burner: LabelBurner, grid: Grid, rows: int, labels: Any, claims: Any, progress: Progress
-) -> tuple[NDArray[np.int64], int]:
-    """Burn strips of so many rows; return the pixels of each code and those with several claims."""
-    histogram = np.zeros(256, np.int64)
+) -> int:
+    """Burn strips of so many rows; return how many pixels several classes claim."""
     disputed = 0
     for strip in iter_strips(grid, rows):
         burnt, counts = burner.strip(strip, count=claims is not None)
         labels.write(burnt, 1, window=strip.ranges)
-        histogram += code_counts(burnt)
         if counts is not None:
             claims.write(counts, 1, window=strip.ranges)
             disputed += int(np.count_nonzero(counts > 1))
         progress(strip.stop_row, grid.height, amount=strip.stop_row * grid.width)
-    return histogram, disputed
+    return disputed
 
 
 def _show(

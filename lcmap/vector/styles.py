@@ -1,9 +1,9 @@
-"""The QGIS style (.qml) beside polygons: a colour and a name for each value of a column."""
+"""The QGIS style (.qml) of polygons: a colour and a name for each value of a column."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,7 +32,7 @@ class Category:
 
 def category_style(column: str, categories: Sequence[Category], *, outlined: bool) -> str:
     """Return a QGIS layer style (.qml) of polygons by the values of a column."""
-    root = ElementTree.Element("qgis", version="3.0", styleCategories="Symbology", madeBy=_MADE_BY)
+    root = qml_root("Symbology")
     renderer = ElementTree.SubElement(root, "renderer-v2", type="categorizedSymbol", attr=column)
     entries = ElementTree.SubElement(renderer, "categories")
     symbols = ElementTree.SubElement(renderer, "symbols")
@@ -50,12 +50,26 @@ def category_style(column: str, categories: Sequence[Category], *, outlined: boo
             "outline_width": "0.2",
             "style": "solid",
         }
-        # QGIS reads the options since 3.18, before it the properties
-        options = ElementTree.SubElement(layer, "Option", type="Map")
-        for key, value in look.items():
-            ElementTree.SubElement(options, "Option", type="QString", name=key, value=value)
-        for key, value in look.items():
-            ElementTree.SubElement(layer, "prop", k=key, v=value)
+        qml_options(layer, look)
+    return qml_document(root)
+
+
+def qml_root(parts: str) -> ElementTree.Element:
+    """Return the root of a style of these parts of QGIS's, as "Symbology|Forms"."""
+    return ElementTree.Element("qgis", version="3.0", styleCategories=parts, madeBy=_MADE_BY)
+
+
+def qml_options(layer: ElementTree.Element, look: Mapping[str, str]) -> None:
+    """Add the options of a symbol's layer, both as QGIS reads them since 3.18 and as before."""
+    options = ElementTree.SubElement(layer, "Option", type="Map")
+    for key, value in look.items():
+        ElementTree.SubElement(options, "Option", type="QString", name=key, value=value)
+    for key, value in look.items():
+        ElementTree.SubElement(layer, "prop", k=key, v=value)
+
+
+def qml_document(root: ElementTree.Element) -> str:
+    """Return the text of a style."""
     ElementTree.indent(root)
     document = ElementTree.tostring(root, encoding="unicode")
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{document}\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -72,6 +74,20 @@ def test_points_in_strata(land_cover: Path, lcmap: Lcmap, tmp_path: Path) -> Non
     assert fields["id"].tolist() == list(range(1, 401))
     assert (np.diff(fields["stratum"]) != 0).mean() > 0.3, "the order is not that of strata"
     assert "Woody vegetation" in run.stdout and "50" in run.stdout
+
+
+def test_an_interpreter_picks_a_class_from_a_list(
+    land_cover: Path, write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    bare = write("bare.tif", codes(), gsd=0.5)
+    for path, values in ((land_cover, [*FLAIR7.codes, 0]), (bare, [])):
+        run = lcmap("sample", path, "-o", tmp_path / "p.gpkg", "--size", 60, "--overwrite")
+        assert run.exit_code == 0, run.stderr
+        with sqlite3.connect(tmp_path / "p.gpkg") as database:
+            ((style,),) = database.execute("SELECT styleQML FROM layer_styles").fetchall()
+        listed = ElementTree.fromstring(style).iterfind(".//Option[@name='map']/Option/Option")
+        assert [int(pair.get("value") or "") for pair in listed] == list(values)
+        assert "inclusion_probability" in style and "stratum_name" in style
 
 
 def test_a_random_sample_and_a_grid(land_cover: Path, lcmap: Lcmap, tmp_path: Path) -> None:

@@ -72,11 +72,11 @@ def digest_in(path: Path) -> str | None:
     if path.suffix == ".png":
         return path.read_bytes().split(MEMBER.encode() + b"\0")[1][:32].decode()
     if path.suffix == ".gpkg":
-        return pyogrio.read_info(path)["layer_metadata"][MEMBER]
+        return pyogrio.read_info(path, layer=0)["layer_metadata"][MEMBER]
     if path.suffix in (".json", ".geojson"):
         values = json.loads(path.read_text())
         if "stac_version" in values:
-            return values["properties"]["lcmap:digest"]
+            return values.get("properties", values)["lcmap:digest"]
         return values.get("lcmap", values)[MEMBER]
     return None
 

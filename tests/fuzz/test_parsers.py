@@ -35,7 +35,6 @@ from lcmap.dataset.raster_content import content_of
 from lcmap.dataset.tile_index import read_tile_index
 from lcmap.errors import LcmapError
 from lcmap.imagery.dimap import calibration, find_dimap, read_dimap
-from lcmap.imagery.period import parse_day, parse_period
 from lcmap.inference.resume.journal import decode, encode
 from lcmap.inference.resume.plan import read_plan
 from lcmap.model_file import read_model
@@ -50,6 +49,7 @@ from lcmap.raster.classes import (
     find_class_table,
     read_class_table,
 )
+from lcmap.raster.period import parse_day, parse_period
 from lcmap.raster.usable_crs import parse_crs
 from lcmap.reference.rules_file import load_rules
 from lcmap.reference.target import TargetGrid
@@ -240,7 +240,8 @@ def test_nomenclature_in_tags(content: bytes) -> None:
         content_of(raster, None, "raster")
 
 
-SIDECAR = aux_xml(ClassTable("", {1: "a", 3: "b"}, {1: (1, 2, 3), 3: (4, 5, 6)})).encode()
+CLASSES = ClassTable("", {1: "a", 3: "b"}, {1: (1, 2, 3), 3: (4, 5, 6)})
+SIDECAR = aux_xml(CLASSES, [0, 7, 8, 9]).encode()
 
 
 @fuzz(500)

@@ -3,7 +3,8 @@
     /usr/bin/python3 qgis_legend.py LAYER...
 
 Runs in the Python that has PyQGIS, not in that of lcmap. Of each layer: the kind of its renderer,
-the lines of its legend, and how many pixels of a picture of 200 × 200 have which colour.
+the lines of its legend, how many pixels of a picture of 200 × 200 have which colour, and how each
+field of its features appears in the form.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QSize
 
 SIDE = 200
+
+
+def form_of(layer: QgsVectorLayer) -> dict[str, object]:
+    """Return of each field the kind of its widget, and what can be picked in it."""
+    setups = {field.name(): layer.editorWidgetSetup(i) for i, field in enumerate(layer.fields())}
+    return {name: [setup.type(), setup.config().get("map")] for name, setup in setups.items()}
+
 
 application = QgsApplication([], False)
 application.initQgis()
@@ -52,6 +60,7 @@ for path in sys.argv[1:]:
         "renderer": layer.renderer().type(),
         "legend": [str(item.data(0) or "") for item in model.layerLegendNodes(node)],
         "colors": dict(collections.Counter(colors)),
+        "form": {} if raster else form_of(layer),
     }
 print(json.dumps(found))
 sys.stdout.flush()

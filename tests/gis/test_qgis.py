@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,13 @@ from typing import Any
 import every_command
 import pytest
 import rasterio
+from qgis_here import PYTHON, has_qgis
 from support import run_lcmap
 
 from lcmap.nomenclature import load_nomenclature
 
-PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("qgis_legend.py")
 CLASSES = load_nomenclature("flair7").classes
-
-
-def has_qgis() -> bool:
-    """Tell whether the system's Python has PyQGIS."""
-    if not Path(PYTHON).exists():
-        return False
-    found = subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True, check=False)
-    return found.returncode == 0
 
 
 def opened(*layers: str) -> Any:
@@ -66,3 +59,36 @@ def test_maps_tiles_and_polygons_have_their_legend(
         assert set(frequent) == {CLASSES[0].color, CLASSES[1].color}, layer
     # three tints and the lines between them
     assert len([n for n in found["t.geojson"]["colors"].values() if n > 500]) >= 3
+
+
+@pytest.mark.slow
+def test_points_are_interpreted_in_a_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_qgis():
+        pytest.skip("QGIS is not installed: apt-get install python3-qgis, see CONTRIBUTING.md")
+    monkeypatch.chdir(tmp_path)
+    every_command.land_cover(tmp_path)
+    made = run_lcmap("sample", "labels.tif", "-o", "points.gpkg", "--size", 60)
+    assert made.exit_code == 0, made.stderr
+    shutil.copy("points.gpkg", "begun.gpkg")
+    with sqlite3.connect("begun.gpkg") as database:
+        for (trigger,) in database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'sample'"
+        ).fetchall():
+            database.execute(f'DROP TRIGGER "{trigger}"')  # they call functions of GDAL's
+        database.execute("UPDATE sample SET reference = '1' WHERE id < 20")
+        database.execute("UPDATE sample SET reference = ? WHERE id > 40", [CLASSES[1].name])
+    found = opened("points.gpkg", "begun.gpkg")
+    names = [land_cover.name for land_cover in CLASSES]
+    for layer in found.values():
+        assert layer["renderer"] == "categorizedSymbol"
+        assert layer["legend"] == [*names, "cannot be told", "to be interpreted"]
+        form = layer["form"]
+        picked = [{land_cover.name: str(land_cover.code)} for land_cover in CLASSES]
+        assert form["reference"] == ["ValueMap", [*picked, {"cannot be told": "0"}]]
+        shown = {name for name, (kind, _) in form.items() if kind != "Hidden"}
+        assert shown == {"id", "reference", "note"}
+    assert {"#ff00ff"} <= set(found["points.gpkg"]["colors"])
+    own = {land_cover.color for land_cover in CLASSES}
+    assert not own & set(found["points.gpkg"]["colors"])
+    colors = found["begun.gpkg"]["colors"]
+    assert own & set(colors) == {CLASSES[0].color, CLASSES[1].color} and "#ff00ff" in colors

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
+from gdal_tables import attribute_table, category_names
 
 from lcmap.errors import OutputExistsError
-from lcmap.raster.class_sidecars import check_sidecar_output, sidecar_texts
+from lcmap.raster.class_sidecars import check_sidecar_output, class_sidecars
 from lcmap.raster.classes import ClassTable, is_class_style, qml_style
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
@@ -25,55 +23,25 @@ GRID = Grid(rasterio.CRS.from_epsg(2154), rasterio.Affine(2, 0, 0, 0, -2, 8), 4,
 LABELS = RasterFormat(1, "uint8", 0, classes=TABLE, overviews=True, sidecars=True)
 
 
-@pytest.fixture
-def gdal() -> Iterator[Any]:
-    """GDAL's own library, which rasterio's wheel carries: rasterio reads no attribute tables."""
-    folder = Path(rasterio.__file__).parent.parent / "rasterio.libs"
-    libraries = list(folder.glob("libgdal*"))
-    if not libraries:
-        pytest.skip("rasterio uses a GDAL of the system")
-    library = ctypes.CDLL(str(libraries[0]))
-    for name in ("GDALOpen", "GDALGetRasterBand", "GDALGetRasterCategoryNames", "GDALGetDefaultRAT",
-                 "GDALRATGetValueAsString"):  # fmt: skip
-        getattr(library, name).restype = ctypes.c_void_p
-    library.GDALAllRegister()
-    yield library
-
-
-def rows_of(gdal: Any, path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the category names and the attribute table that GDAL reads."""
-    dataset = ctypes.c_void_p(gdal.GDALOpen(str(path).encode(), 0))
-    band = ctypes.c_void_p(gdal.GDALGetRasterBand(dataset, 1))
-    # first the table: a GeoTIFF's sidecar is not yet read when names alone are asked for
-    table = ctypes.c_void_p(gdal.GDALGetDefaultRAT(band))
-    names = ctypes.cast(gdal.GDALGetRasterCategoryNames(band), ctypes.POINTER(ctypes.c_char_p))
-    categories = []
-    while names[len(categories)] is not None:
-        categories.append(names[len(categories)].decode())
-    rows = [
-        [
-            ctypes.string_at(gdal.GDALRATGetValueAsString(table, row, col)).decode()
-            for col in range(gdal.GDALRATGetColumnCount(table))
-        ]
-        for row in range(gdal.GDALRATGetRowCount(table))
-    ]
-    gdal.GDALClose(dataset)
-    return categories, rows
-
-
 def write(path: Path, *, overwrite: bool = False) -> None:
     with atomic_raster(path, GRID, LABELS, overwrite=overwrite) as raster:
         raster.write(np.ones((1, 4, 4), "uint8"))
 
 
-def test_gdal_and_qgis_find_the_classes_alone(tmp_path: Path, gdal: Any) -> None:
+def test_gdal_and_qgis_find_the_classes_alone(tmp_path: Path) -> None:
     write(tmp_path / "ref.v1.tif")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "ref.v1.qml", "ref.v1.tif", "ref.v1.tif.aux.xml",
     ]  # fmt: skip
-    categories, rows = rows_of(gdal, tmp_path / "ref.v1.tif")
-    assert categories == ["", "bâti & cour", "", "eau"]
-    assert rows == [["1", "bâti & cour", "255", "0", "10"], ["3", "eau", "0", "0", "255"]]
+    assert category_names(tmp_path / "ref.v1.tif") == ["", "bâti & cour", "", "eau"]
+    columns = ("Value", "Count", "Class", "Red", "Green", "Blue")
+    assert attribute_table(tmp_path / "ref.v1.tif") == [
+        dict(zip(columns, row, strict=True))
+        for row in [
+            ("1", "16", "bâti & cour", "255", "0", "10"),
+            ("3", "0", "eau", "0", "0", "255"),
+        ]
+    ]
     entries = ElementTree.parse(tmp_path / "ref.v1.qml").iter("paletteEntry")
     assert [(e.get("value"), e.get("label")) for e in entries] == [
         ("1", "bâti & cour"), ("3", "eau"),
@@ -113,8 +81,8 @@ def test_other_styles_are_someones(tmp_path: Path, text: str) -> None:
 
 
 def test_a_stream_has_nothing_beside_it() -> None:
-    assert sidecar_texts("-", TABLE, asked=False) == {}
-    assert sidecar_texts("/dev/null", TABLE, asked=False) == {}
+    assert class_sidecars("-", asked=False) == []
+    assert class_sidecars("/dev/null", asked=False) == []
 
 
 def test_a_killed_run_names_the_style_too(tmp_path: Path) -> None:

@@ -10,16 +10,17 @@ import pytest
 import rasterio
 from support import write_raster
 
-from lcmap.raster.class_sidecars import sidecar_texts
 from lcmap.raster.classes import (
     ClassTable,
     aux_xml,
     find_class_table,
+    qml_style,
     read_class_table,
     write_class_table,
 )
 
 TABLE = ClassTable("example", {1: "bâti & cour", 3: "eau"}, {1: (255, 0, 10), 3: (0, 0, 255)})
+PIXELS = [0, 16, 0, 0]
 
 
 def make_map(path: Path) -> None:
@@ -46,23 +47,19 @@ def test_raster_without_classes_has_no_table(tmp_path: Path) -> None:
 
 
 def test_sidecars_name_every_class() -> None:
-    texts = sidecar_texts("maps.2018/map.tif", TABLE, asked=True)
-    assert list(texts) == ["maps.2018/map.qml", "maps.2018/map.tif.aux.xml"]
-    qml, aux = texts.values()
-    entries = ElementTree.fromstring(qml).iter("paletteEntry")
+    entries = ElementTree.fromstring(qml_style(TABLE)).iter("paletteEntry")
     assert [(e.get("value"), e.get("color"), e.get("label")) for e in entries] == [
         ("1", "#ff000a", "bâti & cour"),
         ("3", "#0000ff", "eau"),
     ]
-    categories = ElementTree.fromstring(aux).iter("Category")
+    categories = ElementTree.fromstring(aux_xml(TABLE, PIXELS)).iter("Category")
     assert [c.text or "" for c in categories] == ["", "bâti & cour", "", "eau"]
 
 
 def test_classes_that_the_file_lost_are_found_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "map.tif"
     make_map(path)
-    for file, text in sidecar_texts(path, TABLE, asked=True).items():
-        Path(file).write_text(text, "utf-8")
+    (tmp_path / "map.tif.aux.xml").write_text(aux_xml(TABLE, PIXELS), "utf-8")
     with rasterio.open(path) as dataset:
         lost = {key: value for key, value in dataset.profile.items() if key != "photometric"}
         codes = dataset.read()
@@ -93,7 +90,7 @@ def test_classes_that_the_file_lost_are_found_beside_it(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_sidecar_that_tells_no_classes_is_passed_over(tmp_path: Path, old: str, new: str) -> None:
     write_raster(tmp_path / "map.tif", np.ones((1, 4, 4), "uint8"))
-    text = aux_xml(TABLE)
+    text = aux_xml(TABLE, PIXELS)
     assert old in text
     (tmp_path / "map.tif.aux.xml").write_text(text.replace(old, new), "utf-8")
     with rasterio.open(tmp_path / "map.tif") as dataset:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from rasterio.crs import CRS
 from support import limited_files
 
 from lcmap.errors import CannotWriteError
-from lcmap.vector.geopackage import check_features, write_features_to
+from lcmap.vector.geopackage import add_style, check_features, write_features_to
 
+STYLE = "<qgis>é</qgis>" * 2000
 BOXES = shapely.box(np.arange(20), 0, np.arange(20) + 1, 1)
 
 
@@ -23,14 +25,28 @@ def write(path: Path) -> None:
             "map.gpkg", path, "boxes", BOXES[part], {"code": codes}, CRS.from_epsg(2154),
             append=append,
         )  # fmt: skip
+    add_style("map.gpkg", path, "boxes", STYLE)
     check_features("map.gpkg", path, "boxes", len(BOXES))
 
 
 def test_polygons_are_found_by_place(tmp_path: Path) -> None:
     write(tmp_path / "a.gpkg")
-    _, _, geometries, (codes,) = pyogrio.raw.read(tmp_path / "a.gpkg", bbox=(12.2, 0, 14.8, 1))
+    _, _, geometries, (codes,) = pyogrio.raw.read(
+        tmp_path / "a.gpkg", layer="boxes", bbox=(12.2, 0, 14.8, 1)
+    )
     assert codes.tolist() == [12, 13, 14]
     assert shapely.equals(shapely.from_wkb(geometries), BOXES[12:15]).all()
+
+
+def test_the_style_is_where_qgis_looks_for_it(tmp_path: Path) -> None:
+    write(tmp_path / "a.gpkg")
+    with sqlite3.connect(tmp_path / "a.gpkg") as database:
+        found = database.execute(
+            "SELECT styleQML FROM layer_styles JOIN gpkg_geometry_columns ON f_table_name = "
+            "table_name AND f_geometry_column = column_name WHERE f_table_schema = '' AND "
+            "useAsDefault"
+        )
+        assert found.fetchall() == [(STYLE,)]
 
 
 def test_a_file_is_whole_or_refused_wherever_the_space_ends(tmp_path: Path) -> None:

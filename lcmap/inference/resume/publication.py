@@ -37,12 +37,13 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.raster.preview.writing import Panel, write_preview
 from lcmap.raster.set_aside import Aside, put_back, set_aside
 from lcmap.raster.windows import Window
-from lcmap.raster.writing import BLOCK, atomic_path, atomic_raster, move_into_place, write_error
+from lcmap.raster.writing import BLOCK, atomic_raster, move_into_place, write_error
 
 _STRIP = 16 * BLOCK
 _PIECE = 1 << 24
 _WAITING = re.compile(
-    r"preview\.png|(codes|confidence|margin|probabilities|scenes)(-sheet\d+)?\.tif(\.qml|\.aux\.xml)?"
+    r"preview\.png|codes\.qml|codes\.tif\.aux\.xml"
+    r"|(codes|confidence|margin|probabilities|scenes)(-sheet\d+)?\.tif"
 )
 
 
@@ -175,26 +176,19 @@ def _identity(path: PathLike) -> list[int]:
 def make_file(
     file: OutputFile, store: StoredArrays, grid: Grid, folder: Path, progress: Progress
 ) -> None:
-    """Write a file of the map into a folder, by its waiting name.
+    """Write a file of the map into a folder, by its waiting name; a sidecar is there with its map.
 
     Raises:
         CannotWriteError: no space left; it names the file's own path.
     """
     try:
-        if isinstance(file, Sidecar):
-            _write_sidecar(file, folder)
-        elif isinstance(file, PreviewFile):
+        if isinstance(file, PreviewFile):
             panel = Panel(file.codes.path, folder / file.codes.waiting)
             write_preview(folder / file.waiting, [panel], file.image, overwrite=True)
-        else:
+        elif isinstance(file, MapRaster):
             _write_raster(file, store, grid, folder, progress)
     except CannotWriteError as error:
         raise CannotWriteError(file.path, error.problem, error.remedy) from error
-
-
-def _write_sidecar(file: Sidecar, folder: Path) -> None:
-    with atomic_path(folder / file.waiting, overwrite=True) as temporary:
-        temporary.write_text(file.text, encoding="utf-8")
 
 
 def _write_raster(

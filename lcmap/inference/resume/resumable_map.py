@@ -151,10 +151,11 @@ class ResumableMap(TileWork):
         left = [file for file in files.in_naming_order if file.waiting not in own]
         begun = last(records, "naming") == files.naming
         ready = begun and all(is_ready(self._path, records, file.waiting) for file in left)
-        # a raster that is made again takes what waits beside it along, so all are
-        to_make = [] if ready else left
+        # a raster that is made again takes what waits beside it along, so all are; the rest is made
+        # with the map or of it
+        needed = left if files.rasters[0] in left else [*left, files.rasters[0]]
+        to_make = [] if ready else needed
         with rasterio.Env(GDAL_NUM_THREADS=str(threads or available_threads())):
-            # a sidecar comes after its raster, beside which GDAL may have made one
             for file in reversed(to_make):
                 make_file(file, arrays or self._store, self._grid, self._path, progress)
         if to_make:

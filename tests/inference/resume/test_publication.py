@@ -98,12 +98,11 @@ def test_errors_name_the_file_that_was_asked_for(
         raise CannotWriteError(path, "no space left", "free some")
 
     monkeypatch.setattr(publication, "atomic_raster", full)
-    monkeypatch.setattr(publication, "atomic_path", full)
     folder = tmp_path / "work"
     folder.mkdir()
     files = files_in(tmp_path, qml=True)
     store = stored(folder, files, arrays)
-    for file in files.in_naming_order:
+    for file in files.rasters:
         with pytest.raises(CannotWriteError) as caught:
             make_file(file, store, GRID, folder, silent)
         assert str(caught.value) == f"{file.path}: no space left; free some"
@@ -119,7 +118,7 @@ def waiting(tmp_path: Path) -> tuple[OutputFiles, Path, Record]:
     for file in files.in_naming_order:
         (folder / file.waiting).write_bytes(b"new")
     record = naming_record(files, folder, {})
-    (folder / "codes.tif.qml").rename(tmp_path / "map.qml")
+    (folder / "codes.qml").rename(tmp_path / "map.qml")
     return files, folder, record
 
 
@@ -127,11 +126,11 @@ def test_a_file_that_left_the_folder_has_its_name(
     tmp_path: Path, waiting: tuple[OutputFiles, Path, Record]
 ) -> None:
     files, folder, record = waiting
-    assert already_named(files, folder, [record]) == {"codes.tif.qml"}
+    assert already_named(files, folder, [record]) == {"codes.qml"}
     # across disks a copy stays behind
     (tmp_path / "c.tif").write_bytes(b"new")
     (tmp_path / "map.tif").write_bytes(b"somebody else's")
-    assert already_named(files, folder, [record]) == {"codes.tif.qml", "confidence.tif"}
+    assert already_named(files, folder, [record]) == {"codes.qml", "confidence.tif"}
     (tmp_path / "map.qml").write_bytes(b"another")
     assert already_named(files, folder, [record]) == {"confidence.tif"}
 

@@ -485,7 +485,7 @@ def test_a_run_killed_between_two_names_goes_on_with_the_rest(
         assert (output.parent / name).stat().st_mtime_ns == time
 
 
-@pytest.mark.parametrize("name", ["codes.tif", "confidence.tif", "codes.tif.qml"])
+@pytest.mark.parametrize("name", ["codes.tif", "confidence.tif", "codes.qml"])
 def test_a_waiting_file_whose_bits_flipped_is_made_again(
     output: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

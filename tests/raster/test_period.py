@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from lcmap.errors import UsageError
-from lcmap.imagery.period import parse_day, parse_period
+from lcmap.raster.period import parse_day, parse_period
 
 
 @pytest.mark.parametrize(
