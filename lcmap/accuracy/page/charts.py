@@ -79,20 +79,22 @@ class Drawing(NamedTuple):
 class Dots(NamedTuple):
     """Names of maps, labels of rows, and of each map values with low and high, float64 [rows, 3].
 
-    They are in `unit`, on an axis from 0 to `end`, or to what they need.
+    The axis from 0 to `end`, or to what they need, has a `label`: what they are, and their unit.
     """
 
     names: Sequence[str]
     labels: Sequence[str]
     values: Sequence[NDArray[np.float64]]
-    unit: str
+    label: str
     end: float | None
 
     @classmethod
-    def of_shares(cls, names: Sequence[str], labels: Sequence[str], shares: Sequence[Any]) -> Dots:
-        """Return shares as percentages."""
+    def of_shares(
+        cls, names: Sequence[str], labels: Sequence[str], shares: Sequence[Any], measure: str = ""
+    ) -> Dots:
+        """Return shares as percentages; the axis names the `measure`, if the rows do not."""
         values = [100 * np.array(found, np.float64).reshape(-1, 3) for found in shares]
-        return cls(names, labels, values, "%", 100)
+        return cls(names, labels, values, f"{measure}, %" if measure else "%", 100)
 
 
 def overall_chart(report: Report) -> str:
@@ -113,7 +115,7 @@ def iou_chart(report: Report) -> str:
     values = [
         [of_class(item.scores, item.interval, "iou", k) for k in shown] for item in report.maps
     ]
-    dots = Dots.of_shares(_names(report), labels, values)
+    dots = Dots.of_shares(_names(report), labels, values, "IoU")
     return dots_chart(dots, "IoU of each class, in percent", of_classes(report))
 
 
@@ -154,7 +156,7 @@ def _dot_figure(dots: Dots, width: Width) -> Figure:
     axes.set_xlim(0, dots.end)
     axes.grid(axis="x", color="#d0d0d0", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel(dots.unit)
+    axes.set_xlabel(dots.label)
     if names:
         figure.legend(axes.lines, names, loc="outside upper left", ncols=beside, frameon=False)
     return figure

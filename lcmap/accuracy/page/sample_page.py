@@ -95,7 +95,7 @@ def _area_chart(report: EstimateReport) -> str:
         for word, place in (("largest", int(shares.argmax())), ("smallest", int(shares.argmin())))
     ]
     description = f"The {' and the '.join(parts)}. The table below has all figures."
-    dots = Dots([""], labels, [values], unit, None)
+    dots = Dots([""], labels, [values], f"area, {unit}", None)
     return dots_chart(dots, f"Area of each class, in {unit}", description)
 
 
@@ -117,6 +117,7 @@ def _accuracy_chart(report: EstimateReport, measure: str) -> str:
         [item.name for item in report.maps],
         [classes[k].name for k in shown],
         [_rows(item.classes[measure], shown) for item in report.maps],
+        _MEASURES[measure],
     )
     description = " ".join([*parts, "The tables below have all figures."])
     return dots_chart(dots, f"{_MEASURES[measure]} of each class, in percent", description)
