@@ -1,13 +1,14 @@
 """What a series of dates costs: fuse beside predict, by the number of dates.
 
     python benchmarks/bench_dates.py [--size 2304] [--dates 12 30] [--runs 2] [--memory MB]
+        [--level 3] [--crs EPSG:2154]
 
 The image is the mosaic of bench_predict, at 0.8 m; each date has ten bands of 10 m, made of noise,
-a third of it clouds, on another grid of the same CRS. The networks are those of the default recipe
-with random weights, which cost what trained ones do; the series is on the level that `prepare`
-chooses, 3 here, or on another (`--level`). `predict` and each `fuse` take turns. Printed are the
-medians, over the runs, of how many times the processor seconds, and the seconds, of `predict` each
-`fuse` takes, and the largest peak of memory of each.
+a third of it clouds, on another grid of the same CRS or of another (`--crs`). The networks are
+those of the default recipe with random weights, which cost what trained ones do; the series is on
+the level that `prepare` chooses, 3 here, or on another (`--level`). `predict` and each `fuse` take
+turns. Printed are the medians, over the runs, of how many times the processor seconds, and the
+seconds, of `predict` each `fuse` takes, and the largest peak of memory of each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from affine import Affine
 from bench_fuse import IMAGE, S2
 from bench_predict import write_mosaic
+from rasterio.warp import transform
 from timed_command import timed
 
 from lcmap.model_file import ModelInput, ModelMetadata, write_model
@@ -56,9 +58,10 @@ def write_network(path: Path, inputs: list[ModelInput]) -> None:
     write_model(to_onnx(network, [item.name for item in inputs]), metadata, path)
 
 
-def write_dates(folder: Path, count: int, size: int) -> Path:
+def write_dates(folder: Path, count: int, size: int, crs: str) -> Path:
     """Write so many dates that cover the mosaic of so many pixels; return their folder."""
     folder.mkdir()
+    (west,), (north,) = transform("EPSG:2154", crs, [700_000 - 303], [6_300_000 + 303])
     pixels = round(size * 0.8 / 10) + 80
     random = np.random.default_rng(0)
     for number in range(count):
@@ -69,9 +72,9 @@ def write_dates(folder: Path, count: int, size: int) -> Path:
         values[:, clouds] = NODATA
         with rasterio.open(
             folder / f"s2_{day:%Y%m%d}.tif", "w", driver="GTiff", count=len(S2), dtype="int16",
-            height=pixels, width=pixels, crs="EPSG:2154", nodata=NODATA, tiled=True,
+            height=pixels, width=pixels, crs=crs, nodata=NODATA, tiled=True,
             compress="deflate",
-            transform=Affine(10, 0, 700_000 - 303, 0, -10, 6_300_000 + 303),
+            transform=Affine(10, 0, west, 0, -10, north),
         ) as dataset:  # fmt: skip
             dataset.write(values)
             for band, name in enumerate(S2, 1):
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--dates", type=int, nargs="+", default=[12, 30])
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--crs", default="EPSG:2154")
     parser.add_argument("--memory", type=int, help="MB, of --memory; its default otherwise")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +98,7 @@ def main() -> None:
         write_network(both, [IMAGE, replace(SERIES, level=arguments.level)])
         write_mosaic(image, arguments.size)
         series = {
-            dates: write_dates(folder / str(dates), dates, arguments.size)
+            dates: write_dates(folder / str(dates), dates, arguments.size, arguments.crs)
             for dates in arguments.dates
         }
         options = ["-o", folder / "map.tif", "--overwrite"]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ from lcmap.inference.sheets import wanted_sheets
 from lcmap.inference.source import AnyPixels, Source
 from lcmap.inference.tile_predictor import Predictor, ReadyTile
 from lcmap.inference.tiling import Tile
-from lcmap.inference.verify import LIMITS, Limits, Verification, other_tiles, verify_tiles
+from lcmap.inference.verify import LIMITS, Verification, other_tiles, verify_tiles
 from lcmap.model_file import ModelMetadata, read_model
 from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
@@ -166,9 +167,7 @@ def predict(
             compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
-            padded = computation.predictor(("probabilities",), padded=True)
-            verification = _verify(work, padded, size, opened.verifying(source, work), progress)
-            _check(verification, LIMITS[precision], work, model)
+            verification = _verified(work, computation, size, source, progress)
         report = _report(work, f"{engine.title} in {precision}", verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
     if report.mapped == 0 and not shard:
@@ -244,34 +243,30 @@ def _predict_tiles(
     work.commit()
 
 
-def _verify(
-    work: TileWork,
-    predictor: Predictor[AnyPixels],
-    size: int,
-    source: Source[AnyPixels],
-    progress: Progress,
+def _verified(
+    work: TileWork, computation: Computation, size: int, source: Source[Any], progress: Progress
 ) -> Verification:
-    """Compare with a second prediction, made with other tiles than those of this size."""
-    tiles = other_tiles(predictor, *source.shape, size)
-    verification = verify_tiles(work, predictor, tiles, source, progress)
-    logger.info("verified: %s", verification)
-    return verification
+    """Compare with a second prediction, made with other tiles than those of this size.
 
-
-def _check(verification: Verification, limits: Limits, work: TileWork, model: PathLike) -> None:
-    """Check that a map does not depend on its tiles, and discard it where it does.
+    Where a map depends on its tiles, it is discarded.
 
     Raises:
-        VerificationError: two predictions are further apart than the limits.
+        VerificationError: the two are further apart than their arithmetic explains.
     """
-    if not verification.is_within(limits):
+    predictor = computation.predictor(("probabilities",), padded=True)
+    tiles = other_tiles(predictor, *source.shape, size)
+    again = computation.opened.verifying(source, work)
+    verification = verify_tiles(work, predictor, tiles, again, progress)
+    logger.info("verified: %s", verification)
+    if not verification.is_within(LIMITS[computation.precision]):
         work.discard()
         raise VerificationError(
-            model,
+            computation.model,
             f"the map depends on its tiles: {verification}",
             "nothing was written; the model's stride or receptive field is not what its metadata "
             "says, train it again",
         )
+    return verification
 
 
 def _report(work: TileWork, computed_by: str, verification: Verification | None) -> PredictReport:

@@ -303,11 +303,11 @@ def job(folder: Path) -> Iterator[tuple[Job, Any]]:
     compute, options = Compute(engine="onnxruntime"), ModelInputOptions()
     metadata = read_model("model.onnx")
     with ExitStack() as stack:
-        opened = open_rasters(
-            stack, [["image.tif"]], metadata.inputs, "model.onnx", options, silent
-        )
-        network = load_network("model.onnx", metadata, "float32", opened)
         engine = choose_engine(compute, "float32", "model.onnx")
+        network, poolings = load_network("model.onnx", metadata, engine)
+        opened = open_rasters(
+            stack, [["image.tif"]], metadata.inputs, "model.onnx", options, poolings, silent
+        )
         computation = Computation(
             "model.onnx", metadata, network, "float32", engine, opened, options
         )
