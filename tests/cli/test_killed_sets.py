@@ -31,7 +31,7 @@ QUICK = ("prepare tiles", "score", "late")
 @pytest.mark.parametrize("what", ["KILL", pytest.param("TERM", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", QUICK)
 def test_no_stop_leaves_a_mixed_set(tmp_path: Path, form: str, what: str) -> None:
-    run(tmp_path, form, what, every=11)
+    run(tmp_path, form, what, every=17)
 
 
 @pytest.mark.slow

@@ -65,8 +65,14 @@ def texts(folder: Path) -> list[str]:
     return [(folder / name).read_text() if (folder / name).exists() else "" for name in NAMES]
 
 
-@pytest.mark.parametrize("overwrite", [True, False])
-@pytest.mark.parametrize("next_output", NAMES)
+@pytest.mark.parametrize(
+    ("next_output", "overwrite"),
+    [
+        *((name, True) for name in NAMES),
+        (NAMES[1], False),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in NAMES[::2]),
+    ],
+)
 def test_a_kill_at_any_step_leaves_no_mixed_set_and_the_next_run_the_whole(
     tmp_path: Path, overwrite: bool, next_output: str
 ) -> None:
