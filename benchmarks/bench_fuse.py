@@ -29,12 +29,11 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
-from bench_predict import InteriorTile, write_mosaic
+from bench_predict import InteriorTile, Way, write_mosaic
 from rasterio.warp import transform
 from timed_command import timed
 from torch.utils.flop_counter import FlopCounterMode
 
-from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.inference.inputs import open_inputs
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.source import cells_inside
@@ -124,9 +123,9 @@ def main() -> None:
         sides = {title: folder / f"{number}.tif" for number, title in enumerate(CRSS)}
         for title, path in sides.items():
             write_side(path, CRSS[title], size)
-        bare = {"session of predict": InteriorTile(one, size, OnnxRuntimeSession, tile or None)}
+        bare = {"session of predict": InteriorTile(Way(one), size, tile or None)}
         for level, path in fusions.items():
-            session = InteriorTile(path, size, OnnxRuntimeSession, tile or None)
+            session = InteriorTile(Way(path), size, tile or None)
             bare[f"session of fuse, level {level}"] = session
         print(f"{size} x {size} px, {available_threads()} threads")
         ratios: dict[str, list[tuple[float, ...]]] = {}

@@ -4,7 +4,9 @@
     python benchmarks/bench_predict.py MODEL.onnx --sizes 4096 8192 16384 32768
     python benchmarks/bench_predict.py MODEL.onnx --engines [--int8 MODEL.int8.onnx] [--size 8192]
     python benchmarks/bench_predict.py MODEL.onnx --pipeline [--size 4096]
-    python benchmarks/bench_predict.py MODEL.onnx --tiles 256 512 768 1024 1280 1536
+    python benchmarks/bench_predict.py MODEL.onnx --tiles 256 512 1024 1536 2048 3072
+
+All but the third take [--engine NAME] and [--precision NAME], as predict does.
 
 The image is a mosaic of the real zones beside the project (LCMAP_DATA, else ../shared/data),
 repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of the map: of
@@ -17,13 +19,12 @@ repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of
 - PyTorch, eager, in batches on all cores, on windows of 256 px that overlap by half and are blended
   by a weight that falls towards their edges, as TorchGeo, TerraTorch and geoai do;
 - the operations of the network's convolutions at the speed of float32 matrix multiplication, which
-  is what the processor could do at most without another algorithm;
-- with --int8 MODEL, that model's bare session of the same tiles; with --openvino, both in OpenVINO.
+  is what the processor could do at most without another algorithm.
 
 A round takes all of them in turn; printed are the medians of the rounds, and of the ratios in each.
 With --sizes only predict runs, on images of these sizes, for the cost of a pixel and the memory;
-with --engines only predict, by each engine and in each arithmetic that this machine has, from file
-to file, and for an image of 256 px, which is its start-up;
+with --engines predict by each engine and in each arithmetic that this machine has, from file to
+file, beside the bare session of its interior tiles, and for an image of 256 px, its start-up;
 with --pipeline the processor time of all that predict does beside the network, in this process and
 with its imports done, by an engine that maps patches of 12 px at once;
 with --tiles only the bare session, on interior tiles that keep so many pixels along each axis.
@@ -42,6 +43,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -54,8 +56,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import lcmap.inference.predict as library
 from lcmap import defaults
-from lcmap.engines.choice import Engine, LoadedGraph
-from lcmap.engines.onnxruntime import OnnxRuntimeSession
+from lcmap.engines.choice import Engine, choose_engine
+from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.openvino import check_bfloat16, is_importable
 from lcmap.errors import UnavailableError
 from lcmap.graph.halo import INTERIOR
@@ -124,23 +126,36 @@ def random_pixels(metadata: ModelMetadata, height: int, width: int) -> list[np.n
     return [random.random((item.channels, height, width), np.float32) for item in metadata.inputs]
 
 
+class Way(NamedTuple):
+    """How predict computes: a model file, an engine, an arithmetic."""
+
+    model: Path
+    engine: EngineName = "auto"
+    arithmetic: Arithmetic = "float32"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What predict is told of it."""
+        return ("--engine", self.engine, "--precision", self.arithmetic)
+
+    def chosen(self) -> Engine:
+        """Return the engine that predict takes."""
+        return choose_engine(Compute(engine=self.engine), self.arithmetic, self.model)
+
+
 class InteriorTile:
     """The bare session of predict's interior tiles."""
 
-    def __init__(
-        self,
-        model: Path,
-        size: int,
-        load: Callable[[bytes], LoadedGraph],
-        block: int | None = None,
-    ) -> None:
-        """Take a model, the size of the image that it is cut for, an engine and the tiles' size."""
-        self._load, self._model = load, model
-        self._metadata = read_model(model)
+    def __init__(self, way: Way, size: int, block: int | None = None) -> None:
+        """Take the way, the size of the image that it is cut for, and the tiles' size."""
+        self._way = way
+        self._metadata = read_model(way.model)
         predictor = self._predictor()
         block = block or predictor.largest_block(defaults.MEMORY)
         self.tiles = predictor.tiles(size, size, block)
-        self.tile: Tile = next(tile for tile in self.tiles if tile.border == INTERIOR)
+        # where an image has no interior tile, its first one
+        interior = [tile for tile in self.tiles if tile.border == INTERIOR]
+        self.tile: Tile = (interior or self.tiles)[0]
         sizes = [self.tile.cells_of(n)[2:] for n in range(len(self._metadata.inputs))]
         random = np.random.default_rng(0)
         self._pixels = TilePixels(
@@ -152,8 +167,8 @@ class InteriorTile:
         )
 
     def _predictor(self) -> TilePredictor:
-        engine = Engine("bare session", self._load, self._load)
-        return TilePredictor(load_graph(self._model), self._metadata, ("winner",), engine)
+        graph = load_graph(self._way.model)
+        return TilePredictor(graph, self._metadata, ("winner",), self._way.chosen())
 
     def measure(self, tiles: int = 4) -> float:
         """Return the useful pixels per second."""
@@ -236,11 +251,12 @@ class BlendedWindows:
         return height * width / (time.perf_counter() - start)
 
 
-def predict(image: Path, model: Path, output: Path, *options: str) -> tuple[float, float, str]:
+def predict(image: Path, output: Path, way: Way, *options: str) -> tuple[float, float, str]:
     """Return useful pixels per second of the command, its peak memory in MiB, what it said."""
     with rasterio.open(image) as dataset:
         pixels = dataset.height * dataset.width
-    run = timed("predict", image, "-m", model, "-o", output, "--overwrite", *options)
+    command = ("predict", image, "-m", way.model, "-o", output, "--overwrite", *way.options)
+    run = timed(*command, *options)
     return pixels / run.seconds, run.peak, run.stderr
 
 
@@ -248,20 +264,10 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     model, size = arguments.model, arguments.size
     image, output = folder / "image.tif", folder / "map.tif"
     write_mosaic(image, size)
-    interior = InteriorTile(model, size, OnnxRuntimeSession)
+    way = Way(model, arguments.engine, arguments.precision)
+    interior = InteriorTile(way, size)
     blended = BlendedWindows(model)
     contenders: dict[str, Callable[[], float]] = {"interior session": interior.measure}
-    if arguments.int8:
-        contenders["interior session, int8"] = InteriorTile(
-            arguments.int8, size, OnnxRuntimeSession
-        ).measure
-    if arguments.openvino:
-        from lcmap.engines.openvino import OpenVinoSession
-
-        for name, path in (("", model), (", int8", arguments.int8)):
-            if path:
-                tile = InteriorTile(path, size, OpenVinoSession)
-                contenders[f"interior session, OpenVINO{name}"] = tile.measure
     for block in PADDED_TILES:
         contenders[f"mirror-padded tiles of {block}"] = partial(padded, model, block)
     contenders["PyTorch, blended windows"] = blended.measure
@@ -271,7 +277,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     peaks: list[float] = []
 
     def end_to_end() -> float:
-        speed, peak, _ = predict(image, model, output)
+        speed, peak, _ = predict(image, output, way)
         peaks.append(peak)
         return speed
 
@@ -296,19 +302,20 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{name}: {ratio:.3f} times the fastest mirror-padded tiles of its round")
     print(f"peak memory of predict {max(peaks):.0f} MiB")
     if arguments.verify:
-        speed, peak, said = predict(image, model, output, "--verify")
+        speed, peak, said = predict(image, output, way, "--verify")
         print(f"--verify: {speed / 1e6:.3f} Mpx/s, peak {peak:.0f} MiB")
         print(*re.findall("verified: .*", said))
 
 
 def scale(arguments: argparse.Namespace, folder: Path) -> None:
     image, output = folder / "image.tif", folder / "map.tif"
+    way = Way(arguments.model, arguments.engine, arguments.precision)
     costs: dict[int, list[float]] = {size: [] for size in arguments.sizes}
     peaks = dict.fromkeys(arguments.sizes, 0.0)
     for number in range(arguments.rounds):
         for size in arguments.sizes:
             write_mosaic(image, size)
-            speed, peak, _ = predict(image, arguments.model, output)
+            speed, peak, _ = predict(image, output, way)
             costs[size].append(1e9 / speed)
             peaks[size] = max(peaks[size], peak)
         shown = [f"{size}: {each[-1]:.1f} ns/px" for size, each in costs.items()]
@@ -322,40 +329,51 @@ def compare_engines(arguments: argparse.Namespace, folder: Path) -> None:
     image, small, output = (folder / name for name in ("image.tif", "small.tif", "map.tif"))
     write_mosaic(image, arguments.size)
     write_mosaic(small, START_UP_SIDE)
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    found: dict[str, list[Figures]] = {}
+    sessions = {name: InteriorTile(way, arguments.size) for name, way in ways(arguments).items()}
     for number in range(arguments.rounds):
-        for name, (model, options) in ways(arguments).items():
-            speed, peak, _ = predict(image, model, output, *options)
-            start_up = START_UP_SIDE**2 / predict(small, model, output, *options)[0]
-            found.setdefault(name, []).append((speed, start_up, peak))
-        shown = [f"{name} {each[-1][0] / 1e6:.3f}" for name, each in found.items()]
+        for name, way in ways(arguments).items():
+            speed, peak, _ = predict(image, output, way)
+            bare = sessions[name].measure()
+            start_up = START_UP_SIDE**2 / predict(small, output, way)[0]
+            found.setdefault(name, []).append(Figures(speed, bare, start_up, peak))
+        shown = [f"{name} {each[-1].speed / 1e6:.3f}" for name, each in found.items()]
         print(f"round {number + 1}: {', '.join(shown)}", flush=True)
     first = next(iter(found))
     print(f"{arguments.size} x {arguments.size} px, {available_threads()} threads: useful Mpx/s, "
-          f"as a multiple of {first}, seconds of start-up, peak memory in MiB")  # fmt: skip
+          f"as a multiple of {first}, of its bare session, seconds of start-up, MiB")  # fmt: skip
     for name, each in found.items():
         ratio = statistics.median(
-            ours[0] / theirs[0] for ours, theirs in zip(each, found[first], strict=True)
+            ours.speed / theirs.speed for ours, theirs in zip(each, found[first], strict=True)
         )
-        speed, start_up, _ = (statistics.median(values) for values in zip(*each, strict=True))
-        peak = max(values[2] for values in each)
-        print(f"{name:24} {speed / 1e6:7.3f} {ratio:6.3f} {start_up:6.2f} {peak:6.0f}")
+        of_bare = statistics.median(one.speed / one.bare for one in each)
+        speed, _, start_up, _ = (statistics.median(values) for values in zip(*each, strict=True))
+        peak = max(one.peak for one in each)
+        print(f"{name:24} {speed / 1e6:7.3f} {ratio:6.3f} {of_bare:6.3f} {start_up:6.2f} "
+              f"{peak:6.0f}")  # fmt: skip
 
 
-def ways(arguments: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:
-    """Return the engines and arithmetics that this machine has: a model and options for each."""
-    engines = ["onnxruntime", *(["openvino"] if is_importable() else [])]
-    models = {"float32": arguments.model}
+class Figures(NamedTuple):
+    """Of a run of predict: useful pixels per second, those of the bare session, seconds of a
+    start, and peak memory in MiB."""
+
+    speed: float
+    bare: float
+    start_up: float
+    peak: float
+
+
+def ways(arguments: argparse.Namespace) -> dict[str, Way]:
+    """Return the engines and arithmetics that this machine has, by a name for each."""
+    engines: list[EngineName] = ["onnxruntime"]
+    if is_importable():
+        engines.append("openvino")
+    found = {f"{engine} float32": Way(arguments.model, engine) for engine in engines}
     if arguments.int8:
-        models["int8"] = arguments.int8
-    found = {
-        f"{engine} {arithmetic}": (model, ("--engine", engine))
-        for arithmetic, model in models.items()
-        for engine in engines
-    }
+        found |= {f"{engine} int8": Way(arguments.int8, engine, "int8") for engine in engines}
     with suppress(UnavailableError):
         check_bfloat16()
-        found["openvino bfloat16"] = (arguments.model, ("--precision", "bfloat16"))
+        found["openvino bfloat16"] = Way(arguments.model, "openvino", "bfloat16")
     return found
 
 
@@ -391,9 +409,9 @@ def time_pipeline(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def compare_tiles(arguments: argparse.Namespace) -> None:
+    way = Way(arguments.model, arguments.engine, arguments.precision)
     by_block = {
-        block: InteriorTile(arguments.model, arguments.size, OnnxRuntimeSession, block)
-        for block in (None, *arguments.tiles)
+        block: InteriorTile(way, arguments.size, block) for block in (None, *arguments.tiles)
     }
     speeds: dict[int | None, list[float]] = {block: [] for block in by_block}
     for number in range(arguments.rounds):
@@ -423,7 +441,8 @@ def main() -> None:
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--engines", action="store_true")
     parser.add_argument("--pipeline", action="store_true")
-    parser.add_argument("--openvino", action="store_true")
+    parser.add_argument("--engine", choices=get_args(EngineName), default="auto")
+    parser.add_argument("--precision", choices=get_args(Arithmetic), default="float32")
     parser.add_argument("--verify", action="store_true", help="verify in a further run")
     arguments = parser.parse_args()
     if arguments.tiles:

@@ -41,6 +41,18 @@ Encoding = Scaling | OneHot | None
 """None: the network takes the numbers as they are, float32."""
 
 
+def stored_bytes(encoding: Encoding, channels: int) -> int:
+    """Return the bytes of a pixel, for an input of which the network takes so many channels."""
+    match encoding:
+        case Scaling():
+            where_valid = 1
+            return channels * np.dtype(encoding.dtype).itemsize + where_valid
+        case OneHot():
+            return 1
+        case None:
+            return channels * np.dtype(np.float32).itemsize
+
+
 def scaling_of(dtype: str, quantiles: NDArray[np.float64]) -> Scaling | None:
     """Return how an image of this data type is scaled by its quantiles [C, 2].
 

@@ -15,11 +15,13 @@ import onnxruntime
 
 from lcmap.engines.compute import Arithmetic, Compute
 from lcmap.engines.onnxruntime import (
+    COPIES,
     TILES_AT_ONCE,
     ChosenProvider,
     OnnxRuntimeSession,
     choose_provider,
 )
+from lcmap.engines.openvino import COPIES as OPENVINO_COPIES
 from lcmap.engines.openvino import OpenVinoSession, check_bfloat16, is_importable, openvino_version
 from lcmap.errors import UsageError
 from lcmap.graph.float16 import in_half_precision
@@ -32,6 +34,10 @@ class LoadedGraph(Protocol):
     def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Return the graph's results for the arrays of its inputs, each [1, C, H, W]."""
 
+
+LARGEST_BLOCKS: dict[ChosenProvider, int] = {"cpu": 3072, "cuda": 1536}
+"""The largest side of an output window: larger ones win little, and stopping a run waits for one
+tile. The memory of a CUDA device is not that which a user gives."""
 
 _BESIDE = 1
 """Threads of what runs beside the network, which takes the cores."""
@@ -48,8 +54,9 @@ class Engine(NamedTuple):
     `load` makes a serialised graph ready, which `converted` has brought to the arithmetic that it
     computes in; `load_beside` one that another thread runs meanwhile, on the processor in float32.
     `title` names everything about the engine that results depend on; `tiles_at_once` is how many
-    threads run a graph at once to be fastest. One that is `padded` is right for the
-    graph of the model file alone.
+    threads run a graph at once to be fastest; `copies` is the memory that it takes for the tensors
+    of a tile, as a multiple of theirs, and `largest_block` the side of the largest output window
+    that it should have. One that is `padded` is right for the graph of the model file alone.
     """
 
     title: str
@@ -58,6 +65,8 @@ class Engine(NamedTuple):
     tiles_at_once: int = 1
     converted: Callable[[onnx.ModelProto], onnx.ModelProto] = as_it_is
     padded: bool = False
+    copies: float = COPIES
+    largest_block: int = LARGEST_BLOCKS["cpu"]
 
 
 def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> Engine:
@@ -83,7 +92,10 @@ def choose_engine(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -
     title = f"onnxruntime {onnxruntime.__version__} on {device}"
     # a processor imitates float16, and rounds a value on one way to a comparison, not on another
     imitated = arithmetic == "float16" and device == "cpu"
-    return Engine(title, load, beside, TILES_AT_ONCE[device], converted, padded=imitated)
+    return Engine(
+        title, load, beside, TILES_AT_ONCE[device], converted, padded=imitated,
+        largest_block=LARGEST_BLOCKS[device],
+    )  # fmt: skip
 
 
 def _is_for_openvino(compute: Compute, arithmetic: Arithmetic, device: ChosenProvider) -> bool:
@@ -117,4 +129,5 @@ def _openvino(compute: Compute, arithmetic: Arithmetic, subject: PathLike) -> En
         check_bfloat16()
     title = f"openvino {openvino_version()} on cpu"
     load = partial(OpenVinoSession, arithmetic=arithmetic, threads=compute.threads, subject=subject)
-    return Engine(title, load, partial(OpenVinoSession, threads=_BESIDE, subject=subject))
+    beside = partial(OpenVinoSession, threads=_BESIDE, subject=subject)
+    return Engine(title, load, beside, copies=OPENVINO_COPIES[arithmetic])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -15,14 +16,15 @@ from lcmap.graph.halo import Halo
 from lcmap.graph.outputs import of_size
 from lcmap.graph.tensor_sizes import TensorSize
 
-LARGEST_BLOCK = 1536
-"""The largest side of an output window: larger ones were measured to win nothing."""
+_APART_FROM_TILES = 520 << 20
+"""Bytes of the interpreter, its libraries, GDAL's cache and the network's weights."""
 
-_APART_FROM_TILES = 600 << 20
-"""Bytes of the interpreter, its libraries, GDAL's cache and the layers waiting to be written."""
-
-_TILES_AHEAD = 3
+_READ_AHEAD = 3
 """Tiles whose inputs are in memory beside those being computed: read ahead, and as raw pixels."""
+
+_UNWRITTEN = 4
+"""Tiles whose results are in memory beside those being computed: waiting to be written, and as
+they are written."""
 
 _IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu", "Reshape"})
 """Operators that runtimes fuse with the one before, or compute in its memory."""
@@ -30,20 +32,37 @@ _IN_PLACE = frozenset({"BatchNormalization", "Cast", "Identity", "Relu", "Reshap
 _INTEGER_KERNELS = frozenset({"Concat", "Conv"})
 """Operators that runtimes compute on integers between DequantizeLinear and QuantizeLinear."""
 
-_COPIES = 3
-"""Runtimes lay tensors out anew for their kernels and leave gaps between them: onnxruntime 1.32 was
-measured to take twice what its tensors do in an interior tile, three times in one at the border."""
-
 _SIDE = 64
 
 
-def peak_bytes_per_pixel(
+class PixelBytes(NamedTuple):
+    """The memory of a tile, in bytes for each of its pixels.
+
+    `computed` is what a tile takes while it is computed, `read` what its inputs do, `found` what
+    its results do.
+    """
+
+    computed: float
+    read: float
+    found: float
+
+    def of_run(self, tiles_at_once: int) -> float:
+        """Return what a run takes in which so many tiles are computed at once."""
+        return (
+            tiles_at_once * (self.computed + self.read)
+            + _READ_AHEAD * self.read
+            + _UNWRITTEN * self.found
+        )
+
+
+def peak_tensor_bytes(
     model: onnx.ModelProto, stride: int, sizes: Mapping[str, TensorSize] | None = None
 ) -> float:
-    """Return the memory that a graph takes while it runs, in bytes for a pixel of its image.
+    """Return how large a graph's tensors are while it runs, in bytes for a pixel of its image.
 
-    The tensors alive at the same time are added up, in the order of the nodes. `sizes` are those
-    of inputs that are coarser than the image, by name.
+    The tensors alive at the same time are added up, in the order of the nodes: what an engine
+    holds of them is its own, see `lcmap.engines.choice.Engine`. `sizes` are those of inputs that
+    are coarser than the image, by name.
     """
     side = _SIDE * stride
     others = {name: size.of(side, side) for name, size in (sizes or {}).items()}
@@ -107,33 +126,33 @@ def _inside_integer_kernels(graph: onnx.GraphProto) -> set[str]:
 
 
 def _bytes(value: onnx.ValueInfoProto) -> int:
-    """Return the memory that a tensor takes, with its copies."""
+    """Return the memory that a tensor takes."""
     tensor = value.type.tensor_type
     sides = [dimension.dim_value for dimension in tensor.shape.dim]
     itemsize: int = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
-    return _COPIES * int(math.prod(sides)) * itemsize
+    return int(math.prod(sides)) * itemsize
 
 
 def largest_block(
     memory: int,
-    bytes_per_pixel: float,
-    channels: float,
+    pixel: PixelBytes,
     stride: int,
     halo: Halo,
+    *,
+    at_most: int,
     tiles_at_once: int = 1,
 ) -> int:
     """Return the side of the largest output window with which a run fits in `memory` bytes.
 
-    `channels` are those of all inputs of the network together, each for a pixel of the image;
-    `bytes_per_pixel` are taken by each tile that is computed at once.
+    It is `at_most` pixels.
 
     Raises:
         UsageError: not even the smallest tile fits.
     """
-    each = tiles_at_once * bytes_per_pixel + 4 * channels * (tiles_at_once + _TILES_AHEAD)
+    each = pixel.of_run(tiles_at_once)
     around = halo.before.width + halo.after.width + stride
     fits = math.isqrt(max(int((memory - _APART_FROM_TILES) / each), 0)) - around
-    block = min(fits, LARGEST_BLOCK) // stride * stride
+    block = min(fits, at_most) // stride * stride
     if block < stride:
         least = _APART_FROM_TILES + each * (around + stride) ** 2
         raise UsageError(

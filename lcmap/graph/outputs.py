@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ Result = Literal["winner", "winning_probability", "margin", "probabilities"]
 `probabilities` are float32 [N, K, H, W]."""
 
 _CLASSES = 1
+_FLOAT = np.dtype(np.float32).itemsize
 
 
 def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.ModelProto:
@@ -47,6 +48,12 @@ def with_results(model: onnx.ModelProto, results: Sequence[Result]) -> onnx.Mode
     graph.node.extend(kept)
     graph.initializer.extend(tensors)
     return changed
+
+
+def bytes_of_results(results: Iterable[Result], classes: int) -> int:
+    """Return the bytes of a pixel of these results."""
+    one = {"winner": np.dtype(np.uint8).itemsize, "probabilities": classes * _FLOAT}
+    return sum(one.get(name, _FLOAT) for name in results)
 
 
 class _Results:

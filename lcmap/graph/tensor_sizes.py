@@ -22,9 +22,9 @@ class TensorSize(NamedTuple):
         return 1, height >> self.level, width >> self.level
 
     @property
-    def values_per_pixel(self) -> float:
-        """How many numbers there are for each pixel of the image."""
-        return self.channels / (1 << 2 * self.level)
+    def cells_per_pixel(self) -> float:
+        """How many cells there are for each pixel of the image, at most 1."""
+        return 1 / (1 << 2 * self.level)
 
 
 def tensor_sizes(network: onnx.ModelProto, inputs: Sequence[ModelInput]) -> dict[str, TensorSize]:

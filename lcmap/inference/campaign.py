@@ -210,6 +210,10 @@ class CampaignPredictor:
             merged = surer(merged, self._predicted(tile, view, graph))
         return merged
 
+    def unload(self) -> None:
+        """Forget the graph that is loaded, as `TilePredictor.unload`."""
+        self._predictor.unload()
+
     def _predicted(self, tile: Tile, view: SceneView, graph: LoadedGraph | None) -> Prediction:
         found = self._predictor.predict(ReadyTile(tile, view.pixels, graph))
         scenes = np.where(found.valid, np.uint16(view.number), np.uint16(0))

@@ -167,6 +167,7 @@ def predict(
             compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
+            predictor.unload()
             verification = _verified(work, computation, size, source, progress)
         report = _report(work, f"{engine.title} in {precision}", verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)

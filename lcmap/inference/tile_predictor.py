@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from lcmap.dataset.encoding import Encoding
+from lcmap.dataset.encoding import Encoding, stored_bytes
 from lcmap.engines.choice import Engine, LoadedGraph
 from lcmap.graph.entries import entry_names, with_entries
 from lcmap.graph.halo import ALL_AROUND, BorderSides, Halo, padded_halo
-from lcmap.graph.memory import largest_block, peak_bytes_per_pixel
+from lcmap.graph.memory import PixelBytes, largest_block, peak_tensor_bytes
 from lcmap.graph.nodes import UnknownGraphError
-from lcmap.graph.outputs import Result, of_size, with_results
+from lcmap.graph.outputs import Result, bytes_of_results, of_size, with_results
 from lcmap.graph.padding import find_halo, graph_for
 from lcmap.graph.tensor_sizes import levels_of, tensor_sizes
 from lcmap.inference.band_groups import Prediction
@@ -57,6 +57,10 @@ class Predictor(Protocol[AnyPixels]):
 
     def predict(self, ready: ReadyTile[AnyPixels]) -> Prediction:
         """Return the prediction of the output window."""
+        ...
+
+    def unload(self) -> None:
+        """Forget the graph that is loaded, as `TilePredictor.unload`."""
         ...
 
 
@@ -124,9 +128,20 @@ class TilePredictor:
             UsageError: not even the smallest tile fits.
         """
         graph = with_results(self._model, self._results)
-        needed = peak_bytes_per_pixel(graph, self._stride, self._sizes)
-        read = views * sum(size.values_per_pixel for size in self._sizes.values())
-        return largest_block(memory, needed, read, self._stride, self._halo, self.tiles_at_once)
+        tensors = peak_tensor_bytes(graph, self._stride, self._sizes)
+        read = sum(
+            size.cells_per_pixel * stored_bytes(self._encodings.get(name), size.channels)
+            for name, size in self._sizes.items()
+        )
+        pixel = PixelBytes(
+            computed=self._engine.copies * tensors,
+            read=views * read,
+            found=bytes_of_results(self._results, len(self.nomenclature)),
+        )
+        return largest_block(
+            memory, pixel, self._stride, self._halo,
+            at_most=self._engine.largest_block, tiles_at_once=self.tiles_at_once,
+        )  # fmt: skip
 
     def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
         """Return the tiles of an image, those of one graph and size after one another.
@@ -157,6 +172,11 @@ class TilePredictor:
         output = tile.output_window.shifted(-first.row, -first.col).slices
         windows = (values[0, ..., *output] for values in found)
         return Prediction(dict(zip(self._results, windows, strict=True)), pixels.valid)
+
+    def unload(self) -> None:
+        """Forget the graph that is loaded, so that its memory is free; the next tile loads one."""
+        with self._loading:
+            self._loaded = None
 
     def _nothing(self, tile: Tile, valid: npt.NDArray[np.bool_]) -> Prediction:
         size = tile.output_window.height, tile.output_window.width

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lcmap.errors import UsageError
 from lcmap.graph.halo import Halo, HaloSide
-from lcmap.graph.memory import LARGEST_BLOCK, largest_block, peak_bytes_per_pixel
+from lcmap.graph.memory import PixelBytes, largest_block, peak_tensor_bytes
 
 BORDERS = Halo(HaloSide(2, 44), HaloSide(6, 44))
 
@@ -34,13 +34,13 @@ def chain(*operators: str) -> onnx.ModelProto:
 
 def test_tensors_alive_together_are_added_up() -> None:
     tensor = 2 * 4  # bytes of a pixel
-    one = peak_bytes_per_pixel(chain("Exp"), 2)
+    one = peak_tensor_bytes(chain("Exp"), 2)
     # image and exponential; then exponential and sum
-    assert one / tensor == pytest.approx(3 * 2)
+    assert one / tensor == pytest.approx(2)
     # exponential, sine, cosine: the first is needed to the end
-    assert peak_bytes_per_pixel(chain("Exp", "Sin", "Cos"), 2) == pytest.approx(one * 1.5)
+    assert peak_tensor_bytes(chain("Exp", "Sin", "Cos"), 2) == pytest.approx(one * 1.5)
     # what is computed in place takes nothing
-    assert peak_bytes_per_pixel(chain("Exp", "Sin", "Relu"), 2) == pytest.approx(one * 1.5)
+    assert peak_tensor_bytes(chain("Exp", "Sin", "Relu"), 2) == pytest.approx(one * 1.5)
 
 
 def test_what_integer_kernels_do_inside_takes_nothing() -> None:
@@ -65,29 +65,37 @@ def test_what_integer_kernels_do_inside_takes_nothing() -> None:
     )  # fmt: skip
     opset = helper.make_opsetid("", 20)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
-    # the image in float and in integers; thrice, as in chains
-    assert peak_bytes_per_pixel(model, 2) == pytest.approx(3 * 2 * (4 + 1))
+    # the image in float and in integers
+    assert peak_tensor_bytes(model, 2) == pytest.approx(2 * (4 + 1))
     del graph.node[:]
     graph.node.extend([*nodes[:4], helper.make_node("Relu", ["sum"], ["result"])])
     graph.output[0].CopyFrom(helper.make_tensor_value_info("result", TensorProto.FLOAT, size))
     floats = helper.make_model(graph, opset_imports=[opset], ir_version=10)
     # before and after the convolution in float
-    assert peak_bytes_per_pixel(floats, 2) == pytest.approx(3 * 2 * (4 + 4), rel=1e-3)
+    assert peak_tensor_bytes(floats, 2) == pytest.approx(2 * (4 + 4), rel=1e-3)
 
 
-@given(st.integers(800 << 20, 64 << 30), st.floats(30, 5000), st.integers(1, 40), st.integers(1, 3))
+@given(
+    st.integers(800 << 20, 64 << 30),
+    st.builds(PixelBytes, st.floats(30, 5000), st.floats(1, 160), st.integers(1, 80)),
+    st.integers(1, 3),
+)
 def test_the_largest_block_fits_and_the_next_does_not(
-    memory: int, bytes_per_pixel: float, channels: int, at_once: int
+    memory: int, pixel: PixelBytes, at_once: int
 ) -> None:
     def needed(block: int) -> float:
-        inputs = 4 * channels * (3 + at_once)
-        return (block + 44 + 44 + 8) ** 2 * (at_once * bytes_per_pixel + inputs) + (600 << 20)
+        tile = (
+            at_once * pixel.computed
+            + (at_once + 3) * pixel.read  # two read ahead, one being read
+            + 4 * pixel.found  # three waiting to be written, one as it is written
+        )
+        return (block + 44 + 44 + 8) ** 2 * tile + (520 << 20)
 
-    block = largest_block(memory, bytes_per_pixel, channels, 8, BORDERS, at_once)
+    block = largest_block(memory, pixel, 8, BORDERS, at_most=3072, tiles_at_once=at_once)
     assert block % 8 == 0 and needed(block) <= memory
-    assert block == LARGEST_BLOCK or needed(block + 8 + 1) > memory
+    assert block == 3072 or needed(block + 8 + 1) > memory
 
 
 def test_too_little_memory_is_refused_with_what_would_do() -> None:
-    with pytest.raises(UsageError, match=r"too little for this model; give 6\d\d MB or more"):
-        largest_block(1 << 20, 1000.0, 4, 8, BORDERS)
+    with pytest.raises(UsageError, match=r"too little for this model; give 5\d\d MB or more"):
+        largest_block(1 << 20, PixelBytes(1000, 4, 1), 8, BORDERS, at_most=3072)
