@@ -167,7 +167,6 @@ def predict(
             compute_on_cluster(work, tiles, job, compute.scheduler, progress)
         verification = None
         if verify:
-            predictor.unload()
             verification = _verified(work, computation, size, source, progress)
         report = _report(work, f"{engine.title} in {precision}", verification)
         work.publish(dataclasses.asdict(report), threads=compute.threads, progress=progress)
@@ -241,6 +240,7 @@ def _predict_tiles(
         progress(finished, len(pending), "predicting", amount=pixels)
 
     overlapped(pending, read, compute, write, at_once=predictor.tiles_at_once)
+    predictor.unload()
     work.commit()
 
 

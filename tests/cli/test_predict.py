@@ -194,14 +194,14 @@ def test_memory_decides_the_tiles_and_not_the_map(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
 ) -> None:
     written = []
-    for memory in ("605M", "2G"):
+    for memory in ("525M", "2G"):
         output = tmp_path / f"{memory}.tif"
         run = lcmap("predict", image, "-m", model, "-o", output, "--memory", memory, "-v")
         assert run.exit_code == 0
         written.append(output.read_bytes())
     assert written[0] == written[1]
     output = tmp_path / "never.tif"
-    for memory, line in (("1M", "--memory: is too little for this model; give 6"), ("much", "")):
+    for memory, line in (("1M", "--memory: is too little for this model; give 5"), ("much", "")):
         run = lcmap("predict", image, "-m", model, "-o", output, "--memory", memory)
         assert run.exit_code == 2 and line in run.stderr and not output.exists()
 
