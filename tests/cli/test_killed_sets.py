@@ -25,6 +25,7 @@ def run(folder: Path, form: str, what: str, every: int) -> str:
     return done.stdout
 
 
+ANYWHERE = dict.fromkeys(FORMS, 101) | {"train": 20_011}
 QUICK = ("prepare tiles", "score", "late")
 
 
@@ -49,6 +50,17 @@ def test_no_stop_at_any_step_leaves_a_mixed_set(tmp_path: Path, form: str, what:
         assert parts == 0
     elif every == 1 and "," in outputs:
         assert parts > 0  # what this tests has been there
+
+
+@pytest.mark.parametrize(
+    ("form", "every"),
+    [
+        ("quantiles", 503),
+        *(pytest.param(form, every, marks=pytest.mark.slow) for form, every in ANYWHERE.items()),
+    ],
+)
+def test_a_signal_anywhere_leaves_all_or_nothing(tmp_path: Path, form: str, every: int) -> None:
+    assert int(run(tmp_path, form, "anywhere", every)) == 0
 
 
 @pytest.mark.parametrize(
