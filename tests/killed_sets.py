@@ -18,7 +18,6 @@ which the next run settled.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -26,28 +25,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from counted_steps import AtStep, become_lcmap
+from counted_steps import AtStep, become_lcmap, import_all
 from signals_anywhere import SignalAt
 
 STEPS = ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir")
 OLD = b"what was there"
 SAID = Path("../said")
 SENT = Path("../sent")
-MODULES = {
-    "rasterize-ref": ["reference.rasterize"],
-    "prepare": ["imagery.prepare", "imagery.campaign"],
-    "train": ["training.train"],
-    "predict": ["inference.predict"],
-    "fuse": ["inference.predict", "inference.late_fusion"],
-    "reclassify-oso": ["inference.crosswalk_map"],
-    "sample": ["products.sample"],
-    "score": ["accuracy.score", "accuracy.page.page"],
-    "update": ["products.update"],
-    "generalise": ["products.generalise"],
-    "areas": ["products.areas"],
-    "stac": ["products.stac"],
-}
-"""What a command imports late: once is enough."""
 
 
 def run(arguments: list[str], at_step: AtStep = lambda name, step: None) -> int:
@@ -206,14 +190,15 @@ def run_twice(folder: Folder, arguments: list[str]) -> None:
 
 def main(what: str, every: int, outputs: list[str], arguments: list[str]) -> None:
     """Do what the module says."""
-    for name in MODULES[arguments[0]]:
-        importlib.import_module(f"lcmap.{name}")
-    overwriting = [*arguments, "--overwrite"]
+    folder, overwriting = Folder(outputs, OLD), [*arguments, "--overwrite"]
+    folder.reset()
+    import_all(overwriting)
     if what == "twice":
-        run_twice(Folder(outputs, OLD), overwriting)
+        run_twice(folder, overwriting)
         return
-    parts = stop_everywhere(Folder(outputs, OLD), what, every, overwriting)
-    parts += stop_everywhere(Folder(outputs, None), what, every, arguments)
+    parts = stop_everywhere(folder, what, every, overwriting)
+    folder.old = None
+    parts += stop_everywhere(folder, what, every, arguments)
     print(parts)
 
 
