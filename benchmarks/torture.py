@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
 import itertools
 import json
 import os
@@ -32,18 +31,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 TESTS = Path(__file__).parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
 import numpy as np  # noqa: E402
 import rasterio  # noqa: E402
-from counted_steps import become_lcmap  # noqa: E402
+from counted_steps import become_lcmap, import_all  # noqa: E402
 from every_command import FORMS, but_for_times  # noqa: E402
 from killed_sets import goes_on_from  # noqa: E402
 
@@ -101,10 +98,10 @@ class Command:
     def _import_all(self) -> None:
         """Import what a run imports."""
         self._lay_out(self.old)
-        ended(self.start([], at_end=lambda: Path("../modules").write_text("\n".join(sys.modules))))
-        for name in (self.folder / "modules").read_text().split():
-            with suppress(ImportError):
-                importlib.import_module(name)
+        before = os.getcwd()
+        os.chdir(self.work)
+        import_all(self.words)
+        os.chdir(before)
 
     def _run_undisturbed(self, inputs: Path) -> None:
         times = []
@@ -148,16 +145,8 @@ class Command:
                 if name not in self.inputs:
                     shutil.copy2(self.folder / "before" / name, self.work / name)
 
-    def start(
-        self,
-        more: list[str],
-        at_end: Callable[[], object] | None = None,
-        words: Sequence[str] = (),
-    ) -> int:
-        """Start a run in a process forked from this one; `at_end` is called in it when it ends.
-
-        `words` are run in place of the command.
-        """
+    def start(self, more: list[str], words: Sequence[str] = ()) -> int:
+        """Start a run in a process forked from this one, of these words or of the command."""
         said = os.open(self.folder / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         child = os.fork()
         if child:
@@ -166,14 +155,6 @@ class Command:
         os.chdir(self.work)
         os.dup2(said, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if at_end is not None:
-            leave = os._exit
-
-            def end(code: int) -> NoReturn:
-                at_end()
-                leave(code)
-
-            os._exit = end
         become_lcmap([*(words or self.words), *more], (), lambda name, step: None)
 
     def said(self) -> str:

@@ -2,7 +2,9 @@
 
 While a command works a signal raises KeyboardInterrupt, so that what is unfinished is removed; if
 something swallows that, it is raised again. Before and after there is nothing to remove, and the
-process ends at once. Work that must not be cut in two is done to its end first.
+process ends at once. Work that must not be cut in two is done to its end first, and what is to be
+removed is a `Cleanup`: the exception may come just where a context manager is left, which then does
+nothing.
 
 Imports nothing that takes time, so that signals are handled from the beginning.
 """
@@ -45,6 +47,29 @@ class _Run:
     waiting: int | None = None
 
 
+_cleanups: list[Cleanup] = []
+"""What is not yet done, in the order in which it was made."""
+
+
+class Cleanup:
+    """What is to be done once: when it is called, or else when the work of a command has ended.
+
+    Make it before what it removes, or both within `uninterrupted`.
+    """
+
+    def __init__(self, clean_up: Callable[[], object]) -> None:
+        """Be called to do this, which nothing interrupts."""
+        self._clean_up = clean_up
+        _cleanups.append(self)
+
+    def __call__(self) -> None:
+        """Do it, unless it is done."""
+        with uninterrupted():
+            if self in _cleanups:
+                _cleanups.remove(self)
+                self._clean_up()
+
+
 def was_interrupted() -> bool:
     """Return whether a signal has interrupted the work, whatever error came of that."""
     return _Run.received is not None
@@ -64,6 +89,8 @@ def handle_signals() -> dict[int, _Handler]:
 
 def ignore_signals() -> None:
     """Ignore them from now on: the run has its result or its error, and the interpreter ends."""
+    _Run.stage = _Stage.ENDING
+    _clean_up()
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
@@ -72,12 +99,13 @@ def ignore_signals() -> None:
 def working() -> Iterator[None]:
     """Do the work of a command, which a signal ends by KeyboardInterrupt."""
     hook, sys.unraisablehook = sys.unraisablehook, _say_unless_interrupted
-    previous = handle_signals()
+    previous, first = handle_signals(), len(_cleanups)
     _Run.received, _Run.stage = None, _Stage.WORKING
     try:
         yield
     finally:
         _Run.stage = _Stage.ENDING
+        _clean_up(first)
         sys.unraisablehook = hook
         for signum, handler in previous.items():
             if handler is not None:  # it was not set from Python
@@ -95,6 +123,15 @@ def uninterrupted() -> Iterator[None]:
         signum, _Run.waiting = _Run.waiting, None
         if signum is not None:
             signal.raise_signal(signum)
+
+
+def _clean_up(first: int = 0) -> None:
+    """Do what a signal kept from being done since there were `first` things to do, the last first.
+
+    The caller of a command may have some of its own.
+    """
+    while len(_cleanups) > first:
+        _cleanups[-1]()
 
 
 def _end(signum: int, frame: FrameType | None) -> None:

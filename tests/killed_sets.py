@@ -1,6 +1,7 @@
 """Stop a command before each of its steps to the disk, and see what it leaves of its outputs.
 
     python killed_sets.py SIGNAL EVERY OUTPUT[,OUTPUT...] ARGS...
+    python killed_sets.py anywhere EVERY OUTPUT[,OUTPUT...] ARGS...
     python killed_sets.py twice 1 OUTPUT[,OUTPUT...] ARGS...
 
 `lcmap ARGS... --overwrite` begins where its outputs are others, and is stopped by SIGNAL before its
@@ -10,38 +11,27 @@ goes on from. After the same command has run again, all are new, and nothing els
 same where no output was there, without --overwrite. Prints how many stops left a part of a set,
 which the next run settled.
 
+"anywhere" is TERM at each EVERY-th place of `signals_anywhere`, not before a step to the disk.
+
 "twice" runs the command while it runs, when it is about to give the first name: that is locked out.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from counted_steps import AtStep, become_lcmap
+from counted_steps import AtStep, become_lcmap, import_all
+from signals_anywhere import SignalAt
 
 STEPS = ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir")
 OLD = b"what was there"
 SAID = Path("../said")
-MODULES = {
-    "rasterize-ref": ["reference.rasterize"],
-    "prepare": ["imagery.prepare", "imagery.campaign"],
-    "train": ["training.train"],
-    "predict": ["inference.predict"],
-    "fuse": ["inference.predict", "inference.late_fusion"],
-    "reclassify-oso": ["inference.crosswalk_map"],
-    "sample": ["products.sample"],
-    "score": ["accuracy.score", "accuracy.page.page"],
-    "update": ["products.update"],
-    "generalise": ["products.generalise"],
-    "areas": ["products.areas"],
-    "stac": ["products.stac"],
-}
-"""What a command imports late: once is enough."""
+SENT = Path("../sent")
 
 
 def run(arguments: list[str], at_step: AtStep = lambda name, step: None) -> int:
@@ -54,14 +44,15 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def start(arguments: list[str], at_step: AtStep) -> int:
-    """Start a run, and return its process."""
+def start(arguments: list[str], at_step: AtStep, prepare: Callable[[], None] = lambda: None) -> int:
+    """Start a run, after a call of `prepare` in its process, and return this."""
     child = os.fork()
     if child:
         return child
     said = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(said, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    prepare()
     become_lcmap(arguments, STEPS, at_step)
 
 
@@ -108,23 +99,50 @@ def goes_on_from(name: str) -> bool:
     return is_work or (".checkpoint." in name and not name.endswith(".lcmap-lock"))
 
 
-def stop_everywhere(folder: Folder, number: int, every: int, arguments: list[str]) -> int:
-    """Return how many stops left a part of a set."""
-    parts = 0
-    step = 1
-    while True:
-        folder.reset()
+Stop = Callable[[list[str], int], tuple[int, bool]]
+"""Runs a command that is stopped at a step; returns its status, and whether it came to the step."""
 
-        def stop(name: str, at: int, step: int = step) -> None:
+
+def by_signal(number: int) -> Stop:
+    """Return what stops a run by a signal before one of its steps to the disk."""
+
+    def stopped(arguments: list[str], step: int) -> tuple[int, bool]:
+        def stop(name: str, at: int) -> None:
             if at == step:
                 os.kill(os.getpid(), number)
 
         status = run(arguments, stop)
+        return status, status != 0
+
+    return stopped
+
+
+def anywhere(arguments: list[str], place: int) -> tuple[int, bool]:
+    """Stop a run at a place of `signals_anywhere`: the last are when it has ended well."""
+    SENT.unlink(missing_ok=True)
+    status = ended(
+        start(arguments, lambda name, step: None, SignalAt(place, at_place=SENT.touch).start)
+    )
+    return status, SENT.exists()
+
+
+def stop_everywhere(folder: Folder, what: str, every: int, arguments: list[str]) -> int:
+    """Return how many stops left a part of a set."""
+    number = signal.SIGTERM if what == "anywhere" else signal.Signals[f"SIG{what}"]
+    stopped = anywhere if what == "anywhere" else by_signal(number)
+    parts = 0
+    step = 1
+    while True:
+        folder.reset()
+        status, reached = stopped(arguments, step)
         said, new, others = SAID.read_text(), folder.new(), folder.others()
         where = f"step {step}: {status}, {new}, {others}, {said}"
         if status == 0:
             assert all(new) and not others, where
-            return parts
+            if not reached:
+                return parts
+            step += every
+            continue
         if number == signal.SIGKILL:
             assert status == -number, where
         else:
@@ -172,15 +190,15 @@ def run_twice(folder: Folder, arguments: list[str]) -> None:
 
 def main(what: str, every: int, outputs: list[str], arguments: list[str]) -> None:
     """Do what the module says."""
-    for name in MODULES[arguments[0]]:
-        importlib.import_module(f"lcmap.{name}")
-    overwriting = [*arguments, "--overwrite"]
+    folder, overwriting = Folder(outputs, OLD), [*arguments, "--overwrite"]
+    folder.reset()
+    import_all(overwriting)
     if what == "twice":
-        run_twice(Folder(outputs, OLD), overwriting)
+        run_twice(folder, overwriting)
         return
-    number = signal.Signals[f"SIG{what}"]
-    parts = stop_everywhere(Folder(outputs, OLD), number, every, overwriting)
-    parts += stop_everywhere(Folder(outputs, None), number, every, arguments)
+    parts = stop_everywhere(folder, what, every, overwriting)
+    folder.old = None
+    parts += stop_everywhere(folder, what, every, arguments)
     print(parts)
 
 

@@ -11,25 +11,23 @@ stays.
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from pathlib import Path
 
+from counted_steps import import_all
 from killed_runs import run
 
 
 def main(count: int, every: int, first: int, outputs: list[Path], arguments: list[str]) -> None:
     """Kill and finish, and compare."""
-    # importing this takes long: once is enough
-    for name in ("predict", "merge"):
-        importlib.import_module(f"lcmap.inference.{name}")
+    before = set(Path().iterdir())
+    import_all(arguments)
 
     from lcmap.inference.resume import journal
 
     journal.COMMIT_SECONDS = 0.0
-    before = set(Path().iterdir())
-    assert run(arguments) == 0
+    assert run([*arguments, "--overwrite"]) == 0
     expected = [output.read_bytes() for output in outputs]
     shards = [[*arguments, "--shard", f"{number}/{count}"] for number in range(1, count + 1)]
     killed, step, last = 0, first, -1

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f_oneway
 
 from lcmap.accuracy.tally import BlockKey
 
@@ -31,6 +30,8 @@ def images_differ(by_block: Mapping[BlockKey, NDArray[np.integer]]) -> bool:
     numbers, order = np.unique([key[0] for key in by_block], return_inverse=True)
     if not 1 < len(numbers) < len(by_block):
         return False
+    from scipy.stats import f_oneway  # which takes long, and most reports are of one image
+
     margins = np.stack(list(by_block.values()))  # [blocks, maps, 3, K]
     agreed, reference = (margins[:, :, part].sum(axis=-1) for part in (_AGREED, _REFERENCE))
     beyond = agreed - reference * (agreed.sum(axis=0) / reference.sum(axis=0))

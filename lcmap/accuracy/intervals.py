@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from lcmap.accuracy.measures import OVERALL, PER_CLASS, Scores, scores
 
@@ -163,7 +162,10 @@ def _interval(
     mean: NDArray[np.float64], parts: Sequence[_Variance], level: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of an interval around a mean, whose variance is the sum of the parts."""
-    points = [student.ppf(0.5 + level / 200, part.freedom) for part in parts]
+    # here, since it takes long and few commands come to it; scipy.stats takes longer still
+    from scipy.special import stdtrit
+
+    points = [stdtrit(part.freedom, 0.5 + level / 200) for part in parts]
     squares = [t**2 * part.value for t, part in zip(points, parts, strict=True)]
     half = np.sqrt(sum(squares, np.zeros_like(mean)))
     return mean - half, mean + half

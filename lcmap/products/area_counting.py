@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from lcmap.products.coverage import coverage
-from lcmap.products.zones import Zones
 from lcmap.raster.code_counts import code_counts
 from lcmap.raster.windows import Window
+
+if TYPE_CHECKING:
+    from lcmap.products.zones import Zones
 
 TILE = 64
 """Edge, in pixels, of the parts of a block that are counted whole where a zone covers them."""

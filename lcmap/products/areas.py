@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
@@ -19,7 +20,6 @@ from lcmap.products.area_counting import Areas, Cells, ZoneCounter, count_block
 from lcmap.products.area_report import AreaReport
 from lcmap.products.area_tables import write_area_report
 from lcmap.products.class_map import ClassMap, open_class_map
-from lcmap.products.zones import Zones, read_zones
 from lcmap.progress import Progress, silent
 from lcmap.raster.code_counts import CODES
 from lcmap.raster.input_watch import unchanged_inputs
@@ -28,7 +28,9 @@ from lcmap.raster.pipes import check_standard_input_once
 from lcmap.raster.pixel_areas import PixelAreas, pixel_areas
 from lcmap.raster.threads import available_threads
 from lcmap.raster.windows import Window, iter_blocks
-from lcmap.vector.sources import vector_file
+
+if TYPE_CHECKING:
+    from lcmap.products.zones import Zones
 
 BLOCK = 2048
 """Edge, in pixels, of the blocks that are counted at once."""
@@ -103,6 +105,8 @@ def areas(
         pixels = pixel_areas(first.grid, first.name)
         zones = None
         if options.zones is not None:
+            from lcmap.products.zones import read_zones
+
             zones = read_zones(options.zones, options.zone_name, first.grid, first.name)
         whole, by_zone = _count(opened, pixels, zones, threads, progress)
         report = AreaReport(
@@ -119,9 +123,14 @@ def areas(
 
 def _read(maps: Sequence[PathLike], options: AreaOptions) -> list[PathLike]:
     """Return the files that are read, which are not to be written."""
-    named = [vector_file(options.zones)] if options.zones is not None else []
-    nomenclature = [options.nomenclature] if options.nomenclature is not None else []
-    return [*maps, *named, *nomenclature]
+    read = [*maps]
+    if options.zones is not None:
+        from lcmap.vector.sources import vector_file  # with pandas: it takes long
+
+        read.append(vector_file(options.zones))
+    if options.nomenclature is not None:
+        read.append(options.nomenclature)
+    return read
 
 
 def _check_grids(one: ClassMap, other: ClassMap) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lcmap import __version__
 from lcmap.accuracy.label_raster import LabelRaster
@@ -22,6 +21,7 @@ from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.products.class_map import ClassMap, open_class_map
 from lcmap.products.dissolving import dissolve
+from lcmap.products.objects import find_objects
 from lcmap.products.options import GeneraliseOutputs
 from lcmap.progress import Progress, silent
 from lcmap.raster.acquisition_day import acquisition_period, period_tags
@@ -307,9 +307,10 @@ def _boxes(mask: NDArray[np.bool_], margin: int) -> list[tuple[slice, slice]]:
         return []
     top, left = int(rows[0]), int(cols[0])
     one = [(slice(top, int(rows[-1]) + 1), slice(left, int(cols[-1]) + 1))]
+    objects = find_objects(mask[one[0]].astype(np.uint8))
     several = [
         (slice(top + own.start, top + own.stop), slice(left + across.start, left + across.stop))
-        for own, across in ndimage.find_objects(ndimage.label(mask[one[0]])[0])
+        for own, across in objects.boxes(objects.codes == 1)
     ]
 
     def pixels(box: tuple[slice, slice]) -> int:

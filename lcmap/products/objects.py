@@ -85,6 +85,17 @@ class Objects:
         inside &= (first < cols.stop) & (first + self.lengths[runs] > cols.start)
         return bool(inside.any())
 
+    def boxes(self, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+        """Return the rows and the columns that each `chosen` object, bool [N], lies within."""
+        rows, first = np.divmod(self.starts, self.shape[1])
+        low = np.full((2, len(self)), max(self.shape))
+        high = np.zeros_like(low)
+        for side, starts, stops in ((0, rows, rows + 1), (1, first, first + self.lengths)):
+            np.minimum.at(low[side], self.of_runs, starts)
+            np.maximum.at(high[side], self.of_runs, stops)
+        ends = np.stack([low, high], axis=-1)[:, chosen].tolist()
+        return [(slice(*rows), slice(*cols)) for rows, cols in zip(*ends, strict=True)]
+
     def borders(self, chosen: NDArray[np.bool_]) -> csr_array:
         """Return how long the borders of `chosen` objects, bool [N], are, in pixel sides.
 

@@ -16,7 +16,7 @@ from threading import Lock
 from types import TracebackType
 
 from lcmap.errors import LockedError
-from lcmap.interruption import uninterrupted
+from lcmap.interruption import Cleanup, uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.pipes import cannot_write
 
@@ -53,6 +53,7 @@ class OutputLocks:
             LockedError: another run is making one of them.
             CannotWriteError: a lock cannot be made.
         """
+        self._cleanup = Cleanup(self._unlock)
         try:
             for file in self._wanted:
                 self.add(file)
@@ -69,30 +70,32 @@ class OutputLocks:
         """
         if file in self._open:
             return
-        with _held_guard:
-            if file in _held:
-                raise _locked(file)
-            _held.add(file)
-        try:
-            with uninterrupted():
-                self._open[file] = lock_file(lock_path(file), file)
-        except OSError as error:
+        with uninterrupted():
             with _held_guard:
-                _held.discard(file)
-            if isinstance(error, LockedError):
-                raise
-            raise cannot_write(file, error) from error
+                if file in _held:
+                    raise _locked(file)
+                _held.add(file)
+            try:
+                self._open[file] = lock_file(lock_path(file), file)
+            except OSError as error:
+                with _held_guard:
+                    _held.discard(file)
+                if isinstance(error, LockedError):
+                    raise
+                raise cannot_write(file, error) from error
 
     def release(self) -> None:
         """Unlock them all, and remove the files of the locks."""
-        with uninterrupted():
-            for file, descriptor in self._open.items():
-                with suppress(OSError):
-                    lock_path(file).unlink()
-                os.close(descriptor)
-                with _held_guard:
-                    _held.discard(file)
-            self._open.clear()
+        self._cleanup()
+
+    def _unlock(self) -> None:
+        for file, descriptor in self._open.items():
+            with suppress(OSError):
+                lock_path(file).unlink()
+            os.close(descriptor)
+            with _held_guard:
+                _held.discard(file)
+        self._open.clear()
 
     def __exit__(
         self,

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Literal
 
 from lcmap.errors import CannotWriteError, LcmapError
-from lcmap.interruption import uninterrupted
+from lcmap.interruption import Cleanup, uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_apart, check_place, file_at, stream_at
 from lcmap.raster.making import note_outputs
@@ -94,17 +94,21 @@ class OutputSet:
         files = self.files
         if self._part_of_another:
             files = [file for file in files if not is_held(file)]
-        with ExitStack() as stack:
-            locks = stack.enter_context(OutputLocks(files))
-            try:
-                for file in files:
-                    self._finished |= _finish_killed_run(file, locks)
-                for file in files:
-                    for folder in _folders_of(file):
-                        shutil.rmtree(folder, ignore_errors=True)
-            except OSError as error:
+        self._resources = ExitStack()
+        self._leave = Cleanup(self._resources.close)
+        try:
+            locks = self._resources.enter_context(OutputLocks(files))
+            self._resources.callback(self._remove_folders)
+            for file in files:
+                self._finished |= _finish_killed_run(file, locks)
+            for file in files:
+                for folder in _folders_of(file):
+                    shutil.rmtree(folder, ignore_errors=True)
+        except BaseException as error:
+            self._leave()
+            if isinstance(error, OSError):
                 raise _named(error, self._paths[0]) from error
-            self._leaving = stack.pop_all()
+            raise
         return self
 
     @property
@@ -128,7 +132,7 @@ class OutputSet:
         name = "stdout.tif" if stream else file.name
         try:
             if stream is not None:
-                folder = self._leaving.enter_context(temporary_folder(self._tmpdir))
+                folder = self._resources.enter_context(temporary_folder(self._tmpdir))
             else:
                 with uninterrupted():
                     folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
@@ -162,14 +166,16 @@ class OutputSet:
             if error is None:
                 self._publish()
         finally:
-            with uninterrupted(), self._leaving:
-                # where some have their names and others not, the rest is the next run's to finish
-                if not (self._moves and _manifest_path(self._moves).exists()):
-                    for folder in self._folders:
-                        shutil.rmtree(folder, ignore_errors=True)
+            self._leave()
             if isinstance(error, Exception):
                 self._check_folders(error)
         return False
+
+    def _remove_folders(self) -> None:
+        # where some have their names and others not, the rest is the next run's to finish
+        if not (self._moves and _manifest_path(self._moves).exists()):
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _check_folders(self, error: Exception) -> None:
         """Give the cause of an error where the folder of an output is gone.
@@ -290,11 +296,12 @@ def _finish_killed_run(file: Path, locks: OutputLocks) -> set[Path]:
             continue
         for _, name in moves:
             locks.add(name)
-        _rename(moves)
-        manifest.unlink()
+        with uninterrupted():
+            _rename(moves)
+            manifest.unlink()
+            for source, _ in moves:
+                shutil.rmtree(source.parent, ignore_errors=True)
         finished |= {name for _, name in moves}
-        for source, _ in moves:
-            shutil.rmtree(source.parent, ignore_errors=True)
     return finished
 
 

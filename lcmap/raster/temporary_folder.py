@@ -12,10 +12,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lcmap.interruption import uninterrupted
+from lcmap.interruption import Cleanup, uninterrupted
 
 _PREFIX = "lcmap-tmp-"
 _NAME = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")
@@ -32,14 +32,17 @@ def temporary_folder(tmpdir: Path | None = None) -> Iterator[Path]:
     """
     place = Path(tmpdir or tempfile.gettempdir())
     _remove_abandoned(place)
-    with ExitStack() as stack:
-        with uninterrupted():
-            folder = _locked_folder(place, stack)
+    with uninterrupted():
+        folder, lock = _locked_folder(place)
+        remove = Cleanup(lambda: _remove(folder, lock))
+    try:
         yield folder
+    finally:
+        remove()
 
 
-def _locked_folder(place: Path, stack: ExitStack) -> Path:
-    """Return a new folder, which is locked where the file system has locks, and goes in the end."""
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    """Return a new folder, and its open lock where the file system has locks."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):  # removed by a run that found it unlocked
@@ -52,14 +55,12 @@ def _locked_folder(place: Path, stack: ExitStack) -> Path:
                 continue
             except OSError:
                 pass  # there are none
-            stack.callback(_remove, folder, lock)
-            return folder
+            return folder, lock
 
 
 def _remove(folder: Path, lock: int) -> None:
-    with uninterrupted():
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
 
 
 def _remove_abandoned(place: Path) -> None:

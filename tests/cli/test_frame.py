@@ -136,6 +136,22 @@ def test_help_starts_without_a_heavy_import(command: tuple[str, ...]) -> None:
     assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "needless"),
+    [
+        ("products.areas", ("scipy", "pyogrio", "pandas")),
+        ("products.generalise", ("scipy.ndimage", "scipy.special", "pyogrio", "pandas")),
+        ("accuracy.score", ("scipy.stats",)),
+    ],
+)
+def test_a_command_of_seconds_imports_late_what_it_may_not_need(
+    module: str, needless: tuple[str, ...]
+) -> None:
+    script = f"import sys, lcmap.{module}\nprint([m for m in {needless!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_version_and_no_arguments(lcmap) -> None:
     assert lcmap("--version").stdout.startswith("lcmap 0.")
     assert lcmap().exit_code == 2

@@ -12,8 +12,12 @@ from every_command import FORMS
 KILLED_SETS = Path(__file__).parent.parent / "killed_sets.py"
 
 
-def run(folder: Path, form: str, what: str, every: int) -> str:
+def run(
+    folder: Path, form: str, what: str, every: int, other: tuple[str, str] | None = None
+) -> str:
+    """Run `killed_sets` with a form, or with an `other` command and outputs on its inputs."""
     prepare, command, outputs, _ = FORMS[form]
+    command, outputs = other or (command, outputs)
     work = folder / "work"
     work.mkdir()
     prepare(work)
@@ -25,6 +29,7 @@ def run(folder: Path, form: str, what: str, every: int) -> str:
     return done.stdout
 
 
+ANYWHERE = dict.fromkeys(FORMS, 101) | {"train": 20_011}
 QUICK = ("prepare tiles", "score", "late")
 
 
@@ -49,6 +54,23 @@ def test_no_stop_at_any_step_leaves_a_mixed_set(tmp_path: Path, form: str, what:
         assert parts == 0
     elif every == 1 and "," in outputs:
         assert parts > 0  # what this tests has been there
+
+
+@pytest.mark.slow
+def test_no_signal_leaves_a_part_of_a_set_beside_a_stream(tmp_path: Path) -> None:
+    command = "predict image.tif -m model.onnx -o - --confidence c.tif --probabilities p.tif"
+    assert int(run(tmp_path, "predict", "TERM", 1, (command, "c.tif,p.tif"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "every"),
+    [
+        ("quantiles", 503),
+        *(pytest.param(form, every, marks=pytest.mark.slow) for form, every in ANYWHERE.items()),
+    ],
+)
+def test_a_signal_anywhere_leaves_all_or_nothing(tmp_path: Path, form: str, every: int) -> None:
+    assert int(run(tmp_path, form, "anywhere", every)) == 0
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def finish_naming(files: OutputFiles, folder: Path, records: Sequence[Record]) -
     if not (begun and left and all(can_be_named)):
         return set()
     locked = [path for name, path in paths.items() if "-sheet" not in name]
-    with OutputSet(locked, overwrite=True, part_of_another=True), uninterrupted():
+    with OutputSet(locked, overwrite=True, part_of_another=True):
         _name({folder / name: path for name, path in left.items()}, list(paths.values()))
     return _at(files, paths.values())
 
@@ -227,14 +227,19 @@ def give_names(files: Sequence[OutputFile], folder: Path, sidecars: Sequence[Sid
 
 
 def _name(waiting: Mapping[Path, PathLike], kept: Sequence[PathLike]) -> None:
-    """Give waiting files their names, after what has them went aside; `kept` sidecars are theirs.
+    """Copy waiting files into streams, and name the others; `kept` sidecars are theirs."""
+    streams = {path: name for path, name in waiting.items() if stream_at(name) is not None}
+    for finished, stream in streams.items():
+        move_into_place(finished, stream)
+    with uninterrupted():
+        _name_files({path: name for path, name in waiting.items() if path not in streams}, kept)
+
+
+def _name_files(files: Mapping[Path, PathLike], kept: Sequence[PathLike]) -> None:
+    """Give waiting files their names, after what has them went aside.
 
     If not even the first gets its name, all is as it was.
     """
-    streams = {path: name for path, name in waiting.items() if stream_at(name) is not None}
-    files = {path: name for path, name in waiting.items() if path not in streams}
-    for finished, stream in streams.items():
-        move_into_place(finished, stream)
     aside: Aside = []
     if len(files) > 1:
         with writing_to(os.fspath(list(files.values())[-1])):

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from lcmap.errors import CannotWriteError, LcmapError
 from lcmap.inference.resume.lock import LOCK, lock_folder
-from lcmap.interruption import uninterrupted
+from lcmap.interruption import Cleanup, uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at
 from lcmap.raster.pipes import cannot_write
@@ -117,6 +117,7 @@ class WorkFolder:
         self._temporary = ExitStack()
         self._discarded = False
         self._kept = False
+        self._failed = True
 
     def __enter__(self) -> WorkFolder:
         """Make the folder and lock it.
@@ -131,7 +132,9 @@ class WorkFolder:
                 check_work_folder(self.path, self.output)
             else:
                 self.path = self._temporary.enter_context(temporary_folder(self._tmpdir))
-            self._lock = lock_folder(self.path, self.output)
+            with uninterrupted():
+                self._lock = lock_folder(self.path, self.output)
+                self._cleanup = Cleanup(self._leave)
         return self
 
     def discard(self) -> None:
@@ -175,12 +178,12 @@ class WorkFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the folder, or keep it and say how to continue."""
-        with uninterrupted():
-            self._leave(error is not None)
+        self._failed = error is not None
+        self._cleanup()
 
-    def _leave(self, failed: bool) -> None:
+    def _leave(self) -> None:
         try:
-            to_continue = failed and self._resumable and self._has_records()
+            to_continue = self._failed and self._resumable and self._has_records()
             over = self._discarded or not (self._kept or to_continue)
             if over and self.path.is_dir():
                 self.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ from lcmap.inference.options import MapOutputs
 from lcmap.inference.output_files import OutputFiles, output_files
 from lcmap.inference.resume import publication
 from lcmap.inference.resume.journal import Record
-from lcmap.inference.resume.publication import already_named, make_file, naming_record
+from lcmap.inference.resume.publication import (
+    already_named,
+    give_names,
+    make_file,
+    naming_record,
+)
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.tiling import tiles_of
+from lcmap.interruption import working
 from lcmap.nomenclature import load_nomenclature
 from lcmap.progress import silent
 from lcmap.raster.grid import Grid
@@ -147,3 +154,24 @@ def test_names_of_another_run_are_not_its_own(
     ]
     for naming in (None, *(other.naming for other in others)):
         assert already_named(files, folder, [record | {"naming": naming}]) == set()
+
+
+def test_a_signal_amid_the_names_comes_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the map goes into a stream and the rest into files: no other run would go on."""
+    files = files_in(tmp_path).in_naming_order
+    waiting = tmp_path / "waiting"
+    waiting.mkdir()
+    for file in files:
+        (waiting / file.waiting).write_bytes(b"map")
+    move = publication.move_into_place
+
+    def signalled(*given: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        move(*given)
+
+    monkeypatch.setattr(publication, "move_into_place", signalled)
+    with pytest.raises(KeyboardInterrupt), working():
+        give_names(files, waiting)
+    assert all(Path(file.path).exists() for file in files)
