@@ -24,7 +24,7 @@ from lcmap.raster.grid import Grid
 from lcmap.raster.opening import has_band_names, read_valid, reopened_raster
 from lcmap.raster.quantiles import select_quantiles
 from lcmap.raster.radiometry import Radiometry, radiometry_of
-from lcmap.raster.resampling import AlignedPixels, AlignedRaster, Surroundings
+from lcmap.raster.resampling import AlignedPixels, AlignedRaster, Known, Surroundings
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.sentinel2.bands import BANDS, normalised
 from lcmap.sentinel2.masking import CHUNK, NODATA, MaskedBands, by_resolution, opened_bands
@@ -50,15 +50,17 @@ class OpenDate:
             for raster, numbers in zip(rasters, bands, strict=True)
         ]
 
-    def around(self, window: Window) -> list[BandsAround]:
+    def around(self, window: Window, known: Known) -> list[BandsAround]:
         """Return what a window is interpolated from, none where a band is not valid anywhere.
+
+        `known` as with `AlignedPixels.surroundings`.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
         found = []
         for raster, bands, scaled in self._rasters:
-            pixels = raster.surroundings(window, scaled)
+            pixels = raster.surroundings(window, scaled, known)
             if pixels is None:
                 return []
             found.append(BandsAround(bands, pixels))

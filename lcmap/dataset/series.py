@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,13 @@ from lcmap.paths import PathLike
 from lcmap.raster.alignment import footprint, overlaps, shared_ground
 from lcmap.raster.grid import Grid
 from lcmap.raster.radiometry import NamedRadiometry, Radiometry, common_radiometry
-from lcmap.raster.resampling import Surroundings
+from lcmap.raster.resampling import Known, Surroundings
 from lcmap.raster.windows import Window
 
 MOST_OPEN = min(max(48, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3), 512)
 """Files that stay open for their next use: a product has a dozen or two, slow to open."""
+
+Told = TypeVar("Told")
 
 logger = logging.getLogger(__name__)
 
@@ -80,17 +82,18 @@ class Series:
         Raises:
             OverlapError: no date covers any of it, or none as much as `LEAST_SHARED`.
         """
-        shares = [
-            shared_ground(dated.grid, grid) for dated in self.dates if overlaps(dated.grid, grid)
-        ]
-        if not shares:
+        shares = _of_grids(
+            self.dates, lambda own: shared_ground(own, grid) if overlaps(own, grid) else None
+        )
+        if all(share is None for share in shares):
             raise OverlapError(
                 self.name, f"covers no ground of {image}", "give dates of the image's area"
             )
-        if sum(shares) < LEAST_SHARED and not allow_missing:
+        total = sum(share or 0.0 for share in shares)
+        if total < LEAST_SHARED and not allow_missing:
             raise OverlapError(
                 self.name,
-                f"covers {100 * sum(shares):.0f} % of {image} at most, the rest would be no data",
+                f"covers {100 * total:.0f} % of {image} at most, the rest would be no data",
                 "crop the image to their common ground, or `allow_missing`",
             )
 
@@ -290,7 +293,7 @@ class SeriesReader:
         self._quantiles = quantiles
         self._options = options
         self._pool = pool
-        self._windows = [_reached(dated.grid, grid) for dated in series.dates]
+        self._windows = _of_grids(series.dates, lambda own: _reached(own, grid))
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -317,14 +320,28 @@ class SeriesReader:
             NotARasterError: pixels cannot be read.
         """
         found: list[tuple[int, BandsAround]] = []
+        known: Known = {}
         for number, (dated, reached) in enumerate(
             zip(self._series.dates, self._windows, strict=True)
         ):
             if reached is not None and window.intersection(reached):
                 opening = partial(dated.opened, self._grid, self._quantiles, self._options)
                 with self._pool.lent((self, number), opening, dated.open_files) as reader:
-                    found += [(number, around) for around in reader.around(window)]
+                    found += [(number, around) for around in reader.around(window, known)]
         return SeriesAround(found, self._series.days, self.bands, window.width)
+
+
+def _of_grids(dates: Sequence[Dated], tell: Callable[[Grid], Told]) -> list[Told]:
+    """Return what is told of each date's grid, asked once of a grid that many have."""
+    told: list[tuple[Grid, Told]] = []
+    found = []
+    for dated in dates:
+        known = [it for grid, it in told if grid == dated.grid]
+        if not known:
+            known = [tell(dated.grid)]
+            told.append((dated.grid, known[0]))
+        found.append(known[0])
+    return found
 
 
 def _reached(source: Grid, grid: Grid) -> Window | None:

@@ -7,6 +7,7 @@ transforms, or from a lattice that is fixed to the target grid.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,35 +28,43 @@ class Centres(NamedTuple):
     """Where target pixel centres are in source pixels, counted from the source's corner.
 
     `cols` and `rows` are float64 that broadcast to [h, w]: [1, w] and [h, 1] where the grids are
-    parallel, else both [h, w].
+    `parallel`, so that a column of the target is in one of the source and rows likewise, else both
+    [h, w].
     """
 
     cols: NDArray[np.float64]
     rows: NDArray[np.float64]
-
-    @property
-    def parallel(self) -> bool:
-        """Whether a column of the target is in one column of the source, and rows likewise."""
-        return bool(self.cols.shape[0] == 1 and self.rows.shape[1] == 1)
+    parallel: bool
 
     def counted_from(self, part: Window) -> Centres:
         """Return the same points counted from the corner of a part of the source."""
-        return Centres(self.cols - part.col, self.rows - part.row)
+        return Centres(self.cols - part.col, self.rows - part.row, self.parallel)
 
     def of_rows(self, start: int, stop: int) -> Centres:
         """Return the points of these rows of the target's window."""
         if self.parallel:
-            return Centres(self.cols, self.rows[start:stop])
-        return Centres(self.cols[start:stop], self.rows[start:stop])
+            return self._replace(rows=self.rows[start:stop])
+        return Centres(self.cols[start:stop], self.rows[start:stop], False)
+
+
+class Placed(NamedTuple):
+    """The part of a source that a window of a target is in, and its pixel centres in that part."""
+
+    part: Window
+    centres: Centres
 
 
 class Alignment:
-    """From the pixels of a target grid to those of a source grid."""
+    """From the pixels of a target grid to those of a source grid.
+
+    Alignments of one `key` are the same.
+    """
 
     def __init__(self, source: Grid, target: Grid) -> None:
         """Align two grids of any coordinate reference systems."""
         self._source = source
         self._target = target
+        self.key: Hashable = _key(source), _key(target)
         self._affine = (
             ~source.transform @ target.transform if same_crs(source.crs, target.crs) else None
         )
@@ -69,10 +78,18 @@ class Alignment:
         t = self._affine
         size = max(self._target.shape)
         if max(abs(t.b), abs(t.d)) * size < _NO_TURN:
-            return Centres((t.a * cols + t.c)[None], (t.e * rows + t.f)[:, None])
+            return Centres((t.a * cols + t.c)[None], (t.e * rows + t.f)[:, None], True)
         return Centres(
-            t.a * cols + (t.b * rows)[:, None] + t.c, t.d * cols + (t.e * rows)[:, None] + t.f
+            t.a * cols + (t.b * rows)[:, None] + t.c,
+            t.d * cols + (t.e * rows)[:, None] + t.f,
+            False,
         )
+
+    def placed(self, window: Window) -> Placed | None:
+        """Return where a window of the target is in the source; None where it is outside."""
+        centres = self.centres(window)
+        part = window_around(centres, *self._source.shape)
+        return None if part is None else Placed(part, centres.counted_from(part))
 
     def _projected(self, window: Window) -> Centres:
         first_row, first_col = window.row // _LATTICE, window.col // _LATTICE
@@ -91,7 +108,11 @@ class Alignment:
             )
             for axis in found
         )  # fmt: skip
-        return Centres(cols, rows)
+        return Centres(cols, rows, False)
+
+
+def _key(grid: Grid) -> Hashable:
+    return grid.crs and grid.crs.to_wkt(), grid.transform, grid.shape
 
 
 def _knots(start: int, length: int, first: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -110,21 +131,27 @@ def _between(
 ) -> NDArray[np.float64]:
     """Interpolate linearly between lattice points [m, n]; return [h, w]."""
     across = knots[:, col] + (knots[:, col + 1] - knots[:, col]) * col_share  # [m, w]
-    return across[row] + (across[row + 1] - across[row]) * row_share[:, None]
+    result = np.empty((len(row), len(col)))
+    ends = np.searchsorted(row, np.arange(len(knots)))
+    for start, stop, line, following in zip(ends, ends[1:], across, across[1:], strict=False):
+        some = result[start:stop]
+        np.multiply(following - line, row_share[start:stop, None], out=some)
+        some += line
+    return result
 
 
 def window_around(centres: Centres, height: int, width: int) -> Window | None:
     """Return the source's pixels that points are in or between; None where all are outside."""
-    inside = (centres.cols > -1) & (centres.cols < width + 1)
-    inside = inside & (centres.rows > -1) & (centres.rows < height + 1)
-    if not inside.any():
-        return None
-    if inside.all():
-        cols, rows = centres.cols, centres.rows
-    else:
-        cols = np.broadcast_to(centres.cols, inside.shape)[inside]
-        rows = np.broadcast_to(centres.rows, inside.shape)[inside]
-    row, col = math.floor(rows.min()) - 1, math.floor(cols.min()) - 1
-    stop_row, stop_col = math.floor(rows.max()) + 2, math.floor(cols.max()) + 2
+    cols, rows, _ = centres
+    west, east, north, south = cols.min(), cols.max(), rows.min(), rows.max()
+    if min(west, north) <= -1 or east >= width + 1 or south >= height + 1:
+        inside = (cols > -1) & (cols < width + 1) & (rows > -1) & (rows < height + 1)
+        if not inside.any():
+            return None
+        cols = np.broadcast_to(cols, inside.shape)[inside]
+        rows = np.broadcast_to(rows, inside.shape)[inside]
+        west, east, north, south = cols.min(), cols.max(), rows.min(), rows.max()
+    row, col = math.floor(north) - 1, math.floor(west) - 1
+    stop_row, stop_col = math.floor(south) + 2, math.floor(east) + 2
     window = Window(row, col, stop_row - row, stop_col - col).clipped(height, width)
     return window if window.height and window.width else None

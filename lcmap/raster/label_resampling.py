@@ -94,9 +94,9 @@ class LabelsOnGrid:
             return np.zeros((window.height, window.width), np.uint8)
         # an index that is outside leads to the border, which has no labels
         codes = np.pad(self._codes(around), 1)
-        cols, rows = centres.counted_from(around)
+        cols, rows, parallel = centres.counted_from(around)
         row, col = _in_border(rows, around.height), _in_border(cols, around.width)
-        if not centres.parallel:
+        if not parallel:
             codes = codes[row, col]
             row, col = np.arange(parts.height)[:, None], np.arange(parts.width)[None]
         return majority(codes, row[:, 0], col[0], down, across)

@@ -3,14 +3,14 @@
 No pixel depends on the window it is computed in: coordinates come from the affine transforms, or
 from a lattice that is fixed to the target grid, and every sum has the same terms in the same order.
 It is the engine's own because a side input is resampled while the network computes: GDAL's warper
-takes ten times as long for ten bands.
+takes many times as long for ten bands.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,111 +19,20 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from lcmap.raster.alignment import pixel_size
-from lcmap.raster.centres import Alignment, Centres, window_around
+from lcmap.raster.centres import Alignment, Centres, Placed, window_around
 from lcmap.raster.grid import Grid
+from lcmap.raster.interpolation import Floats, Mask, bilinear
 from lcmap.raster.opening import read_valid, reading
 from lcmap.raster.windows import Window
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Convert = Callable[[NDArray[Any], Mask], Floats]
-"""From pixels [C, h, w] and their validity [h, w] to float32 [D, h, w]."""
+"""From pixels [C, h, w] and their validity [h, w] to float32 [D, h, w], 0 where not valid."""
+
+Known = dict[Hashable, Placed | None]
+"""Where windows that are known already are, by the keys of alignments."""
 
 _WHOLE = 1e-6
 """Tolerance of pixel sizes, so that 3 pixels are not taken for 2.999."""
-
-
-def bilinear(values: Floats, valid: Mask, centres: Centres) -> tuple[Floats, Mask]:
-    """Interpolate values [..., C, H, W] at points; return [..., C, h, w] and valid, [..., h, w].
-
-    A point is valid where the pixel it is in is; invalid pixels have no weight. Points that are
-    not valid are 0. Axes before the channels are of rasters on one grid, each with its `valid`
-    [..., H, W].
-    """
-    height, width = valid.shape[-2:]
-    inside = (centres.cols >= 0) & (centres.cols < width)
-    inside = inside & (centres.rows >= 0) & (centres.rows < height)  # [h, w]
-    col, col_next, right = _neighbours(centres.cols, width)
-    row, row_next, below = _neighbours(centres.rows, height)
-    taps = (row, row_next, below, col, col_next, right)
-    interpolate = _interpolate_parallel if centres.parallel else _interpolate
-    if valid.all():
-        result = interpolate(values, *taps)
-        found = np.logical_and(inside, np.ones((*valid.shape[:-2], 1, 1), bool))
-        if not inside.all():
-            result *= inside
-        return result, found
-    nearest = np.clip(np.floor(centres.rows), 0, height - 1).astype(np.intp)
-    nearest_col = np.clip(np.floor(centres.cols), 0, width - 1).astype(np.intp)
-    found = inside & valid[..., nearest, nearest_col]
-    weight = interpolate(valid.astype(np.float32), *taps)
-    share = np.divide(1, weight, out=np.zeros_like(weight), where=found)
-    result = interpolate(np.where(valid[..., None, :, :], values, np.float32(0)), *taps)
-    result *= share[..., None, :, :]
-    return result, found
-
-
-def _neighbours(
-    centres: NDArray[np.float64], length: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Return the pixels before and after each point along an axis, and the latter's share."""
-    from_first = np.clip(centres - 0.5, 0, length - 1)
-    before = np.floor(from_first).astype(np.intp)
-    after = np.minimum(before + 1, length - 1)
-    return before, after, (from_first - before).astype(np.float32)
-
-
-def _interpolate_parallel(
-    values: Floats,
-    row: NDArray[np.intp],
-    row_next: NDArray[np.intp],
-    below: Floats,
-    col: NDArray[np.intp],
-    col_next: NDArray[np.intp],
-    right: Floats,
-) -> Floats:
-    """Rows [h, 1] and columns [1, w] one after the other: the source's rows are few."""
-    left = values.take(col[0], axis=-1)  # [..., H, w]
-    across = values.take(col_next[0], axis=-1)
-    across -= left
-    across *= right[0]
-    across += left
-    above = across.take(row[:, 0], axis=-2)  # [..., h, w]
-    result: Floats = across.take(row_next[:, 0], axis=-2)
-    result -= above
-    result *= below
-    result += above
-    return result
-
-
-def _interpolate(
-    values: Floats,
-    row: NDArray[np.intp],
-    row_next: NDArray[np.intp],
-    below: Floats,
-    col: NDArray[np.intp],
-    col_next: NDArray[np.intp],
-    right: Floats,
-) -> Floats:
-    """Rows and columns each [h, w]; in the order of `_interpolate_parallel`."""
-    *leading, height, width = values.shape
-    flat = values.reshape(*leading, height * width)
-
-    def across(at: NDArray[np.intp]) -> Floats:
-        start = at * width
-        left = flat.take(start + col, axis=-1)
-        result: Floats = flat.take(start + col_next, axis=-1)
-        result -= left
-        result *= right
-        result += left
-        return result
-
-    above = across(row)
-    result = across(row_next)
-    result -= above
-    result *= below
-    result += above
-    return result
 
 
 @dataclass(frozen=True)
@@ -154,9 +63,10 @@ class Surroundings:
         """Tell whether both are of one shape and interpolated alike, so that they may be joined."""
         if self.values.shape != other.values.shape:
             return False
-        if self.centres is None or other.centres is None:
-            return self.centres is other.centres
-        return all(map(np.array_equal, self.centres, other.centres))
+        ours, theirs = self.centres, other.centres
+        if ours is theirs or ours is None or theirs is None:
+            return ours is theirs
+        return np.array_equal(ours.cols, theirs.cols) and np.array_equal(ours.rows, theirs.rows)
 
     @classmethod
     def joined(cls, several: Sequence[Surroundings]) -> Surroundings:
@@ -195,27 +105,34 @@ class AlignedPixels(ABC):
             return self._nothing(window, convert)
         return found.rows(0, window.height)
 
-    def surroundings(self, window: Window, convert: Convert) -> Surroundings | None:
+    def surroundings(
+        self, window: Window, convert: Convert, known: Known | None = None
+    ) -> Surroundings | None:
         """Return what a window is interpolated from, None where nothing of it is valid.
+
+        Where the window is in other rasters is `known` from those that were asked before, and
+        what is found goes there.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
         if self.same_grid:
             return Surroundings(*self._converted(window, convert), None)
-        centres = self._reduced.centres(window)
-        rows, cols = (-(-n // self._factor) for n in self._source.shape)
-        part = window_around(centres, rows, cols)
-        if part is None:
+        known = {} if known is None else known
+        key = self._reduced.key
+        if key not in known:
+            known[key] = self._reduced.placed(window)
+        placed = known[key]
+        if placed is None:
             return None
-        f = self._factor
+        part, f = placed.part, self._factor
         read = Window(part.row * f, part.col * f, part.height * f, part.width * f)
         values, valid = self._converted(read.clipped(*self._source.shape), convert)
         if not valid.any():
             return None
         if f > 1:
             values, valid = _averaged(values, valid, f)
-        return Surroundings(values, valid, centres.counted_from(part))
+        return Surroundings(values, valid, placed.centres)
 
     @abstractmethod
     def read_pixels(self, window: Window) -> tuple[NDArray[Any], Mask]:

@@ -20,10 +20,12 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from support import write_raster
 
+from lcmap.raster import interpolation
 from lcmap.raster.alignment import to_pixels
 from lcmap.raster.centres import Centres
 from lcmap.raster.grid import Grid
-from lcmap.raster.resampling import AlignedRaster, Surroundings, bilinear
+from lcmap.raster.interpolation import bilinear
+from lcmap.raster.resampling import AlignedRaster, Known, Surroundings
 from lcmap.raster.windows import Window
 
 LAMBERT, UTM = CRS.from_epsg(2154), CRS.from_epsg(32631)
@@ -116,6 +118,38 @@ def test_rasters_that_lie_otherwise_are_not_alike(tmp_path: Path) -> None:
         for other, another in enumerate(found):
             assert one is not None and another is not None
             assert one.is_like(another) == (number == other)
+
+
+@pytest.mark.parametrize("hole", [False, True])
+@pytest.mark.parametrize("name", TARGETS)
+def test_it_does_not_depend_on_how_much_is_in_work_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hole: bool
+) -> None:
+    target = TARGETS[name]
+    with aligned(tmp_path, noise(hole), target) as raster:
+        values, valid = raster.read(whole(target), as_floats)
+        monkeypatch.setattr(interpolation, "_AT_ONCE", 3000)
+        again, here = raster.read(whole(target), as_floats)
+    assert again.tobytes() == values.tobytes()
+    assert (here == valid).all()
+
+
+def test_where_a_window_is_is_found_once_for_rasters_of_one_grid(tmp_path: Path) -> None:
+    target, window = TARGETS["reprojected"], Window(3, 5, 40, 30)
+    known: Known = {}
+    found = []
+    for number, image in enumerate((noise(), noise(hole=True), noise()[:, 1:])):
+        (tmp_path / str(number)).mkdir()
+        with aligned(tmp_path / str(number), image, target) as raster:
+            found.append(raster.surroundings(window, as_floats, known))
+            alone = raster.surroundings(window, as_floats)
+            assert found[-1] is not None and alone is not None
+            assert found[-1].is_like(alone)
+    one, other, on_another_grid = found
+    assert one is not None and other is not None and on_another_grid is not None
+    assert one.centres is other.centres
+    assert one.centres is not on_another_grid.centres
+    assert len(known) == 2
 
 
 def points(target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -211,12 +245,12 @@ def test_what_is_outside_is_not_valid(tmp_path: Path) -> None:
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
 def test_parallel_grids_give_what_turned_ones_do(height: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    values = random.random((2, height, width)).astype(np.float32)
-    valid = random.random((height, width)) < 0.8
+    valid = random.random((3, height, width)) < 0.8
+    values = random.random((3, 2, height, width)).astype(np.float32) * valid[:, None]
     cols = random.uniform(-1, width + 1, (1, 6))
     rows = random.uniform(-1, height + 1, (4, 1))
-    spread = Centres(*np.broadcast_arrays(cols, rows))
-    for one, other in zip(
-        bilinear(values, valid, Centres(cols, rows)), bilinear(values, valid, spread), strict=True
-    ):
-        assert (one == other).all()
+    spread = np.broadcast_arrays(cols, rows)
+    one, here = bilinear(values, valid, Centres(cols, rows, True))
+    other, there = bilinear(values, valid, Centres(*spread, False))
+    assert (here == there).all()
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
