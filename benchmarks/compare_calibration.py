@@ -9,8 +9,9 @@ a pixel become probabilities by what was fitted
 
 - beside: to the validation tiles of the other zones, as `lcmap train` does;
 - elsewhere: each of the other zones is predicted by a network that was trained without it and
-  without the zone that is tested; it is fitted to as many pixels of each, as `lcmap train
-  --calibrate elsewhere` does. Pixels of a class that the network was not shown do not count.
+  without the zone that is tested; it is fitted to as many pixels of each. Pixels of a class that
+  the network was not shown do not count. `lcmap train --calibrate elsewhere` does so, with one
+  temperature for all classes.
 
 For comparison, one confidence for all pixels: how often the networks were right elsewhere. So n
 zones take n (n + 1) / 2 trainings. What is in FOLDER is not made again, and a training that
@@ -123,21 +124,25 @@ def by_class(zones: Predicted) -> Fitted:
     return Fitted(fit_temperatures(*zones))
 
 
-def one_for_all(zones: Predicted, *, even: bool = False) -> Fitted:
-    """Return one temperature, and an `even` share where it is wanted, by maximum likelihood."""
+def one_for_all(zones: Predicted) -> Fitted:
+    """Return one temperature of all classes, as `lcmap train --calibrate elsewhere` fits it."""
+    return Fitted(fit_temperatures(*zones, alike=True))
+
+
+def one_and_even(zones: Predicted) -> Fitted:
+    """Return one temperature of all classes and an even share, by maximum likelihood."""
     classes = zones.scores.shape[1]
     rows = np.arange(len(zones.labels))
 
     def parts(values: NDArray[np.float64]) -> tuple[float, float]:
-        return float(np.exp(values[0])), float(expit(values[1])) if even else 0.0
+        return float(np.exp(values[0])), float(expit(values[1]))
 
     def loss(values: NDArray[np.float64]) -> float:
         temperature, share = parts(values)
         p = softmax(zones.scores.astype(np.float64) / temperature, axis=1)[rows, zones.labels]
         return -float(np.log(np.maximum((1 - share) * p + share / classes, _LEAST)).mean())
 
-    start = [0.0, -2.0] if even else [0.0]
-    temperature, share = parts(minimize(loss, start, method="Nelder-Mead").x)
+    temperature, share = parts(minimize(loss, [0.0, -2.0], method="Nelder-Mead").x)
     return Fitted(np.full(classes, temperature), share)
 
 
@@ -226,7 +231,7 @@ def compare_zone(zone: str, zones: Sequence[str], files: dict[str, Path]) -> dic
         "beside": Fitted(temperatures),
         "elsewhere, by class": by_class(elsewhere),
         "elsewhere, one for all": one_for_all(elsewhere),
-        "elsewhere, one for all and an even share": one_for_all(elsewhere, even=True),
+        "elsewhere, one for all and an even share": one_and_even(elsewhere),
     }
     found = {way: Scored.of(fit.confidence(tested.scores), right) for way, fit in ways.items()}
     constant = float((elsewhere.scores.argmax(axis=1) == elsewhere.labels).mean())

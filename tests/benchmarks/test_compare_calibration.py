@@ -8,7 +8,15 @@ from pathlib import Path
 import compare_calibration as command
 import numpy as np
 import pytest
-from compare_calibration import Fitted, Predicted, Scored, by_class, drawn, one_for_all
+from compare_calibration import (
+    Fitted,
+    Predicted,
+    Scored,
+    by_class,
+    drawn,
+    one_and_even,
+    one_for_all,
+)
 from scipy.special import softmax
 from support import EXAMPLE_DATA
 
@@ -58,7 +66,7 @@ def test_what_makes_scores_too_sure_is_found() -> None:
         assert scored(fit, zone).ece < 0.01 < 0.1 < scored(plain, zone).ece
         assert scored(fit, zone).brier < scored(plain, zone).brier
     mixed = too_sure(2.0, even=0.5)
-    fit = one_for_all(mixed, even=True)
+    fit = one_and_even(mixed)
     assert fit.even == pytest.approx(0.5, abs=0.05)
     assert fit.temperatures == pytest.approx([2.0] * 4, rel=0.1)
     assert scored(fit, mixed).ece < 0.02
