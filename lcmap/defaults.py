@@ -72,6 +72,12 @@ EPOCHS = 100
 PATIENCE = 30
 """Epochs without a better model after which training ends."""
 
+CALIBRATE: Final = "beside"
+"""Which ground a model's confidence is calibrated on."""
+
+CALIBRATION_FOLDS = 5
+"""Networks, at most, that leave out images so that a model is calibrated on these."""
+
 SUSPECT_FOLDS = 3
 """Parts of the tiles that are each judged by a network which was trained on the others."""
 

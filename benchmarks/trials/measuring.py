@@ -83,26 +83,46 @@ def measure(
         NotARasterError: pixels cannot be read.
     """
     found: dict[Place, Block] = {}
+    for number, core, scores, labels in scored(
+        network, source, areas, margin=margin, device=device
+    ):
+        probabilities, calibrated = (
+            probabilities_of(scores, one)[0].numpy() for one in (Classification(), classification)
+        )
+        for (row, col), part in cut(core, block):
+            here = part.slices
+            counted = count_block(
+                probabilities[:, *here], labels[here], classes, calibrated[:, *here]
+            )
+            if counted.matrix.any():
+                place = (number, row, col)
+                found[place] = found[place] + counted if place in found else counted
+    return found
+
+
+def scored(
+    network: nn.Module,
+    source: SampleSource,
+    areas: Sequence[Area],
+    *,
+    margin: int,
+    device: torch.device = _PROCESSOR,
+) -> Iterator[tuple[int, Window, Tensor, NDArray[np.uint8]]]:
+    """Yield what a network says of the windows of areas, in float32, a part at a time.
+
+    That is the number of the area, the part of it, scores before softmax [1, K, h, w] and labels
+    [h, w], 255 for none.
+
+    Raises:
+        NotARasterError: pixels cannot be read.
+    """
     network = network.to(device).eval()
     for number, area in enumerate(areas):
         for window in area.windows:
             for core in _cores(window):
                 pixels, inside = _around(source, area, core, margin, network.stride)
                 scores = _scores(network, pixels, device)[:, :, *inside.slices]
-                probabilities, calibrated = (
-                    probabilities_of(scores, one)[0].numpy()
-                    for one in (Classification(), classification)
-                )
-                labels = pixels.labels[inside.slices]
-                for (row, col), part in cut(core, block):
-                    here = part.slices
-                    counted = count_block(
-                        probabilities[:, *here], labels[here], classes, calibrated[:, *here]
-                    )
-                    if counted.matrix.any():
-                        place = (number, row, col)
-                        found[place] = found[place] + counted if place in found else counted
-    return found
+                yield number, core, scores, pixels.labels[inside.slices]
 
 
 def count_block(

@@ -172,8 +172,8 @@ def carry_out_one(
     with training.reader() as reader:
         source = SampleSource(reader, training.sides)
         network = network_of(run.contender, training, run.seed)
-        trainer = _trainer(run, training, source, network, device)
-        trained = _train(run, trainer, training, folder.checkpoint(run))
+        trainer = trainer_of(run, training, source, network, device)
+        trained = train(trainer, training, folder.checkpoint(run), run.identity)
         temperatures = temperatures_of(network, source, training, run.seed).values.tolist()
         blocks = measure(
             network, source, fold.areas, Classification(tuple(temperatures)),
@@ -198,7 +198,7 @@ def scaled_as_trained(training: TrainingSet, images: Iterable[Path]) -> Training
     return dataclasses.replace(training, quantiles={**training.quantiles, **alike})
 
 
-def _trainer(
+def trainer_of(
     run: Run,
     training: TrainingSet,
     source: SampleSource,
@@ -217,13 +217,18 @@ def _trainer(
     return trainer
 
 
-def _train(run: Run, trainer: Trainer, training: TrainingSet, checkpoint: Path) -> dict[str, Any]:
-    """Train a network, from its checkpoint if there is one, and leave it as it was at its best."""
+def train(
+    trainer: Trainer, training: TrainingSet, checkpoint: Path, identity: dict[str, Any]
+) -> dict[str, Any]:
+    """Train a network, from its checkpoint if there is one, and leave it as it was at its best.
+
+    A checkpoint is of a run of this identity. What the training came to is returned.
+    """
     spent = {"seconds": 0.0, "processor_seconds": 0.0}
     if checkpoint.exists():
         # one that another version wrote, or that is damaged, is of no use
         with suppress(CheckpointError):
-            state = read_checkpoint(checkpoint, run.identity)
+            state = read_checkpoint(checkpoint, identity)
             trainer.load_state_dict(state["trainer"])
             spent = state["spent"]
     written = time.monotonic()
@@ -235,7 +240,7 @@ def _train(run: Run, trainer: Trainer, training: TrainingSet, checkpoint: Path) 
             spent["processor_seconds"] += time.process_time() - started[1]
             if time.monotonic() - written >= _SECONDS_BETWEEN_CHECKPOINTS and not trainer.ended:
                 state = {"trainer": trainer.state_dict(), "spent": spent}
-                write_checkpoint(checkpoint, run.identity, state)
+                write_checkpoint(checkpoint, identity, state)
                 written = time.monotonic()
     best = trainer.rows[trainer.best_epoch - 1]
     trainer.load_best(trainer.network)

@@ -121,13 +121,23 @@ def recipe_options(
             "model had. Each run has half of the minutes.",
         ),
     ] = False,
+    calibrate: Annotated[
+        Literal["beside", "elsewhere"],
+        typer.Option(
+            help="What confidence is calibrated on: the validation tiles, which are beside the "
+            "training ground, or images that are left out in turn, for maps of ground that no "
+            f"tile shows. The latter takes {defaults.CALIBRATION_FOLDS} more trainings, fewer of "
+            "fewer images, each as long as that of the model.",
+        ),
+    ] = defaults.CALIBRATE,
 ) -> TrainOptions:
     """Return how a network is trained, and for how long."""
     from lcmap.training.options import TrainOptions
 
     return TrainOptions(
-        recipe, batch_size, epochs=epochs, minutes=minutes, patience=patience, final=final
-    )
+        recipe, batch_size, epochs=epochs, minutes=minutes, patience=patience, final=final,
+        calibrate=calibrate,
+    )  # fmt: skip
 
 
 @section("Training")
@@ -281,7 +291,8 @@ def command(
     onnxruntime and PyTorch differ on training tiles, a warning says by how much. The scores that it
     carries are its own, as onnxruntime computes it in float32; the curves are those of training, in
     bfloat16 where the device has it. With the model come the curves (.curves.csv, .curves.png).
-    Its confidence is calibrated on the validation tiles, but with --recipe paper.
+    Its confidence is calibrated on the validation tiles, but with --recipe paper, or by --calibrate
+    elsewhere on images that further networks were trained without.
     Until the run has ended, its checkpoint (.checkpoint.pt) and the curves so far
     (.checkpoint.curves.csv, .checkpoint.curves.png) are there: --resume goes on from it, and
     --export-best writes the best model so far, both with the options that the run was begun with.

@@ -39,11 +39,24 @@ _LEAST = 1e-30
 """Probabilities below it count as that."""
 
 
+class Drawn(NamedTuple):
+    """Pixels: scores [n, K], each but for a constant, and labels [n]."""
+
+    scores: NDArray[np.floating]
+    labels: NDArray[np.integer]
+
+
 class Temperatures(NamedTuple):
     """What scores are divided by where each class wins, float64 [K], fitted to `pixels`."""
 
     values: NDArray[np.float64]
     pixels: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Drawn], *, alike: bool = False) -> Temperatures:
+        """Return those fitted to the pixels of all parts together, see `fit_temperatures`."""
+        scores, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return cls(fit_temperatures(scores, labels, alike=alike), len(labels))
 
     def to_dict(self, nomenclature: Nomenclature) -> dict[str, Any]:
         """Return them as JSON values, by the class's short name."""
@@ -57,9 +70,11 @@ class Temperatures(NamedTuple):
 class ScoreSample:
     """Pixels drawn from tiles, up to a bound, with the probabilities that a network gives them."""
 
-    def __init__(self, tiles: Sequence[IndexedTile], classes: int, seed: int) -> None:
-        """Draw from these tiles of so many classes."""
-        most = min(MOST_PIXELS, MOST_VALUES // classes)
+    def __init__(
+        self, tiles: Sequence[IndexedTile], classes: int, seed: int, parts: int = 1
+    ) -> None:
+        """Draw from these tiles of so many classes, where so many `parts` share the bound."""
+        most = min(MOST_PIXELS, MOST_VALUES // classes) // parts
         labelled = sum(sum(tile.class_counts.values()) for tile in tiles)
         self._share = min(most / max(labelled, 1), 1.0)
         self._random = np.random.default_rng(seed)
@@ -73,10 +88,13 @@ class ScoreSample:
         self._scores.append(np.log(np.maximum(probabilities[:, drawn].T, np.float32(_LEAST))))
         self._labels.append(labels[drawn])
 
+    def drawn(self) -> Drawn:
+        """Return what was drawn."""
+        return Drawn(np.concatenate(self._scores), np.concatenate(self._labels))
+
     def temperatures(self) -> Temperatures:
         """Return the temperatures fitted to what was drawn."""
-        scores, labels = np.concatenate(self._scores), np.concatenate(self._labels)
-        return Temperatures(fit_temperatures(scores, labels), len(labels))
+        return Temperatures.of([self.drawn()])
 
 
 class TileProbabilities:
@@ -128,13 +146,14 @@ def temperatures_of(
 
 
 def fit_temperatures(
-    scores: NDArray[np.floating], labels: NDArray[np.integer]
+    scores: NDArray[np.floating], labels: NDArray[np.integer], *, alike: bool = False
 ) -> NDArray[np.float64]:
     """Return a temperature for each class, float64 [K], from scores [n, K] and labels [n].
 
     Scores are divided by the temperature of their highest class. The first step finds the one
     temperature with the lowest mean negative log-likelihood, the second one for each class, pulled
-    towards it (`PULL`): that of a class that never wins, or whose pixels do not tell, is it.
+    towards it (`PULL`): that of a class that never wins, or whose pixels do not tell, is it. Where
+    classes are `alike`, all have that of the first step.
     """
     classes = scores.shape[1]
     if len(labels) == 0:
@@ -142,8 +161,18 @@ def fit_temperatures(
     scores = np.asarray(scores, np.float64)
     winners = scores.argmax(axis=1)
     all_alike = np.zeros_like(winners)
-    common = _fitted(scores, labels, all_alike, np.zeros(1), 0.0)
-    return np.exp(-_fitted(scores, labels, winners, np.repeat(common, classes), PULL))
+    common = np.repeat(_fitted(scores, labels, all_alike, np.zeros(1), 0.0), classes)
+    fitted = common if alike else _fitted(scores, labels, winners, common, PULL)
+    return np.exp(-fitted)
+
+
+def confidence_of(
+    scores: NDArray[np.floating], temperatures: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the probability of the class that wins, float64 [n], of scores [n, K]."""
+    scaled = np.asarray(scores, np.float64) / temperatures[scores.argmax(axis=1), None]
+    found: NDArray[np.float64] = softmax(scaled, axis=1).max(axis=1)
+    return found
 
 
 def _fitted(

@@ -36,7 +36,13 @@ _FEW = 20
 _OF_A_CLASS = "iou "
 """How the columns begin that hold the IoU of a class."""
 
-_CALIBRATION = {"before": "before calibration", "after": "after calibration"}
+_CALIBRATION = {
+    "before": "before calibration",
+    "after": "after calibration",
+    "left out, before": "all images left out, before calibration",
+    "left out, after": "all images left out, after calibration",
+    "validation": "validation tiles",
+}
 _STYLES = ("-", "--")
 _MARKERS = "osD^vP*X"
 """So that classes are told apart without colour too."""
@@ -221,9 +227,10 @@ def _draw_reliability(axes: Axes, reliability: Mapping[str, NDArray[np.float64]]
         error = 100 * float(expected_calibration_error(counts))
         label = f"{_CALIBRATION.get(name, name)}: {error:.1f} % off on average"
         axes.plot(confidence / pixels, agreed / pixels, marker="o", markersize=4, label=label)
+    elsewhere = any(name.startswith("left out") for name in reliability)
     axes.set(
-        title="Confidence, on validation tiles", xlabel="confidence", ylabel="share that is right",
-        xlim=(0, 1),
+        title="Confidence" if elsewhere else "Confidence, on validation tiles",
+        xlabel="confidence", ylabel="share that is right", xlim=(0, 1),
     )  # fmt: skip
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _in_percent(axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from lcmap.dataset.class_shares import class_shares
 from lcmap.dataset.tile_index import IndexedTile, read_tile_index
-from lcmap.errors import NoLabelledPixelError
+from lcmap.errors import NoLabelledPixelError, UsageError
 from lcmap.graph.classification import Classification
 from lcmap.network import LandCoverNetwork
 from lcmap.paths import PathLike
@@ -25,11 +26,30 @@ from lcmap.training.calibration import TileProbabilities, temperatures_of
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TrainOptions
+from lcmap.training.ranks import Ranks
 from lcmap.training.run import TrainingRun, make_network
 from lcmap.training.trainer import Trainer, copy_of
 
+logger = logging.getLogger(__name__)
+
 _BLOCK_TILES = 4
 """Tiles along a side of the blocks that are dealt whole, where there are enough of them."""
+
+
+class Folds(NamedTuple):
+    """What networks are trained without.
+
+    held_out: the tiles that each network is not trained on.
+    option: the name of the option that asks for it.
+    checkpoint: where the networks are that are trained already.
+    apart: of the validation tiles, those held out do not choose the epoch that is kept either,
+        where there are others.
+    """
+
+    held_out: Sequence[Sequence[IndexedTile]]
+    option: str
+    checkpoint: Path
+    apart: bool = False
 
 
 class FoldModel(NamedTuple):
@@ -39,6 +59,23 @@ class FoldModel(NamedTuple):
     weights: dict[str, Tensor]
     temperatures: list[float]
     absent: list[int]
+
+
+def check_folds(option: str, options: TrainOptions, ranks: Ranks, consequence: str) -> None:
+    """Check that an option can have networks trained that leave tiles out.
+
+    A warning says the consequence where networks start from a model, which has seen what it was
+    trained on.
+
+    Raises:
+        UsageError: several processes train.
+    """
+    if ranks.several:
+        raise UsageError(
+            f"`{option}`", "is for one process", "leave it out, or train without torchrun"
+        )
+    if options.initial_model is not None:
+        logger.warning("%s: %s", os.fspath(options.initial_model), consequence)
 
 
 def labelled_tiles(tile_indexes: Sequence[PathLike]) -> list[IndexedTile]:
@@ -84,9 +121,8 @@ def _pixels(tile: IndexedTile) -> tuple[int, int]:
 
 def train_folds(
     run: TrainingRun,
-    held_out: Sequence[Sequence[IndexedTile]],
+    folds: Folds,
     options: TrainOptions,
-    checkpoint: Path,
     *,
     resume: bool,
     progress: Progress,
@@ -101,17 +137,17 @@ def train_folds(
         CheckpointError: the checkpoint is damaged, or of a run with other options.
     """
     settings = run.settings | {
-        "content of the inputs": current_watch().digest(), "folds": len(held_out)
+        "content of the inputs": current_watch().digest(), "folds": len(folds.held_out)
     }  # fmt: skip
     models: list[FoldModel] = []
-    if resume and checkpoint.exists():
-        state = read_checkpoint(checkpoint, settings)
+    if resume and folds.checkpoint.exists():
+        state = read_checkpoint(folds.checkpoint, settings)
         models = [FoldModel(**model) for model in state["folds"]]
-    for number in range(len(models), len(held_out)):
-        note = f"fold {number + 1} of {len(held_out)}"
-        models.append(_train_without(run, held_out[number], options, _noted(progress, note)))
+    for number in range(len(models), len(folds.held_out)):
+        note = f"fold {number + 1} of {len(folds.held_out)}"
+        models.append(_train_without(run, folds, number, options, _noted(progress, note)))
         current_watch().check()
-        write_checkpoint(checkpoint, settings, {"folds": [m._asdict() for m in models]})
+        write_checkpoint(folds.checkpoint, settings, {"folds": [m._asdict() for m in models]})
     return models
 
 
@@ -126,19 +162,23 @@ def _noted(progress: Progress, part: str) -> Progress:
 
 
 def _train_without(
-    run: TrainingRun, tiles: Sequence[IndexedTile], options: TrainOptions, progress: Progress
+    run: TrainingRun, folds: Folds, number: int, options: TrainOptions, progress: Progress
 ) -> FoldModel:
-    held_out = {(tile.image, tile.window) for tile in tiles}
-    kept = tuple(tile for tile in run.data.train if (tile.image, tile.window) not in held_out)
+    held_out = {(tile.image, tile.window) for tile in folds.held_out[number]}
+    kept, validation = (
+        tuple(tile for tile in tiles if (tile.image, tile.window) not in held_out)
+        for tiles in (run.data.train, run.data.validation)
+    )
     if not kept:
         raise NoLabelledPixelError(
             ", ".join(map(os.fspath, run.settings["tile indexes"])),
             "has too few training tiles to leave out a part of them",
-            "prepare smaller tiles, or leave out `suspect_labels`",
+            f"prepare smaller tiles, or leave out `{folds.option}`",
         )
-    data = dataclasses.replace(
-        run.data, train=kept, shares=class_shares(kept, run.data.nomenclature)
-    )
+    if not (folds.apart and validation):
+        validation = run.data.validation
+    shares = class_shares(kept, run.data.nomenclature)
+    data = dataclasses.replace(run.data, train=kept, validation=validation, shares=shares)
     network, _ = make_network(data, options.chosen_recipe(), options)
     trainer = Trainer(data, run.source, network, options.chosen_recipe(), options, progress)
     with freed_memory_kept():
@@ -150,8 +190,10 @@ def _train_without(
     return FoldModel(copy_of(network.state_dict()), temperatures.values.tolist(), absent)
 
 
-def predictor_of(model: FoldModel, network: LandCoverNetwork) -> TileProbabilities:
+def predictor_of(
+    model: FoldModel, network: LandCoverNetwork, *, calibrated: bool = True
+) -> TileProbabilities:
     """Return what predicts with a fold's model, by a network that takes its weights."""
     network.load_state_dict(model.weights)
-    classification = Classification(tuple(model.temperatures), tuple(model.absent))
-    return TileProbabilities(network, classification)
+    temperatures = tuple(model.temperatures) if calibrated else None
+    return TileProbabilities(network, Classification(temperatures, tuple(model.absent)))

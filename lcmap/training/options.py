@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from lcmap import defaults
 from lcmap.errors import InputMissingError, OutputExistsError, UsageError
@@ -15,6 +16,9 @@ from lcmap.training.checkpoint import checkpoint_path
 from lcmap.training.curves import curves_paths
 from lcmap.training.precision import DeviceName
 from lcmap.training.recipe import RECIPES, Recipe
+
+Ground = Literal["beside", "elsewhere"]
+"""What a model's confidence is calibrated on: see `TrainOptions`."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class TrainOptions:
         side inputs, the network starts as the model does and learns what they add.
     epochs: how long to train, unless `minutes` are given.
     minutes: how long to train and validate; None counts epochs.
+    calibrate: what the confidence is calibrated on, where the recipe has it so: "beside", the
+        validation tiles; "elsewhere", images that further networks are trained without.
     final: once trained, train anew on training and validation tiles, for as many steps as the
         kept epoch had. Each run has half of the `minutes`.
     patience: training ends after so many epochs without a better model; None is the recipe's.
@@ -61,6 +67,7 @@ class TrainOptions:
     minutes: float | None = None
     patience: int | None = None
     final: bool = False
+    calibrate: Ground = defaults.CALIBRATE
     seed: int = defaults.SEED
     device: DeviceName = defaults.TRAINING_DEVICE
     allow_overlap: bool = False
@@ -75,6 +82,12 @@ class TrainOptions:
         """
         if self.epochs is not None and self.minutes is not None:
             raise UsageError("`minutes`", "cannot be given with `epochs`", "choose one of them")
+        if self.calibrate == "elsewhere" and self.chosen_recipe().calibration == "none":
+            raise UsageError(
+                "`calibrate=elsewhere`",
+                f"is for a recipe that calibrates, which `recipe={self.recipe}` does not",
+                f"use `recipe={defaults.RECIPE}`, or leave it out",
+            )
         if self.unlabelled and not self.chosen_recipe().average:
             raise UsageError(
                 "`unlabelled`",
@@ -148,15 +161,20 @@ class TrainOutputs:
         return Path(self.model).with_suffix(".suspects.pt")
 
     @property
+    def calibration_checkpoint(self) -> Path:
+        """Where the networks are that leave out images, until the run has ended."""
+        return Path(self.model).with_suffix(".calibration.pt")
+
+    @property
     def checkpoint(self) -> Path:
         """Where the checkpoint of the run is."""
         return checkpoint_path(self.model)
 
-    @property
-    def in_work(self) -> list[Path]:
-        """What is there until the run has ended: its checkpoint with its curves, and others."""
+    def in_work(self, options: TrainOptions) -> list[Path]:
+        """Return what is there until a run has ended: its checkpoint with its curves, others."""
         judges = [] if self.suspects is None else [self.suspects_checkpoint]
-        return [self.checkpoint, *curves_paths(self.checkpoint), *judges]
+        elsewhere = [self.calibration_checkpoint] if options.calibrate == "elsewhere" else []
+        return [self.checkpoint, *curves_paths(self.checkpoint), *judges, *elsewhere]
 
     def finished(self, *, int8: bool) -> list[PathLike]:
         """Return the files that appear together when the run has ended."""

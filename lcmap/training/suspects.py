@@ -7,7 +7,6 @@ class where the reference has it, and gives the class of the reference a low pro
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,7 +21,6 @@ from scipy import ndimage
 from lcmap import defaults
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
-from lcmap.errors import UsageError
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -33,13 +31,19 @@ from lcmap.raster.pipes import cannot_write
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output
-from lcmap.training.folds import FoldModel, deal, labelled_tiles, predictor_of, train_folds
+from lcmap.training.folds import (
+    FoldModel,
+    Folds,
+    check_folds,
+    deal,
+    labelled_tiles,
+    predictor_of,
+    train_folds,
+)
 from lcmap.training.options import TrainOptions, TrainOutputs
 from lcmap.training.ranks import Ranks
 from lcmap.training.run import TrainingRun, make_network
 from lcmap.training.suspect_areas import SuspectAreas, write_areas
-
-logger = logging.getLogger(__name__)
 
 LOW = 0.1
 """A reference class that has at most this probability may be wrong."""
@@ -47,6 +51,7 @@ LOW = 0.1
 FEWEST = 10
 """Pixels: smaller areas within a tile are left out."""
 
+_OPTION = "suspect_labels"
 _PARTS = ("winner", "confidence", "own")
 
 
@@ -104,16 +109,11 @@ def prepare_suspects(
         OutputExistsError, CannotWriteError: the folder or a file cannot be written.
     """
     assert outputs.suspects is not None
-    if ranks.several:
-        raise UsageError(
-            "`suspect_labels`", "is for one process", "leave it out, or train without torchrun"
-        )
-    if options.initial_model is not None:
-        logger.warning(
-            "%s: the networks that judge the labels start from it too: they contradict few of "
-            "those that it was trained on",
-            os.fspath(options.initial_model),
-        )
+    check_folds(
+        _OPTION, options, ranks,
+        "the networks that judge the labels start from it too: they contradict few of those that "
+        "it was trained on",
+    )  # fmt: skip
     folder = Path(outputs.suspects)
     paths = suspect_paths(tile_indexes, folder)
     try:
@@ -168,10 +168,8 @@ def find_suspects(
     of_fold = deal(tiles, folds, run.data.tile_size)
     held_out = [[tile for tile, mine in zip(tiles, of_fold, strict=True) if mine == fold]
                 for fold in range(folds)]  # fmt: skip
-    models = train_folds(
-        run, held_out, options, outputs.suspects_checkpoint,
-        resume=outputs.resume, progress=progress,
-    )  # fmt: skip
+    parts = Folds(held_out, _OPTION, outputs.suspects_checkpoint)
+    models = train_folds(run, parts, options, resume=outputs.resume, progress=progress)
     labels = _label_files(tiles, of_fold.tolist(), Path(outputs.suspects))
     with temporary_folder() as folder, ExitStack() as stack:
         found = [Judgements(label, folder / str(n)) for n, label in enumerate(labels)]

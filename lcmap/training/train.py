@@ -20,6 +20,7 @@ from lcmap.raster.output_set import OutputSet
 from lcmap.training.absent_classes import class_facts
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
+from lcmap.training.elsewhere import Elsewhere, check_elsewhere, fit_elsewhere
 from lcmap.training.final import FinalTrainer, rows_of_both
 from lcmap.training.finished_model import FinishedModel, finish_final, finish_model
 from lcmap.training.ground import bounds_in_degrees
@@ -64,11 +65,14 @@ def train(
     difference is said in a warning; the scores that a model carries are its own, as onnxruntime
     computes it.
 
+    With `calibrate` "elsewhere" further networks are trained that leave out images.
+
     Where torchrun started several processes, this is what rank 0 calls; the others `help_train`.
 
     Raises:
         UsageError: options that contradict each other, or a batch that cannot be divided; suspect
-            labels are asked for of several processes.
+            labels, or a calibration elsewhere, are asked for of several processes; the latter with
+            images of fewer than three places.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.
@@ -106,13 +110,15 @@ def _train_and_write(
     paths = outputs.finished(int8=int8 is not None)
     if outputs.suspects is not None:
         paths += prepare_suspects(tile_indexes, outputs, options, ranks)
-    obsolete = () if outputs.export_best else outputs.in_work
+    if options.calibrate == "elsewhere":
+        check_elsewhere(tile_indexes, outputs, options, ranks)
+    in_work = outputs.in_work(options)
     with (
-        OutputSet(outputs.in_work, overwrite=True),
+        OutputSet(in_work, overwrite=True),
         OutputSet(
             paths,
             overwrite=outputs.overwrite,
-            obsolete=obsolete,
+            obsolete=() if outputs.export_best else in_work,
             inputs=[*tile_indexes, *unlabelled_files(options.unlabelled)],
         ) as files,
     ):
@@ -123,10 +129,12 @@ def _train_and_write(
             told_how_to_go_on(run.trainer, outputs.checkpoint),
         ):
             final = _train(run, outputs, options)
-            suspects = None
+            elsewhere = suspects = None
+            if options.calibrate == "elsewhere":
+                elsewhere = fit_elsewhere(run, options, outputs, progress)
             if outputs.suspects is not None:
                 suspects = find_suspects(run, tile_indexes, options, outputs, files, progress)
-            report = _written(run, final, outputs, files)
+            report = _written(run, final, elsewhere, outputs, files)
             if int8 is not None:
                 made = _in_int8(tile_indexes, inputs, outputs, int8, files, progress)
                 report = dataclasses.replace(report, int8=made)
@@ -134,12 +142,16 @@ def _train_and_write(
 
 
 def _written(
-    run: TrainingRun, final: FinalTrainer | None, outputs: TrainOutputs, files: OutputSet
+    run: TrainingRun,
+    final: FinalTrainer | None,
+    elsewhere: Elsewhere | None,
+    outputs: TrainOutputs,
+    files: OutputSet,
 ) -> TrainReport:
     """Write the best model, or the final one, with the curves; return what the run came to."""
     trainer = run.trainer
     trainer.load_best(run.network)
-    model = finish_model(run)
+    model = finish_model(run, elsewhere)
     absent = run.absent
     if final:
         absent = tuple(index for index in run.absent if not final.data.shares[index])
@@ -162,6 +174,7 @@ def _written(
         ece_before=None if model.temperatures is None else model.before.ece,
         absent=tuple(run.data.nomenclature.classes[index].short for index in absent),
         final_steps=final.steps if final else None,
+        elsewhere=elsewhere,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lcmap.accuracy.measures import PER_CLASS, Scores
 from lcmap.errors import DataError
 from lcmap.nomenclature import Nomenclature
+from lcmap.training.elsewhere import Elsewhere
 from lcmap.training.export import Agreement
 from lcmap.training.final import SCORES_OF
 from lcmap.training.int8_model import QuantisationReport
@@ -22,7 +23,8 @@ class TrainReport:
     The scores are those of the exported model on the validation tiles, run by onnxruntime in
     float32; `agreement` is that of onnxruntime and PyTorch. `ece` is its expected calibration
     error, `ece_before` that without temperatures, where it has them; `absent` are the short names
-    of the classes that it never predicts. `int8` is what became of it in int8,
+    of the classes that it never predicts; `elsewhere` is what it was calibrated on, where that is
+    not the validation tiles. `int8` is what became of it in int8,
     where that was asked for, or why there is no such model; `suspects` what was found of labels.
     Where the validation tiles trained too in the end, for `final_steps`, the scores and the
     calibration are those of the model before.
@@ -42,6 +44,7 @@ class TrainReport:
     int8: QuantisationReport | DataError | None = None
     suspects: SuspectReport | None = None
     final_steps: int | None = None
+    elsewhere: Elsewhere | None = None
 
     @property
     def text(self) -> str:
@@ -65,6 +68,12 @@ class TrainReport:
         found = f"validation expected calibration error: {100 * self.ece:.1f} %"
         if self.ece_before is not None:
             found += f", {100 * self.ece_before:.1f} % before calibration"
+        if self.elsewhere is not None:
+            ece, before = 100 * self.elsewhere.ece, 100 * self.elsewhere.ece_before
+            found += (
+                f"\nexpected calibration error on images left out, mean of "
+                f"{len(self.elsewhere.after)} parts: {ece:.1f} %, {before:.1f} % before calibration"
+            )
         return found + (f"\nnever predicted: {', '.join(self.absent)}" if self.absent else "")
 
     @property

@@ -330,6 +330,7 @@ def test_quantize_only_trains_nothing(
         (["image.tiles.geojson", "-o", "m.onnx", "--epochs", 1, "--minutes", 1], 2, "--epochs"),
         (["image.tiles.geojson", "-o", "m.onnx", "--init-from", "none.onnx"], 66, "none.onnx"),
         (["image.tiles.geojson", "-o", "m.onnx", "--recipe", "other"], 2, "other"),
+        (["image.tiles.geojson", "-o", "m.onnx", "--calibrate", "elsewhere"], 2, "are of 1 that"),
     ],
 )
 def test_bad_input_is_one_line_and_its_exit_code(

@@ -83,12 +83,21 @@ def prepared_files(given_files: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def trained_files(prepared_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a trained model, one of Sentinel-2, and the tiles of both sensors together."""
+    """The same with a trained model, one of Sentinel-2, and the tiles of both sensors together; a
+    folder has those of three zones."""
     folder = tmp_path_factory.mktemp("trained")
     shutil.copytree(prepared_files, folder, symlinks=True, dirs_exist_ok=True)
     (folder / "model.onnx").unlink()
     prepare(folder, "s2", folder / "s2.tif", ["--like", folder / "spot.tif"])
     prepare(folder, "both", folder / "spot.tif", ["--side", folder / "s2.tif"])
+    (folder / "zones").mkdir()
+    for zone in ("suburb", "vineyards", "lagoon"):
+        succeed(
+            "prepare", EXAMPLE_DATA / f"{zone}_rgbn.tif",
+            "--labels", EXAMPLE_DATA / f"{zone}_labels.tif", "--crosswalk", "flair19:flair7",
+            "--tiles", folder / "zones" / f"{zone}.tiles.geojson",
+            "-o", folder / "zones" / f"{zone}.stack.tif",
+        )  # fmt: skip
     for tiles, model in (("spot", "model"), ("s2", "s2")):
         succeed(
             "train", folder / f"{tiles}.tiles.geojson", "-o", folder / f"{model}.onnx",

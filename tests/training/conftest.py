@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def three() -> Nomenclature:
 def make_index(tmp_path: Path) -> Callable[..., Path]:
     """Write an image, its labels and their tile index; return the index's path.
 
-    A `side` input is the labels once more.
+    A `side` input is the labels once more. The image is so many pixels `east` of `GRID`.
     """
 
     def make(
@@ -69,13 +70,15 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         band_names: tuple[str, ...] = (),
         side: RasterContent | None = None,
         folder: Path = tmp_path,
+        east: float = 0.0,
     ) -> Path:
+        grid = replace(GRID, transform=GRID.transform @ rasterio.Affine.translation(east, 0))
         default_image, default_codes = learnable()
         image = default_image if image is None else image
         codes = default_codes if codes is None else codes
         with atomic_raster(
             folder / f"{name}.tif",
-            GRID,
+            grid,
             RasterFormat(
                 count=len(image), dtype=str(image.dtype), nodata=nodata, band_names=band_names
             ),
@@ -84,7 +87,7 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
             dataset.write(image)
         with atomic_raster(
             folder / f"{name}.labels.tif",
-            GRID,
+            grid,
             RasterFormat(count=1, dtype="uint8", nodata=0),
             overwrite=True,
         ) as dataset:

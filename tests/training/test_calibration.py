@@ -41,6 +41,18 @@ def test_one_temperature_of_all_is_found() -> None:
     assert error(scores / found[scores.argmax(1), None], labels) < 0.01
 
 
+def test_classes_that_are_alike_have_the_temperature_that_fits_best() -> None:
+    scores, labels = drawn([0.6, 1.0, 2.0])
+    found = fit_temperatures(scores, labels, alike=True)
+    assert (found == found[0]).all()
+    rows = np.arange(len(labels))
+
+    def likelihood(temperature: float) -> float:
+        return float(np.log(softmax(scores / temperature, axis=1)[rows, labels]).mean())
+
+    assert likelihood(found[0]) > max(likelihood(found[0] * factor) for factor in (0.97, 1.03))
+
+
 def test_temperatures_by_class_are_found_but_for_the_pull(monkeypatch: pytest.MonkeyPatch) -> None:
     true = [0.6, 1.0, 2.0]
     scores, labels = drawn(true)

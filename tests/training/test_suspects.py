@@ -112,18 +112,18 @@ def test_a_run_that_was_stopped_goes_on_with_the_next_fold(
     index, trained = make_index(codes=codes), []
     whole = folds._train_without
 
-    def one_of_each(run: Any, tiles: Any, options: Any, progress: Any) -> Any:
-        trained.append(len(tiles))
+    def one_of_each(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
+        trained.append(number)
         if len(trained) == 2:
             raise KeyboardInterrupt
-        return whole(run, tiles, options, progress)
+        return whole(run, parts, number, options, progress)
 
     monkeypatch.setattr(folds, "_train_without", one_of_each)
     with pytest.raises(KeyboardInterrupt, match="`resume`"):
         find(index, tmp_path)
     assert (tmp_path / "m.suspects.pt").exists() and not (tmp_path / "m.onnx").exists()
     find(index, tmp_path, resume=True)
-    assert len(trained) == 4  # the first fold is not trained again
+    assert trained == [0, 1, 1, 2]  # the first fold is not trained again
     assert not (tmp_path / "m.suspects.pt").exists()
     assert (tmp_path / "suspects/suspects.gpkg").exists()
 

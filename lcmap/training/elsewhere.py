@@ -1,0 +1,194 @@
+"""A temperature for ground that no training tile shows.
+
+Beside its training tiles a network is right more often than elsewhere, and hardly less sure. So
+images are left out in turn: networks that were not trained on them predict them, and a temperature
+is fitted to all of these predictions together (cross-fitting). It is one for all classes: those of
+each class, fitted to some ground, were worse on other (benchmarks/accuracy.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap import defaults
+from lcmap.accuracy.calibration import expected_calibration_error, reliability
+from lcmap.dataset.reading import IGNORE
+from lcmap.dataset.tile_index import IndexedTile
+from lcmap.errors import UsageError
+from lcmap.paths import PathLike
+from lcmap.progress import Progress
+from lcmap.raster.alignment import overlaps
+from lcmap.raster.grid import Grid
+from lcmap.raster.opening import open_raster
+from lcmap.training.calibration import (
+    Drawn,
+    ScoreSample,
+    Temperatures,
+    confidence_of,
+)
+from lcmap.training.folds import Folds, check_folds, labelled_tiles, predictor_of, train_folds
+from lcmap.training.options import TrainOptions, TrainOutputs
+from lcmap.training.ranks import Ranks
+from lcmap.training.run import TrainingRun, make_network
+
+FEWEST = 3
+"""Places: with fewer, a network that leaves one out would be trained on one."""
+
+_OPTION = "calibrate"
+
+
+class Elsewhere(NamedTuple):
+    """Temperatures that were fitted to images left out.
+
+    places: how many there were; images that overlap are of one.
+    before, after: counts of bins of confidence, float64 [parts, 3, bins], see
+        `accuracy.calibration`, of the images that were left out together; `after` with temperatures
+        that were fitted to the other parts.
+    """
+
+    temperatures: Temperatures
+    places: int
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+    @property
+    def ece(self) -> float:
+        """The expected calibration error with temperatures, mean of the parts."""
+        return float(expected_calibration_error(self.after).mean())
+
+    @property
+    def ece_before(self) -> float:
+        """That without temperatures."""
+        return float(expected_calibration_error(self.before).mean())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return for a model's metadata what was fitted to."""
+        return {
+            "fitted on": "images left out",
+            "places": self.places,
+            "ece of images left out": self.ece,
+            "ece of images left out before": self.ece_before,
+        }
+
+
+def check_elsewhere(
+    tile_indexes: Sequence[PathLike], outputs: TrainOutputs, options: TrainOptions, ranks: Ranks
+) -> None:
+    """Check, before any training, that images of tile indexes can be left out in turn.
+
+    A warning says that networks which start from a model have seen what that was trained on.
+
+    Raises:
+        UsageError: the run trains no further, or in several processes; the images are of fewer than
+            three places.
+        InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+    """
+    if outputs.export_best:
+        raise UsageError(
+            f"`{_OPTION}=elsewhere`", "takes more training", "leave it out with `export_best`"
+        )
+    check_folds(
+        _OPTION, options, ranks,
+        "the networks that leave out images start from it too: of those that it was trained on "
+        "they are as sure as beside the tiles",
+    )  # fmt: skip
+    tiles = [tile for tile in labelled_tiles(tile_indexes) if tile.split != "test"]
+    found = len(places_of(tiles))
+    if found < FEWEST:
+        raise UsageError(
+            f"`{_OPTION}=elsewhere`",
+            f"leaves out images in turn, and the tiles are of {found} that do not overlap",
+            f"give tiles of {FEWEST} such images or more, or leave it out",
+        )
+
+
+def places_of(tiles: Sequence[IndexedTile]) -> list[list[IndexedTile]]:
+    """Return the tiles of each place, by labelled pixels, the most first.
+
+    Images are of one place where their grids overlap, be it through others.
+
+    Raises:
+        NotARasterError: an image cannot be opened.
+    """
+    places: list[tuple[list[Grid], list[IndexedTile]]] = []
+    for image in dict.fromkeys(tile.image for tile in tiles):
+        with open_raster(image) as dataset:
+            grid = Grid.of(dataset)
+        mine = [tile for tile in tiles if tile.image == image]
+        joined = [place for place in places if any(overlaps(grid, other) for other in place[0])]
+        places = [place for place in places if place not in joined]
+        grids, members = [grid], mine
+        for others, more in joined:
+            grids, members = [*others, *grids], [*more, *members]
+        places.append((grids, members))
+    return sorted((members for _, members in places), key=_labelled, reverse=True)
+
+
+def deal_places(tiles: Sequence[IndexedTile]) -> list[list[IndexedTile]]:
+    """Return the tiles of each part that is left out: whole places, of about as many pixels.
+
+    There are as many parts as places, `defaults.CALIBRATION_FOLDS` at most.
+
+    Raises:
+        NotARasterError: an image cannot be opened.
+    """
+    places = places_of(tiles)
+    parts: list[list[IndexedTile]] = [
+        [] for _ in range(min(len(places), defaults.CALIBRATION_FOLDS))
+    ]
+    for place in places:
+        min(parts, key=_labelled).extend(place)
+    return parts
+
+
+def _labelled(tiles: Sequence[IndexedTile]) -> int:
+    return sum(sum(tile.class_counts.values()) for tile in tiles)
+
+
+def fit_elsewhere(
+    run: TrainingRun, options: TrainOptions, outputs: TrainOutputs, progress: Progress
+) -> Elsewhere:
+    """Train networks that leave out images, and fit temperatures to what they say of these.
+
+    Each is trained as the run's own, for as long, on the training tiles of the other images. It
+    predicts the training and validation tiles of those left out; what has a class that it was not
+    shown does not count. Each part counts alike.
+
+    Raises:
+        NoLabelledPixelError, CheckpointError: as `train_folds`.
+        NotARasterError: pixels cannot be read.
+    """
+    tiles = [*run.data.train, *run.data.validation]
+    parts = deal_places(tiles)
+    folds = Folds(parts, _OPTION, outputs.calibration_checkpoint, apart=True)
+    models = train_folds(run, folds, options, resume=outputs.resume, progress=progress)
+    network, _ = make_network(run.data, options.chosen_recipe(), options)
+    network.to(run.trainer.device)
+    samples = []
+    for part, model in zip(parts, models, strict=True):
+        sample = ScoreSample(part, len(run.data.nomenclature), options.seed, parts=len(parts))
+        predict = predictor_of(model, network, calibrated=False)
+        for tile in part:
+            p, labels = predict(run.source, tile)
+            sample.add(p, np.where(np.isin(labels, model.absent), np.uint8(IGNORE), labels))
+        samples.append(sample)
+    return fitted_across([sample.drawn() for sample in samples], len(places_of(tiles)))
+
+
+def fitted_across(drawn: Sequence[Drawn], places: int) -> Elsewhere:
+    """Return the temperatures fitted to the pixels drawn from all parts, see `Elsewhere`."""
+    temperatures = Temperatures.of(drawn, alike=True)
+    classes = len(temperatures.values)
+    before: list[NDArray[np.float64]] = []
+    after: list[NDArray[np.float64]] = []
+    for number, (scores, labels) in enumerate(drawn):
+        rest = [part for place, part in enumerate(drawn) if place != number]
+        others = Temperatures.of(rest, alike=True)
+        agreed = scores.argmax(axis=1) == labels
+        for counts, values in ((before, np.ones(classes)), (after, others.values)):
+            counts.append(reliability(confidence_of(scores, values), agreed))
+    return Elsewhere(temperatures, places, np.stack(before), np.stack(after))

@@ -1,0 +1,171 @@
+"""A model that is calibrated on images which networks were trained without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from lcmap import defaults
+from lcmap.accuracy.calibration import expected_calibration_error
+from lcmap.errors import LcmapError, UsageError
+from lcmap.model_file import read_model
+from lcmap.training import folds
+from lcmap.training.calibration import Drawn
+from lcmap.training.elsewhere import deal_places, fitted_across, places_of
+from lcmap.training.folds import labelled_tiles
+from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.train import TrainReport, train
+from tests.training.conftest import learnable
+
+MakeIndex = Callable[..., Path]
+
+
+def drawn(factor: float, seed: int) -> Drawn:
+    """Return scores that are too high by a factor, and labels."""
+    random = np.random.default_rng(seed)
+    true = random.normal(0, 1.5, (20_000, 3))
+    p = softmax(true, axis=1)
+    labels = (p.cumsum(axis=1) < random.random((len(p), 1))).sum(axis=1)
+    return Drawn(factor * true, labels)
+
+
+def test_too_sure_predictions_of_all_parts_are_brought_down_together() -> None:
+    found = fitted_across([drawn(3.0, seed) for seed in range(3)], 3)
+    assert found.temperatures.values == pytest.approx([3.0] * 3, rel=0.05)
+    assert found.temperatures.pixels == 60_000
+    assert found.ece < 0.015 < 0.15 < found.ece_before
+
+
+def test_a_part_does_not_judge_the_temperatures_that_were_fitted_to_it() -> None:
+    # two parts as they should be, one too sure: it alone is not helped by what the others say
+    found = fitted_across([drawn(1.0, 0), drawn(1.0, 1), drawn(4.0, 2)], 3)
+    before, after = (expected_calibration_error(c) for c in (found.before, found.after))
+    assert after[2] == pytest.approx(before[2], abs=0.01)
+    assert (after[:2] > before[:2] + 0.05).all()
+    assert found.ece == pytest.approx(after.mean())
+
+
+def indexes(make_index: MakeIndex, places: int, **options: Any) -> list[Path]:
+    """Return the indexes of images of so many places."""
+    return [make_index(f"zone{n}", east=1000 * n, **options) for n in range(places)]
+
+
+def test_images_that_overlap_are_one_place(make_index: MakeIndex) -> None:
+    for name, east in (("a", 0), ("b", 60), ("c", 30), ("d", 500), ("e", 48)):
+        make_index(name, east=east)
+    folder = make_index("a").parent
+    tiles = labelled_tiles([folder / f"{name}.tiles.geojson" for name in "abcde"])
+    names = [sorted({tile.image.stem for tile in place}) for place in places_of(tiles)]
+    # b joins neither a nor e by itself, which touches a: c does
+    assert names == [["a", "b", "c", "e"], ["d"]]
+
+
+@pytest.mark.parametrize("places", [3, 5, 8])
+def test_places_are_dealt_whole(make_index: MakeIndex, places: int) -> None:
+    tiles = labelled_tiles(indexes(make_index, places))
+    parts = deal_places(tiles)
+    assert len(parts) == min(places, defaults.CALIBRATION_FOLDS)
+    images = [{tile.image for tile in part} for part in parts]
+    assert sum(map(len, images)) == len(set.union(*images)) == places
+    assert max(map(len, images)) - min(map(len, images)) <= 1
+    assert sum(map(len, parts)) == len(tiles)
+
+
+def trained(paths: list[Path], model: Path, **files: Any) -> TrainReport:
+    return train(
+        paths,
+        TrainOutputs(model, **files),
+        TrainOptions(size=NetworkSize(8, 1), epochs=1, calibrate="elsewhere"),
+    )
+
+
+def unlike(make_index: MakeIndex) -> list[Path]:
+    """Return the indexes of three images; in each, other values are light."""
+    image, codes = learnable()
+    images: list[NDArray[np.uint8]] = [image, 255 - image, np.roll(image, 7, axis=1)]
+    return [
+        make_index(f"zone{n}", image, codes, east=1000 * n, splits=("train", "validation", "test"))
+        for n, image in enumerate(images)
+    ]
+
+
+def test_a_network_that_is_surely_wrong_elsewhere_becomes_less_sure(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, seen = unlike(make_index), []
+    whole = folds._train_without
+
+    def noted(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
+        seen.append({tile.image.stem for tile in parts.held_out[number]})
+        assert all(tile.split != "test" for tile in parts.held_out[number])
+        return whole(run, parts, number, options, progress)
+
+    monkeypatch.setattr(folds, "_train_without", noted)
+    report = trained(paths, tmp_path / "m.onnx")
+    assert sorted(map(sorted, seen)) == [["zone0"], ["zone1"], ["zone2"]]
+    calibration = read_model(tmp_path / "m.onnx").calibration
+    assert calibration["fitted on"] == "images left out" and calibration["places"] == 3
+    temperatures = calibration["temperatures"]
+    assert set(temperatures) == {"Dar", "Lig", "Nev"}
+    (temperature,) = set(temperatures.values())
+    assert temperature > 1.0
+    assert report.elsewhere is not None
+    assert calibration["ece of images left out"] == pytest.approx(report.elsewhere.ece)
+    assert report.elsewhere.ece < report.elsewhere.ece_before
+    assert "images left out, mean of 3 parts" in report.text
+    assert not list(tmp_path.glob("*.pt"))
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_with_the_next_part(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, begun = unlike(make_index), []
+    whole = folds._train_without
+
+    def one_of_each(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
+        begun.append(number)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return whole(run, parts, number, options, progress)
+
+    monkeypatch.setattr(folds, "_train_without", one_of_each)
+    with pytest.raises(KeyboardInterrupt, match="`resume`"):
+        trained(paths, tmp_path / "m.onnx")
+    assert (tmp_path / "m.calibration.pt").exists() and not (tmp_path / "m.onnx").exists()
+    trained(paths, tmp_path / "m.onnx", resume=True)
+    assert begun == [0, 1, 1, 2]  # the first part is not trained again
+    whole_run = trained(paths, tmp_path / "whole.onnx").elsewhere
+    resumed = read_model(tmp_path / "m.onnx").calibration
+    assert whole_run is not None
+    assert resumed["ece of images left out"] == pytest.approx(whole_run.ece)
+
+
+@pytest.mark.parametrize(
+    ("places", "options", "files", "said"),
+    [
+        (2, {}, {}, "the tiles are of 2 that do not overlap"),
+        (3, {}, {"export_best": True}, "takes more training"),
+        (3, {"recipe": "paper"}, {}, "is for a recipe that calibrates"),
+    ],
+)
+def test_what_cannot_be_calibrated_elsewhere_is_refused(
+    make_index: MakeIndex, tmp_path: Path, places: int, options: Any, files: Any, said: str
+) -> None:
+    paths = indexes(make_index, places)
+    there = set(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=said) as caught:
+        train(
+            paths,
+            TrainOutputs(tmp_path / "m.onnx", **files),
+            TrainOptions(calibrate="elsewhere", **options),
+        )
+    assert isinstance(caught.value, LcmapError) and caught.value.exit_code == 2
+    assert "calibrate" in str(caught.value)
+    assert set(tmp_path.iterdir()) == there
