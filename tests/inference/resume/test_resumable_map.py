@@ -79,7 +79,7 @@ def kill(work: ResumableMap) -> None:
         work._journal.close()
         work._store.close()
     os.close(work._folder._lock)
-    work._outputs._leaving.close()
+    work._outputs._leave()
 
 
 def left(work: ResumableMap) -> list[int]:
