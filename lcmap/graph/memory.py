@@ -16,8 +16,8 @@ from lcmap.graph.halo import Halo
 from lcmap.graph.outputs import of_size
 from lcmap.graph.tensor_sizes import TensorSize
 
-_APART_FROM_TILES = 520 << 20
-"""Bytes of the interpreter, its libraries, GDAL's cache and the network's weights."""
+_APART_FROM_TILES = 560 << 20
+"""Bytes of the interpreter, its libraries, GDAL's cache, the network's weights and open dates."""
 
 _READ_AHEAD = 3
 """Tiles whose inputs are in memory beside those being computed: read ahead, and as raw pixels."""

@@ -194,7 +194,7 @@ def test_memory_decides_the_tiles_and_not_the_map(
     lcmap: Lcmap, image: Path, model: Path, tmp_path: Path
 ) -> None:
     written = []
-    for memory in ("525M", "2G"):
+    for memory in ("565M", "2G"):
         output = tmp_path / f"{memory}.tif"
         run = lcmap("predict", image, "-m", model, "-o", output, "--memory", memory, "-v")
         assert run.exit_code == 0

@@ -89,7 +89,7 @@ def test_the_largest_block_fits_and_the_next_does_not(
             + (at_once + 3) * pixel.read  # two read ahead, one being read
             + 4 * pixel.found  # three waiting to be written, one as it is written
         )
-        return (block + 44 + 44 + 8) ** 2 * tile + (520 << 20)
+        return (block + 44 + 44 + 8) ** 2 * tile + (560 << 20)
 
     block = largest_block(memory, pixel, 8, BORDERS, at_most=3072, tiles_at_once=at_once)
     assert block % 8 == 0 and needed(block) <= memory
