@@ -56,6 +56,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import lcmap.inference.predict as library
 from lcmap import defaults
+from lcmap.dataset.encoding import scaling_of
 from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute, EngineName
 from lcmap.engines.openvino import check_bfloat16, is_importable
@@ -150,6 +151,10 @@ class InteriorTile:
         """Take the way, the size of the image that it is cut for, and the tiles' size."""
         self._way = way
         self._metadata = read_model(way.model)
+        self._scalings = [
+            scaling_of(item.dtype, np.tile([0.0, 127.0], (item.channels, 1)))
+            for item in self._metadata.inputs
+        ]
         predictor = self._predictor()
         block = block or predictor.largest_block(defaults.MEMORY)
         self.tiles = predictor.tiles(size, size, block)
@@ -158,17 +163,20 @@ class InteriorTile:
         self.tile: Tile = (interior or self.tiles)[0]
         sizes = [self.tile.cells_of(n)[2:] for n in range(len(self._metadata.inputs))]
         random = np.random.default_rng(0)
-        self._pixels = TilePixels(
-            tuple(
-                random.random((item.channels, *size), np.float32)
-                for item, size in zip(self._metadata.inputs, sizes, strict=True)
-            ),
-            np.ones(self.tile.output_window[2:], bool),
-        )
+        pixels: list[np.ndarray] = []
+        for item, size, scaling in zip(self._metadata.inputs, sizes, self._scalings, strict=True):
+            if scaling is None:
+                pixels.append(random.random((item.channels, *size), np.float32))
+            else:
+                pixels.append(random.integers(0, 128, (item.channels, *size)).astype(item.dtype))
+                pixels.append(np.ones((1, *size), np.uint8))
+        self._pixels = TilePixels(tuple(pixels), np.ones(self.tile.output_window[2:], bool))
 
     def _predictor(self) -> TilePredictor:
-        graph = load_graph(self._way.model)
-        return TilePredictor(graph, self._metadata, ("winner",), self._way.chosen())
+        return TilePredictor(
+            load_graph(self._way.model), self._metadata, ("winner",), self._way.chosen(),
+            encodings=self._scalings,
+        )  # fmt: skip
 
     def measure(self, tiles: int = 4) -> float:
         """Return the useful pixels per second."""
