@@ -134,7 +134,8 @@ def write_campaign(folder: Path, write_layer: Callable[..., Path]) -> str:
     sheets = [shapely.box(WEST, NORTH - 30, WEST + 30, NORTH), shapely.box(WEST, 0, WEST + 9, 1e7)]
     write_layer(folder / "sheets.gpkg", sheets, {"name": ["a", "b"]})
     rasters = [f"{name}{sheet}.tif" for sheet in ("", "-a", "-b") for name in ("map", "s")]
-    return ",".join([*rasters, "map.qml", "map.tif.aux.xml"])
+    names = [f"{name}.aux.xml" for name in rasters if name.startswith("map")]
+    return ",".join([*rasters, *names, "map.qml"])
 
 
 CAMPAIGN = (
