@@ -69,8 +69,8 @@ def write_curves(
 ) -> None:
     """Write the curves so far beside a model or checkpoint, alone or `within` a set.
 
-    The picture has a reliability diagram too where there are counts for it, float64 [3, bins] by
-    what they are of, see `accuracy.calibration`.
+    The picture has a reliability diagram too where there are counts for it by what they are of,
+    float64 [3, bins], see `accuracy.calibration`, or [parts, 3, bins].
 
     Raises:
         OutputExistsError, CannotWriteError: as `atomic_path`.
@@ -218,14 +218,20 @@ def _draw_classes(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_reliability(axes: Axes, reliability: Mapping[str, NDArray[np.float64]]) -> None:
-    """Draw the share that agrees against the confidence; bins with few pixels are left out."""
+    """Draw the share that agrees against the confidence; bins with few pixels are left out.
+
+    Counts of parts, [parts, 3, bins], are drawn together; the error is the mean of the parts'.
+    """
     axes.plot(
         (0, 1), (0, 1), color="0.6", linewidth=1, linestyle=":", label="as high as it is right"
     )
     for name, counts in reliability.items():
-        pixels, confidence, agreed = counts[:, counts[0] >= _FEWEST_SHOWN * counts[0].sum()]
-        error = 100 * float(expected_calibration_error(counts))
-        label = f"{_CALIBRATION.get(name, name)}: {error:.1f} % off on average"
+        together = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0)  # [3, bins]
+        shown = together[0] >= _FEWEST_SHOWN * together[0].sum()
+        pixels, confidence, agreed = together[:, shown]
+        error = 100 * float(expected_calibration_error(counts).mean())
+        of_each = ", mean of the parts" * (counts.ndim == 3)
+        label = f"{_CALIBRATION.get(name, name)}: {error:.1f} % off on average{of_each}"
         axes.plot(confidence / pixels, agreed / pixels, marker="o", markersize=4, label=label)
     elsewhere = any(name.startswith("left out") for name in reliability)
     axes.set(

@@ -61,6 +61,19 @@ def test_the_epoch_kept_is_marked_with_its_scores() -> None:
         assert set(line.get_xdata()) == {2}
 
 
+def test_of_parts_the_error_is_the_mean_of_theirs() -> None:
+    counts = np.zeros((2, 3, 20))
+    # sure by 0.72 and 0.74, right in 0.52 and 0.94: together hardly off
+    counts[:, :, 14] = [[100, 72, 52], [100, 74, 94]]
+    figure = _figure(rows(2), {"left out, after": counts, "validation": counts[0]})
+    *_, (_, of_parts, of_one) = legends(figure)
+    assert of_parts.endswith(", after calibration: 20.0 % off on average, mean of the parts")
+    assert of_one.endswith(": 20.0 % off on average")
+    lines = [line for axes in figure.axes for line in axes.lines]
+    (line,) = (line for line in lines if line.get_label() == of_parts)
+    assert (line.get_xdata(), line.get_ydata()) == (pytest.approx([0.73]), pytest.approx([0.73]))
+
+
 def test_legends_cover_no_data() -> None:
     counts = np.array([[50.0, 50], [20, 45], [10, 40]])
     figure = _figure(rows(30), {"before": counts, "after": counts})
