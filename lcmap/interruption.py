@@ -90,6 +90,7 @@ def handle_signals() -> dict[int, _Handler]:
 def ignore_signals() -> None:
     """Ignore them from now on: the run has its result or its error, and the interpreter ends."""
     _Run.stage = _Stage.ENDING
+    sys.unraisablehook = _say_unless_interrupted
     _clean_up()
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
@@ -166,5 +167,6 @@ def _raise_again() -> None:
 
 
 def _say_unless_interrupted(unraisable: sys.UnraisableHookArgs) -> None:
-    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+    # what a signal cut in two may raise more when it is thrown away, and the run has said its line
+    if not was_interrupted() and not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)

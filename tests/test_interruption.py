@@ -90,6 +90,12 @@ def test_each_signal_has_its_code(number: int) -> None:
         "time.sleep(2)",
         "ignored by a destructor": "class D:\n    def __del__(self): again(); time.sleep(0.1)\n"
         "D(); time.sleep(2)",
+        "made an error of what is thrown away": "def halves():\n    try:\n        yield\n"
+        "    finally:\n        raise ValueError('nothing to leave')\n"
+        "first = halves(); next(first); again(); time.sleep(2)",
+        "made an error of what is thrown away amid the work": "def halves():\n    try:\n"
+        "        yield\n    finally:\n        raise ValueError('nothing to leave')\n"
+        "first = halves(); next(first)\ntry:\n    again(); time.sleep(2)\nfinally:\n    del first",
         "made another error": "try:\n    again(); time.sleep(20)\nexcept KeyboardInterrupt:\n"
         "    raise ImportError('numpy._core failed')",
         "while names are given": "with uninterrupted():\n    again(); time.sleep(0.1)\n"
@@ -101,6 +107,12 @@ def test_a_signal_amid_the_work(body: tuple[str, str]) -> None:
     name, lines = body
     began = "done\n" if name == "while names are given" else ""
     assert worked(signal.SIGTERM, lines) == (130, "", f"{began}lcmap: interrupted\n")
+
+
+def test_without_a_signal_an_error_of_what_is_thrown_away_is_said() -> None:
+    body = "class D:\n    def __del__(self): raise ValueError('nothing to leave')\nD()\n"
+    code, _, stderr = worked(signal.SIGTERM, body)
+    assert code == 0 and "ValueError: nothing to leave" in stderr
 
 
 def test_the_first_of_two_signals_counts() -> None:
