@@ -156,7 +156,7 @@ class InteriorTile:
             for item in self._metadata.inputs
         ]
         predictor = self._predictor()
-        block = block or predictor.largest_block(defaults.MEMORY)
+        block = block or predictor.block_for(size, size, defaults.MEMORY)
         self.tiles = predictor.tiles(size, size, block)
         # where an image has no interior tile, its first one
         interior = [tile for tile in self.tiles if tile.border == INTERIOR]

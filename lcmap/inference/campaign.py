@@ -23,7 +23,7 @@ from lcmap.inference.left_out import LeftOut
 from lcmap.inference.pooled_series import PooledSeries
 from lcmap.inference.source import StoredMap, TilePixels, cells_inside
 from lcmap.inference.tile_predictor import ReadyTile, TilePredictor
-from lcmap.inference.tiling import Tile
+from lcmap.inference.tiling import Block, Tile
 from lcmap.raster.windows import at_pixels, mirror
 
 _WORTH_IT = 0.85
@@ -166,7 +166,7 @@ class CampaignPredictor:
         self._views = views
         self._seen = seen
 
-    def largest_block(self, memory: int) -> int:
+    def block_for(self, height: int, width: int, memory: int) -> int:
         """Return the side of the output windows with which the network computes least.
 
         Of a large one much is cut away where many scenes have a part in it, of a small one its
@@ -186,7 +186,7 @@ class CampaignPredictor:
             side //= 2
         return best
 
-    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+    def tiles(self, height: int, width: int, block: int | Block, offset: int = 0) -> list[Tile]:
         """Return the tiles of the grid, as `TilePredictor.tiles`."""
         return self._predictor.tiles(height, width, block, offset)
 

@@ -43,7 +43,7 @@ from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.sheets import wanted_sheets
 from lcmap.inference.source import AnyPixels, Source
 from lcmap.inference.tile_predictor import Predictor, ReadyTile
-from lcmap.inference.tiling import Tile
+from lcmap.inference.tiling import Block, Tile
 from lcmap.inference.verify import LIMITS, Verification, other_tiles, verify_tiles
 from lcmap.model_file import ModelMetadata, read_model
 from lcmap.overlap import overlapped
@@ -144,8 +144,9 @@ def predict(
         facts = computation.facts(groups)
         # the shards of a map have tiles of one size, whatever was done of each
         continued = None if shard else continued_tile(outputs.codes, facts)
-        size = compute.tile or continued or predictor.largest_block(compute.memory)
-        tiles = predictor.tiles(*opened.grid.shape, size)
+        shape = opened.grid.shape
+        size = compute.tile or continued or predictor.block_for(*shape, compute.memory)
+        tiles = predictor.tiles(*shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
         draft = MapDraft(outputs, metadata.nomenclature, tags | days_shown(given[0], options),
@@ -245,7 +246,11 @@ def _predict_tiles(
 
 
 def _verified(
-    work: TileWork, computation: Computation, size: int, source: Source[Any], progress: Progress
+    work: TileWork,
+    computation: Computation,
+    size: int | Block,
+    source: Source[Any],
+    progress: Progress,
 ) -> Verification:
     """Compare with a second prediction, made with other tiles than those of this size.
 

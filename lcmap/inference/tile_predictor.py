@@ -21,8 +21,9 @@ from lcmap.graph.outputs import Result, bytes_of_results, of_size, with_results
 from lcmap.graph.padding import find_halo, graph_for
 from lcmap.graph.tensor_sizes import levels_of, tensor_sizes
 from lcmap.inference.band_groups import Prediction
+from lcmap.inference.block_choice import cheapest_block
 from lcmap.inference.source import AnyPixels, TilePixels
-from lcmap.inference.tiling import Tile, tiles_of
+from lcmap.inference.tiling import Block, Tile, tiles_of
 from lcmap.model_file import ModelMetadata
 from lcmap.nomenclature import Nomenclature
 
@@ -43,12 +44,12 @@ class Predictor(Protocol[AnyPixels]):
     tiles_at_once: int
     nomenclature: Nomenclature
 
-    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+    def tiles(self, height: int, width: int, block: int | Block, offset: int = 0) -> list[Tile]:
         """Return the tiles of a map, as `TilePredictor.tiles`."""
         ...
 
-    def largest_block(self, memory: int) -> int:
-        """Return the side of the largest output window, as `TilePredictor.largest_block`."""
+    def block_for(self, height: int, width: int, memory: int) -> int | Block:
+        """Return the output windows that a map is made of, as `TilePredictor.block_for`."""
         ...
 
     def ready(self, tile: Tile, pixels: AnyPixels) -> ReadyTile[AnyPixels]:
@@ -143,10 +144,19 @@ class TilePredictor:
             at_most=self._engine.largest_block, tiles_at_once=self.tiles_at_once,
         )  # fmt: skip
 
-    def tiles(self, height: int, width: int, block: int, offset: int = 0) -> list[Tile]:
+    def block_for(self, height: int, width: int, memory: int) -> Block:
+        """Return the output windows with which an image takes the least work in `memory` bytes.
+
+        Raises:
+            UsageError: not even the smallest tile fits.
+        """
+        side = self.largest_block(memory)
+        return cheapest_block(height, width, side, self._stride, self._halo)
+
+    def tiles(self, height: int, width: int, block: int | Block, offset: int = 0) -> list[Tile]:
         """Return the tiles of an image, those of one graph and size after one another.
 
-        `block` and `offset` are as with `tiling.spans`.
+        `block` and `offset` are as with `tiling.tiles_of`.
         """
         tiles = tiles_of(height, width, block, self._stride, self._halo, offset)
         return sorted(tiles, key=self._graph_key)

@@ -34,6 +34,13 @@ class Span(NamedTuple):
     stops_at_border: bool
 
 
+class Block(NamedTuple):
+    """How large output windows are, in pixels, at most and but for what `spans` says."""
+
+    height: int
+    width: int
+
+
 class Tile(NamedTuple):
     """A tile of the padded image, as windows in pixels of the image.
 
@@ -106,12 +113,13 @@ def spans(length: int, block: int, stride: int, halo: Halo, offset: int = 0) -> 
 
 
 def tiles_of(
-    height: int, width: int, block: int, stride: int, halo: Halo, offset: int = 0
+    height: int, width: int, block: int | Block, stride: int, halo: Halo, offset: int = 0
 ) -> list[Tile]:
     """Return the tiles of an image row by row; the output windows are its partition.
 
-    See `spans`, which this applies to rows and to columns.
+    See `spans`, which this applies to rows and to columns. A number is the side of a square block.
     """
+    sides = Block(block, block) if isinstance(block, int) else block
     return [
         Tile(
             _window(row.input_start, row.input_stop, col.input_start, col.input_stop),
@@ -128,8 +136,8 @@ def tiles_of(
                 for taken in halo.taken
             ),
         )
-        for row in spans(height, block, stride, halo, offset)
-        for col in spans(width, block, stride, halo, offset)
+        for row in spans(height, sides.height, stride, halo, offset)
+        for col in spans(width, sides.width, stride, halo, offset)
     ]
 
 

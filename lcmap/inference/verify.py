@@ -13,7 +13,7 @@ from lcmap.engines.compute import Arithmetic
 from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.source import AnyPixels, Source
 from lcmap.inference.tile_predictor import Predictor, ReadyTile
-from lcmap.inference.tiling import Tile
+from lcmap.inference.tiling import Block, Tile
 from lcmap.overlap import overlapped
 from lcmap.progress import Progress
 
@@ -113,10 +113,14 @@ class _Compared(NamedTuple, Generic[AnyPixels]):
     probability: npt.NDArray[np.float32]
 
 
-def other_tiles(predictor: Predictor[AnyPixels], height: int, width: int, tile: int) -> list[Tile]:
+def other_tiles(
+    predictor: Predictor[AnyPixels], height: int, width: int, tile: int | Block
+) -> list[Tile]:
     """Return tiles of another size than `tile`, on a grid shifted against it."""
-    block = max(min(tile, max(height, width)) * 5 // 8, 1)
-    return predictor.tiles(height, width, block, offset=block // 3)
+    longest = max(height, width)
+    rows, columns = (tile, tile) if isinstance(tile, int) else tile
+    block = Block(*(max(min(side, longest) * 5 // 8, 1) for side in (rows, columns)))
+    return predictor.tiles(height, width, block, offset=min(block) // 3)
 
 
 def verify_tiles(

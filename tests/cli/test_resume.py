@@ -26,6 +26,7 @@ from lcmap.inference.resume import work_folder
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.resume.tile_work import Step
 from lcmap.inference.resume.work_folder import WorkFolder, work_folder_path
+from lcmap.inference.tile_predictor import TilePredictor
 from lcmap.nomenclature import load_nomenclature
 from lcmap.nomenclature.tag import nomenclature_tag
 from lcmap.raster.quantile_tags import write_quantiles
@@ -278,6 +279,30 @@ def test_an_interrupted_run_says_how_to_continue_and_does(
     other = folder / "other.tif"
     assert lcmap(*command[:-1], other, "--tile", 16).exit_code == 0
     assert output.read_bytes() == other.read_bytes()
+
+
+def test_tiles_that_are_not_square_are_continued_verified_and_merged(
+    lcmap: Lcmap, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, other = folder / "map.tif", folder / "other.tif"
+    command = ("predict", write_image(folder / "image.tif", 160, 170), "-m",
+               folder / "model.onnx", *ENGINE.split(), "-o", output)  # fmt: skip
+    assert lcmap(*command[:-1], other, "--tile", 64).exit_code == 0
+    # four squares, or two tiles of the whole width
+    monkeypatch.setattr(TilePredictor, "largest_block", lambda *_: 120)
+    assert interrupted(lcmap, monkeypatch, 1, *command).exit_code == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(TilePredictor, "largest_block", lambda *_: 40)
+        run = lcmap(*command)
+    assert run.exit_code == 0 and "continuing: 1 of 2 tiles are done" in run.stderr
+    assert output.read_bytes() == other.read_bytes()
+    output.unlink()
+    for shard in ("1/2", "2/2"):
+        assert lcmap(*command, "--shard", shard).exit_code == 0
+    assert lcmap("merge", output).exit_code == 0
+    assert output.read_bytes() == other.read_bytes()
+    run = lcmap(*command[:-1], folder / "verified.tif", "--verify", "-v")
+    assert run.exit_code == 0 and "27200 pixels compared, 0 differ" in run.stderr
 
 
 def change_keeping_its_time(path: Path) -> None:

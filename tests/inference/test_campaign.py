@@ -24,9 +24,9 @@ PREDICTOR: Any = SimpleNamespace(
 )
 def test_blocks_become_as_small_as_scenes_but_for_the_halo(scene: int, block: int) -> None:
     predictor = CampaignPredictor(PREDICTOR, 4, lambda side: (1 + side / scene) ** 2)
-    assert predictor.largest_block(1024) == block
+    assert predictor.block_for(4000, 4000, 1024) == block
 
 
 def test_no_block_is_larger_than_memory_allows() -> None:
     predictor = CampaignPredictor(PREDICTOR, 4, lambda side: 1.0)
-    assert predictor.largest_block(40) == 40
+    assert predictor.block_for(4000, 4000, 40) == 40

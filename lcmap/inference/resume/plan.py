@@ -24,8 +24,8 @@ def content_identity(path: PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tiling_facts(tile: int, windows: Sequence[Window]) -> Plan:
-    """Return what a plan says of the tiles: their size, and a checksum of their output windows."""
+def tiling_facts(tile: int | tuple[int, int], windows: Sequence[Window]) -> Plan:
+    """Return what a plan says of tiles: their side, or height and width, and their windows' sum."""
     return {"tile": tile, "tiling": f"{zlib.crc32(json.dumps(windows).encode()):08x}"}
 
 

@@ -33,6 +33,7 @@ from lcmap.inference.resume.work_folder import (
     work_folder_path,
     writing_to,
 )
+from lcmap.inference.tiling import Block
 from lcmap.interruption import uninterrupted
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
@@ -74,13 +75,17 @@ def _remove_what_is_over(files: OutputFiles) -> None:
                 pass
 
 
-def continued_tile(output: PathLike, facts: Plan) -> int | None:
+def continued_tile(output: PathLike, facts: Plan) -> int | Block | None:
     """Return the tile size of the run that `facts` continue, None where there is no such run."""
     plan = read_plan(plan_path(work_folder_path(output)))
     if plan is None or any(plan.get(name) != fact for name, fact in normalised(facts).items()):
         return None
-    tile = plan.get("tile")
-    return tile if isinstance(tile, int) else None
+    match plan.get("tile"):
+        case int() as side:
+            return side
+        case [int() as height, int() as width]:
+            return Block(height, width)
+    return None
 
 
 class ResumableMap(TileWork):

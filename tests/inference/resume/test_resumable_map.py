@@ -23,6 +23,7 @@ from lcmap.inference.resume.plan import Plan, tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap, check_before_work, continued_tile
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.resume.work_folder import journal_path, work_folder_path
+from lcmap.inference.tiling import Block
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.output_set import OutputSet
@@ -349,6 +350,8 @@ def test_the_tile_size_is_that_of_the_run_that_is_continued(output: Path) -> Non
     kill(begun(output))
     assert continued_tile(output, FACTS) == 8
     assert continued_tile(output, FACTS | {"model": "def"}) is None
+    kill(begun(output, FACTS | tiling_facts(Block(16, 8), WINDOWS)))
+    assert continued_tile(output, FACTS) == Block(16, 8)
 
 
 def test_an_error_commits_what_is_done(output: Path) -> None:
