@@ -144,9 +144,8 @@ def predict(
         facts = computation.facts(groups)
         # the shards of a map have tiles of one size, whatever was done of each
         continued = None if shard else continued_tile(outputs.codes, facts)
-        shape = opened.grid.shape
-        size = compute.tile or continued or predictor.block_for(*shape, compute.memory)
-        tiles = predictor.tiles(*shape, size)
+        size = compute.tile or continued or predictor.block_for(*opened.grid.shape, compute.memory)
+        tiles = predictor.tiles(*opened.grid.shape, size)
         windows = [tile.output_window for tile in tiles]
         plan = facts | tiling_facts(size, windows)
         draft = MapDraft(outputs, metadata.nomenclature, tags | days_shown(given[0], options),
