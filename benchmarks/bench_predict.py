@@ -13,7 +13,7 @@ repeated to SIZE × SIZE pixels. Useful pixels per second are compared, those of
 
 - `lcmap predict`, from the image file to the compressed, tiled map with colours and overviews, as a
   process of its own, whose peak resident memory is the kernel's;
-- the bare session of its interior tiles, on pixels in memory;
+- the bare session of its interior tiles, of its first tile where it has none, on pixels in memory;
 - tiles of several sizes through the graph of the model file, mirror-padded, as any onnxruntime
   program would run them, with the same halo and with the winning class taken in numpy;
 - PyTorch, eager, in batches on all cores, on windows of 256 px that overlap by half and are blended
@@ -145,7 +145,7 @@ class Way(NamedTuple):
 
 
 class InteriorTile:
-    """The bare session of predict's interior tiles."""
+    """The bare session of predict's interior tiles, of its first tile where it has none."""
 
     def __init__(self, way: Way, size: int, block: int | None = None) -> None:
         """Take the way, the size of the image that it is cut for, and the tiles' size."""
@@ -172,6 +172,17 @@ class InteriorTile:
                 pixels.append(np.ones((1, *size), np.uint8))
         self._pixels = TilePixels(tuple(pixels), np.ones(self.tile.output_window[2:], bool))
 
+    @property
+    def kept(self) -> int:
+        """The pixels that are kept of a tile."""
+        return self.tile.output_window.pixels
+
+    @property
+    def shape(self) -> str:
+        """What is kept and what is seen, in words."""
+        (*_, height, width), (*_, rows, columns) = self.tile.output_window, self.tile.input_window
+        return f"{height} x {width} px that see {rows} x {columns}"
+
     def _predictor(self) -> TilePredictor:
         return TilePredictor(
             load_graph(self._way.model), self._metadata, ("winner",), self._way.chosen(),
@@ -187,7 +198,7 @@ class InteriorTile:
         for _ in range(tiles):
             predictor.predict(ready)
         seconds = time.perf_counter() - start
-        return tiles * self.tile.output_window.height * self.tile.output_window.width / seconds
+        return tiles * self.kept / seconds
 
 
 def padded(model: Path, block: int) -> float:
@@ -292,8 +303,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     # predict first and in the middle of the others by turns: what is compared most lies close
     contenders = {"lcmap predict": end_to_end, **contenders}
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    print(f"{size} x {size} px, interior tiles of {interior.tile.output_window.height} px that see "
-          f"{interior.tile.input_window.height}, {available_threads()} threads")  # fmt: skip
+    print(f"{size} x {size} px, tiles of {interior.shape}, {available_threads()} threads")
     for number in range(arguments.rounds):
         for name, measure in contenders.items():
             found[name].append(measure())
@@ -424,19 +434,15 @@ def compare_tiles(arguments: argparse.Namespace) -> None:
     speeds: dict[int | None, list[float]] = {block: [] for block in by_block}
     for number in range(arguments.rounds):
         for block, tile in by_block.items():
-            speeds[block].append(tile.measure(max(2, 1024**2 // tile.tile.output_window.height**2)))
+            speeds[block].append(tile.measure(max(2, 1024**2 // tile.kept)))
         shown = [f"{block or 'chosen'}: {each[-1] / 1e6:.3f}" for block, each in speeds.items()]
         print(f"round {number + 1}: {', '.join(shown)}", flush=True)
-    print("pixels kept and seen along an axis, useful Mpx/s, as a multiple of the chosen tile's")
+    print("useful Mpx/s, as a multiple of the chosen tile's, pixels kept and seen")
     for block, tile in by_block.items():
-        kept, seen, each = (
-            tile.tile.output_window.height,
-            tile.tile.input_window.height,
-            speeds[block],
-        )
+        each = speeds[block]
         ratio = statistics.median(a / b for a, b in zip(each, speeds[None], strict=True))
-        print(f"{kept:5} {seen:5} {statistics.median(each) / 1e6:7.3f} {ratio:6.3f}"
-              f"{'' if block else '  chosen'}")  # fmt: skip
+        print(f"{statistics.median(each) / 1e6:7.3f} {ratio:6.3f}  {tile.shape}"
+              f"{'' if block else ', chosen'}")  # fmt: skip
 
 
 def main() -> None:
