@@ -20,6 +20,7 @@ from lcmap.nomenclature import LandCoverClass, Nomenclature
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
 from lcmap.raster.writing import RasterFormat, atomic_raster
+from lcmap.training import folds
 
 # handing out the work of networks this small takes longer than doing it
 torch.set_num_threads(1)
@@ -117,3 +118,18 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         return index.path
 
     return make
+
+
+@pytest.fixture
+def stopped_at_second(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The folds whose training begins, in order; the first time the second does is interrupted."""
+    whole, begun = folds._train_without, list[int]()
+
+    def stopped(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
+        begun.append(number)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return whole(run, parts, number, options, progress)
+
+    monkeypatch.setattr(folds, "_train_without", stopped)
+    return begun

@@ -124,23 +124,14 @@ def test_a_network_that_is_surely_wrong_elsewhere_becomes_less_sure(
 
 @pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_next_part(
-    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_index: MakeIndex, tmp_path: Path, stopped_at_second: list[int]
 ) -> None:
-    paths, begun = unlike(make_index), []
-    whole = folds._train_without
-
-    def one_of_each(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
-        begun.append(number)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return whole(run, parts, number, options, progress)
-
-    monkeypatch.setattr(folds, "_train_without", one_of_each)
+    paths = unlike(make_index)
     with pytest.raises(KeyboardInterrupt, match="`resume`"):
         trained(paths, tmp_path / "m.onnx")
     assert (tmp_path / "m.calibration.pt").exists() and not (tmp_path / "m.onnx").exists()
     trained(paths, tmp_path / "m.onnx", resume=True)
-    assert begun == [0, 1, 1, 2]  # the first part is not trained again
+    assert stopped_at_second == [0, 1, 1, 2]  # the first part is not trained again
     whole_run = trained(paths, tmp_path / "whole.onnx").elsewhere
     resumed = read_model(tmp_path / "m.onnx").calibration
     assert whole_run is not None

@@ -104,26 +104,15 @@ def _shape(wkb: bytes) -> Any:
 
 @pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_next_fold(
-    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_index: MakeIndex, tmp_path: Path, stopped_at_second: list[int]
 ) -> None:
-    from lcmap.training import folds
-
     codes, _ = mislabelled()
-    index, trained = make_index(codes=codes), []
-    whole = folds._train_without
-
-    def one_of_each(run: Any, parts: Any, number: int, options: Any, progress: Any) -> Any:
-        trained.append(number)
-        if len(trained) == 2:
-            raise KeyboardInterrupt
-        return whole(run, parts, number, options, progress)
-
-    monkeypatch.setattr(folds, "_train_without", one_of_each)
+    index = make_index(codes=codes)
     with pytest.raises(KeyboardInterrupt, match="`resume`"):
         find(index, tmp_path)
     assert (tmp_path / "m.suspects.pt").exists() and not (tmp_path / "m.onnx").exists()
     find(index, tmp_path, resume=True)
-    assert trained == [0, 1, 1, 2]  # the first fold is not trained again
+    assert stopped_at_second == [0, 1, 1, 2]  # the first fold is not trained again
     assert not (tmp_path / "m.suspects.pt").exists()
     assert (tmp_path / "suspects/suspects.gpkg").exists()
 
