@@ -4,9 +4,10 @@
 
 Printed are (1) the seconds of a step of the default recipe's network and batch, forward, backward
 and optimizer, for number formats and memory layouts, with padding, pooling and unpooling in
-PyTorch's own operations, and with --compile by torch.compile, which needs a C++ compiler; (2) steps
-per second on batches cut from real tiles (FLAIR zones beside the project: LCMAP_DATA, else
-../shared/data) and on one fixed batch, in turns, and their ratio. All are medians of the rounds.
+PyTorch's own operations, on CUDA without CUDA graphs too, and with --compile by torch.compile,
+which needs a C++ compiler; (2) steps per second on batches cut from real tiles (FLAIR zones beside
+the project: LCMAP_DATA, else ../shared/data) and on one fixed batch, in turns, and their ratio. All
+are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from compare_unet_resnet34 import prepare_zones
 
 from lcmap.dataset.reading import TileReader
 from lcmap.network import LandCoverNetwork, land_cover_network, operations
+from lcmap.training import muon, trainer
 from lcmap.training.batches import Batch, Sampler, batches_ahead
+from lcmap.training.cuda_graphs import Passes
 from lcmap.training.initialisation import initialise
 from lcmap.training.options import TrainOptions
 from lcmap.training.precision import choose_device
@@ -43,10 +46,10 @@ def new_trainer(
     network = LandCoverNetwork([4], len(data.nomenclature), DEFAULT.architecture)
     initialise(network, DEFAULT.initialisation, 0)
     options = TrainOptions(epochs=10**4)
-    trainer = Trainer(data, source, network, DEFAULT, options, ranks=ranks)
+    run = Trainer(data, source, network, DEFAULT, options, ranks=ranks)
     if bfloat16 is not None:
-        trainer.bfloat16 = bfloat16
-    return trainer
+        run.bfloat16 = bfloat16
+    return run
 
 
 def seconds(run: Trainer, steps: int, take: Callable[[], object]) -> float:
@@ -79,6 +82,10 @@ def step_table(
         run = make(bfloat16=bfloat16)
         run.network.to(memory_format=layout)
         runs[name] = run, batch if layout == torch.channels_last else plain, own
+    if device.type == "cuda":
+        with without_graphs():
+            run = make(bfloat16=True)
+        runs["bfloat16, lcmap's operations, without CUDA graphs"] = run, batch, True
     for own in (False, True) if compiled else ():
         run = make(bfloat16=False)
         run.network.compile()
@@ -97,6 +104,16 @@ def step_table(
     print(f"seconds per step of {len(batch.labels)} × {batch.labels.shape[1]}² px on {device}:")
     for name, values in taken.items():
         print(f"  {name:48} {statistics.median(values):.3f}")
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Let trainers that are made here compute operation by operation."""
+    with (
+        patch.object(trainer, "Passes", lambda network, recorded: Passes(network, recorded=False)),
+        patch.object(muon, "Recorded", lambda function: function),
+    ):
+        yield
 
 
 @contextmanager

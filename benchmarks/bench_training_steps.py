@@ -2,7 +2,7 @@
 
     git worktree add ../before b675e45
     python benchmarks/bench_training_steps.py ../before . [--rounds 24] [--avx2]
-        [--without-convolutions [--bfloat16]]
+        [--bfloat16] [--without-convolutions]
 
 Each version trains the same network, of width 16 and depth 4, on the same batch of 8 × 192² px in a
 process of its own. Printed are the processor and clock seconds of a step, and the median of what it

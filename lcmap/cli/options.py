@@ -250,7 +250,8 @@ def computing(
             help="int8 converts a float32 model to 8-bit integers with a sample of the image, for "
             "processors with instructions for them; lcmap train --quantize makes such a model and "
             "reports what it costs in accuracy. bfloat16 is for processors that have it (AMX, "
-            "AVX512-BF16) and OpenVINO, float16 for CUDA devices [default: the model's].",
+            "AVX512-BF16) and OpenVINO, float16 for CUDA devices, where it may be slower than "
+            "float32 [default: the model's].",
             show_default=False,
         ),
     ] = None,

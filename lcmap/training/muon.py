@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from lcmap.training.cuda_graphs import Recorded
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -27,25 +30,41 @@ class Muon(torch.optim.Optimizer):
         """Update these kernels."""
         settings = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__(kernels, settings)
+        self._steps = [Recorded(_steps) for _ in self.param_groups]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update all kernels that have a gradient."""
-        for group in self.param_groups:
-            for kernel in group["params"]:
-                if kernel.grad is not None:
-                    self._update(kernel, kernel.grad, group)
+        for group, steps_of in zip(self.param_groups, self._steps, strict=True):
+            rate, momentum = group["lr"], group["momentum"]
+            kernels = [kernel for kernel in group["params"] if kernel.grad is not None]
+            gradients = [kernel.grad for kernel in kernels]
+            averages = [self._average(kernel) for kernel in kernels]
+            # on CUDA each of these is one kernel, not one for each tensor
+            torch._foreach_lerp_(averages, gradients, 1 - momentum)
+            steps = steps_of(torch._foreach_lerp(gradients, averages, momentum))
+            torch._foreach_mul_(kernels, 1 - rate * group["weight_decay"])
+            torch._foreach_add_(kernels, steps, alpha=-rate)
 
-    def _update(self, kernel: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
-        rate, momentum, state = group["lr"], group["momentum"], self.state[kernel]
+    def _average(self, kernel: nn.Parameter) -> Tensor:
+        state = self.state[kernel]
         if not state:
-            state["momentum"] = torch.zeros_like(gradient)
-        average = state["momentum"].lerp_(gradient, 1 - momentum)
-        matrix = gradient.lerp(average, momentum).flatten(1)  # [out, in · k · k]
-        step = orthogonalised(matrix).view_as(kernel)
+            state["momentum"] = torch.zeros_like(kernel)
+        average: Tensor = state["momentum"]
+        return average
+
+
+def _steps(directions: Sequence[Tensor]) -> list[Tensor]:
+    """Return the steps [out, in, k, k] of kernels, at a learning rate of 1, along directions."""
+    steps = []
+    for direction in directions:
+        matrix = direction.flatten(1)  # [out, in · k · k]
         rows, columns = matrix.shape
-        kernel.mul_(1 - rate * group["weight_decay"])
-        kernel.sub_(step, alpha=rate * math.sqrt(max(1.0, rows / columns)))
+        step = orthogonalised(matrix).view_as(direction)
+        # as the kernel lies in memory, for the operations on all kernels at once
+        as_kernel = torch.empty_like(direction)
+        steps.append(torch.mul(step, math.sqrt(max(1.0, rows / columns)), out=as_kernel))
+    return steps
 
 
 class Together:

@@ -166,12 +166,15 @@ class WeightAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Take in the weights after a step (counted from 1); the first steps are soon forgotten."""
         decay = min(self._decay, step / (step + _FIRST_STEPS))
-        for mine, new in zip(_tensors(self.network), _tensors(network), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(new, 1 - decay)
-            else:
-                mine.copy_(new)
+        mine, counts = _numbers_and_counts(self.network)
+        new, new_counts = _numbers_and_counts(network)
+        # on CUDA in one kernel, not in one for each
+        torch._foreach_lerp_(mine, new, 1 - decay)
+        torch._foreach_copy_(counts, new_counts)
 
 
-def _tensors(network: nn.Module) -> list[torch.Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _numbers_and_counts(network: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return the weights and statistics of a network, and its counts, which are integers."""
+    tensors = [*network.parameters(), *network.buffers()]
+    numbers = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return numbers, [tensor for tensor in tensors if not tensor.is_floating_point()]

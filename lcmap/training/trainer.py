@@ -21,6 +21,7 @@ from lcmap.accuracy.measures import Scores, scores
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Batches, Sampler, batches_ahead, steps_per_pass
+from lcmap.training.cuda_graphs import Passes
 from lcmap.training.curves import Row
 from lcmap.training.loss import class_weights, training_loss
 from lcmap.training.mean_teacher import MeanTeacher, adapt_normalisation
@@ -81,6 +82,8 @@ class Trainer:
         self.bfloat16 = ranks.all_have(computes_bfloat16(self.device))
         share_normalisation(network, ranks)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        on_cuda_alone = self.device.type == "cuda" and not ranks.several
+        self._passes = Passes(self.network, recorded=on_cuda_alone)
         self._data = data
         self._source = source
         self._recipe = recipe
@@ -173,8 +176,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         batch = batch.to(self.device)
-        with autocast(self.device, self.bfloat16):
-            found = self.network(*batch.all_images)  # [N, K, H, W]
+        found = self._passes(batch.all_images, self.bfloat16)  # [N, K, H, W]
         loss = training_loss(
             found[: len(batch.labels)], batch.labels, self._weights, self._recipe.loss, self._ranks
         )
