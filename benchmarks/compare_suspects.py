@@ -1,10 +1,10 @@
 """How many wrong labels `lcmap train --suspect-labels` finds, and how many right ones it doubts.
 
     python benchmarks/compare_suspects.py --data ../shared/data/flair --work /tmp/suspects
-        [--gsd 0.8] [--zones 0 1 2] [--minutes 5] [--share 0.03]
+        [--gsd 0.8] [--zones 0 1 2] [--epochs 10] [--share 0.03]
 
 Objects of zones of FLAIR get another class at random; the model and its judges are trained on these
-labels, for --minutes each. What the labels of FLAIR have wrong by themselves counts as doubted
+labels, for --epochs each. What the labels of FLAIR have wrong by themselves counts as doubted
 wrongly. Printed are, for suspects of which the judge is at least so sure, the share of them that is
 wrong, of the wrong pixels that are found, and the objects of which more than half is; by chance the
 first would be the share of all labels that is wrong. Then the same of the areas in the order of
@@ -99,7 +99,7 @@ def train(zones: dict[str, Zone], arguments: argparse.Namespace) -> None:
         _lcmap("prepare", f"{zone.stem}_rgbn.tif", "--labels", work / f"l{name}.tif",
                "--nomenclature", "flair7", "--tiles", indexes[-1],
                "-o", work / f"z{name}.tif", "--overwrite")  # fmt: skip
-    _lcmap("train", *indexes, "-o", work / "m.onnx", "--minutes", arguments.minutes,
+    _lcmap("train", *indexes, "-o", work / "m.onnx", "--epochs", arguments.epochs,
            "--suspect-labels", work / "suspects", "--overwrite")  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--gsd", choices=("0.8", "1.6"), default="0.8")
     parser.add_argument("--zones", nargs="+", default=["0", "1", "2"])
-    parser.add_argument("--minutes", default="5")
+    parser.add_argument("--epochs", default="10")
     parser.add_argument("--share", type=float, default=0.03)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)

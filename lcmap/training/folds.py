@@ -91,32 +91,57 @@ def labelled_tiles(tile_indexes: Sequence[PathLike]) -> list[IndexedTile]:
 def deal(tiles: Sequence[IndexedTile], folds: int, tile_size: int) -> NDArray[np.intp]:
     """Return the fold of each tile, intp [tiles]: blocks of neighbours go to one fold.
 
-    The block with the most training pixels that is left goes to the fold with the fewest. Blocks
-    have four tiles a side, fewer where there would not be two blocks for each fold.
+    So that a network without a fold has seen ground of its kind, each fold gets a part of every
+    image and class: a block goes to the fold that has least of what the block shows, as shares of
+    the image's training pixels by class, then to the smallest. The largest blocks are dealt first.
+    Blocks have four tiles a side, fewer where an image would not have two for each fold.
     """
-    side = _BLOCK_TILES
-    while True:
-        blocks: dict[tuple[Path, int, int], list[int]] = defaultdict(list)
-        for number, tile in enumerate(tiles):
-            row, col = (start // (side * tile_size) for start in tile.window[:2])
-            blocks[tile.image, row, col].append(number)
-        if side == 1 or len(blocks) >= 2 * folds:
-            break
-        side //= 2
-    pixels = np.array([_pixels(tile) for tile in tiles], np.int64)  # [tiles, 2]
+    of_image: dict[Path, list[int]] = defaultdict(list)
+    for number, tile in enumerate(tiles):
+        of_image[tile.image].append(number)
+    codes = sorted({code for tile in tiles for code in tile.class_counts})
     found = np.zeros(len(tiles), np.intp)
     sizes = np.zeros((folds, 2), np.int64)
-    for members in sorted(blocks.values(), key=lambda block: tuple(-pixels[block].sum(axis=0))):
-        fold = min(range(folds), key=lambda number: tuple(sizes[number]))
-        found[members] = fold
-        sizes[fold] += pixels[members].sum(axis=0)
+    for numbers in of_image.values():
+        blocks = _blocks(tiles, numbers, folds, tile_size)
+        pixels = np.array([_pixels(tiles, block) for block in blocks], np.int64)  # [blocks, 2]
+        shown = np.array([_shown(tiles, block, codes) for block in blocks], float)
+        shown /= np.maximum(shown.sum(axis=0), 1)  # [blocks, classes]
+        held = np.zeros((folds, len(codes)))
+        for block in sorted(range(len(blocks)), key=lambda number: tuple(-pixels[number])):
+            alike = held @ shown[block]  # [folds]
+            fold = min(range(folds), key=lambda number: (alike[number], *sizes[number]))
+            found[blocks[block]] = fold
+            held[fold] += shown[block]
+            sizes[fold] += pixels[block]
     return found
 
 
-def _pixels(tile: IndexedTile) -> tuple[int, int]:
-    """Return the labelled pixels of a tile: those that train, and all."""
-    labelled = sum(tile.class_counts.values())
-    return labelled if tile.split == "train" else 0, labelled
+def _blocks(
+    tiles: Sequence[IndexedTile], numbers: Sequence[int], folds: int, tile_size: int
+) -> list[list[int]]:
+    """Return the numbers of an image's tiles by block."""
+    side = _BLOCK_TILES
+    while True:
+        blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number in numbers:
+            row, col = (start // (side * tile_size) for start in tiles[number].window[:2])
+            blocks[row, col].append(number)
+        if side == 1 or len(blocks) >= 2 * folds:
+            return list(blocks.values())
+        side //= 2
+
+
+def _pixels(tiles: Sequence[IndexedTile], block: Sequence[int]) -> tuple[int, int]:
+    """Return the labelled pixels of a block: those that train, and all."""
+    every = [(tiles[number].split, sum(tiles[number].class_counts.values())) for number in block]
+    return sum(n for split, n in every if split == "train"), sum(n for _, n in every)
+
+
+def _shown(tiles: Sequence[IndexedTile], block: Sequence[int], codes: Sequence[int]) -> list[int]:
+    """Return a block's training pixels by class."""
+    training = [tiles[number] for number in block if tiles[number].split == "train"]
+    return [sum(tile.class_counts.get(code, 0) for tile in training) for code in codes]
 
 
 def train_folds(

@@ -12,9 +12,10 @@ import pyogrio
 import pytest
 import rasterio
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from lcmap.dataset.tile_index import IndexedTile
+from lcmap.dataset.tile_index import IndexedTile, Split
 from lcmap.errors import LcmapError, OutputExistsError, UsageError
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.classes import read_class_table
@@ -146,20 +147,46 @@ def test_label_files_of_one_name_get_rasters_of_their_own(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 3), (2, 2), (8, 8), (5, 20)])
-def test_folds_are_blocks_of_like_size(rows: int, columns: int, tmp_path: Path) -> None:
-    tiles = [
-        IndexedTile(tmp_path, tmp_path, (), Window(32 * r, 32 * c, 32, 32), "train", 1.0, {1: 1024})
-        for r in range(rows)
-        for c in range(columns)
-    ]
-    found = deal(tiles, 3, 32)
+def tiles_of(image: Path, classes: NDArray[np.int64], split: Split = "train") -> list[IndexedTile]:
+    """Return tiles of 32 px of one class each, by a grid of codes."""
+    return [
+        IndexedTile(
+            image, image, (), Window(32 * row, 32 * col, 32, 32), split, 1.0, {int(code): 1024}
+        )
+        for (row, col), code in np.ndenumerate(classes)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (8, 8), (5, 20)])
+def test_folds_are_blocks_of_like_size(shape: tuple[int, int], tmp_path: Path) -> None:
+    found = deal(tiles_of(tmp_path, np.ones(shape, int)), 3, 32)
     sizes = np.bincount(found, minlength=3)
     assert sizes.min() > 0
-    if rows * columns == 64:
-        grid = found.reshape(rows, columns)
+    if shape == (8, 8):
+        grid = found.reshape(shape)
         assert (grid[::2, ::2] == grid[1::2, 1::2]).all()  # blocks of 2 × 2 at least
         assert sizes.max() <= 2 * sizes.min()
+
+
+def test_no_fold_has_all_of_an_image_or_of_a_class(tmp_path: Path) -> None:
+    zones = [np.full((5, 5), code) for code in (1, 2, 3)]
+    zones[0][:, 3:] = 4  # ten tiles of a class that is nowhere else, side by side
+    tiles = [tile for n, zone in enumerate(zones) for tile in tiles_of(tmp_path / str(n), zone)]
+    found = deal(tiles, 3, 32)
+    for of in (lambda tile: tile.image, lambda tile: next(iter(tile.class_counts))):
+        for kind in {of(tile) for tile in tiles}:
+            mine = found[[of(tile) == kind for tile in tiles]]
+            assert (np.bincount(mine, minlength=3) > 0).all()
+            assert np.bincount(mine, minlength=3).max() <= 0.6 * len(mine)
+
+
+def test_only_training_tiles_say_what_a_fold_shows(tmp_path: Path) -> None:
+    training = tiles_of(tmp_path, np.array([[1, 1, 2, 2, 3, 3]]))
+    tested = tiles_of(tmp_path, np.array([[9, 9, 9]]), split="test")
+    alone, beside = deal(training, 2, 32), deal([*training, *tested], 2, 32)
+    assert alone.tolist() == beside[:6].tolist() and set(beside[6:].tolist()) <= {0, 1}
+    for code in (1, 2, 3):
+        assert set(alone[2 * code - 2 : 2 * code].tolist()) == {0, 1}
 
 
 def test_every_labelled_tile_is_judged(make_index: MakeIndex) -> None:
