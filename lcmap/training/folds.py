@@ -94,7 +94,7 @@ def deal(tiles: Sequence[IndexedTile], folds: int, tile_size: int) -> NDArray[np
     So that a network without a fold has seen ground of its kind, each fold gets a part of every
     image and class: a block goes to the fold that has least of what the block shows, as shares of
     the image's training pixels by class, then to the smallest. The largest blocks are dealt first.
-    Blocks have four tiles a side, fewer where an image would not have two for each fold.
+    Blocks have four tiles a side, fewer where an image would not have two to train on for each.
     """
     of_image: dict[Path, list[int]] = defaultdict(list)
     for number, tile in enumerate(tiles):
@@ -122,12 +122,14 @@ def _blocks(
 ) -> list[list[int]]:
     """Return the numbers of an image's tiles by block."""
     side = _BLOCK_TILES
+    least = min(2 * folds, sum(tiles[number].split == "train" for number in numbers))
     while True:
         blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
         for number in numbers:
             row, col = (start // (side * tile_size) for start in tiles[number].window[:2])
             blocks[row, col].append(number)
-        if side == 1 or len(blocks) >= 2 * folds:
+        training = [b for b in blocks.values() if any(tiles[n].split == "train" for n in b)]
+        if side == 1 or len(training) >= least:
             return list(blocks.values())
         side //= 2
 
