@@ -3,6 +3,7 @@
 # make test      lint, types, layer contract and tests
 # make test-all  the same with the slow tests, the fuzzer among them, and those on the real data
 #                beside the project
+# make test-oldest  the tests with the oldest versions that pyproject.toml allows; by uv
 # make format    mend what ruff can mend, and format
 # make docs      man pages, completions and the generated parts of docs/
 
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # a process for each core, whole files to each; small networks are no faster on several threads
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: example examples test test-all lint format docs clean
+.PHONY: example examples test test-all test-oldest lint format docs clean
 
 example: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/main_job.sh
@@ -34,6 +35,13 @@ test-all: lint
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 \
 		$(BIN)/pytest tests/training tests/network tests/engines tests/graph
 
+# warnings are no errors there: what old packages need in turn is new, and deprecates what they do
+test-oldest:
+	uv venv --clear --python 3.11 .venv-oldest
+	uv pip install --python .venv-oldest --resolution lowest-direct --torch-backend cpu \
+		--editable ".[dev]"
+	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest $(PARALLEL) -W default
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,7 +57,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/figures/tiling.py
 
 clean:
-	rm -rf $(VENV) examples/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest examples/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
 from documents import GROUP, check_call, lcmap_calls
 from support import PROJECT
+from typer.models import OptionInfo
 
 from lcmap.cli import COMMANDS
 from lcmap.cli.documentation import EXAMPLES, completions, man_pages
@@ -43,6 +45,19 @@ def test_every_command_and_option_is_documented(name: str, lcmap) -> None:
                 assert option in shown
                 assert option in page
     assert name in EXAMPLES
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_called_as_its_command_declares_it(name: str) -> None:
+    """Whatever typer makes of the declaration: 0.27 took `metavar="LABELS"` for `--LABELS`."""
+    made = {parameter.name: parameter.opts for parameter in GROUP.commands[name].params}
+    for declared, hint in typing.get_type_hints(COMMANDS[name], include_extras=True).items():
+        for told in typing.get_args(hint)[1:]:
+            if isinstance(told, OptionInfo):
+                # the first name stands where a default would
+                names = [n for n in (told.default, *(told.param_decls or ())) if n is not ...]
+                names = names or [f"--{declared.replace('_', '-')}"]
+                assert made[declared] == [name.split("/")[0] for name in names]
 
 
 def test_commands_of_examples_and_pages_exist_as_written() -> None:
