@@ -38,7 +38,9 @@ _SETTINGS = {
     "ENABLE_CPU_PINNING": False,
 }
 
-_REPORTER = "openvino_telemetry"
+_CONVERTER = "openvino.tools.ovc"
+"""Converts models of other frameworks. On import it reports to openvino's makers that it is used,
+and takes as long as the rest."""
 
 # without a hint OpenVINO takes bfloat16 or float16, where a processor has them, without a word
 _HINTS: dict[Arithmetic, str] = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
@@ -139,7 +141,7 @@ def openvino_version() -> str:
 
 def _openvino() -> ModuleType:
     try:
-        with _without_reports():
+        with _without_converter():
             return importlib.import_module("openvino")
     except ImportError as error:
         raise UnavailableError(
@@ -150,13 +152,13 @@ def _openvino() -> ModuleType:
 
 
 @contextmanager
-def _without_reports() -> Iterator[None]:
-    """Hide the package through which openvino reports its use to its makers on import."""
-    if _REPORTER in sys.modules:
+def _without_converter() -> Iterator[None]:
+    """Hide what openvino imports with itself where it is there, and has no use for here."""
+    if _CONVERTER in sys.modules:
         yield
         return
-    sys.modules[_REPORTER] = None  # type: ignore[assignment]
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[_REPORTER]
+        del sys.modules[_CONVERTER]

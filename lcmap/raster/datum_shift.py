@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
-from pyproj.exceptions import ProjError
-from pyproj.transformer import AreaOfInterest, TransformerGroup
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
@@ -75,6 +73,10 @@ def check_datum_shift(source: CRS, target: CRS, bounds: Bounds) -> None:
 @cache
 def _missing_grid(source: str, target: str, bounds: Bounds) -> str | None:
     """Return the file that the best transformation lacks, None where it lacks none."""
+    # most runs have their inputs in one system, and pyproj takes a while to import
+    from pyproj.exceptions import ProjError
+    from pyproj.transformer import AreaOfInterest, TransformerGroup
+
     try:
         west, south, east, north = transform_bounds(CRS.from_wkt(target), "EPSG:4326", *bounds)
         area = AreaOfInterest(west, south, east, north)

@@ -172,7 +172,7 @@ def test_a_graph_that_fails_when_it_runs_is_one_line(network: onnx.ModelProto) -
 
 
 @needs_openvino
-def test_importing_openvino_reports_nothing_to_anyone() -> None:
+def test_importing_openvino_reports_nothing_to_anyone_and_converts_nothing() -> None:
     script = (
         "import sys\n"
         "from lcmap.engines.openvino import OpenVinoSession\n"
@@ -180,7 +180,7 @@ def test_importing_openvino_reports_nothing_to_anyone() -> None:
         "try: OpenVinoSession(b'no graph')\n"
         "except ValueError: pass\n"
         "assert 'openvino' in sys.modules\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'openvino_telemetry'])\n"
+        "print([name for name in sys.modules if 'telemetry' in name or 'tensorflow' in name])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
