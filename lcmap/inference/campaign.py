@@ -190,6 +190,10 @@ class CampaignPredictor:
         """Return the tiles of the grid, as `TilePredictor.tiles`."""
         return self._predictor.tiles(height, width, block, offset)
 
+    def load(self, tile: Tile) -> None:
+        """Load the graph of a tile, as `TilePredictor.load`."""
+        self._predictor.load(tile)
+
     def ready(self, tile: Tile, pixels: CampaignPixels) -> ReadyTile[CampaignPixels]:
         """Return a tile with its graph loaded, which is that of each of its views."""
         nothing = TilePixels(None, pixels.valid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,7 +240,11 @@ def _predict_tiles(
         pixels += item[1].output_window.pixels
         progress(finished, len(pending), "predicting", amount=pixels)
 
-    overlapped(pending, read, compute, write, at_once=predictor.tiles_at_once)
+    with ThreadPoolExecutor(1, "load") as loader:
+        if pending:
+            # beside its reading; what fails here fails again, and is raised, where it is needed
+            loader.submit(predictor.load, pending[0][1])
+        overlapped(pending, read, compute, write, at_once=predictor.tiles_at_once)
     predictor.unload()
     work.commit()
 

@@ -52,6 +52,10 @@ class Predictor(Protocol[AnyPixels]):
         """Return the output windows that a map is made of, as `TilePredictor.block_for`."""
         ...
 
+    def load(self, tile: Tile) -> None:
+        """Load the graph of a tile before it is read, as `TilePredictor.load`."""
+        ...
+
     def ready(self, tile: Tile, pixels: AnyPixels) -> ReadyTile[AnyPixels]:
         """Return a tile with its graph loaded, as `TilePredictor.ready`."""
         ...
@@ -160,6 +164,11 @@ class TilePredictor:
         """
         tiles = tiles_of(height, width, block, self._stride, self._halo, offset)
         return sorted(tiles, key=self._graph_key)
+
+    def load(self, tile: Tile) -> None:
+        """Load the graph of a tile; `ready` in another thread waits for it."""
+        with self._loading:
+            self._graph(tile)
 
     def ready(self, tile: Tile, pixels: TilePixels) -> ReadyTile[TilePixels]:
         """Return a tile with its graph loaded: ahead of its turn, while another is computed."""
