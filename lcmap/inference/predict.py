@@ -230,7 +230,10 @@ def _predict_tiles(
         return predictor.ready(item[1], source.read(item[1]))
 
     def compute(item: tuple[int, Tile], ready: ReadyTile[AnyPixels]) -> Prediction:
-        return predictor.predict(ready)
+        prediction = predictor.predict(ready)
+        if item[0] == pending[-1][0]:
+            predictor.unload()  # while the last tile is written: giving memory back takes a while
+        return prediction
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
         nonlocal finished, pixels
@@ -245,7 +248,6 @@ def _predict_tiles(
             # beside its reading; what fails here fails again, and is raised, where it is needed
             loader.submit(predictor.load, pending[0][1])
         overlapped(pending, read, compute, write, at_once=predictor.tiles_at_once)
-    predictor.unload()
     work.commit()
 
 

@@ -1,4 +1,4 @@
-"""What a run does at the same time before its first tile is computed."""
+"""What a run does at the same time: before its first tile is computed, and after its last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.errors import NotAModelError
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.predict import PredictReport, predict
+from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.source import TileSource
+from lcmap.inference.tile_predictor import TilePredictor
 
 TILES = 6
 
@@ -94,3 +96,24 @@ def test_a_graph_that_no_tile_needs_need_not_be_loaded(
 ) -> None:
     monkeypatch.setattr(OnnxRuntimeSession, "__init__", refuse)
     assert mapped(tmp_path, np.zeros_like(pixels)).mapped == 0
+
+
+def test_the_network_is_unloaded_before_the_last_tile_is_written(
+    tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unload, store = TilePredictor.unload, TileWork.store
+    done: list[str] = []
+
+    def unload_noted(self: TilePredictor) -> None:
+        done.append("unload")
+        unload(self)
+
+    def store_noted(self: TileWork, *args: Any, **facts: int) -> None:
+        done.append("store")
+        store(self, *args, **facts)
+
+    monkeypatch.setattr(TilePredictor, "unload", unload_noted)
+    monkeypatch.setattr(TileWork, "store", store_noted)
+    mapped(tmp_path, pixels)
+    assert done.count("store") == TILES
+    assert done.count("unload") == 1 and done[-1] == "store"
