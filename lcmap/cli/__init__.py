@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -138,6 +140,8 @@ def main() -> None:
     handle_signals()
     occupy_closed_streams()
     print_what_the_encoding_lacks()
+    # when the interpreter ends, it would look for cycles among all that was imported
+    atexit.register(gc.freeze)
     try:
         app(prog_name="lcmap")
     finally:

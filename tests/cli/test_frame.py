@@ -153,6 +153,19 @@ def test_a_command_of_seconds_imports_late_what_it_may_not_need(
     assert done.stdout == "[]\n", done.stderr
 
 
+def test_the_interpreter_ends_without_looking_at_all_that_was_imported() -> None:
+    script = (
+        "import atexit, gc, sys\n"
+        "from lcmap.cli import main\n"
+        "tracked = len(gc.get_objects())\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > tracked // 2))\n"
+        "sys.argv = ['lcmap', '--version']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True", done.stderr
+
+
 def test_version_and_no_arguments(lcmap) -> None:
     assert lcmap("--version").stdout.startswith("lcmap 0.")
     assert lcmap().exit_code == 2
