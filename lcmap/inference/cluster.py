@@ -7,6 +7,7 @@ workers again and gives work to those that join.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -228,8 +229,6 @@ class _ClusterRun:
 
     def _begin_fetching(self, futures: list[Any]) -> None:
         """Let the arrays of finished tasks come here, while others are fetched as well."""
-        import asyncio  # with its many modules, which a run without a cluster has no use for
-
         loop = self._client.loop.asyncio_loop
         self._fetching[asyncio.run_coroutine_threadsafe(self._fetch(futures), loop)] = futures
 
@@ -238,8 +237,6 @@ class _ClusterRun:
 
         That takes long, or for ever, where the worker that has them hangs.
         """
-        import asyncio
-
         from distributed import KilledWorker
 
         try:

@@ -142,7 +142,7 @@ def test_help_starts_without_a_heavy_import(command: tuple[str, ...]) -> None:
         ("products.areas", ("scipy", "pyogrio", "pandas")),
         ("products.generalise", ("scipy.ndimage", "scipy.special", "pyogrio", "pandas")),
         ("accuracy.score", ("scipy.stats",)),
-        ("inference.predict", ("pyproj", "asyncio", "ssl")),
+        ("inference.predict", ("pyproj",)),
     ],
 )
 def test_a_command_of_seconds_imports_late_what_it_may_not_need(
