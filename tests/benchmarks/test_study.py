@@ -54,17 +54,19 @@ def study_of(folder: Path, text: str = HEAD + PLAIN + GROUND) -> Study:
     return read_study(written(folder, text))
 
 
-@pytest.mark.parametrize("name", ["small", "full"])
-def test_the_studies_that_are_shipped_can_be_read(name: str) -> None:
-    study = read_study(PROJECT / "benchmarks" / "studies" / f"{name}.toml")
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "benchmarks" / "studies").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_the_studies_that_are_shipped_can_be_read(path: Path) -> None:
+    study = read_study(path)
     runs = list(study.runs)
     assert len({run.name for run in runs}) == len(runs)
     assert len({run.digest for run in runs}) == len(runs)
-    zone_out = [run for run in runs if run.ground.name == "zone-out-0.8m"]
-    assert {run.fold for run in zone_out} == {"0", "1", "2", "4", "5"}
-    default = study.contenders[0]
-    assert default.recipe.patience is None  # the budget alone ends a run
-    assert default.recipe.learning_rate == DEFAULT.learning_rate
+    zone_out = [run for run in runs if run.ground.protocol == "leave-one-zone-out"]
+    if zone_out:
+        assert {run.fold for run in zone_out} == {"0", "1", "2", "4", "5"}
+    for contender in study.contenders:
+        assert contender.recipe.patience is None  # the budget alone ends a run
 
 
 def test_a_recipe_is_changed_field_by_field(tmp_path: Path) -> None:
