@@ -232,7 +232,9 @@ def _predict_tiles(
     def compute(item: tuple[int, Tile], ready: ReadyTile[AnyPixels]) -> Prediction:
         prediction = predictor.predict(ready)
         if item[0] == pending[-1][0]:
-            predictor.unload()  # while the last tile is written: giving memory back takes a while
+            # while the last tile is written: giving memory back takes a while
+            loader.shutdown()  # it may be at work yet, where no tile needed the network
+            predictor.unload()
         return prediction
 
     def write(item: tuple[int, Tile], prediction: Prediction) -> None:
