@@ -15,6 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # a process for each core, whole files to each; small networks are no faster on several threads
 PARALLEL := --numprocesses auto --dist loadfile
+# a test that never ends says where it is, and ends the run
+WATCHED := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true --max-worker-restart 0
 
 .PHONY: example examples test test-all test-oldest lint format docs clean
 
@@ -27,7 +29,7 @@ examples: $(VENV)/.installed
 	done
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(PARALLEL) $(WATCHED)
 
 # the last run imitates a processor with AVX2 alone
 test-all: lint

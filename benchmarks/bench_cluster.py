@@ -39,6 +39,7 @@ from rasterio.crs import CRS
 
 from lcmap.graph.halo import BorderSides
 from lcmap.inference import cluster
+from lcmap.inference.cluster_connection import Connection, scheduler_address
 from lcmap.inference.cluster_worker import Computed, ComputedTask, Job
 from lcmap.inference.options import MapOutputs
 from lcmap.inference.output_files import output_files
@@ -93,13 +94,13 @@ def started(workers: int) -> Iterator[tuple[str, psutil.Process]]:
                           "--no-dashboard", "--scheduler-file", file)  # fmt: skip
         while not file.exists():
             time.sleep(0.1)
-        address = str(cluster._address(str(file)))
+        address = scheduler_address(str(file))
         processes = min(PROCESSES, workers)
         for number in range(processes):
             share = workers // processes + (number < workers % processes)
             start(Path(__file__).resolve(), "--serve", address, share)
-        with cluster._connected(address) as client:
-            client.wait_for_workers(workers, timeout=300)
+        with Connection(address) as connection:
+            connection.client.wait_for_workers(workers, timeout=300)
         yield address, psutil.Process(scheduler.pid)
 
 

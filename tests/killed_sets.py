@@ -180,6 +180,8 @@ def run_twice(folder: Folder, arguments: list[str]) -> None:
 
     first = start(arguments, wait)
     while not reached.exists():
+        ended_early = os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        assert ended_early is None, (ended_early, SAID.read_text())
         time.sleep(0.01)
     status, said = run(arguments), SAID.read_text()
     go_on.touch()

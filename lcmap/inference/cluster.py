@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
-from lcmap.errors import InputMissingError, UnavailableError, UsageError
+from lcmap.errors import UnavailableError
+from lcmap.inference.cluster_connection import Connection, is_reachable
 from lcmap.inference.cluster_queue import NumberedTile, Pace, TileQueue, task_length
 from lcmap.inference.cluster_worker import Computed, ComputedTask, Job, PackedJob, compute_tiles
 from lcmap.inference.resume.tile_work import TileWork
 from lcmap.inference.tiling import Tile
-from lcmap.json_text import parse_json
-from lcmap.paths import PathLike
 from lcmap.progress import Progress
-from lcmap.raster.pipes import STANDARD_STREAM
 
 _MOST_AT_ONCE = 2
 """Tasks that a worker has under way, a tile of one read while one of the other is computed, if it
@@ -49,9 +42,6 @@ _MOST_LOST = 4
 _COUNTED_EVERY = 2.0
 """Seconds between two counts of the cluster's workers."""
 
-_REACHED_WITHIN = 5.0
-"""Seconds that a connection to a worker may take."""
-
 _WEIGHT = 0.1
 """Of a task in the mean of the time that a tile takes."""
 
@@ -59,71 +49,6 @@ Answer = TypeVar("Answer")
 Fetched = Future[list[ComputedTask] | None]
 
 logger = logging.getLogger(__name__)
-
-
-def check_scheduler(scheduler: str, inputs: Sequence[PathLike]) -> None:
-    """Check that what names a scheduler names one, and that workers can open the inputs.
-
-    Raises:
-        UsageError: it is neither an address nor a scheduler file; an input is a pipe.
-        InputMissingError: there is no such file.
-    """
-    if STANDARD_STREAM in [os.fspath(path) for path in inputs]:
-        raise UsageError("`scheduler`", "needs inputs in files", "name files, and not -")
-    if "://" in scheduler:
-        return
-    if not scheduler.endswith(".json"):
-        raise UsageError(
-            f"`scheduler={scheduler}`", "is neither an address nor a scheduler file",
-            "write local, tcp://HOST:PORT or FILE.json",
-        )  # fmt: skip
-    if not os.path.isfile(scheduler):
-        raise InputMissingError(
-            scheduler, "no such file", "dask scheduler --scheduler-file writes it"
-        )
-
-
-def _address(scheduler: str) -> str:
-    """Return the address of a scheduler that is named by it or by the file that it writes.
-
-    Raises:
-        UnavailableError: the file names none.
-    """
-    if "://" in scheduler:
-        return scheduler
-    try:
-        return str(parse_json(Path(scheduler).read_bytes())["address"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UnavailableError(
-            scheduler, "does not name a scheduler", "dask scheduler --scheduler-file writes it"
-        ) from error
-
-
-@contextmanager
-def _connected(scheduler: str) -> Iterator[Any]:
-    """Yield the client of a scheduler.
-
-    Raises:
-        UnavailableError: dask.distributed is not installed, or the scheduler does not answer.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UnavailableError(
-            "`scheduler`", f"dask.distributed cannot be imported ({error})",
-            "pip install 'lcmap[distributed]', or choose local",
-        ) from error  # fmt: skip
-    # it warns, in a form of its own, of tiles that are lost, which are computed again
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    address = _address(scheduler)
-    try:
-        client = Client(address, set_as_default=False, name="lcmap")
-    except (OSError, ValueError) as error:
-        raise UnavailableError(
-            f"`scheduler={scheduler}`", f"does not answer ({error})", "start it: dask scheduler"
-        ) from error
-    with client:
-        yield client
 
 
 def compute_on_cluster(
@@ -141,24 +66,14 @@ def compute_on_cluster(
     pending = work.pending(tiles)
     if not pending:
         return
-    with _connected(scheduler) as client:
+    with Connection(scheduler) as connection:
         pixels = 0
-        run = _ClusterRun(client, scheduler, job, pending)
+        run = _ClusterRun(connection, scheduler, job, pending)
         for finished, (number, computed) in enumerate(run.results(), start=1):
             work.store(number, computed.arrays, mapped=computed.mapped)
             pixels += tiles[number].output_window.pixels
             progress(finished, len(pending), "predicting", amount=pixels)
     work.commit()
-
-
-def _is_reachable(worker: str) -> bool:
-    """Tell whether this process can connect to a worker, as Dask finds out after long."""
-    address = urlsplit(worker)
-    try:
-        with socket.create_connection((address.hostname, address.port or 0), _REACHED_WITHIN):
-            return True
-    except (OSError, ValueError):
-        return False
 
 
 class _Task(NamedTuple):
@@ -177,16 +92,15 @@ class _ClusterRun:
     """
 
     def __init__(
-        self, client: Any, scheduler: str, job: Job, pending: Sequence[NumberedTile]
+        self, connection: Connection, scheduler: str, job: Job, pending: Sequence[NumberedTile]
     ) -> None:
-        from distributed import as_completed
-
-        self._client = client
+        self._connection = connection
         self._scheduler = scheduler
         self._job = PackedJob.of(job)
         self._queue = TileQueue(pending)
         self._running: dict[str, _Task] = {}
-        self._completed = as_completed([], loop=client.loop)
+        self._completed = self._nothing_completed()
+        self._finished: deque[Any] = deque()
         self._fetching: dict[Fetched, list[Any]] = {}
         self._lost: Counter[int] = Counter()
         self._threads: dict[str, int] = {}
@@ -201,12 +115,13 @@ class _ClusterRun:
         self._submit()
         if not self._threads:
             logger.info("%s: no worker is there yet; waiting", self._scheduler)
-        finished: deque[Any] = deque()
         try:
             while self._running or self._queue:
-                finished += filter(self._is_done, self._completed.next_batch(block=False))
-                while finished and len(self._fetching) < _AT_ONCE:
-                    self._begin_fetching(self._next(finished))
+                for future in self._completed.next_batch(block=False):
+                    if self._is_done(future):
+                        self._finished.append(future)
+                while self._finished and len(self._fetching) < _AT_ONCE:
+                    self._begin_fetching(self._next())
                 ready, _ = wait(self._fetching, _LOOK_AGAIN, FIRST_COMPLETED)
                 if not self._fetching:
                     time.sleep(_LOOK_AGAIN)
@@ -217,12 +132,22 @@ class _ClusterRun:
             for fetched in self._fetching:
                 fetched.cancel()
 
-    def _next(self, finished: deque[Any]) -> list[Any]:
+    @property
+    def _client(self) -> Any:
+        return self._connection.client
+
+    def _nothing_completed(self) -> Any:
+        """Return what tells which tasks of the client are completed, and has none yet."""
+        from distributed import as_completed
+
+        return as_completed([], loop=self._client.loop)
+
+    def _next(self) -> list[Any]:
         """Return finished tasks whose arrays are brought here together."""
         futures: list[Any] = []
         size = 0
-        while finished and (not futures or size < _MOST_BYTES):
-            futures.append(finished.popleft())
+        while self._finished and (not futures or size < _MOST_BYTES):
+            futures.append(self._finished.popleft())
             task = self._running.get(futures[-1].key)
             size += self._pace.tile_bytes * len(task.tiles) if task else 0
         return futures
@@ -280,8 +205,7 @@ class _ClusterRun:
             self._count_workers()
         if not self._queue or not self._has_use:
             return
-        if self._client.status != "running":
-            self._wait_for_connection()
+        self._restore_connection()
         self._has_use = False
         under_way = Counter(task.worker for task in self._running.values())
         for waiting in range(_MOST_AT_ONCE + 1):  # so that none has two before all have one
@@ -304,9 +228,9 @@ class _ClusterRun:
 
     def _count_workers(self) -> None:
         """Look which workers there are; what those had that are gone waits again."""
-        self._threads = dict(self._asked(self._client.nthreads))
+        self._threads = dict(self._asked(lambda: self._client.nthreads()))
         if self._direct is None and self._threads:
-            self._direct = _is_reachable(next(iter(self._threads)))
+            self._direct = is_reachable(next(iter(self._threads)))
             if not self._direct:
                 logger.info("%s: workers cannot be reached from here, so that their arrays come "
                             "through it, which is slower", self._scheduler)  # fmt: skip
@@ -343,7 +267,7 @@ class _ClusterRun:
             return True
         if status == "cancelled":  # with all others, when this process lost its connection
             self._queue.put_back(self._running.pop(future.key).tiles)
-            self._wait_for_connection()
+            self._restore_connection()
         elif status == "error":
             error = future.exception()
             if not isinstance(error, KilledWorker):
@@ -380,19 +304,22 @@ class _ClusterRun:
             try:
                 return question()
             except (OSError, CancelledError):
-                self._wait_for_connection()
+                self._restore_connection()
+                time.sleep(_LOOK_AGAIN)
 
-    def _wait_for_connection(self) -> None:
-        """Wait as long as Dask tries to connect again: `distributed.comm.timeouts.connect`.
+    def _restore_connection(self) -> None:
+        """See to a client that is connected; what another one had under way waits again.
 
         Raises:
-            UnavailableError: it gave that up.
+            UnavailableError: the scheduler went away.
         """
-        while self._client.status == "connecting":
-            time.sleep(_LOOK_AGAIN)
-        if self._client.status != "running":
-            raise UnavailableError(
-                f"`scheduler={self._scheduler}`", "went away",
-                "start it and its workers again, then the same command, which continues",
-            )  # fmt: skip
-        time.sleep(_LOOK_AGAIN)
+        if not self._connection.restore():
+            return
+        for fetched in self._fetching:
+            fetched.cancel()
+        for task in self._running.values():
+            self._queue.put_back(task.tiles)
+        self._fetching.clear()
+        self._running.clear()
+        self._finished.clear()
+        self._completed = self._nothing_completed()

@@ -26,7 +26,8 @@ from lcmap.inference.campaign_inputs import (
     input_files,
     scene_tags,
 )
-from lcmap.inference.cluster import check_scheduler, compute_on_cluster
+from lcmap.inference.cluster import compute_on_cluster
+from lcmap.inference.cluster_connection import check_scheduler
 from lcmap.inference.cluster_worker import Job
 from lcmap.inference.computation import Computation, gdal_environment
 from lcmap.inference.inputs import warn_of_common_quantiles, warn_without_dropout

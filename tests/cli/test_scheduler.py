@@ -31,7 +31,7 @@ from lcmap.engines.compute import Compute
 from lcmap.errors import InputMissingError, UnavailableError
 from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import BandGroup
-from lcmap.inference.cluster import _is_reachable
+from lcmap.inference.cluster_connection import is_reachable
 from lcmap.inference.cluster_worker import Job, PackedJob, compute_tiles
 from lcmap.inference.computation import Computation
 from lcmap.inference.options import ModelInputOptions
@@ -54,6 +54,17 @@ journal.COMMIT_SECONDS = 0.02
 from lcmap.cli import main
 main()
 """
+FAILS_TO_RECONNECT = """
+from distributed import Client
+reconnect = Client._reconnect
+async def refused(**_):
+    raise AssertionError
+async def fails(client):
+    client._ensure_connected = refused
+    await reconnect(client)
+Client._reconnect = fails
+"""
+"""As where the scheduler's answer comes together with other messages."""
 
 
 @pytest.fixture
@@ -90,10 +101,10 @@ def undisturbed(lcmap: Lcmap, tile: int, *options: str) -> list[bytes]:
     return taken()
 
 
-def start(tile: int, *options: object) -> subprocess.Popen[bytes]:
-    """Begin a run that commits often, in a process of its own."""
+def start(tile: int, *options: object, before: str = "") -> subprocess.Popen[bytes]:
+    """Begin a run that commits often, in a process of its own, which does something before."""
     return subprocess.Popen(
-        [sys.executable, "-c", OFTEN, *COMMAND.split(), str(tile), *map(str, options)],
+        [sys.executable, "-c", before + OFTEN, *COMMAND.split(), str(tile), *map(str, options)],
         stderr=subprocess.PIPE,
         env=os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
     )
@@ -132,9 +143,9 @@ def test_arrays_come_through_the_scheduler_where_workers_cannot_be_reached(
     expected = undisturbed(lcmap, 100)
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         unused = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
-        assert _is_reachable(unused)
-    assert not _is_reachable(unused)
-    monkeypatch.setattr("lcmap.inference.cluster._is_reachable", lambda _: False)
+        assert is_reachable(unused)
+    assert not is_reachable(unused)
+    monkeypatch.setattr("lcmap.inference.cluster.is_reachable", lambda _: False)
     run = lcmap(*COMMAND.split(), 100, "--scheduler", cluster.file)
     assert run.exit_code == 0, run.stderr
     assert "workers cannot be reached from here" in run.stderr
@@ -186,18 +197,19 @@ def test_a_worker_that_hangs_is_given_up(
     assert taken() == expected
 
 
+@pytest.mark.parametrize("before", ["", FAILS_TO_RECONNECT], ids=["as Dask does", "Dask fails"])
 def test_a_connection_that_is_lost_for_a_moment_does_not_end_the_run(
-    folder: Path, lcmap: Lcmap, cluster: SmallCluster
+    folder: Path, lcmap: Lcmap, cluster: SmallCluster, before: str
 ) -> None:
     expected = undisturbed(lcmap, 8)
     with Relay(json.loads(cluster.file.read_bytes())["address"]) as relay:
-        process = start(8, "--scheduler", relay.address)
+        process = start(8, "--scheduler", relay.address, before=before)
         for count in (5, 25):
             wait_for_tiles(process, count)
             assert process.poll() is None
             relay.cut()
         said = finish(process)
-    assert "wrote map.tif (" in said
+    assert [line.split(" (")[0] for line in said.splitlines()] == ["wrote map.tif"]
     assert taken() == expected
 
 
