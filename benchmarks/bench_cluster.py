@@ -47,6 +47,7 @@ from lcmap.inference.resume.plan import tiling_facts
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.tiling import Tile
 from lcmap.nomenclature import load_nomenclature
+from lcmap.progress import silent
 from lcmap.raster.grid import Grid
 from lcmap.raster.windows import iter_blocks
 
@@ -169,7 +170,7 @@ def run(arguments: argparse.Namespace, blocks: int, side: int) -> list[tuple[flo
         with work:
             job = Job((), "", None, None, (), (), {})  # type: ignore[arg-type]
             start = time.clock_gettime(time.CLOCK_MONOTONIC)
-            cluster.compute_on_cluster(work, tiles, job, address, lambda *_: None)
+            cluster.compute_on_cluster(work, tiles, job, address, silent)
     cluster._ClusterRun._give = submit  # type: ignore[method-assign]
     return [(at - start, *rest) for at, *rest in seen]
 
