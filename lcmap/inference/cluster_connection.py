@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from lcmap.raster.pipes import STANDARD_STREAM
 
 _REACHED_WITHIN = 5.0
 """Seconds that a connection to a worker may take."""
+
+_TRY_AGAIN = 0.1
+"""Seconds after which a scheduler is tried again."""
 
 
 def check_scheduler(scheduler: str, inputs: Sequence[PathLike]) -> None:
@@ -67,6 +71,13 @@ def is_reachable(worker: str) -> bool:
         return False
 
 
+def _seconds_to_connect() -> float:
+    import dask
+
+    found = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    return float(found)
+
+
 class Connection:
     """A client of a scheduler; a context manager, which closes it.
 
@@ -102,14 +113,18 @@ class Connection:
         if self.client.status == "running":
             return False
         self._close()
-        try:
-            self.client = self._connect()
-        except (OSError, ValueError) as error:
-            raise UnavailableError(
-                f"`scheduler={self._scheduler}`", "went away",
-                "start it and its workers again, then the same command, which continues",
-            ) from error  # fmt: skip
-        return True
+        tried_until = time.monotonic() + _seconds_to_connect()
+        while True:
+            try:
+                self.client = self._connect()
+                return True
+            except (OSError, ValueError) as error:
+                if time.monotonic() >= tried_until:
+                    raise UnavailableError(
+                        f"`scheduler={self._scheduler}`", "went away",
+                        "start it and its workers again, then the same command, which continues",
+                    ) from error  # fmt: skip
+                time.sleep(_TRY_AGAIN)  # it was lost once more
 
     def __enter__(self) -> Connection:
         """Return itself."""
