@@ -1,19 +1,21 @@
 """Fine-tuning to a new image against training anew, by the number of its labelled tiles.
 
     python benchmarks/compare_fine_tuning.py --data ../shared/data/flair --work /tmp/tuning
-        [--zones 0 1] [--tiles 2 4 8 16] [--epochs 8] [--more 3] [--seeds 1]
+        [--gsd 0.8] [--zones 0 1] [--tiles 2 4 8 16] [--epochs 8] [--more 3] [--seeds 1]
 
-Each zone in turn is the new image. A model is trained on the other zones at 0.8 m for --epochs,
-with the spatial split. Of the new image one half gives labelled tiles of 128 px, the other is
-tested. By number of tiles, one in four of them for validation, these are compared:
+Each zone in turn is the new image. A model is trained on the other zones for --epochs, with the
+spatial split. Of the new image one half gives labelled tiles of 102 m, the other is tested. By
+number of tiles, one in four of them for validation, these are compared:
 
 - the model as it is;
 - the model fine-tuned on the tiles for --more epochs (`--init-from`);
 - a network trained anew on the tiles alone for --epochs;
 - a network trained anew on the other zones and the tiles for --epochs.
 
-The tiles of a number are among those of the next. What is in --work is not made again. curve.png
-and curve.json are written there, and the table is printed.
+The tiles of a number are among those of the next; a zone that has not so many is left out of a
+number. A seed draws other tiles and trains all anew. What is in --work is not made again. curve.png
+and curve.json are written there, and two tables are printed: means over zones and seeds, and their
+differences, with intervals from draws of zones and, in each, of seeds.
 """
 
 from __future__ import annotations
@@ -29,18 +31,26 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from compare_oso import made
+from numpy.typing import NDArray
 from trials.grounds import prepare_zones
 
 from lcmap.accuracy.confusion import cells, count, margins
 from lcmap.accuracy.measures import scores
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index, write_tile_index
+from lcmap.imagery.tiles import Tiling
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 
 ZONES = ("0", "1", "2", "4", "5")
 CROSSWALK = "flair19:flair7"
-TILE = 128
+TILES = {0.8: 128, 1.6: 64}
+"""Pixels along a side of the new image's tiles, by the size of a pixel in metres."""
+
+OTHER_TILES = {0.8: 256, 1.6: 96}
+"""Those of the other zones, of which crops show as much ground at either size of a pixel."""
+
+REPLICATES = 2000
 KINDS = {
     "as it is": "the model as it is",
     "tuned": "fine-tuned on the tiles",
@@ -50,17 +60,18 @@ KINDS = {
 """What is compared, and its name in the table."""
 
 
-def halves(index: TileIndex) -> tuple[list[IndexedTile], list[Window]]:
-    """Return the tiles of one half of an image, and the windows of those of the other.
+def halves(index: TileIndex, side: int) -> tuple[list[IndexedTile], list[Window]]:
+    """Return the labelled tiles of one half of an image, and the windows of those of the other.
 
-    The halves lie along the longer side; a column or row of tiles between them is of neither.
+    The halves lie along the longer side; a column or row of tiles, of `side` pixels, between them
+    is of neither.
     """
     rows, cols = (
         max(tile.window[axis] + tile.window[axis + 2] for tile in index.tiles) for axis in (0, 1)
     )
     axis, length = (0, rows) if rows >= cols else (1, cols)
-    pool = [tile for tile in index.tiles if tile.window[axis] + TILE <= length / 2]
-    apart = [tile.window for tile in index.tiles if tile.window[axis] >= length / 2 + TILE / 2]
+    pool = [tile for tile in index.tiles if tile.window[axis] + side <= length / 2]
+    apart = [tile.window for tile in index.tiles if tile.window[axis] >= length / 2 + side / 2]
     return [tile for tile in pool if tile.class_counts], apart
 
 
@@ -87,25 +98,29 @@ def tested(map_path: Path, labels: Path, windows: list[Window], index: TileIndex
     return float(scores(margins(counts[:classes, : classes + 1])).overall[0])
 
 
-def compare_zone(
-    zone: str, seed: int, arguments: argparse.Namespace
-) -> dict[str, dict[int, float]]:
-    """Return mIoU by kind and number of tiles for one zone as the new image."""
+Curve = dict[str, dict[int, float]]
+"""mIoU by kind and number of tiles."""
+
+
+def compare_zone(zone: str, seed: int, arguments: argparse.Namespace) -> Curve:
+    """Return the curve of one zone as the new image."""
+    gsd = arguments.gsd
     images = {
-        z: tuple(arguments.data / f"zone{z}_0.8m_{what}.tif" for what in ("rgbn", "labels"))
+        z: tuple(arguments.data / f"zone{z}_{gsd:g}m_{what}.tif" for what in ("rgbn", "labels"))
         for z in ZONES
     }
-    others = prepare_zones(images, arguments.work / "others", CROSSWALK)
+    tiling = Tiling(tile_size=OTHER_TILES[gsd])
+    others = prepare_zones(images, arguments.work / "others", CROSSWALK, tiling)
     del others[zone]
     folder = arguments.work / f"zone{zone}.seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     stack, tiles = folder / "new.stack.tif", folder / "new.tiles.geojson"
     made(
         stack, "prepare", images[zone][0], "--labels", images[zone][1], "--crosswalk", CROSSWALK,
-        "--tile-size", TILE, "--tiles", tiles,
+        "--tile-size", TILES[gsd], "--tiles", tiles,
     )  # fmt: skip
     index = read_tile_index(tiles)
-    pool, windows = halves(index)
+    pool, windows = halves(index, TILES[gsd])
     labels = index.tiles[0].labels
     assert labels is not None
     long = ("--epochs", arguments.epochs, "--seed", seed)
@@ -116,9 +131,9 @@ def compare_zone(
         found = made(model.with_suffix(".tif"), "predict", stack, "-m", model)
         return tested(found, labels, windows, index)
 
-    found: dict[str, dict[int, float]] = {kind: {} for kind in KINDS}
-    found["as it is"][0] = miou(base)
-    for number in arguments.tiles:
+    curve: Curve = {kind: {} for kind in KINDS}
+    curve["as it is"][0] = miou(base)
+    for number in (number for number in arguments.tiles if number <= len(pool)):
         part = folder / f"{number}.tiles.geojson"
         some = dataclasses.replace(index, path=part, tiles=chosen(pool, number, seed))
         write_tile_index(some, overwrite=True)
@@ -129,49 +144,95 @@ def compare_zone(
         }
         for kind, words in inputs.items():
             if kind in arguments.kinds:
-                found[kind][number] = miou(made(folder / f"{kind}{number}.onnx", "train", *words))
-    return found
+                model = folder / f"{kind}{number}.onnx"
+                curve[kind][number] = miou(made(model, "train", *words, "--resume"))
+    return curve
 
 
-def mean_of(results: list[dict[str, dict[int, float]]], kind: str, number: int) -> float | None:
-    """Return the mean over zones and seeds, None where a kind was not compared."""
-    values = [result[kind][number] for result in results if number in result[kind]]
-    return sum(values) / len(values) if values else None
+def values(curves: dict[str, list[Curve]], kind: str, number: int) -> list[NDArray[np.float64]]:
+    """Return the mIoU of each seed, an array for each zone that has it; as it is for any number."""
+    number = 0 if kind == "as it is" else number
+    of_zones = (
+        [c[kind][number] for c in of_zone if number in c[kind]] for of_zone in curves.values()
+    )
+    return [np.array(mious) for mious in of_zones if mious]
 
 
-def table(results: list[dict[str, dict[int, float]]], numbers: list[int]) -> str:
+def mean(of_zones: list[NDArray[np.float64]]) -> float:
+    """Return the mean over zones of the mean over seeds."""
+    return float(np.mean([mious.mean() for mious in of_zones]))
+
+
+def interval(of_zones: list[NDArray[np.float64]]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean from draws of zones and, in each, of seeds."""
+    random = np.random.default_rng(0)
+    draws = [
+        mean([random.choice(of_zones[zone], len(of_zones[zone])) for zone in drawn])
+        for drawn in random.integers(len(of_zones), size=(REPLICATES, len(of_zones)))
+    ]
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def table_of_means(curves: dict[str, list[Curve]], numbers: list[int]) -> str:
     """Return the means as a table of Markdown, mIoU in percent."""
     lines = ["| labelled tiles | " + " | ".join(map(str, (0, *numbers))) + " |"]
     lines.append("| --- |" + " --- |" * (len(numbers) + 1))
     for kind, title in KINDS.items():
-        values = [mean_of(results, kind, number) for number in (0, *numbers)]
-        texts = ["" if value is None else f"{100 * value:.1f}" for value in values]
+        columns = (0,) if kind == "as it is" else tuple(numbers)
+        found = {number: values(curves, kind, number) for number in columns}
+        texts = [f"{100 * mean(found[n]):.1f}" if found.get(n) else "" for n in (0, *numbers)]
         if any(texts):
             lines.append(f"| {title} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
 
-def draw(results: list[dict[str, dict[int, float]]], numbers: list[int], path: Path) -> None:
+def table_of_differences(curves: dict[str, list[Curve]], numbers: list[int]) -> str:
+    """Return what fine-tuning has over the others as a table of Markdown, points of mIoU."""
+    lines = ["| fine-tuned, less | " + " | ".join(map(str, numbers)) + " |"]
+    lines.append("| --- |" + " --- |" * len(numbers))
+    for kind in (kind for kind in KINDS if kind != "tuned"):
+        texts = []
+        for number in numbers:
+            pair = [values(curves, "tuned", number), values(curves, kind, number)]
+            if kind == "as it is":  # of the zones that have so many tiles
+                pair[1] = [
+                    np.array([curve[kind][0] for curve in of_zone if number in curve["tuned"]])
+                    for of_zone in curves.values()
+                    if any(number in curve["tuned"] for curve in of_zone)
+                ]
+            if not (pair[0] and pair[1]):
+                continue
+            apart = [100 * (tuned - other) for tuned, other in zip(*pair, strict=True)]
+            low, high = interval(apart)
+            texts.append(f"{mean(apart):+.1f} ({low:+.1f} to {high:+.1f})")
+        if texts:
+            lines.append(f"| {KINDS[kind]} | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def draw(curves: dict[str, list[Curve]], numbers: list[int], arguments: argparse.Namespace) -> None:
     """Draw the means against the number of tiles."""
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    base = mean_of(results, "as it is", 0)
-    assert base is not None
-    axes.axhline(100 * base, color="0.5", ls="--", label=KINDS["as it is"])
+    as_it_is = mean(values(curves, "as it is", 0))
+    axes.axhline(100 * as_it_is, color="0.5", ls="--", label=KINDS["as it is"])
     for kind, marker in (("tuned", "o"), ("joint", "s"), ("anew", "^")):
-        values = [mean_of(results, kind, number) for number in numbers]
-        if None not in values:
-            axes.plot(numbers, [100 * (v or 0.0) for v in values], marker=marker, label=KINDS[kind])
-    axes.set(xscale="log", xlabel=f"labelled tiles of {TILE} px", ylabel="mIoU (%)")
+        if kind in arguments.kinds:
+            means = [100 * mean(values(curves, kind, number)) for number in numbers]
+            axes.plot(numbers, means, marker=marker, label=KINDS[kind])
+    side = TILES[arguments.gsd]
+    axes.set(xscale="log", xlabel=f"labelled tiles of {side} px", ylabel="mIoU (%)")
     axes.set_xticks(numbers, list(map(str, numbers)))
     axes.minorticks_off()
     axes.legend()
-    figure.savefig(path, dpi=150)
+    figure.savefig(arguments.work / "curve.png", dpi=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--gsd", type=float, choices=sorted(TILES), default=0.8)
     parser.add_argument("--zones", nargs="+", choices=ZONES, default=["0", "1"])
     parser.add_argument("--tiles", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS)[1:], default=list(KINDS)[1:])
@@ -179,14 +240,16 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
-    results = [
-        compare_zone(zone, seed, arguments)
-        for seed in range(arguments.seeds)
-        for zone in arguments.zones
-    ]
-    (arguments.work / "curve.json").write_text(json.dumps(results, indent=1) + "\n")
-    draw(results, arguments.tiles, arguments.work / "curve.png")
-    print(table(results, arguments.tiles))
+    curves: dict[str, list[Curve]] = {zone: [] for zone in arguments.zones}
+    for seed in range(arguments.seeds):
+        for zone in arguments.zones:
+            curves[zone].append(compare_zone(zone, seed, arguments))
+    (arguments.work / "curve.json").write_text(json.dumps(curves, indent=1) + "\n")
+    numbers = [number for number in arguments.tiles if values(curves, arguments.kinds[0], number)]
+    draw(curves, numbers, arguments)
+    print(table_of_means(curves, numbers))
+    print()
+    print(table_of_differences(curves, numbers))
 
 
 if __name__ == "__main__":

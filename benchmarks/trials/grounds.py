@@ -24,6 +24,9 @@ DATA = Path(os.environ.get("LCMAP_DATA", Path(__file__).resolve().parents[3] / "
 """The folder of all sets of data."""
 
 
+_SPATIAL_SPLIT = Tiling()
+
+
 class Area(NamedTuple):
     """An image as one tile, and the windows of it that are tested, which share no pixel."""
 
@@ -39,11 +42,14 @@ class Fold(NamedTuple):
 
 
 def prepare_zones(
-    images: Mapping[str, tuple[Path, Path]], folder: Path, crosswalk: str, seed: int = 0
+    images: Mapping[str, tuple[Path, Path]],
+    folder: Path,
+    crosswalk: str,
+    tiling: Tiling = _SPATIAL_SPLIT,
 ) -> dict[str, Path]:
     """Stack and tile zones, an image and labels each, in a folder; return the tile indexes.
 
-    The split is spatial, by blocks. What is there is not made again.
+    What is there is not made again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     indexes = {}
@@ -54,7 +60,7 @@ def prepare_zones(
                 [image],
                 PrepareOutputs(folder / f"zone{zone}.stack.tif", overwrite=True),
                 labels=LabelOptions(labels, crosswalk=crosswalk),
-                tiles=TileIndexOptions(indexes[zone], Tiling(seed=seed)),
+                tiles=TileIndexOptions(indexes[zone], tiling),
             )
     return indexes
 
@@ -75,7 +81,7 @@ def prepare_fold(ground: Ground, fold: str, data: Path, folder: Path) -> Fold:
         if of_berlin:
             return _berlin(ground, seed, data_folder(ground, data), folder)
         indexes = prepare_zones(
-            _files(ground, data), folder / f"split{seed}", ground.crosswalk, seed
+            _files(ground, data), folder / f"split{seed}", ground.crosswalk, Tiling(seed=seed)
         )
         return _spatial_split(tuple(indexes.values()))
 
