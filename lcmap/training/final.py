@@ -34,7 +34,8 @@ class FinalTrainer(Trainer):
     """Trains a network anew on training and validation tiles, as a first run that has ended.
 
     It takes as many steps as the kept epoch of that run had, each with the learning rate that this
-    step had there; an epoch has as many steps as there. What is kept are the last weights.
+    step had there; an epoch has as many steps as there. What is kept are the last weights, or those
+    as far on the way from an initial model as there.
     """
 
     def __init__(self, first: Trainer, network: LandCoverNetwork, options: TrainOptions) -> None:
@@ -52,6 +53,7 @@ class FinalTrainer(Trainer):
             whole = self._ranks.of_first(round(steps / first.budget.progress(0, kept["seconds"])))
         self.budget = Budget(steps=max(whole, steps), end=steps)
         self._clock = Clock(before=first.rows[-1]["seconds"], now=self._now)
+        self.share = first.share
         self._note = "on all tiles"
 
     @property

@@ -211,6 +211,7 @@ def _train_without(
     with freed_memory_kept():
         while not trainer.ended:
             trainer.epoch()
+    trainer.choose_share()
     trainer.load_best(network)
     absent = np.flatnonzero(data.shares == 0).tolist()
     temperatures = temperatures_of(network, run.source, data, options.seed, absent)

@@ -1,4 +1,4 @@
-"""The statistics of batch normalisation, taken anew with the weights that are kept."""
+"""The statistics of batch normalisation: those of a model, and taken anew with the weights kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+
+def layers_with_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """Return the batch normalisations that have the statistics of some training.
+
+    A mean of exactly 0 and a variance of exactly 1 in all channels are those that a layer begins
+    with.
+    """
+    return [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, nn.BatchNorm2d)
+        and layer.running_mean is not None
+        and layer.running_var is not None
+        and bool((layer.running_mean != 0).any() or (layer.running_var != 1).any())
+    ]
 
 
 @torch.no_grad()

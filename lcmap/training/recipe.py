@@ -164,6 +164,11 @@ class Recipe:
     date_dropout: up to this share of the dates of a series is left out of a sample, so that a
         network learns to take any dates.
     fine_tuning: multiplies the learning rate where training starts from a model.
+    interpolation: shares of the way from such a model's weights to those that training came to; in
+        the end the validation tiles choose from them and the end itself, see
+        `training.interpolation`. () goes to the end.
+    keeps_statistics: the batch normalisations of such a model keep its statistics and normalise by
+        them: a few tiles have others (Wu and Johnson 2021, arXiv:2105.07576, section 4).
     width, depth, stem, context, reparametrised, clip, side_width, side_skips: the network's, see
         `Architecture`.
     coarse_sides: side inputs are taken on the cells that the tile indexes say; else all on the
@@ -217,6 +222,8 @@ class Recipe:
     side_width: int = 4
     side_skips: bool = False
     date_dropout: float = 0.0
+    interpolation: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    keeps_statistics: bool = True
 
     def __post_init__(self) -> None:
         """Check that there is a teacher where one is needed."""
@@ -260,6 +267,8 @@ PAPER = Recipe(
     whole_passes=True,
     patience=None,
     calibration="none",
+    interpolation=(),
+    keeps_statistics=False,
 )
 """Stocker and Le Bris 2020, section 2.4; the batch size is not given there."""
 

@@ -25,6 +25,7 @@ from lcmap.training.final import FinalTrainer, rows_of_both
 from lcmap.training.finished_model import FinishedModel, finish_final, finish_model
 from lcmap.training.ground import bounds_in_degrees
 from lcmap.training.int8_model import QuantisationReport, quantise_model
+from lcmap.training.interpolation import SHARE_KEY
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import (
     Int8Options,
@@ -55,7 +56,8 @@ def train(
 ) -> TrainReport:
     """Train a network on the training tiles of indexes and write the best model as ONNX.
 
-    The model with the best mIoU on the validation tiles is kept. It appears together with its
+    The model with the best mIoU on the validation tiles is kept; where training started from a
+    model, of all on the way from that one, itself among them. It appears together with its
     curves and, with `int8`, its int8 form; where that is refused, without it. With `final`, another
     network is trained on training and validation tiles afterwards, for as many steps as the kept
     epoch had, and written with the scores of the first. After every epoch a checkpoint and the
@@ -173,6 +175,8 @@ def _written(
         ece=model.measured.ece,
         ece_before=None if model.temperatures is None else model.before.ece,
         absent=tuple(run.data.nomenclature.classes[index].short for index in absent),
+        initial_model=run.settings["initial model"],
+        share=trainer.share,
         final_steps=final.steps if final else None,
         elsewhere=elsewhere,
     )
@@ -197,6 +201,7 @@ def _metadata(
         training=settings
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")
+        | ({SHARE_KEY: run.trainer.share} if settings["initial model"] else {})
         | class_facts(final.data if final else data, absent)
         | {BOUNDS_KEY: bounds_in_degrees(data.train)}
         | (final.said if final else {}),
@@ -261,6 +266,7 @@ def _train(run: TrainingRun, outputs: TrainOutputs, options: TrainOptions) -> Fi
             current_watch().check()
             write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
             write_curves(outputs.checkpoint, trainer.rows)
+        trainer.choose_share()
         if not options.final or outputs.export_best:
             return None
         final = final_trainer(run, options)

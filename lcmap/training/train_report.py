@@ -24,7 +24,8 @@ class TrainReport:
     float32; `agreement` is that of onnxruntime and PyTorch. `ece` is its expected calibration
     error, `ece_before` that without temperatures, where it has them; `absent` are the short names
     of the classes that it never predicts; `elsewhere` is what it was calibrated on, where that is
-    not the validation tiles. `int8` is what became of it in int8,
+    not the validation tiles. The weights are `share` of the way from those of the initial model,
+    where there was one, to those of the epoch. `int8` is what became of it in int8,
     where that was asked for, or why there is no such model; `suspects` what was found of labels.
     Where the validation tiles trained too in the end, for `final_steps`, the scores and the
     calibration are those of the model before.
@@ -41,6 +42,8 @@ class TrainReport:
     ece: float
     ece_before: float | None = None
     absent: tuple[str, ...] = ()
+    initial_model: str | None = None
+    share: float = 1.0
     int8: QuantisationReport | DataError | None = None
     suspects: SuspectReport | None = None
     final_steps: int | None = None
@@ -59,8 +62,21 @@ class TrainReport:
             f"{self.model}: epoch {self.epoch} of {self.epochs} ({self.steps} steps, "
             f"{self.seconds / 60:.1f} min), validation mIoU {miou:.1f} %, "
             f"OA {oa:.1f} %; {self.agreement.text}\n"
+            f"{self._way}"
             f"validation IoU in %: {classes}\n"
             f"{self._confidence}{self._of_final}"
+        )
+
+    @property
+    def _way(self) -> str:
+        """Where the weights are those of no epoch: which they are."""
+        if self.share == 1:
+            return ""
+        if self.share == 0:
+            return f"no epoch did better than {self.initial_model}: the weights are its own\n"
+        return (
+            f"the weights did best {100 * self.share:.0f} % of the way from those of "
+            f"{self.initial_model} to those of epoch {self.epoch}\n"
         )
 
     @property

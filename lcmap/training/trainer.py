@@ -7,7 +7,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,19 @@ from torch import Tensor, nn
 from lcmap import defaults
 from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.measures import Scores, scores
+from lcmap.dataset.tile_index import IndexedTile
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Batches, Sampler, batches_ahead, steps_per_pass
 from lcmap.training.cuda_graphs import Passes
 from lcmap.training.curves import Row
+from lcmap.training.interpolation import best_share, interpolated
 from lcmap.training.loss import class_weights, training_loss
 from lcmap.training.mean_teacher import MeanTeacher, adapt_normalisation
-from lcmap.training.normalisation_statistics import recompute_statistics
+from lcmap.training.normalisation_statistics import (
+    layers_with_statistics,
+    recompute_statistics,
+)
 from lcmap.training.optimisation import (
     Budget,
     Clock,
@@ -58,8 +63,9 @@ class Trainer:
     """A network in training: epoch by epoch, the state with the best validation mIoU kept.
 
     `sampler` makes its batches, `rows` are the curves so far, `best` is the kept state dict, of
-    epoch `best_epoch`; `steps` are those taken so far. Of several ranks each has a trainer, and all
-    of them the same state.
+    epoch `best_epoch`; `steps` are those taken so far. `share` is how far the weights that are kept
+    are on the way from an initial model to `best`. Of several ranks each has a trainer, and all of
+    them the same state.
     """
 
     def __init__(
@@ -81,6 +87,13 @@ class Trainer:
         self.device = choose_device(options.device)
         self.bfloat16 = ranks.all_have(computes_bfloat16(self.device))
         share_normalisation(network, ranks)
+        self._start: dict[str, Tensor] | None = None
+        self._keeping_statistics: list[nn.BatchNorm2d] = []
+        if options.initial_model is not None:
+            self._start = copy_of(network.state_dict()) if recipe.interpolation else None
+            if recipe.keeps_statistics:
+                self._keeping_statistics = layers_with_statistics(network)
+        self.share = 1.0
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         on_cuda_alone = self.device.type == "cuda" and not ranks.several
         self._passes = Passes(self.network, recorded=on_cuda_alone)
@@ -160,6 +173,9 @@ class Trainer:
         steps = self._steps_per_epoch
         if self.budget.last_step is not None:
             steps = min(steps, self.budget.last_step - self.steps)
+        self.network.train()
+        for layer in self._keeping_statistics:
+            layer.eval()
         losses = []
         with batches_ahead(self.sampler, self.steps, self.steps + steps) as batches:
             for batch in batches:
@@ -247,15 +263,38 @@ class Trainer:
             state = io.BytesIO(self._ranks.of_first(buffer.getvalue()))
             self.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
 
+    def choose_share(self) -> None:
+        """Choose how far to go from the initial model, if there is one: what validates best.
+
+        The first of several ranks may do so alone.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        if self._start is None:
+            return
+        start, network = self._start, copy.deepcopy(self.network)
+
+        def miou(share: float) -> float:
+            network.load_state_dict(interpolated(start, self.best, share))
+            counts = self._counts(network, self._data.validation)
+            return validation_values(scores(margins(counts)), self._data.nomenclature)["miou"]
+
+        of_best = self.rows[self.best_epoch - 1]["miou"]
+        self.share = best_share(self._recipe.interpolation, miou, of_best)
+
     def load_best(self, network: nn.Module) -> None:
-        """Give a network the best weights, its batch normalisation adapted to what has no label.
+        """Give a network the weights to keep, its batch normalisation adapted to what has no label.
 
         The latter where the recipe wants it.
 
         Raises:
             NotARasterError: pixels cannot be read.
         """
-        network.load_state_dict(self.best)
+        kept = self.best
+        if self._start is not None:
+            kept = interpolated(self._start, kept, self.share)
+        network.load_state_dict(kept)
         share = self._recipe.consistency.adapt_normalisation
         if self._unlabelled and share:
             adapt_normalisation(network, self._unlabelled, share)
@@ -272,7 +311,9 @@ class Trainer:
     def _spent(self) -> bool:
         if self.budget.last_step is not None:
             return self.steps >= self.budget.last_step
-        return self._used(reserve=self._validation_seconds) >= 1
+        # the last epoch's, and those of `choose_share`
+        validations = 1 + (len(self._recipe.interpolation) if self._start is not None else 0)
+        return self._used(reserve=validations * self._validation_seconds) >= 1
 
     def _used(self, reserve: float = 0.0) -> float:
         """Return which fraction of the budget is used, with a reserve of seconds."""
@@ -293,19 +334,23 @@ class Trainer:
     def _validate(self) -> Scores:
         self._settle_statistics()
         tiles = self._data.validation
-        counts = validate(
-            self.evaluated, self._source, tiles[self._ranks.share(len(tiles))],
+        counts = self._counts(self.evaluated, tiles[self._ranks.share(len(tiles))])
+        return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
+
+    def _counts(self, network: nn.Module, tiles: Sequence[IndexedTile]) -> NDArray[np.int64]:
+        """Return how often a network takes each class for each in tiles, see `count_winners`."""
+        return validate(
+            network, self._source, tiles,
             classes=len(self._data.nomenclature), stride=self.network.stride,
             batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
-        return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
 
     def _settle_statistics(self) -> None:
         """Take the statistics of batch normalisation anew, where the recipe wants it.
 
         They are those of the batches of the last steps.
         """
-        if self._recipe.normalisation == "running":
+        if self._recipe.normalisation == "running" or self._keeping_statistics:
             return
         numbers = range(max(self.steps - _BATCHES_OF_STATISTICS, 0), self.steps)
         with (

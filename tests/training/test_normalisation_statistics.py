@@ -7,7 +7,10 @@ from threaded_ranks import in_ranks
 from torch import nn
 
 from lcmap.network import Architecture, LandCoverNetwork
-from lcmap.training.normalisation_statistics import recompute_statistics
+from lcmap.training.normalisation_statistics import (
+    layers_with_statistics,
+    recompute_statistics,
+)
 from lcmap.training.ranks import Ranks
 from lcmap.training.shared_normalisation import share_normalisation
 
@@ -53,3 +56,12 @@ def test_several_ranks_have_the_statistics_of_all() -> None:
     for found in in_ranks(2, compute):
         for one, other in zip(found.buffers(), network.buffers(), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_saw_a_batch_have_statistics() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.BatchNorm2d(3, affine=False))
+    assert layers_with_statistics(network) == []
+    network[1](torch.randn(2, 3, 4, 4))
+    assert layers_with_statistics(network) == [network[1]]
+    without = nn.BatchNorm2d(3, track_running_stats=False)
+    assert layers_with_statistics(without) == []

@@ -254,6 +254,30 @@ def test_the_first_may_be_killed_too(make_index: MakeIndex, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_two_processes_fine_tune_as_one_does(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+    index, first = uneven(make_index), tmp_path / "first.onnx"
+    one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
+    assert run_lcmap(*train_words(index, first, "--epochs", "2")).exit_code == 0
+    tuning = ("--init-from", str(first), "--epochs", "2", "--threads", "1")
+    alone = run_lcmap("train", index, "-o", one, *tuning)
+    assert alone.exit_code == 0, alone.stderr
+    several = torchrun(IN_FLOAT32, "train", index, "-o", two, *tuning)
+    assert several.exit_code == 0, several.stderr
+    # Muon makes much of rounding
+    losses = [[float(row["loss"]) for row in curves(model)] for model in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    kept = [
+        {t.name: onnx.numpy_helper.to_array(t).tolist() for t in onnx.load(path).graph.initializer
+         if ".running_" in t.name}
+        for path in (first, one, two)
+    ]  # fmt: skip
+    assert kept[0] and kept[0] == kept[1] == kept[2]
+
+
+@pytest.mark.slow
 def test_two_processes_train_the_final_model_of_one(make_index: MakeIndex, tmp_path: Path) -> None:
     index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
     assert run_lcmap(*train_words(index, one, *PAPER, "--final")).exit_code == 0
