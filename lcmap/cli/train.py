@@ -151,8 +151,8 @@ def training_options(
             metavar="MODEL.onnx",
             help="Fine-tune this model, of the same bands and classes. Of the weights on the way "
             "from its own to the trained ones, those that do best on the validation tiles are "
-            "kept. Where it lacks the tiles' last side inputs, training starts from what it "
-            "predicts and learns what they add.",
+            "kept. A model that lacks the tiles' last side inputs is extended: training starts "
+            "from what it predicts and learns what they add.",
         ),
     ] = None,
     unlabelled: Annotated[

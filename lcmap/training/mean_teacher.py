@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lcmap.dataset.reading import IGNORE
 from lcmap.training.loss import weighted_cross_entropy
-from lcmap.training.normalisation_statistics import recompute_statistics
+from lcmap.training.normalisation_statistics import normalisations, recompute_statistics
 from lcmap.training.precision import autocast
 from lcmap.training.ranks import ALONE, Ranks
 from lcmap.training.recipe import Consistency
@@ -89,7 +89,7 @@ def adapt_normalisation(network: nn.Module, sampler: UnlabelledSampler, share: f
         NotARasterError: pixels cannot be read.
     """
     device = next(network.parameters()).device
-    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    layers = normalisations(network)
     trained = [(_copy(m.running_mean), _copy(m.running_var)) for m in layers]
     stop_sharing(network)
     batches = map(sampler.whole, range(_ADAPTING_BATCHES))

@@ -164,11 +164,12 @@ class Recipe:
     date_dropout: up to this share of the dates of a series is left out of a sample, so that a
         network learns to take any dates.
     fine_tuning: multiplies the learning rate where training starts from a model.
-    interpolation: shares of the way from such a model's weights to those that training came to; in
-        the end the validation tiles choose from them and the end itself, see
-        `training.interpolation`. () goes to the end.
+    interpolation: shares of the way from the weights of such a model, of the same inputs, to those
+        that training came to; in the end the validation tiles choose from them and the end itself,
+        see `training.interpolation`. () goes to the end.
     keeps_statistics: the batch normalisations of such a model keep its statistics and normalise by
-        them: a few tiles have others (Wu and Johnson 2021, arXiv:2105.07576, section 4).
+        them where the tiles make fewer than four batches: these have others (Wu and Johnson 2021,
+        arXiv:2105.07576, section 4).
     width, depth, stem, context, reparametrised, clip, side_width, side_skips: the network's, see
         `Architecture`.
     coarse_sides: side inputs are taken on the cells that the tile indexes say; else all on the

@@ -57,7 +57,8 @@ def train(
     """Train a network on the training tiles of indexes and write the best model as ONNX.
 
     The model with the best mIoU on the validation tiles is kept; where training started from a
-    model, of all on the way from that one, itself among them. It appears together with its
+    model of the same inputs, of all on the way from that one, itself among them. It appears
+    together with its
     curves and, with `int8`, its int8 form; where that is refused, without it. With `final`, another
     network is trained on training and validation tiles afterwards, for as many steps as the kept
     epoch had, and written with the scores of the first. After every epoch a checkpoint and the

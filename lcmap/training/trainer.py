@@ -28,7 +28,8 @@ from lcmap.training.interpolation import best_share, interpolated
 from lcmap.training.loss import class_weights, training_loss
 from lcmap.training.mean_teacher import MeanTeacher, adapt_normalisation
 from lcmap.training.normalisation_statistics import (
-    layers_with_statistics,
+    all_have_statistics,
+    normalisations,
     recompute_statistics,
 )
 from lcmap.training.optimisation import (
@@ -57,6 +58,10 @@ wants one pass."""
 
 _TILES_TO_VERIFY = 8
 _BATCHES_OF_STATISTICS = 10
+
+_FEW_BATCHES = 4
+"""To keep a model's statistics was better for tiles of less than two batches, worse for those of
+eight; between these nothing was measured (benchmarks/accuracy.md)."""
 
 
 class Trainer:
@@ -87,12 +92,11 @@ class Trainer:
         self.device = choose_device(options.device)
         self.bfloat16 = ranks.all_have(computes_bfloat16(self.device))
         share_normalisation(network, ranks)
+        # a network with further inputs than the initial model is another: it goes to the end
+        tuned = options.initial_model is not None and all_have_statistics(network)
         self._start: dict[str, Tensor] | None = None
-        self._keeping_statistics: list[nn.BatchNorm2d] = []
-        if options.initial_model is not None:
-            self._start = copy_of(network.state_dict()) if recipe.interpolation else None
-            if recipe.keeps_statistics:
-                self._keeping_statistics = layers_with_statistics(network)
+        if tuned and recipe.interpolation:
+            self._start = copy_of(network.state_dict())
         self.share = 1.0
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         on_cuda_alone = self.device.type == "cuda" and not ranks.several
@@ -106,6 +110,8 @@ class Trainer:
         self.sampler: Batches = Sampler(source, data.train, recipe, side, options.seed, ranks)
         self._unlabelled = unlabelled_sampler(data, source, recipe, side, options.seed, ranks)
         self._steps_per_epoch = _steps_per_epoch(recipe, data, side)
+        few = data.pixels < _FEW_BATCHES * _pixels_per_step(recipe, side)
+        self._keeps_statistics = tuned and few and recipe.keeps_statistics
         self.budget = Budget(steps=(options.epochs or defaults.EPOCHS) * self._steps_per_epoch)
         if options.minutes is not None:
             self.budget = Budget(seconds=60 * options.minutes_of_a_run)
@@ -174,8 +180,9 @@ class Trainer:
         if self.budget.last_step is not None:
             steps = min(steps, self.budget.last_step - self.steps)
         self.network.train()
-        for layer in self._keeping_statistics:
-            layer.eval()
+        if self._keeps_statistics:
+            for layer in normalisations(self.network):
+                layer.eval()
         losses = []
         with batches_ahead(self.sampler, self.steps, self.steps + steps) as batches:
             for batch in batches:
@@ -350,7 +357,7 @@ class Trainer:
 
         They are those of the batches of the last steps.
         """
-        if self._recipe.normalisation == "running" or self._keeping_statistics:
+        if self._recipe.normalisation == "running" or self._keeps_statistics:
             return
         numbers = range(max(self.steps - _BATCHES_OF_STATISTICS, 0), self.steps)
         with (
@@ -379,9 +386,13 @@ def _side(recipe: Recipe, data: TrainingSet, grid: int) -> int:
 def _steps_per_epoch(recipe: Recipe, data: TrainingSet, side: int) -> int:
     if recipe.whole_passes:
         return steps_per_pass(len(data.train), recipe.batch_size)
-    pixels_per_step = recipe.batch_size * side**2
-    passes = max(math.ceil(SHORTEST_EPOCH * pixels_per_step / data.pixels), 1)
-    return math.ceil(passes * data.pixels / pixels_per_step)
+    pixels = _pixels_per_step(recipe, side)
+    passes = max(math.ceil(SHORTEST_EPOCH * pixels / data.pixels), 1)
+    return math.ceil(passes * data.pixels / pixels)
+
+
+def _pixels_per_step(recipe: Recipe, side: int) -> int:
+    return recipe.batch_size * side**2
 
 
 def copy_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
