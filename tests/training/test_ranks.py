@@ -99,6 +99,12 @@ def assert_close(model: Path, other: Path) -> None:
                 assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-4, nan_ok=True)
 
 
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let lcmap in this process compute as `IN_FLOAT32` and `KILLED` do."""
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+
+
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shares_follow_each_other_and_are_alike(count: int, size: int) -> None:
     shares = [Ranks(Launch(rank, size)).share(count) for rank in range(size)]
@@ -127,10 +133,8 @@ def test_a_batch_that_cannot_be_divided_is_refused() -> None:
         Ranks(Launch(0, 3)).check_batch(8)
 
 
-def test_two_processes_train_what_one_does(
-    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+@pytest.mark.usefixtures("in_float32")
+def test_two_processes_train_what_one_does(make_index: MakeIndex, tmp_path: Path) -> None:
     index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
     alone = run_lcmap(*train_words(index, one, *PAPER))
     assert alone.exit_code == 0
@@ -239,6 +243,7 @@ def killed_and_resumed(rank: int, index: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")
 def test_one_that_is_killed_ends_all_and_one_process_goes_on(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
@@ -246,6 +251,7 @@ def test_one_that_is_killed_ends_all_and_one_process_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")
 def test_the_first_may_be_killed_too(make_index: MakeIndex, tmp_path: Path) -> None:
     index, whole = uneven(make_index), tmp_path / "whole.onnx"
     parts = killed_and_resumed(0, index, tmp_path)
@@ -254,10 +260,8 @@ def test_the_first_may_be_killed_too(make_index: MakeIndex, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_two_processes_fine_tune_as_one_does(
-    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+@pytest.mark.usefixtures("in_float32")
+def test_two_processes_fine_tune_as_one_does(make_index: MakeIndex, tmp_path: Path) -> None:
     index, first = uneven(make_index), tmp_path / "first.onnx"
     one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
     assert run_lcmap(*train_words(index, first, "--epochs", "2")).exit_code == 0
@@ -278,10 +282,8 @@ def test_two_processes_fine_tune_as_one_does(
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_final_model_of_one(
-    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+@pytest.mark.usefixtures("in_float32")
+def test_two_processes_train_the_final_model_of_one(make_index: MakeIndex, tmp_path: Path) -> None:
     index, one, two = uneven(make_index), tmp_path / "one.onnx", tmp_path / "two.onnx"
     assert run_lcmap(*train_words(index, one, *PAPER, "--final")).exit_code == 0
     several = torchrun(IN_FLOAT32, *train_words(index, two, *PAPER, "--final"))
@@ -291,6 +293,7 @@ def test_two_processes_train_the_final_model_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")
 def test_torchrun_may_start_all_again_where_one_was_killed(
     make_index: MakeIndex, tmp_path: Path
 ) -> None:
@@ -303,6 +306,7 @@ def test_torchrun_may_start_all_again_where_one_was_killed(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")
 def test_two_go_on_where_one_was_stopped(make_index: MakeIndex, tmp_path: Path) -> None:
     index, one, two = make_index(), tmp_path / "one.onnx", tmp_path / "two.onnx"
     words = train_words(index, two, "--batch-size", "4", "--epochs", "3")
@@ -310,7 +314,7 @@ def test_two_go_on_where_one_was_stopped(make_index: MakeIndex, tmp_path: Path) 
         [sys.executable, KILLED, "0", "70", *words], env=os.environ | {"RANK": "0"}, check=False
     )
     assert run.returncode == -signal.SIGKILL
-    resumed = torchrun("-m", "lcmap", *words, "--resume")
+    resumed = torchrun(IN_FLOAT32, *words, "--resume")
     assert resumed.exit_code == 0 and "epoch 1:" not in resumed.stderr
     whole = train_words(index, one, "--batch-size", "4", "--epochs", "3")
     assert run_lcmap(*whole).exit_code == 0
