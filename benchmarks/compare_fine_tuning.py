@@ -99,7 +99,7 @@ def tested(map_path: Path, labels: Path, windows: list[Window], index: TileIndex
 
 
 Curve = dict[str, dict[int, float]]
-"""mIoU by kind and number of tiles."""
+"""mIoU by kind and number of tiles; as it is, the same for each."""
 
 
 def compare_zone(zone: str, seed: int, arguments: argparse.Namespace) -> Curve:
@@ -132,8 +132,9 @@ def compare_zone(zone: str, seed: int, arguments: argparse.Namespace) -> Curve:
         return tested(found, labels, windows, index)
 
     curve: Curve = {kind: {} for kind in KINDS}
-    curve["as it is"][0] = miou(base)
-    for number in (number for number in arguments.tiles if number <= len(pool)):
+    numbers = [number for number in arguments.tiles if number <= len(pool)]
+    curve["as it is"] = dict.fromkeys((0, *numbers), miou(base))
+    for number in numbers:
         part = folder / f"{number}.tiles.geojson"
         some = dataclasses.replace(index, path=part, tiles=chosen(pool, number, seed))
         write_tile_index(some, overwrite=True)
@@ -150,8 +151,7 @@ def compare_zone(zone: str, seed: int, arguments: argparse.Namespace) -> Curve:
 
 
 def values(curves: dict[str, list[Curve]], kind: str, number: int) -> list[NDArray[np.float64]]:
-    """Return the mIoU of each seed, an array for each zone that has it; as it is for any number."""
-    number = 0 if kind == "as it is" else number
+    """Return the mIoU of each seed, an array for each zone that has so many tiles."""
     of_zones = (
         [c[kind][number] for c in of_zone if number in c[kind]] for of_zone in curves.values()
     )
@@ -179,9 +179,8 @@ def table_of_means(curves: dict[str, list[Curve]], numbers: list[int]) -> str:
     lines = ["| labelled tiles | " + " | ".join(map(str, (0, *numbers))) + " |"]
     lines.append("| --- |" + " --- |" * (len(numbers) + 1))
     for kind, title in KINDS.items():
-        columns = (0,) if kind == "as it is" else tuple(numbers)
-        found = {number: values(curves, kind, number) for number in columns}
-        texts = [f"{100 * mean(found[n]):.1f}" if found.get(n) else "" for n in (0, *numbers)]
+        found = [values(curves, kind, number) for number in (0, *numbers)]
+        texts = [f"{100 * mean(of_zones):.1f}" if of_zones else "" for of_zones in found]
         if any(texts):
             lines.append(f"| {title} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
@@ -195,12 +194,6 @@ def table_of_differences(curves: dict[str, list[Curve]], numbers: list[int]) -> 
         texts = []
         for number in numbers:
             pair = [values(curves, "tuned", number), values(curves, kind, number)]
-            if kind == "as it is":  # of the zones that have so many tiles
-                pair[1] = [
-                    np.array([curve[kind][0] for curve in of_zone if number in curve["tuned"]])
-                    for of_zone in curves.values()
-                    if any(number in curve["tuned"] for curve in of_zone)
-                ]
             if not (pair[0] and pair[1]):
                 continue
             apart = [100 * (tuned - other) for tuned, other in zip(*pair, strict=True)]

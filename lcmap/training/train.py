@@ -58,15 +58,14 @@ def train(
 
     The model with the best mIoU on the validation tiles is kept; where training started from a
     model of the same inputs, of all on the way from that one, itself among them. It appears
-    together with its
-    curves and, with `int8`, its int8 form; where that is refused, without it. With `final`, another
-    network is trained on training and validation tiles afterwards, for as many steps as the kept
-    epoch had, and written with the scores of the first. After every epoch a checkpoint and the
-    curves so far are beside the output; with `resume` a run that was interrupted goes on from there
-    to the same result, on the same machine; with `export_best` the best model so far is written,
-    and the checkpoint stays. Onnxruntime and PyTorch are compared on training tiles, and a
-    difference is said in a warning; the scores that a model carries are its own, as onnxruntime
-    computes it.
+    together with its curves and, with `int8`, its int8 form; where that is refused, without it.
+    With `final`, another network is trained on training and validation tiles afterwards, for as
+    many steps as the kept epoch had, and written with the scores of the first. After every epoch a
+    checkpoint and the curves so far are beside the output; with `resume` a run that was interrupted
+    goes on from there to the same result, on the same machine; with `export_best` the best model so
+    far is written, and the checkpoint stays. Onnxruntime and PyTorch are compared on training
+    tiles, and a difference is said in a warning; the scores that a model carries are its own, as
+    onnxruntime computes it.
 
     With `calibrate` "elsewhere" further networks are trained that leave out images.
 

@@ -24,7 +24,7 @@ from lcmap.imagery.tiles import Tiling
 
 
 def curve(base: float, tuned: dict[int, float], anew: dict[int, float]) -> Curve:
-    return {"as it is": {0: base}, "tuned": tuned, "anew": anew, "joint": {}}
+    return {"as it is": dict.fromkeys((0, *tuned), base), "tuned": tuned, "anew": anew, "joint": {}}
 
 
 CURVES = {
@@ -39,7 +39,7 @@ def test_every_zone_counts_alike_and_one_without_so_many_tiles_does_not() -> Non
     assert mean([np.array([0.2, 0.4]), np.array([0.9])]) == pytest.approx(0.6)
     rows = table_of_means(CURVES, [2, 4]).splitlines()
     assert rows[2:] == [
-        "| the model as it is | 52.5 |  |  |",
+        "| the model as it is | 52.5 | 52.5 | 30.0 |",
         "| fine-tuned on the tiles |  | 55.0 | 60.0 |",
         "| trained anew on the tiles |  | 27.5 | 60.0 |",
     ]
