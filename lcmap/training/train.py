@@ -152,6 +152,8 @@ def _written(
 ) -> TrainReport:
     """Write the best model, or the final one, with the curves; return what the run came to."""
     trainer = run.trainer
+    if trainer.share == 0:
+        final = None  # the weights are the initial model's: no tile has trained them
     trainer.load_best(run.network)
     model = finish_model(run, elsewhere)
     absent = run.absent

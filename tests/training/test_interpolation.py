@@ -113,7 +113,11 @@ def test_tuning_that_only_harms_leaves_the_initial_weights(
     said = f"no epoch did better than {good_model}: the weights are its own"
     assert said in result.stdout.splitlines()
     assert same(output, good_model)
-    assert read_model(output).training[SHARE_KEY] == 0.0
+    training = read_model(output).training
+    assert training[SHARE_KEY] == 0.0
+    # no tile has trained these weights, those for validation neither
+    assert "trained anew" not in result.stdout
+    assert "trained_on" not in training
 
 
 def test_weights_on_the_way_are_kept_where_they_do_best(
