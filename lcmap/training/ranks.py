@@ -203,13 +203,15 @@ def all_ranks(device: DeviceName) -> Iterator[Ranks]:
 def threads(wanted: int | None) -> AbstractContextManager[None]:
     """Return a context in which PyTorch computes with so many threads.
 
-    None is as many as it has by itself, but where torchrun set one: then the processes of a machine
-    share its cores.
+    None is as many as the environment says. Where it says nothing the processes of a machine share
+    the cores that they may use, and PyTorch by itself knows of no limit of a container's.
     """
-    launch = launched()
-    # it sets 1 where the environment says nothing else
-    if wanted is None and launch.local_size > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-        wanted = max(available_threads() // launch.local_size, 1)
+    if wanted is None:
+        said, launch = os.environ.get("OMP_NUM_THREADS"), launched()
+        if launch.local_size > 1 and said == "1":  # which torchrun says where nobody else does
+            wanted = max(available_threads() // launch.local_size, 1)
+        elif said is None:
+            wanted = min(available_threads(), torch.get_num_threads())
     return nullcontext() if wanted is None else _threads(wanted)
 
 

@@ -30,7 +30,7 @@ from lcmap.launch import Launch
 from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.batches import Sampler
 from lcmap.training.options import TrainOptions
-from lcmap.training.ranks import Ranks
+from lcmap.training.ranks import Ranks, threads
 from lcmap.training.recipe import DEFAULT
 from lcmap.training.samples import SampleSource, read_training_set
 from lcmap.training.trainer import Trainer
@@ -111,6 +111,37 @@ def test_shares_follow_each_other_and_are_alike(count: int, size: int) -> None:
     items = [list(range(count))[share] for share in shares]
     assert [item for part in items for item in part] == list(range(count))
     assert max(map(len, items)) - min(map(len, items)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted", "expected"),
+    [
+        ({}, None, 3),  # of the five that PyTorch takes by itself
+        ({"OMP_NUM_THREADS": "5"}, None, 5),
+        ({}, 4, 4),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}, None, 1),
+        ({"OMP_NUM_THREADS": "2", "LOCAL_WORLD_SIZE": "2"}, None, 5),
+    ],
+)
+def test_pytorch_computes_with_the_threads_that_are_asked_for_or_available(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    wanted: int | None,
+    expected: int,
+) -> None:
+    monkeypatch.setattr("lcmap.training.ranks.available_threads", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    started = {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    for name, value in ({"LOCAL_WORLD_SIZE": "1"} | started | environment).items():
+        monkeypatch.setenv(name, value)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(5)
+        with threads(wanted):
+            assert torch.get_num_threads() == expected
+        assert torch.get_num_threads() == 5
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 9])
