@@ -106,8 +106,9 @@ def help_train(
         freed_memory_kept(),
     ):
         _train(run.trainer)
-        if options.final:
-            _train(final_trainer(run, options))
+        run.trainer.choose_share()
+        if final := final_trainer(run, options):
+            _train(final)
 
 
 def _train(trainer: Trainer) -> None:
@@ -117,13 +118,17 @@ def _train(trainer: Trainer) -> None:
         current_watch().check()
 
 
-def final_trainer(run: TrainingRun, options: TrainOptions) -> FinalTrainer:
-    """Return what trains the network anew on all tiles, once a run has ended.
+def final_trainer(run: TrainingRun, options: TrainOptions) -> FinalTrainer | None:
+    """Return what trains the network anew on all tiles, once a run has ended; None if nothing does.
+
+    That is where it was not asked for, and where the weights kept are those of the initial model.
 
     Raises:
         InputMissingError, NotAModelError, NewerModelError, InputMismatchError: as `train`, of the
             initial model.
     """
+    if not options.final or run.trainer.share == 0:
+        return None
     network, _ = make_network(run.data, options.chosen_recipe(), options)
     return FinalTrainer(run.trainer, network, options)
 

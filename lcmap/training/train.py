@@ -152,8 +152,6 @@ def _written(
 ) -> TrainReport:
     """Write the best model, or the final one, with the curves; return what the run came to."""
     trainer = run.trainer
-    if trainer.share == 0:
-        final = None  # the weights are the initial model's: no tile has trained them
     trainer.load_best(run.network)
     model = finish_model(run, elsewhere)
     absent = run.absent
@@ -269,9 +267,9 @@ def _train(run: TrainingRun, outputs: TrainOutputs, options: TrainOptions) -> Fi
             write_checkpoint(outputs.checkpoint, settings, trainer.state_dict())
             write_curves(outputs.checkpoint, trainer.rows)
         trainer.choose_share()
-        if not options.final or outputs.export_best:
+        final = None if outputs.export_best else final_trainer(run, options)
+        if final is None:
             return None
-        final = final_trainer(run, options)
         if "final" in state:
             final.load_state_dict(state["final"])
         final.start_as_first()

@@ -7,7 +7,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from lcmap import defaults
 from lcmap.accuracy.confusion import margins
 from lcmap.accuracy.measures import Scores, scores
-from lcmap.dataset.tile_index import IndexedTile
 from lcmap.network import LandCoverNetwork
 from lcmap.progress import Progress, silent
 from lcmap.training.batches import Batch, Batches, Sampler, batches_ahead, steps_per_pass
@@ -273,10 +272,9 @@ class Trainer:
     def choose_share(self) -> None:
         """Choose how far to go from the initial model, if there is one: what validates best.
 
-        The first of several ranks may do so alone.
-
         Raises:
             NotARasterError: pixels cannot be read.
+            RankLostError: another process ended.
         """
         if self._start is None:
             return
@@ -284,8 +282,7 @@ class Trainer:
 
         def miou(share: float) -> float:
             network.load_state_dict(interpolated(start, self.best, share))
-            counts = self._counts(network, self._data.validation)
-            return validation_values(scores(margins(counts)), self._data.nomenclature)["miou"]
+            return validation_values(self._scores(network), self._data.nomenclature)["miou"]
 
         of_best = self.rows[self.best_epoch - 1]["miou"]
         self.share = best_share(self._recipe.interpolation, miou, of_best)
@@ -340,17 +337,17 @@ class Trainer:
 
     def _validate(self) -> Scores:
         self._settle_statistics()
-        tiles = self._data.validation
-        counts = self._counts(self.evaluated, tiles[self._ranks.share(len(tiles))])
-        return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
+        return self._scores(self.evaluated)
 
-    def _counts(self, network: nn.Module, tiles: Sequence[IndexedTile]) -> NDArray[np.int64]:
-        """Return how often a network takes each class for each in tiles, see `count_winners`."""
-        return validate(
-            network, self._source, tiles,
+    def _scores(self, network: nn.Module) -> Scores:
+        """Return the scores of a network on the validation tiles, divided among the ranks."""
+        tiles = self._data.validation
+        counts = validate(
+            network, self._source, tiles[self._ranks.share(len(tiles))],
             classes=len(self._data.nomenclature), stride=self.network.stride,
             batch_size=self._recipe.batch_size, device=self.device, bfloat16=self.bfloat16,
         )  # fmt: skip
+        return scores(margins(self._ranks.sum(torch.from_numpy(counts)).numpy()))
 
     def _settle_statistics(self) -> None:
         """Take the statistics of batch normalisation anew, where the recipe wants it.

@@ -117,6 +117,7 @@ def test_tuning_that_only_harms_leaves_the_initial_weights(
     assert training[SHARE_KEY] == 0.0
     # no tile has trained these weights, those for validation neither
     assert "trained anew" not in result.stdout
+    assert "on all tiles" not in result.stderr
     assert "trained_on" not in training
 
 

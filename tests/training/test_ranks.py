@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import dataclasses
 import itertools
 import os
 import re
@@ -227,6 +229,36 @@ def test_all_compute_in_bfloat16_or_none(
         return trainer.bfloat16
 
     assert in_ranks(2, computes) == [all(having)] * 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_go_as_far_from_the_initial_model_as_one_would(
+    make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
+    data = read_training_set([uneven(make_index)])
+    data = dataclasses.replace(data, validation=data.train)
+    options = TrainOptions(batch_size=2, initial_model="initial.onnx")
+    torch.manual_seed(seed)
+    initial = LandCoverNetwork([2], 3, Architecture(width=4, depth=1))
+    initial(torch.rand(2, 2, 8, 8))  # its statistics
+    moves = {name: torch.randn(value.shape) for name, value in initial.state_dict().items()}
+
+    def choose(ranks: Ranks) -> float:
+        network, recipe = copy.deepcopy(initial), options.chosen_recipe()
+        with TileReader(data.nomenclature) as reader:
+            trainer = Trainer(data, SampleSource(reader), network, recipe, options, ranks=ranks)
+            trainer.best = {
+                name: value + 0.5 * moves[name] if "running" not in name else value
+                for name, value in network.state_dict().items()
+                if value.is_floating_point()
+            }
+            trainer.rows, trainer.best_epoch = [{"miou": 0.0}], 1
+            trainer.choose_share()
+        return trainer.share
+
+    (alone,) = in_ranks(1, choose)
+    assert in_ranks(2, choose) == [alone, alone]
 
 
 @pytest.mark.slow
