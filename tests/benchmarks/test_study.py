@@ -69,6 +69,19 @@ def test_the_studies_that_are_shipped_can_be_read(path: Path) -> None:
         assert contender.recipe.patience is None  # the budget alone ends a run
 
 
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "benchmarks" / "results").iterdir()), ids=lambda path: path.name
+)
+def test_the_results_that_are_shipped_are_of_runs_of_their_study(path: Path) -> None:
+    study = read_study(PROJECT / "benchmarks" / "studies" / f"{path.name}.toml")
+    results = Folder(path).results(study.runs)
+    files = [file for file in path.rglob("*") if file.is_file()]
+    assert len(results) == len(files) > 0
+    for name, result in results.items():
+        assert "/".join(map(str, result["run"].values())) == name
+        assert 0 < result["test"]["miou"] < 1
+
+
 def test_a_recipe_is_changed_field_by_field(tmp_path: Path) -> None:
     text = (
         HEAD
