@@ -42,6 +42,7 @@ class _Run:
     """The run of this process: only its main thread handles signals."""
 
     stage = _Stage.STARTING
+    work: object = None
     received: signal.Signals | None = None
     uninterrupted = 0
     waiting: int | None = None
@@ -101,16 +102,20 @@ def working() -> Iterator[None]:
     """Do the work of a command, which a signal ends by KeyboardInterrupt."""
     hook, sys.unraisablehook = sys.unraisablehook, _say_unless_interrupted
     previous, first = handle_signals(), len(_cleanups)
-    _Run.received, _Run.stage = None, _Stage.WORKING
+    this = _Run.work = object()
+    _Run.received, _Run.waiting, _Run.stage = None, None, _Stage.WORKING
     try:
         yield
     finally:
-        _Run.stage = _Stage.ENDING
-        _clean_up(first)
-        sys.unraisablehook = hook
-        for signum, handler in previous.items():
-            if handler is not None:  # it was not set from Python
-                signal.signal(signum, handler)
+        # a signal just after this was entered leaves it without its end, which comes when memory
+        # is collected: other work, which may have begun since, is not ended by it
+        if _Run.work is this:
+            _Run.work, _Run.stage = None, _Stage.ENDING
+            _clean_up(first)
+            sys.unraisablehook = hook
+            for signum, handler in previous.items():
+                if handler is not None:  # it was not set from Python
+                    signal.signal(signum, handler)
 
 
 @contextmanager

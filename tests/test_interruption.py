@@ -120,6 +120,27 @@ def test_the_first_of_two_signals_counts() -> None:
     assert worked(signal.SIGTERM, body) == (130, "", "lcmap: interrupted\n")
 
 
+def test_work_left_without_its_end_does_not_end_other_work() -> None:
+    """As a signal between a context manager and its body leaves it, until memory is collected."""
+    program = """
+import gc, signal
+from lcmap.interruption import working
+left = [working()]
+left[0].__enter__()
+left.append(left)
+del left
+try:
+    with working():
+        gc.collect()
+        signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    process = started("-c", program)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, "interrupted\n", "")
+
+
 def test_a_signal_that_the_caller_ignores_is_ignored() -> None:
     number = signal.SIGHUP
     found = worked(number, "again()\ntime.sleep(0.1)\nreporter.result('42')", ignored=number)
