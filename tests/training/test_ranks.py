@@ -231,11 +231,11 @@ def test_all_compute_in_bfloat16_or_none(
     assert in_ranks(2, computes) == [all(having)] * 2
 
 
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize("seed", range(4))
 def test_all_go_as_far_from_the_initial_model_as_one_would(
-    make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch, seed: int
+    make_index: MakeIndex, seed: int
 ) -> None:
-    monkeypatch.setattr("lcmap.training.trainer.computes_bfloat16", lambda _: False)
     data = read_training_set([uneven(make_index)])
     data = dataclasses.replace(data, validation=data.train)
     options = TrainOptions(batch_size=2, initial_model="initial.onnx")
