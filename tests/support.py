@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.env import GDALVersion
 from typer.testing import CliRunner
 
 from lcmap.cli import app
@@ -34,6 +35,13 @@ def run_lcmap(*args: object, input: bytes | None = None) -> Run:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Run(result.exit_code, result.stdout, result.stderr)
+
+
+def known_colors(colors: str) -> list[str]:
+    """Return the names of colours as GDAL here has them: before 3.10 those of a picture alone."""
+    all_known = GDALVersion.runtime().at_least("3.10")
+    known = colors.split() if all_known else ["red", "green", "blue"]
+    return [color if color in known else "undefined" for color in colors.split()]
 
 
 @contextmanager
