@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,21 @@ def constants(graph: onnx.GraphProto) -> dict[str, Constant]:
 def as_array(value: Constant) -> npt.NDArray[Any]:
     """Return what a constant holds."""
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
+def kernel(node: onnx.NodeProto, known: Mapping[str, Constant]) -> list[int] | None:
+    """Return the height and width of a node's kernel, or None where it has none or does not tell.
+
+    They are what the node declares, which it need not, else those of its weights.
+    """
+    for attribute in node.attribute:
+        if attribute.name == "kernel_shape":
+            return list(attribute.ints)
+    weights = known.get(node.input[1]) if len(node.input) > 1 else None
+    if weights is None:
+        return None
+    shape = weights.dims if isinstance(weights, onnx.TensorProto) else weights.shape
+    return list(shape[2:])
 
 
 def input_names(graph: onnx.GraphProto) -> list[str]:

@@ -26,6 +26,7 @@ from lcmap.graph.nodes import (
     as_array,
     constants,
     input_names,
+    kernel,
     needed,
 )
 from lcmap.graph.unpooling import with_fast_unpooling
@@ -283,20 +284,19 @@ class _Derivation:
     def _reached(self, node: onnx.NodeProto, inputs: list[str], given: Covered) -> Covered:
         """Return what an operator's result covers; its first input covers `given`."""
         attributes = _attributes(node)
-        kernel = attributes.get("kernel_shape")
+        sides = kernel(node, self._constants)
         match node.op_type:
-            case "Conv" if attributes.get("strides", [1, 1]) == [1, 1]:
-                size = kernel or list(self._constant(inputs[1]).shape[_ROWS:])
-                if size[0] == size[1] and size[0] % 2:
-                    around = -(size[0] // 2)
+            case "Conv" if sides and attributes.get("strides", [1, 1]) == [1, 1]:
+                if sides[0] == sides[1] and sides[0] % 2:
+                    around = -(sides[0] // 2)
                     return given.each(lambda axis: axis.grown(around, around))
-            case "MaxPool" if kernel in _KERNELS and attributes.get("strides") == [2, 2]:
+            case "MaxPool" if sides in _KERNELS and attributes.get("strides") == [2, 2]:
                 return given.each(Extent.pooled)
             case "SpaceToDepth":
                 return given.each(Extent.pooled)
             case "DepthToSpace":
                 return given.each(Extent.unpooled)
-            case "ConvTranspose" if (kernel, attributes.get("strides")) == ([2, 2], [2, 2]):
+            case "ConvTranspose" if sides == attributes.get("strides") == [2, 2]:
                 return given.each(Extent.unpooled)
             case "Resize" if attributes["mode"] == b"nearest" and len(inputs) == 3:
                 if self._constant(inputs[2]).tolist() == [1, 1, 2, 2]:

@@ -21,6 +21,7 @@ from lcmap.graph.nodes import (
     UnknownGraphError,
     as_array,
     constants,
+    kernel,
     needed,
 )
 from lcmap.model_file.graph import input_tensors
@@ -32,10 +33,9 @@ _OF_PIXELS = ELEMENTWISE | _OF_DATES | {"Conv", "Cos", "Sin"}
 """Operators that compute each pixel from the same pixel of their inputs."""
 
 _PIXELWISE: dict[str, Any] = {
-    "dilations": [1, 1], "group": 1, "kernel_shape": [1, 1], "pads": [0, 0, 0, 0],
-    "strides": [1, 1],
+    "dilations": [1, 1], "group": 1, "pads": [0, 0, 0, 0], "strides": [1, 1],
 }  # fmt: skip
-"""What these attributes of a convolution are that computes each pixel by itself."""
+"""What these attributes are of a convolution of 1 × 1 that computes each pixel by itself."""
 
 
 class Pooling(NamedTuple):
@@ -121,7 +121,8 @@ def _is_pixelwise(node: onnx.NodeProto, known: Mapping[str, Constant]) -> bool:
         axes = known.get(node.input[1]) if len(node.input) > 1 else None
         return axes is not None and as_array(axes).tolist() == [0] and found.get("keepdims", 1) == 1
     if node.op_type == "Conv":
-        return all(found.get(name, value) == value for name, value in _PIXELWISE.items())
+        plain = all(found.get(name, value) == value for name, value in _PIXELWISE.items())
+        return plain and kernel(node, known) == [1, 1]
     return node.op_type not in ("Concat", "Softmax") or found.get("axis") == 1
 
 

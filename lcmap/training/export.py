@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 import onnxruntime
 import onnxscript.optimizer
 import torch
@@ -131,8 +132,21 @@ def traced(
             ClearMetadataAndDocStringPass(),
         ):
             simplify(model)
+        _declare_kernels(model.graph)
         serialized: bytes = program.model_proto.SerializeToString()
     return serialized
+
+
+def _declare_kernels(graph: ir.Graph) -> None:
+    """Let each convolution say its kernel's sides, which earlier exporters left out.
+
+    They are known from its weights, but not once these are integers.
+    """
+    for node in graph:
+        weights = node.inputs[1] if node.op_type in ("Conv", "ConvTranspose") else None
+        if weights is not None and weights.const_value is not None:
+            sides = weights.const_value.shape.numpy()[2:]
+            node.attributes.setdefault("kernel_shape", ir.AttrInt64s("kernel_shape", sides))
 
 
 def _free_sizes(

@@ -142,6 +142,21 @@ def test_tiles_of_every_part_equal_the_whole(channels: tuple[int, ...], parts: d
     assert_right_beside_every_rim(model, channels, stride(architecture), (1, 0), 0)
 
 
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_kernels_that_are_not_declared_are_those_of_the_weights(parts: dict) -> None:
+    architecture = Architecture(width=2, depth=2, **parts)
+    model = exported((4,), architecture)
+    silent = onnx.ModelProto()
+    silent.CopyFrom(model)
+    undeclared = [node for node in silent.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    for node in undeclared:
+        (declared,) = (item for item in node.attribute if item.name == "kernel_shape")
+        node.attribute.remove(declared)
+    halo = find_halo(silent, stride(architecture))
+    assert halo == find_halo(model, stride(architecture))
+    assert_right_beside_every_rim(silent, (4,), stride(architecture), (0, 0), 0)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_graph_with_another_unpooling_is_followed_too(depth: int) -> None:
     model = small_graph(4, 7, depth)

@@ -172,15 +172,16 @@ def test_dates_that_are_pooled_in_another_way_are_refused(
         split_series(model, ["series"])
 
 
-def test_pixels_that_see_their_neighbours_before_they_are_pooled_are_refused() -> None:
+@pytest.mark.parametrize("shape", ["padded", "of all bands, without padding"])
+def test_pixels_that_see_their_neighbours_before_they_are_pooled_are_refused(shape: str) -> None:
     model = small()
+    groups = BANDS if shape == "padded" else 1
     first = next(i for i, node in enumerate(model.graph.node) if "series" in node.input)
     model.graph.node[first].input[0] = "blurred"
-    kernel = numpy_helper.from_array(np.full((BANDS, 1, 3, 3), 1 / 9, np.float32), "kernel")
-    model.graph.initializer.append(kernel)
-    blur = helper.make_node(
-        "Conv", ["series", "kernel"], ["blurred"], group=BANDS, pads=[1, 1, 1, 1]
-    )
+    weights = np.full((BANDS, BANDS // groups, 3, 3), 1 / 9, np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weights, "kernel"))
+    plain = {} if groups == 1 else {"group": groups, "pads": [1, 1, 1, 1]}
+    blur = helper.make_node("Conv", ["series", "kernel"], ["blurred"], **plain)
     model.graph.node.insert(first, blur)
     with pytest.raises(UnknownGraphError, match="series is not pooled"):
         split_series(model, ["series"])

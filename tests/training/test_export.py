@@ -52,6 +52,9 @@ def test_graph_keeps_its_contract(exported: tuple[LandCoverNetwork, bytes]) -> N
     assert [value.name for value in model.graph.output] == ["probabilities"]
     operators = {node.op_type for node in model.graph.node}
     assert "Softmax" in operators and not operators & {"MaxUnpool", "ScatterND", "GatherND"}
+    for node in model.graph.node:  # once its weights are integers, nothing else tells
+        if node.op_type in ("Conv", "ConvTranspose"):
+            assert "kernel_shape" in {attribute.name for attribute in node.attribute}
     # nothing of the machine it was made on
     assert b".py" not in exported[1]
     assert all(opset.version >= 20 for opset in model.opset_import if not opset.domain)
