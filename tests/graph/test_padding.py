@@ -103,7 +103,8 @@ def assert_right_beside_every_rim(
         )
 
 
-@settings(max_examples=2, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=10, deadline=None)
 @given(
     st.sampled_from([(4,), (1, 2), (2, 1, 3)]),
     st.builds(
@@ -135,11 +136,10 @@ def test_tiles_of_every_architecture_equal_the_whole(
 
 
 @pytest.mark.parametrize("parts", PARTS[2:], ids=str)
-@pytest.mark.parametrize("channels", [(4,), (1, 2)])
-def test_tiles_of_every_part_equal_the_whole(channels: tuple[int, ...], parts: dict) -> None:
+def test_tiles_of_every_part_equal_the_whole(parts: dict) -> None:
     architecture = Architecture(width=3, depth=2, **parts)
-    model = exported(channels, architecture)
-    assert_right_beside_every_rim(model, channels, stride(architecture), (1, 0), 0)
+    model = exported((1, 2), architecture)
+    assert_right_beside_every_rim(model, (1, 2), stride(architecture), (1, 0), 0)
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
@@ -164,7 +164,7 @@ def test_a_graph_with_another_unpooling_is_followed_too(depth: int) -> None:
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", [2, 3])
 def test_no_more_is_lost_than_the_receptive_field(depth: int, parts: dict) -> None:
     architecture = Architecture(width=2, depth=depth, **parts)
     halo = find_halo(exported((4,), architecture), stride(architecture))
