@@ -40,6 +40,7 @@ def test_a_matrix_keeps_its_directions_and_gets_singular_values_near_one(
     assert torch.isfinite(orthogonalised(torch.zeros(3, 4))).all()
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch has no Muon of its own")
 def test_hidden_kernels_step_as_pytorchs_muon_does_on_their_matrices() -> None:
     network = small_network()
     optimizer = make_optimizer(network, RECIPE)
