@@ -164,7 +164,7 @@ def test_a_graph_with_another_unpooling_is_followed_too(depth: int) -> None:
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", [pytest.param(1, marks=pytest.mark.slow), 2, 3])
 def test_no_more_is_lost_than_the_receptive_field(depth: int, parts: dict) -> None:
     architecture = Architecture(width=2, depth=depth, **parts)
     halo = find_halo(exported((4,), architecture), stride(architecture))

@@ -180,8 +180,8 @@ def test_pixels_that_see_their_neighbours_before_they_are_pooled_are_refused(sha
     model.graph.node[first].input[0] = "blurred"
     weights = np.full((BANDS, BANDS // groups, 3, 3), 1 / 9, np.float32)
     model.graph.initializer.append(numpy_helper.from_array(weights, "kernel"))
-    plain = {} if groups == 1 else {"group": groups, "pads": [1, 1, 1, 1]}
-    blur = helper.make_node("Conv", ["series", "kernel"], ["blurred"], **plain)
+    padding = [1, 1, 1, 1] if shape == "padded" else [0, 0, 0, 0]
+    blur = helper.make_node("Conv", ["series", "kernel"], ["blurred"], group=groups, pads=padding)
     model.graph.node.insert(first, blur)
     with pytest.raises(UnknownGraphError, match="series is not pooled"):
         split_series(model, ["series"])
