@@ -21,7 +21,9 @@ TRAINING = {"cli", "training", "graph", "engines", "inference", "docs", "benchma
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared_traces(request: pytest.FixtureRequest) -> Iterator[None]:
+def shared_traces(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Networks of one architecture are traced once; see `shared_traces.py`."""
     if request.path.parent.name not in TRAINING or request.path.stem == "test_export":
         yield
@@ -30,8 +32,10 @@ def shared_traces(request: pytest.FixtureRequest) -> Iterator[None]:
 
     from lcmap.training import export
 
+    of_process = tmp_path_factory.getbasetemp()
+    of_run = of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "traced", sharing(export.traced))
+        patch.setattr(export, "traced", sharing(export.traced, of_run / "traces"))
         yield
 
 

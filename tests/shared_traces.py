@@ -1,13 +1,16 @@
-"""Exports of networks that are built alike, traced once for all tests of a process.
+"""Exports of networks that are built alike, traced once for all tests of a run.
 
 PyTorch takes seconds to trace a network, however small, and hundreds of tests train one. What it
-gives for two networks of one architecture differs in the weights alone, which keep their names.
-Tests of the export itself, `test_export.py`, do without this.
+gives for two networks of one architecture differs in the weights alone, which keep their names, and
+in the names of the inputs. Tests of the export itself, `test_export.py`, do without this.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -18,11 +21,12 @@ from lcmap.training.export import WEIGHT_PREFIX
 
 Traced = Callable[[nn.Module, tuple[Tensor, ...], Sequence[str], Mapping[str, Any]], bytes]
 
-_TRACES: dict[str, bytes] = {}
 
+def sharing(traced: Traced, folder: Path) -> Traced:
+    """Return `lcmap.training.export.traced` that traces networks of each kind once.
 
-def sharing(traced: Traced) -> Traced:
-    """Return `lcmap.training.export.traced` that traces networks of each kind once."""
+    `folder` keeps them, also for the other processes of a run.
+    """
 
     def shared(
         module: nn.Module,
@@ -34,22 +38,30 @@ def sharing(traced: Traced) -> Traced:
         if not isinstance(network, LandCoverNetwork):
             return traced(module, examples, inputs, free)
         sizes = [tuple(example.shape) for example in examples]
-        key = repr((network.architecture, module, sizes, list(inputs)))
-        if key not in _TRACES:
-            _TRACES[key] = traced(module, examples, inputs, free)
-            return _TRACES[key]
-        return with_weights(_TRACES[key], module)
+        kind = repr((network.architecture, module, sizes)).encode()
+        path = folder / sha256(kind).hexdigest()
+        if not path.exists():
+            folder.mkdir(exist_ok=True)
+            being_written = path.with_suffix(f".{os.getpid()}")
+            being_written.write_bytes(traced(module, examples, inputs, free))
+            being_written.replace(path)
+        return as_traced(onnx.load(path), module, inputs)
 
     return shared
 
 
-def with_weights(trace: bytes, module: nn.Module) -> bytes:
-    """Return a trace of a module that is built like this one, with the weights of this one."""
+def as_traced(model: onnx.ModelProto, module: nn.Module, inputs: Sequence[str]) -> bytes:
+    """Return the trace of a module that is built like this one, as this one's."""
     weights = module.state_dict()
-    model = onnx.load_model_from_string(trace)
     found = {tensor.name: tensor for tensor in model.graph.initializer}
     missing = {name for name, _ in module.named_parameters()} - found.keys()
     assert not missing, f"the export has merged {missing} into others"
     for name in found.keys() & weights.keys():
         found[name].raw_data = weights[name].cpu().numpy().tobytes()
-    return model.SerializeToString()
+    new_names = dict(zip((value.name for value in model.graph.input), inputs, strict=True))
+    for value in model.graph.input:
+        value.name = new_names[value.name]
+    for node in model.graph.node:
+        node.input[:] = [new_names.get(name, name) for name in node.input]
+    serialized: bytes = model.SerializeToString()
+    return serialized

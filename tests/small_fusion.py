@@ -28,7 +28,7 @@ def write_fusion_model(
     from lcmap.training.export import to_onnx
     from lcmap.training.initialisation import initialise
 
-    architecture = Architecture(width=4, depth=depth, **parts)
+    architecture = Architecture(width=8, depth=depth, **parts)
     network = LandCoverNetwork([model_input.channels for model_input in inputs], 7, architecture)
     # as large as in a trained network, so that every input counts and a map has several classes
     initialise(network, "kaiming", seed=1)

@@ -118,7 +118,8 @@ def kernels(model: onnx.ModelProto) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("channels", "parts"), [((4,), {}), ((1, 2), {"skip": "reduce"}), ((1, 2), {"stem": "half"})]
+    ("channels", "parts"),
+    [((4,), {}), ((4,), {"skip": "reduce"}), ((1, 2), {"stem": "half", "clip": (0, 1)})],
 )
 def test_every_unpooling_that_lcmap_exports_is_found(
     channels: tuple[int, ...], parts: dict
