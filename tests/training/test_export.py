@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from shared_traces import sharing
 from torch import nn
 
 from lcmap.network import Architecture, LandCoverNetwork, land_cover_network
 from lcmap.network.operations import max_pool
+from lcmap.training import export
 from lcmap.training.export import to_onnx, traced, verify
 from lcmap.training.initialisation import initialise
 
@@ -123,6 +126,27 @@ def test_two_entries_become_two_inputs_without_a_word(capfd: pytest.CaptureFixtu
     names = [value.name for value in onnx.load_model_from_string(model).graph.input]
     assert names == ["image", "second"]
     assert verify(model, network, noise([2, 3], 4, 0)).difference < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("levels", [(), (0, 1)], ids=str)
+def test_a_trace_that_tests_share_is_what_the_network_would_give(
+    levels: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"stem": "half", "context": 1, "series": (1,)} if levels else {}
+    architecture = Architecture(width=4, depth=1, levels=levels, **parts)
+    one, other = (LandCoverNetwork([2, 3], 4, architecture).eval() for _ in range(2))
+    expected = to_onnx(other, ["image", "second"])
+    monkeypatch.setattr(export, "traced", sharing(traced, tmp_path / "traces"))
+    shared = [to_onnx(one, ["e0", "e1"]), to_onnx(other, ["image", "second"])]
+    assert len(list((tmp_path / "traces").iterdir())) == 1
+    assert shared[0] != shared[1]
+    wanted, found = map(onnx.load_model_from_string, (expected, shared[1]))
+    for model in (wanted, found):  # which differ from one trace to the next
+        for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+            for size in value.type.tensor_type.shape.dim:
+                size.dim_param = "free" if size.dim_param else ""
+    assert wanted == found
 
 
 def test_initial_weights_are_seeded_and_of_the_published_spread() -> None:
