@@ -90,7 +90,7 @@ def _indexed(index: Path) -> tuple[Path, ...]:
     raise DataError(
         index,
         f'is no index of rasters: it has no field "{_LOCATIONS[0]}"',
-        "make one with gdaltindex, or name the rasters",
+        "make one with gdaltindex, name the rasters, or rasterize labels with lcmap rasterize-ref",
     )
 
 

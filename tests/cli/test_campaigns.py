@@ -182,7 +182,7 @@ def test_a_vector_file_that_is_no_index_is_bad_data(
     assert run.exit_code == 65
     assert run.stderr == (
         f'lcmap: {index}: is no index of rasters: it has no field "location"; make one with '
-        "gdaltindex, or name the rasters\n"
+        "gdaltindex, name the rasters, or rasterize labels with lcmap rasterize-ref\n"
     )
 
 
