@@ -12,6 +12,7 @@ The exit codes follow sysexits.h where it has one: 2 usage, 65 bad data, 66 no i
 
 from __future__ import annotations
 
+import errno
 import os
 
 from lcmap.paths import PathLike
@@ -179,3 +180,12 @@ class RankLostError(LcmapError, ConnectionError):
     """Another process of a run that several train together has ended."""
 
     exit_code = 75
+
+
+def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:
+    """Return the error to raise for an operating system's refusal to write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return CannotWriteError(path, "no space left", "free some, or choose another place")
+    if error.errno == errno.EPIPE:
+        return CannotWriteError(path, "closed by its reader", "see what the next command says")
+    return CannotWriteError(path, os.strerror(error.errno or 0).lower(), "choose another place")

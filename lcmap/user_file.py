@@ -9,7 +9,9 @@ import os
 import stat
 
 from lcmap.errors import DataError, InputMissingError
-from lcmap.paths import PathLike
+from lcmap.paths import PathLike, permitted
+
+_FORBIDDEN = "may not be read", "check its permissions"
 
 
 def check_regular(path: PathLike, *, name: str = "", largest: int | None = None) -> None:
@@ -18,7 +20,7 @@ def check_regular(path: PathLike, *, name: str = "", largest: int | None = None)
     Messages call it by its `name`, else by its path.
 
     Raises:
-        InputMissingError: no such file, or a folder.
+        InputMissingError: no such file, a folder, or it may not be read.
         DataError: a device, a pipe or a socket, or too large.
     """
     subject = name or os.fspath(path)
@@ -32,6 +34,7 @@ def check_regular(path: PathLike, *, name: str = "", largest: int | None = None)
         raise DataError(
             subject, "is not a regular file", "copy what it gives to a file and name that"
         )
+    check_permitted(path, name=name)
     if largest is not None and found.st_size > largest:
         raise DataError(
             subject,
@@ -40,11 +43,21 @@ def check_regular(path: PathLike, *, name: str = "", largest: int | None = None)
         )
 
 
+def check_permitted(path: PathLike, *, name: str = "") -> None:
+    """Check that a file may be read, or a folder listed; messages call it by its `name`.
+
+    Raises:
+        InputMissingError: it may not.
+    """
+    if not permitted(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK):
+        raise InputMissingError(name or path, *_FORBIDDEN)
+
+
 def read_small(path: PathLike, largest: int) -> bytes:
     """Return the content of a file of at most so many bytes.
 
     Raises:
-        InputMissingError, DataError: as `check_regular`, or it may not be read.
+        InputMissingError, DataError: as `check_regular`.
     """
     check_regular(path, largest=largest)
     try:
@@ -61,6 +74,6 @@ def _missing(subject: str, error: Exception) -> InputMissingError:
     if isinstance(error, FileNotFoundError):
         return InputMissingError(subject, "no such file", "check the path")
     if isinstance(error, PermissionError):
-        return InputMissingError(subject, "may not be read", "check its permissions")
+        return InputMissingError(subject, *_FORBIDDEN)
     problem = error.strerror if isinstance(error, OSError) else None
     return InputMissingError(subject, (problem or "cannot be opened").lower(), "check the path")

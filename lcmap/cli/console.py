@@ -28,12 +28,12 @@ from lcmap.errors import (
     InputMissingError,
     LcmapError,
     UnavailableError,
+    cannot_write,
 )
 from lcmap.interruption import INTERRUPTED, was_interrupted, working
 from lcmap.launch import says_errors
 from lcmap.progress import Progress, silent
 from lcmap.raster.making import Making, current_making
-from lcmap.raster.pipes import cannot_write
 
 if TYPE_CHECKING:
     from rich.console import Console

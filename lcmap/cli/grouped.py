@@ -83,20 +83,37 @@ def _parameters(group: Group) -> list[Parameter]:
 
 
 def _in_section(parameter: Parameter, title: str | None) -> Parameter:
-    """Return the parameter, its option with the title unless it has one; options are shared."""
-    base, *told = typing.get_args(parameter.annotation) or (parameter.annotation,)
-    if title is None or not any(isinstance(item, ParameterInfo) for item in told):
-        return parameter
-    copies = [copy.copy(item) for item in told]
-    for item in copies:
-        if isinstance(item, ParameterInfo):
-            item.rich_help_panel = item.rich_help_panel or title
-    return parameter.replace(annotation=Annotated[(base, *copies)])
+    """Return the parameter, its option with the title unless it has one."""
+
+    def name(option: ParameterInfo) -> None:
+        option.rich_help_panel = option.rich_help_panel or title
+
+    return parameter.replace(annotation=_changed(parameter.annotation, name))
 
 
 def _evaluated(parameter: Parameter, function: Callable[..., Any]) -> Parameter:
-    """Return a keyword parameter with its annotation as an object, which modules hold as text."""
+    """Return a keyword parameter with its annotation as an object, which modules hold as text.
+
+    Whether a file may be read is for the library to tell, which asks for the process's own rights.
+    """
+
+    def leave_unread(option: ParameterInfo) -> None:
+        option.readable = False
+
     # not those of the groups: their types are imported for type checkers alone
     holder = type("Holder", (), {"__annotations__": {"it": parameter.annotation}})
     hints = typing.get_type_hints(holder, function.__globals__, include_extras=True)
-    return parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints["it"])
+    annotation = _changed(hints["it"], leave_unread)
+    return parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=annotation)
+
+
+def _changed(annotation: Any, change: Callable[[ParameterInfo], None]) -> Any:
+    """Return an annotation with its option changed, where it has one; options are shared."""
+    if typing.get_origin(annotation) is not Annotated:
+        return annotation
+    base, *told = typing.get_args(annotation)
+    copies = [copy.copy(item) for item in told]
+    for item in copies:
+        if isinstance(item, ParameterInfo):
+            change(item)
+    return Annotated[(base, *copies)]

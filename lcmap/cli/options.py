@@ -57,7 +57,6 @@ Tmpdir = Annotated[
         help="Where pipes and intermediate files are kept meanwhile [default: the system's].",
         exists=True,
         file_okay=False,
-        writable=True,
     ),
 ]
 AllowVrt = Annotated[

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcmap.errors import CannotWriteError, UsageError
-from lcmap.paths import PathLike
-from lcmap.raster.pipes import STANDARD_STREAM, cannot_write
+from lcmap.errors import CannotWriteError, UsageError, cannot_write
+from lcmap.paths import PathLike, permitted
+from lcmap.raster.pipes import STANDARD_STREAM
 
 _CHUNK = 1 << 20
 _MOST_LINKS = 40
@@ -54,7 +54,7 @@ class Stream:
             if stat.S_ISSOCK(mode) or stat.S_ISBLK(mode):
                 kind = "socket" if stat.S_ISSOCK(mode) else "block device"
                 raise CannotWriteError(self.target, f"is a {kind}", "name a file, device or FIFO")
-            if not os.access(self.target, os.W_OK):
+            if not permitted(self.target, os.W_OK):
                 raise CannotWriteError(self.target, "may not be written", "choose another")
         if self._is_terminal():
             raise UsageError(
@@ -167,7 +167,7 @@ def check_place(path: PathLike) -> None:
     folder = file.parent
     if not folder.is_dir():
         raise CannotWriteError(path, f"no such folder: {folder}", "create it first")
-    if not os.access(folder, os.W_OK):
+    if not permitted(folder, os.W_OK):
         raise CannotWriteError(path, f"the folder {folder} may not be written", "choose another")
 
 

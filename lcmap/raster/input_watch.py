@@ -27,6 +27,7 @@ from lcmap.raster.file_state import (
     still_is,
     what_changed,
 )
+from lcmap.user_file import check_permitted
 
 _MOST_BYTES = 1 << 30
 _MOST_BYTES_AT_ONCE = 1 << 27
@@ -214,7 +215,12 @@ def files_in(place: PathLike, suffixes: Collection[str] = (), *, below: bool = F
 
     Those with other suffixes (in lower case) are left out, and with `below` those in the folders of
     the folder are not. A file that joins them, or leaves them, is a change of the input.
+
+    Raises:
+        InputMissingError: a folder that may not be listed.
     """
+    if os.path.isdir(place):
+        check_permitted(place)
     listing = Listing(os.fspath(place), tuple(suffixes), below)
     watch = _current.get()
     if watch is not None:

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from lcmap import __version__
-from lcmap.errors import OutputExistsError
+from lcmap.errors import OutputExistsError, cannot_write
 from lcmap.interruption import uninterrupted
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
 from lcmap.raster.destination import file_at, stream_at
 from lcmap.raster.file_state import Known, known_state, still_is
 from lcmap.raster.input_watch import current_watch, matches, watched_inputs
-from lcmap.raster.pipes import STANDARD_STREAM, cannot_write
+from lcmap.raster.pipes import STANDARD_STREAM
 
 DIGEST = "LCMAP_DIGEST"
 """The tag that holds the digest of an output."""

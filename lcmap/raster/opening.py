@@ -26,7 +26,7 @@ from lcmap.raster.input_watch import note_input
 from lcmap.raster.plain_vrt import looks_like_vrt
 from lcmap.raster.sidecars import check_sidecars, sidecar_paths
 from lcmap.raster.windows import Window
-from lcmap.user_file import check_regular
+from lcmap.user_file import check_permitted, check_regular
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "HFA", "ENVI", "PNG", "JPEG")
 """GDAL drivers of files that hold their own pixels: none that reads other files or URLs."""
@@ -193,8 +193,7 @@ def check_readable(path: PathLike, *, name: str = "") -> None:
         raise InputMissingError(subject, "no such file", "check the path")
     if os.path.isdir(path):
         raise InputMissingError(subject, "is a folder, not a raster file", "name a file in it")
-    if not os.access(path, os.R_OK):
-        raise InputMissingError(subject, "may not be read", "check its permissions")
+    check_permitted(path, name=name)
 
 
 def _check_size(path: PathLike, dataset: Any, subject: str) -> None:

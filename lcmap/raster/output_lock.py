@@ -15,10 +15,9 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
-from lcmap.errors import LockedError
+from lcmap.errors import LockedError, cannot_write
 from lcmap.interruption import Cleanup, uninterrupted
 from lcmap.paths import PathLike
-from lcmap.raster.pipes import cannot_write
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """What file systems answer that have no locks."""

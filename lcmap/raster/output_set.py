@@ -23,14 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from lcmap.errors import CannotWriteError, LcmapError
+from lcmap.errors import CannotWriteError, LcmapError, cannot_write
 from lcmap.interruption import Cleanup, uninterrupted
 from lcmap.paths import PathLike
 from lcmap.raster.destination import check_apart, check_place, file_at, stream_at
 from lcmap.raster.making import note_outputs
 from lcmap.raster.old_sidecars import new_sidecars, remove_old_sidecars, replaced_sidecars
 from lcmap.raster.output_lock import OutputLocks, is_held
-from lcmap.raster.pipes import cannot_write
 from lcmap.raster.set_aside import put_back, set_aside
 from lcmap.raster.temporary_folder import temporary_folder
 
@@ -137,6 +136,8 @@ class OutputSet:
                 with uninterrupted():
                     folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
                     self._folders.append(folder)
+        except CannotWriteError:
+            raise
         except OSError as error:
             raise cannot_write(path, error) from error
         self._temporaries[path] = folder / name

@@ -6,7 +6,6 @@ GeoTIFF cannot be streamed, so a pipe is copied to a temporary file; GDAL's own 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lcmap.errors import CannotWriteError, InputMissingError, UsageError
+from lcmap.errors import InputMissingError, UsageError, cannot_write
 from lcmap.paths import PathLike
 from lcmap.raster.temporary_folder import temporary_folder
 
@@ -79,15 +78,6 @@ def input_path(path: PathLike, *, tmpdir: Path | None = None) -> Iterator[Path]:
 def is_copy(given: PathLike, path: Path) -> bool:
     """Tell whether what `input_path` yielded for an input is a temporary copy of it."""
     return os.fspath(given) == STANDARD_STREAM and path != _STANDARD_INPUT
-
-
-def cannot_write(path: PathLike, error: OSError) -> CannotWriteError:
-    """Return the error to raise for an operating system's refusal to write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return CannotWriteError(path, "no space left", "free some, or choose another place")
-    if error.errno == errno.EPIPE:
-        return CannotWriteError(path, "closed by its reader", "see what the next command says")
-    return CannotWriteError(path, os.strerror(error.errno or 0).lower(), "choose another place")
 
 
 def _is_regular_file(descriptor: int) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lcmap.errors import cannot_write
 from lcmap.interruption import Cleanup, uninterrupted
 
 _PREFIX = "lcmap-tmp-"
@@ -28,12 +29,15 @@ def temporary_folder(tmpdir: Path | None = None) -> Iterator[Path]:
     Folders there that killed runs left are removed first.
 
     Raises:
-        OSError: it cannot be made.
+        CannotWriteError: it cannot be made.
     """
     place = Path(tmpdir or tempfile.gettempdir())
     _remove_abandoned(place)
     with uninterrupted():
-        folder, lock = _locked_folder(place)
+        try:
+            folder, lock = _locked_folder(place)
+        except OSError as error:
+            raise cannot_write(place, error) from error
         remove = Cleanup(lambda: _remove(folder, lock))
     try:
         yield folder

@@ -21,7 +21,7 @@ import rasterio.shutil
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
-from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError
+from lcmap.errors import CannotWriteError, LcmapError, OutputExistsError, cannot_write
 from lcmap.paths import PathLike
 from lcmap.raster.band_colors import color_interpretation
 from lcmap.raster.class_sidecars import check_sidecar_output, class_sidecars, sidecar_text
@@ -38,7 +38,6 @@ from lcmap.raster.overviews import (
     make_room_for_overviews,
     overview_factors,
 )
-from lcmap.raster.pipes import cannot_write
 
 BLOCK = 512
 _SMALLEST_OVERVIEW = 256

@@ -21,13 +21,13 @@ from scipy import ndimage
 from lcmap import defaults
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
+from lcmap.errors import cannot_write
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
-from lcmap.raster.pipes import cannot_write
 from lcmap.raster.temporary_folder import temporary_folder
 from lcmap.raster.windows import Window, iter_blocks
 from lcmap.raster.writing import BLOCK, RasterFormat, atomic_raster, check_output

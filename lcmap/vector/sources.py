@@ -28,12 +28,12 @@ from lcmap.errors import (
     InputMissingError,
     NotAVectorError,
     UsageError,
+    cannot_write,
 )
 from lcmap.paths import PathLike
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.drivers import check_drivers
 from lcmap.raster.input_watch import files_in, note_input
-from lcmap.raster.pipes import cannot_write
 from lcmap.raster.usable_crs import crs_of
 from lcmap.raster.writing import write_error
 from lcmap.user_file import check_regular

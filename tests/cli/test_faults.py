@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from changing_inputs import CASES, found, names, run_while
-from every_command import FORMS, INPUTS, but_for_times, change
+from every_command import BDTOPO, FORMS, INPUTS, but_for_times, change
 from support import Run, limited_files, run_lcmap
 
 QUICK = ("prepare tiles", "late", "score")
@@ -168,14 +168,31 @@ def test_files_may_not_grow(here: Path, form: str) -> None:
 
 
 @contextmanager
-def as_another_user(folder: Path) -> Iterator[None]:
-    """Be a user who may not write into a folder: root becomes another."""
+def as_another_user(path: Path) -> Iterator[None]:
+    """Be a user who may not write into a folder, or do anything with a file of mode 0.
+
+    Root becomes another.
+    """
     if os.geteuid():
-        folder.chmod(0o555)
+        mode = path.stat().st_mode
+        path.chmod(mode & 0o555)
         yield
-        folder.chmod(0o755)
+        path.chmod(mode)
         return
     os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@contextmanager
+def started_by_another_user() -> Iterator[None]:
+    """Be a process with the rights of root that was started by a user who has none, if root."""
+    if os.geteuid():
+        yield
+        return
+    os.setresuid(65534, 0, 0)
     try:
         yield
     finally:
@@ -193,6 +210,56 @@ def immutable(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["chattr", "-i", folder], check=True)
+
+
+@forms()
+def test_an_input_that_may_not_be_read(here: Path, form: str) -> None:
+    command = Command(form)
+    # that other user may not write into the working folder either
+    command.words = [word for word in command.words if word not in ("--tmpdir", ".")]
+    expected = command.expected()
+    command.input.chmod(0)
+    command.place.chmod(0o777)
+    with as_another_user(command.input):
+        run = command.run()
+    refused(run, 66, f"{command.input}: may not be read; check its permissions")
+    assert not os.listdir("out")
+    command.input.chmod(0o600)
+    with started_by_another_user():
+        assert command.run().exit_code == 0
+    assert command.content() == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "named"), [("campaign", "scenes"), ("rasterize-ref", str(BDTOPO))]
+)
+def test_a_folder_of_inputs_that_may_not_be_listed(here: Path, form: str, named: str) -> None:
+    command = Command(form)
+    folder = Path("closed")
+    shutil.copytree(named, folder)
+    command.words = ["closed" if word == named else word for word in command.words]
+    expected = command.expected()
+    folder.chmod(0)
+    command.place.chmod(0o777)
+    with as_another_user(folder):
+        run = command.run()
+    refused(run, 66, "closed: may not be read; check its permissions")
+    folder.chmod(0o755)
+    assert command.run().exit_code == 0 and command.content() == expected
+
+
+@pytest.mark.parametrize("form", ["rasterize-ref", "update"])
+def test_a_folder_for_temporary_files_that_may_not_be_written(here: Path, form: str) -> None:
+    command = Command(form)
+    command.words[command.words.index("--tmpdir") + 1] = "closed"
+    Path("closed").mkdir()
+    expected = command.expected()
+    command.place.chmod(0o777)
+    with as_another_user(Path("closed")):
+        run = command.run()
+    refused(run, 73, "closed: permission denied; choose another place")
+    assert not os.listdir("out")
+    assert command.run().exit_code == 0 and command.content() == expected
 
 
 @forms()

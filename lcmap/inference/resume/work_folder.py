@@ -21,12 +21,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from lcmap.errors import CannotWriteError, LcmapError
+from lcmap.errors import CannotWriteError, LcmapError, cannot_write
 from lcmap.inference.resume.lock import LOCK, lock_folder
 from lcmap.interruption import Cleanup, uninterrupted
-from lcmap.paths import PathLike
+from lcmap.paths import PathLike, permitted
 from lcmap.raster.destination import file_at
-from lcmap.raster.pipes import cannot_write
 from lcmap.raster.temporary_folder import temporary_folder
 
 _PLAN, _JOURNAL = "plan.json", "journal"
@@ -63,7 +62,7 @@ def check_work_folder(path: Path, output: str) -> None:
     if path.is_symlink() or not path.is_dir():
         what = "a link" if path.is_symlink() else "not a folder"
         raise CannotWriteError(output, f"its work folder {path} is {what}", "remove it")
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    if not permitted(path, os.R_OK | os.W_OK | os.X_OK):
         raise CannotWriteError(
             output, f"its work folder {path} may not be written", "change its permissions"
         )
