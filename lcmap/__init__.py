@@ -1,4 +1,4 @@
-"""Land-cover maps from metric satellite imagery."""
+"""Land-cover maps from metre-resolution satellite imagery."""
 
 import os
 

@@ -119,7 +119,7 @@ def lcmap(
         ),
     ] = False,
 ) -> None:
-    """Make land-cover maps from metric satellite imagery.
+    """Make land-cover maps from metre-resolution satellite imagery.
 
     From vector databases to labels (rasterize-ref), from images and labels to tiles (prepare), to
     a model (train), to a map of one image (predict), of several sensors (fuse) or of an image and

@@ -20,7 +20,7 @@ from lcmap.cli import app
 from lcmap.cli.examples import EXAMPLES, EXIT_CODES, shell_lines
 from lcmap.cli.generated_docs import refreshed_pages
 
-SUMMARY = "land-cover maps from metric satellite imagery"
+SUMMARY = "land-cover maps from metre-resolution satellite imagery"
 
 _OF_LISTS = re.compile(r" <list\[\w+\]>")
 _ARGUMENT = re.compile(r"\{([^{}.]+)(?:\.\.\.)?\}")

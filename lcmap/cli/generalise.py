@@ -79,8 +79,8 @@ def command(
 
     An object is all pixels of one class that are connected by their sides. The smallest is
     dissolved first: it takes the class with which it shares the longest border, of two as long the
-    one of the lower code, and is one object with its neighbours of that class then. So on until
-    none is below the unit, but islands in ground without a class. Ground without a class stays.
+    one of the lower code, and is then one object with its neighbours of that class. This repeats
+    until none is below the unit, except islands in ground without a class, which stays as it is.
     The result does not depend on blocks.
 
     Polygons carry the code and name of their class, their area in m² and hectares, and with

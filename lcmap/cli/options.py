@@ -36,7 +36,8 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Make outputs again that are up to date, and replace files that lcmap did not make.",
+        help="Make outputs again even if they are up to date, and replace files that lcmap did "
+        "not make.",
     ),
 ]
 Cog = Annotated[bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs (COG).")]

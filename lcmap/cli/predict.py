@@ -44,7 +44,7 @@ def command(
     band become 0.
 
     Several images become one map on one grid; their pixels must lie on it. Where they overlap, the
-    first one counts that has data, or what --prefer says; the network sees what is around a pixel
+    first one that has data counts, or what --prefer says; the network sees what is around a pixel
     in the same image, and beyond it in the next.
 
     A run that was stopped or killed is continued by the same command, to the same bytes. Until

@@ -199,7 +199,8 @@ def tile_index_options(
     tiles: Annotated[
         Path | None,
         typer.Option(
-            metavar="INDEX.geojson", help="Cut the stack into tiles and write which are for what."
+            metavar="INDEX.geojson",
+            help="Cut the stack into tiles, and write which of them train, validate and test.",
         ),
     ] = None,
     *,

@@ -62,7 +62,7 @@ def reclassification(
             metavar="oso23|oso17|FILE.toml",
             autocompletion=builtin_names.label_map_nomenclatures,
             help="The classes of the label map [default: those that it names itself]; codes alone "
-            "do not tell, since 11 and 12 mean other things in each.",
+            "do not tell, since 11 and 12 differ between the versions.",
         ),
     ] = None,
     model: Annotated[

@@ -242,7 +242,7 @@ def training_outputs(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Also write into this folder which labels networks contradict that were not "
+            help="Also write into this folder which labels are contradicted by networks not "
             "trained on them: two rasters for each label file, and suspects.gpkg. Takes "
             f"{defaults.SUSPECT_FOLDS} more trainings, each as long as that of the model.",
         ),

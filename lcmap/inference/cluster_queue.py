@@ -1,10 +1,10 @@
 """Which tiles a worker of a cluster gets next, and how many in one task: arithmetic, without Dask.
 
-A scheduler serves some hundred tasks a second, however long they take. So a task of many workers is
-several tiles, the more the faster the cluster is. Towards the end tasks become shorter, so that no
-worker is left with much to do while others have nothing: those that a worker has at once are half
-of its share of what is left (Hummel, Schonberg, Flynn, 1992. Factoring: a method for scheduling
-parallel loops. Communications of the ACM 35(8)).
+A scheduler serves a few hundred tasks a second, however long they take. So a task of many workers
+is several tiles, the more the faster the cluster is. Towards the end tasks become shorter, so that
+no worker is left with much to do while others have nothing: those that a worker has at once are
+half of its share of what is left (Hummel, Schonberg, Flynn, 1992. Factoring: a method for
+scheduling parallel loops. Communications of the ACM 35(8)).
 """
 
 from __future__ import annotations
