@@ -74,7 +74,10 @@ MapNomenclature = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="S", min=0, help="Seed of everything that is random.")
+    int,
+    typer.Option(
+        "--seed", metavar="S", min=0, max=2**32 - 1, help="Seed of everything that is random."
+    ),
 ]
 Verify = Annotated[
     bool,

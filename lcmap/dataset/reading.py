@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,6 +39,9 @@ from lcmap.raster.windows import Window
 IGNORE = NO_INDEX
 """The class index of pixels without a label."""
 
+_MOST_RASTERS = MOST_OPEN // 2
+"""How many rasters stay open, and how many that are brought to the grid of an image."""
+
 
 @dataclass(frozen=True)
 class LabelledWindow:
@@ -53,7 +58,7 @@ class LabelledWindow:
 
 
 class TileReader:
-    """Reads windows of the rasters that a tile index names; every thread has its own handles.
+    """Reads windows of the rasters that a tile index names; each is lent to one thread at a time.
 
     Use it as a context manager, or call `close` when no thread reads any more.
     """
@@ -70,8 +75,8 @@ class TileReader:
         `quantiles`, float64 [C, 2], are those of the images for which others than their own count.
         """
         self._table = nomenclature.code_to_index if nomenclature else None
-        self._local = threading.local()
-        self._opened: list[DatasetReader] = []
+        self._rasters: IdlePool[Path, Any] = IdlePool(_MOST_RASTERS)
+        self._inputs: IdlePool[tuple[Path, Path, int], InputReader] = IdlePool(_MOST_RASTERS)
         self._lock = threading.Lock()
         self._allow_vrt = allow_vrt
         self._quantiles = dict(quantiles or {})
@@ -93,13 +98,9 @@ class TileReader:
         self.close()
 
     def close(self) -> None:
-        """Close the files of all threads."""
-        with self._lock:
-            for dataset in self._opened:
-                dataset.close()
-            self._opened.clear()
-            self._local = threading.local()
-        self._dates.close()
+        """Close the files that no thread reads just now."""
+        for pool in (self._rasters, self._inputs, self._dates):
+            pool.close()
 
     def read(self, tile: IndexedTile, window: Window | None = None) -> LabelledWindow:
         """Read a tile, or any window [row, col, height, width] of its image.
@@ -120,14 +121,13 @@ class TileReader:
         Raises:
             NotARasterError: the pixels cannot be read.
         """
-        dataset = self._dataset(path)
-        with reading(path):
+        with self._raster(path) as dataset, reading(path):
             return dataset.read(window=window.ranges), read_valid(dataset, window)
 
     def shape(self, path: Path) -> tuple[int, int]:
         """Return the rows and columns of a raster."""
-        dataset = self._dataset(path)
-        return dataset.height, dataset.width
+        with self._raster(path) as dataset:
+            return dataset.height, dataset.width
 
     def labels(self, path: Path, window: Window) -> NDArray[np.uint8]:
         """Read a window of labels as class indices, uint8 [h, w], 255 where there is none.
@@ -137,8 +137,7 @@ class TileReader:
         """
         if self._table is None:
             raise ValueError("reading labels takes the nomenclature they are in")
-        dataset = self._dataset(path)
-        with reading(path):
+        with self._raster(path) as dataset, reading(path):
             codes: NDArray[np.uint8] = dataset.read(1, window=window.ranges)
         return self._table[codes]
 
@@ -164,27 +163,28 @@ class TileReader:
         if isinstance(side, tuple):
             found = self._series_reader(side, image, content.level).read(window)
             return found.packed, found.any_valid
-        inputs: dict[tuple[Path, Path, int], InputReader] | None
-        inputs = getattr(self._local, "inputs", None)
-        if inputs is None:
-            inputs = self._local.inputs = {}
-        key = side, image, content.level
-        if key not in inputs:
-            quantiles = self.quantiles(side) if content.kind == "image" else None
-            grid = Grid.of(self._dataset(image))
-            inputs[key] = InputReader(
-                self._dataset(side), grid, content, quantiles, os.fspath(side)
-            )
-        return inputs[key].read(window)
+        opening = partial(self._input, side, content, image)
+        with self._inputs.lent((side, image, content.level), opening) as reader:
+            return reader.read(window)
+
+    @contextmanager
+    def _input(self, side: Path, content: RasterContent, image: Path) -> Iterator[InputReader]:
+        """Yield what reads a side input on the grid of an image."""
+        quantiles = self.quantiles(side) if content.kind == "image" else None
+        with self._opened(side) as dataset:
+            yield InputReader(dataset, self._grid(image), content, quantiles, os.fspath(side))
+
+    def _grid(self, image: Path) -> Grid:
+        with self._raster(image) as dataset:
+            return Grid.of(dataset)
 
     def _series_reader(self, paths: tuple[Path, ...], image: Path, level: int) -> SeriesReader:
         key = paths, image, level
         if key not in self._series_readers:
             series, options = self.series(paths), self.options_of(paths)
             self._series_readers[key] = SeriesReader(
-                series, Grid.of(self._dataset(image)), self.quantiles(paths), options, self._dates,
-                level,
-            )  # fmt: skip
+                series, self._grid(image), self.quantiles(paths), options, self._dates, level
+            )
         return self._series_readers[key]
 
     def series(self, paths: tuple[Path, ...]) -> Series:
@@ -220,16 +220,19 @@ class TileReader:
     def _may_be_virtual(self, path: Path) -> bool:
         return self._allow_vrt or is_plain_mosaic(path)
 
-    def _dataset(self, path: Path) -> Any:
-        handles: dict[Path, Any] | None = getattr(self._local, "handles", None)
-        if handles is None:
-            handles = self._local.handles = {}
-        if path not in handles:
-            virtual = self._may_be_virtual(path)
-            with open_raster(path, allow_vrt=virtual):  # checks it; its environment is one thread's
-                pass
-            drivers = VIRTUAL_DRIVERS if virtual else RASTER_DRIVERS
-            handles[path] = DatasetReader(os.fspath(path), driver=list(drivers))
-            with self._lock:
-                self._opened.append(handles[path])
-        return handles[path]
+    def _raster(self, path: Path) -> AbstractContextManager[Any]:
+        """Lend a raster to this thread."""
+        return self._rasters.lent(path, partial(self._opened, path))
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Any]:
+        """Yield a raster of its own, which any thread may read and close."""
+        virtual = self._may_be_virtual(path)
+        with open_raster(path, allow_vrt=virtual):  # checks it; its environment is one thread's
+            pass
+        drivers = VIRTUAL_DRIVERS if virtual else RASTER_DRIVERS
+        dataset = DatasetReader(os.fspath(path), driver=list(drivers))
+        try:
+            yield dataset
+        finally:
+            dataset.close()

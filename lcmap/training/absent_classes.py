@@ -16,18 +16,23 @@ _SHARES_KEY = "class_shares"
 logger = logging.getLogger(__name__)
 
 
-def absent_classes(data: TrainingSet, initial: ModelMetadata | None) -> tuple[int, ...]:
+def absent_classes(
+    data: TrainingSet, initial: ModelMetadata | None, final: TrainingSet | None = None
+) -> tuple[int, ...]:
     """Return the indices of the classes that no training tile has, and say so in a warning.
 
-    A class that the `initial` model has learnt is not among them.
+    A class that the `initial` model has learnt is not among them. `final` is what is trained on
+    afterwards, if anything is.
     """
     missing = [index for index, share in enumerate(data.shares) if share == 0]
     unknown = set(missing)
     if initial is not None:
         lacks = initial.training.get(ABSENT_KEY, ())
         unknown &= {i for i in missing if data.nomenclature.classes[i].short in lacks}
+    later = set() if final is None else {i for i in unknown if final.shares[i] > 0}
     for indices, consequence in (
-        (unknown, "the model never predicts {them}"),
+        (unknown - later, "the model never predicts {them}"),
+        (later, "the final run alone learns {them}, from validation tiles"),
         (
             set(missing) - unknown,
             "the model predicts {them} as the one it starts from learnt {them}",

@@ -52,11 +52,24 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise CheckpointError(
             path, "was written by another version of lcmap", "remove it to start again"
         )
-    for name, value in settings.items():
-        if begun_with.get(name) != value:
-            raise CheckpointError(
-                path,
-                f"its run was begun with {name} {begun_with.get(name)}, this one has {value}",
-                "use the same options, or `overwrite` without `resume` to start again",
-            )
+    other = _difference(begun_with, settings)
+    if other is not None:
+        name, then, now = other
+        raise CheckpointError(
+            path,
+            f"its run was begun with {name} {then}, this one has {now}",
+            "use the same options, or `overwrite` without `resume` to start again",
+        )
     return state
+
+
+def _difference(then: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the name of the first setting that differs, and its values; one left out is None."""
+    for name in {**now, **then}:
+        before, after = then.get(name), now.get(name)
+        if before != after:
+            if isinstance(before, dict) and isinstance(after, dict):
+                inner = _difference(before, after)
+                return inner and (f"{name} {inner[0]}", *inner[1:])
+            return name, before, after
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -82,6 +83,8 @@ class TrainOptions:
         """
         if self.epochs is not None and self.minutes is not None:
             raise UsageError("`minutes`", "cannot be given with `epochs`", "choose one of them")
+        if self.minutes is not None and not math.isfinite(self.minutes):
+            raise UsageError("`minutes`", "must be a finite number", "give `epochs` to train long")
         if self.calibrate == "elsewhere" and self.chosen_recipe().calibration == "none":
             raise UsageError(
                 "`calibrate=elsewhere`",

@@ -17,7 +17,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.training.absent_classes import absent_classes
-from lcmap.training.final import FinalTrainer
+from lcmap.training.final import FinalTrainer, with_validation_tiles
 from lcmap.training.initialisation import initialise, load_network, read_initial_model
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TileInputOptions, TrainOptions
@@ -59,7 +59,8 @@ def training_run(
         unlabelled=options.unlabelled, coarse=recipe.coarse_sides,
     )  # fmt: skip
     initial = options.initial_model
-    absent = absent_classes(data, None if initial is None else read_initial_model(initial, data))
+    learnt = None if initial is None else read_initial_model(initial, data)
+    absent = absent_classes(data, learnt, with_validation_tiles(data) if options.final else None)
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)
     if inputs.quantiles is not None:

@@ -42,7 +42,7 @@ from lcmap.training.unlabelled_images import unlabelled_tiles
 CACHE_BYTES = 2 << 30
 IMAGE_ENTRY = "image"
 
-_Key = tuple[Path, Window]
+_Key = tuple[Path, Path | None, Window]
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ class SampleSource:
         Raises:
             NotARasterError: the pixels cannot be read.
         """
-        sample = self._kept.get((tile.image, tile.window))
+        sample = self._kept.get((tile.image, tile.labels, tile.window))
         if sample is None and (inside is None or self._left > 0):
             sample = self._whole(tile)
         window = self.window(tile)
@@ -340,7 +340,7 @@ class SampleSource:
         return Pixels(tuple(images), labels, tuple(valid), self.levels)
 
     def _whole(self, tile: IndexedTile) -> LabelledWindow:
-        key = (tile.image, tile.window)
+        key = (tile.image, tile.labels, tile.window)
         sample = self._kept.get(key)
         if sample is None:
             sample = self._labelled(tile, self.window(tile))

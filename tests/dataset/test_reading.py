@@ -56,6 +56,32 @@ def test_many_threads_read_what_one_reads(index: TileIndex) -> None:
     assert alone == together
 
 
+@pytest.mark.parametrize("most", [1, 48])
+def test_one_thread_after_another_opens_no_more_files(
+    index: TileIndex, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    opened: list[Any] = []
+
+    class Kept(rasterio.DatasetReader):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            opened.append(self)
+
+    monkeypatch.setattr(reading, "DatasetReader", Kept)
+    monkeypatch.setattr(reading, "_MOST_RASTERS", most)
+    tile, (content,) = index.tiles[0], index.sides
+    with TileReader(index.nomenclature) as reader:
+        for _ in range(5):
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(reader.read, tile).result()
+                thread.submit(reader.side, tile.sides[0], content, tile.image, tile.window).result()
+        still = [dataset for dataset in opened if not dataset.closed]
+        # the image, its labels, and the side input, of which one at a time was wanted
+        assert len(still) == (3 if most == 48 else 2)
+        assert most == 1 or len(opened) == 3
+    assert all(dataset.closed for dataset in opened)
+
+
 def test_reader_can_be_used_again_after_closing(index: TileIndex) -> None:
     reader = TileReader(index.nomenclature)
     first = reader.read(index.tiles[0])

@@ -12,12 +12,16 @@ import numpy as np
 import onnx
 import pytest
 
+from lcmap.dataset.tile_index import read_tile_index
 from lcmap.engines.onnxruntime import OnnxRuntimeSession
 from lcmap.engines.openvino import OpenVinoSession
 from lcmap.graph.outputs import with_results
 from lcmap.model_file import load_graph, read_model
+from lcmap.training.absent_classes import absent_classes
+from lcmap.training.final import with_validation_tiles
 from lcmap.training.initialisation import load_network
 from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
+from lcmap.training.samples import read_training_set
 from lcmap.training.train import TrainReport, train
 
 MakeIndex = Callable[..., Path]
@@ -63,6 +67,21 @@ def test_what_no_tile_has_is_never_predicted(
         assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
     plain = load_network(model)  # as it was trained, without the mask
     assert plain.classifier.weight.shape[0] == 3
+
+
+def test_a_class_of_validation_tiles_is_learnt_by_the_final_run(
+    make_index: MakeIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = np.full((48, 48), 2, np.uint8)
+    codes[:, ::2] = 5
+    for tile in read_tile_index(make_index()).tiles:
+        if tile.split == "validation":
+            codes[tile.window.slices] = 9
+    data = read_training_set([make_index(codes=codes)])
+    assert absent_classes(data, None, with_validation_tiles(data)) == (2,)
+    assert caplog.messages == [
+        "no training tile has never: the final run alone learns it, from validation tiles"
+    ]
 
 
 def test_a_class_that_the_initial_model_learnt_stays(

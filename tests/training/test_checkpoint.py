@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,11 +34,31 @@ def test_a_full_disk_is_said_and_the_earlier_one_stays(tmp_path: Path, kib: int)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (SETTINGS | {"seed": 2}, "seed 1, this one has 2"),
+        (SETTINGS | {"quantiles": "image"}, "quantiles None, this one has image"),
+        (SETTINGS | {"recipe": {"name": "default", "jitter": 1}}, "recipe jitter None, this one"),
+        (
+            {"seed": 1, "recipe": SETTINGS["recipe"]},
+            r"tile indexes \['a', 'b'\], this one has None",
+        ),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
     path = tmp_path / "c.pt"
     write_checkpoint(path, SETTINGS, {})
-    with pytest.raises(CheckpointError, match=r"begun with seed 1, this one has 2"):
-        read_checkpoint(path, SETTINGS | {"seed": 2})
+    with pytest.raises(CheckpointError, match=f"begun with {said}"):
+        read_checkpoint(path, settings)
+
+
+def test_a_setting_that_is_none_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, SETTINGS | {"quantiles": None}, {"epoch": 1})
+    assert read_checkpoint(path, SETTINGS) == {"epoch": 1}
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])

@@ -136,6 +136,22 @@ def test_windows_are_the_same_with_and_without_a_cache(
         assert np.array_equal(found.labels, expected.labels[3:11, 5:15])
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_tile_has_its_own_labels_whatever_was_read_of_its_ground_before(
+    make_index: MakeIndex, three: Nomenclature, labelled: bool
+) -> None:
+    tile = read_tile_index(make_index()).tiles[0]
+    other = make_index("other", codes=np.full((48, 48), three.codes[0], np.uint8))
+    labels = read_tile_index(other).tiles[0].labels
+    with TileReader(three) as reader:
+        expected = SampleSource(reader).labels(tile)
+        source = SampleSource(reader)
+        before = source.read(replace(tile, labels=labels if labelled else None)).labels
+        np.testing.assert_array_equal(source.read(tile).labels, expected)
+        np.testing.assert_array_equal(source.labels(tile), expected)
+    assert not np.array_equal(before, expected)
+
+
 def with_unaligned_tiles(path: Path) -> TileIndex:
     """An index whose tiles begin and end anywhere, as those beside a gap do."""
     index = read_tile_index(path)

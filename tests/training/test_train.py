@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -366,6 +367,8 @@ def test_contradictions_are_refused_before_anything_is_read(tmp_path: Path) -> N
     nowhere = [tmp_path / "none.geojson"]
     with pytest.raises(UsageError, match="`minutes`: cannot be given with `epochs`"):
         train(nowhere, TrainOutputs(tmp_path / "m.onnx"), TrainOptions(epochs=1, minutes=1))
+    with pytest.raises(UsageError, match="`minutes`: must be a finite number"):
+        train(nowhere, TrainOutputs(tmp_path / "m.onnx"), TrainOptions(minutes=math.inf))
     with pytest.raises(UsageError, match=r"name ends in \.onnx"):
         train(nowhere, TrainOutputs(tmp_path / "m.pt"))
     with pytest.raises(UsageError, match="needs a name"):
