@@ -199,6 +199,7 @@ def _metadata(
             **dataclasses.asdict(architecture),
         },
         training=settings
+        | {"final": final is not None}
         | {"epoch": best["epoch"], "steps": best["steps"], "seconds": round(best["seconds"], 1)}
         | measured_by("float32")
         | ({SHARE_KEY: run.trainer.share} if settings["initial model"] else {})

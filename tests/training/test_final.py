@@ -83,6 +83,7 @@ def test_a_final_model_has_the_scores_of_the_run_without_the_validation_tiles(
     assert after.scores == before.scores and "scores_of" not in before.training
     assert after.training["scores_of"] == "the same recipe without the validation tiles"
     assert after.training["steps"] == before.training["steps"]
+    assert (before.training["final"], after.training["final"]) == (False, True)
     assert weights(plain) != weights(final)
     item = json.loads(final.with_suffix(".stac.json").read_text())
     hyperparameters = item["properties"]["mlm:hyperparameters"]
@@ -182,7 +183,8 @@ def test_the_best_model_so_far_is_the_first_runs(make_index: MakeIndex, tmp_path
     result = run_lcmap("train", index, "-o", parts, *SMALL, "--final", "--export-best")
     assert result.exit_code == 0 and "anew" not in result.stdout
     assert weights(parts) == weights(plain)
-    assert "scores_of" not in read_model(parts).training
+    training = read_model(parts).training
+    assert "scores_of" not in training and training["final"] is False
     assert parts.with_suffix(".checkpoint.pt").exists()
 
 
