@@ -30,7 +30,14 @@ from lcmap.training.calibration import (
     Temperatures,
     confidence_of,
 )
-from lcmap.training.folds import Folds, check_folds, labelled_tiles, predictor_of, train_folds
+from lcmap.training.folds import (
+    Folds,
+    check_folds,
+    check_left,
+    labelled_tiles,
+    predictor_of,
+    train_folds,
+)
 from lcmap.training.options import TrainOptions, TrainOutputs
 from lcmap.training.ranks import Ranks
 from lcmap.training.run import TrainingRun, make_network
@@ -39,6 +46,7 @@ FEWEST = 3
 """Places: with fewer, a network that leaves one out would be trained on one."""
 
 _OPTION = "calibrate"
+_SPLITS = ("train", "validation")
 
 
 class Elsewhere(NamedTuple):
@@ -85,6 +93,7 @@ def check_elsewhere(
     Raises:
         UsageError: the run trains no further, or in several processes; the images are of fewer than
             three places.
+        NoLabelledPixelError: a part has all training tiles.
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
     """
     if outputs.export_best:
@@ -96,14 +105,18 @@ def check_elsewhere(
         "the networks that leave out images start from it too: of those that it was trained on "
         "they are as sure as beside the tiles",
     )  # fmt: skip
-    tiles = [tile for tile in labelled_tiles(tile_indexes) if tile.split != "test"]
-    found = len(places_of(tiles))
-    if found < FEWEST:
+    labelled = labelled_tiles(tile_indexes)
+    # in the order of `fit_elsewhere`, which decides between places of the same size
+    tiles = [tile for split in _SPLITS for tile in labelled if tile.split == split]
+    places = places_of(tiles)
+    if len(places) < FEWEST:
         raise UsageError(
             f"`{_OPTION}=elsewhere`",
-            f"leaves out images in turn, and the tiles are of {found} that do not overlap",
+            f"leaves out images in turn, and the tiles are of {len(places)} that do not overlap",
             f"give tiles of {FEWEST} such images or more, or leave it out",
         )
+    remedy = f"give training tiles of more images, or leave out `{_OPTION}`"
+    check_left(tile_indexes, tiles, deal_places(places), remedy)
 
 
 def places_of(tiles: Sequence[IndexedTile]) -> list[list[IndexedTile]]:
@@ -128,15 +141,11 @@ def places_of(tiles: Sequence[IndexedTile]) -> list[list[IndexedTile]]:
     return sorted((members for _, members in places), key=_labelled, reverse=True)
 
 
-def deal_places(tiles: Sequence[IndexedTile]) -> list[list[IndexedTile]]:
+def deal_places(places: Sequence[Sequence[IndexedTile]]) -> list[list[IndexedTile]]:
     """Return the tiles of each part that is left out: whole places, of about as many pixels.
 
     There are as many parts as places, `defaults.CALIBRATION_FOLDS` at most.
-
-    Raises:
-        NotARasterError: an image cannot be opened.
     """
-    places = places_of(tiles)
     parts: list[list[IndexedTile]] = [
         [] for _ in range(min(len(places), defaults.CALIBRATION_FOLDS))
     ]
@@ -159,12 +168,12 @@ def fit_elsewhere(
     shown does not count. Each part counts alike.
 
     Raises:
-        NoLabelledPixelError, CheckpointError: as `train_folds`.
+        CheckpointError: as `train_folds`.
         NotARasterError: pixels cannot be read.
     """
-    tiles = [*run.data.train, *run.data.validation]
-    parts = deal_places(tiles)
-    folds = Folds(parts, _OPTION, outputs.calibration_checkpoint, apart=True)
+    places = places_of([*run.data.train, *run.data.validation])
+    parts = deal_places(places)
+    folds = Folds(parts, outputs.calibration_checkpoint, apart=True)
     models = train_folds(run, folds, options, resume=outputs.resume, progress=progress)
     network, _ = make_network(run.data, options.chosen_recipe(), options)
     network.to(run.trainer.device)
@@ -176,7 +185,7 @@ def fit_elsewhere(
             p, labels = predict(run.source, tile)
             sample.add(p, np.where(np.isin(labels, model.absent), np.uint8(IGNORE), labels))
         samples.append(sample)
-    return fitted_across([sample.drawn() for sample in samples], len(places_of(tiles)))
+    return fitted_across([sample.drawn() for sample in samples], len(places))
 
 
 def fitted_across(drawn: Sequence[Drawn], places: int) -> Elsewhere:

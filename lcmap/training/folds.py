@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcmap.dataset.class_shares import class_shares
-from lcmap.dataset.tile_index import IndexedTile, read_tile_index
+from lcmap.dataset.tile_index import IndexedTile, TileIndex, read_tile_index
 from lcmap.errors import NoLabelledPixelError, UsageError
 from lcmap.graph.classification import Classification
 from lcmap.network import LandCoverNetwork
@@ -39,15 +39,14 @@ _BLOCK_TILES = 4
 class Folds(NamedTuple):
     """What networks are trained without.
 
-    held_out: the tiles that each network is not trained on.
-    option: the name of the option that asks for it.
+    held_out: the tiles that each network is not trained on; training tiles are left for it, see
+        `check_left`.
     checkpoint: where the networks are that are trained already.
     apart: of the validation tiles, those held out do not choose the epoch that is kept either,
         where there are others.
     """
 
     held_out: Sequence[Sequence[IndexedTile]]
-    option: str
     checkpoint: Path
     apart: bool = False
 
@@ -78,13 +77,48 @@ def check_folds(option: str, options: TrainOptions, ranks: Ranks, consequence: s
         logger.warning("%s: %s", os.fspath(options.initial_model), consequence)
 
 
+def check_left(
+    tile_indexes: Sequence[PathLike],
+    tiles: Sequence[IndexedTile],
+    held_out: Sequence[Sequence[IndexedTile]],
+    remedy: str,
+) -> None:
+    """Check, before any training, that training tiles are left whichever part is held out.
+
+    Where there is none at all, `read_training_set` says so.
+
+    Raises:
+        NoLabelledPixelError: a part has all of them.
+    """
+    training = [tile for tile in tiles if tile.split == "train"]
+    if training and not all(_without(training, part) for part in held_out):
+        raise NoLabelledPixelError(
+            ", ".join(os.fspath(path) for path in tile_indexes),
+            "has too few training tiles to leave out a part of them",
+            remedy,
+        )
+
+
+def _without(
+    tiles: Sequence[IndexedTile], held_out: Sequence[IndexedTile]
+) -> tuple[IndexedTile, ...]:
+    """Return the tiles that are not held out, of any index."""
+    left_out = {(tile.image, tile.window) for tile in held_out}
+    return tuple(tile for tile in tiles if (tile.image, tile.window) not in left_out)
+
+
 def labelled_tiles(tile_indexes: Sequence[PathLike]) -> list[IndexedTile]:
     """Return the tiles of indexes that have labels, of all splits, in their order.
 
     Raises:
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
     """
-    tiles = (tile for path in tile_indexes for tile in read_tile_index(path).tiles)
+    return with_labels(read_tile_index(path) for path in tile_indexes)
+
+
+def with_labels(indexes: Iterable[TileIndex]) -> list[IndexedTile]:
+    """Return the tiles of indexes that have labels, as `labelled_tiles`."""
+    tiles = (tile for index in indexes for tile in index.tiles)
     return [tile for tile in tiles if tile.labels and tile.class_counts]
 
 
@@ -160,7 +194,6 @@ def train_folds(
     written; with `resume` the folds in it are not trained again.
 
     Raises:
-        NoLabelledPixelError: no training tile is left for a fold.
         CheckpointError: the checkpoint is damaged, or of a run with other options.
     """
     settings = run.settings | {
@@ -191,17 +224,9 @@ def _noted(progress: Progress, part: str) -> Progress:
 def _train_without(
     run: TrainingRun, folds: Folds, number: int, options: TrainOptions, progress: Progress
 ) -> FoldModel:
-    held_out = {(tile.image, tile.window) for tile in folds.held_out[number]}
     kept, validation = (
-        tuple(tile for tile in tiles if (tile.image, tile.window) not in held_out)
-        for tiles in (run.data.train, run.data.validation)
+        _without(tiles, folds.held_out[number]) for tiles in (run.data.train, run.data.validation)
     )
-    if not kept:
-        raise NoLabelledPixelError(
-            ", ".join(map(os.fspath, run.settings["tile indexes"])),
-            "has too few training tiles to leave out a part of them",
-            f"prepare smaller tiles, or leave out `{folds.option}`",
-        )
     if not (folds.apart and validation):
         validation = run.data.validation
     shares = class_shares(kept, run.data.nomenclature)

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from lcmap import defaults
 from lcmap.dataset.reading import IGNORE
-from lcmap.dataset.tile_index import IndexedTile
+from lcmap.dataset.tile_index import IndexedTile, read_tile_index
 from lcmap.errors import cannot_write
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -35,10 +35,11 @@ from lcmap.training.folds import (
     FoldModel,
     Folds,
     check_folds,
+    check_left,
     deal,
-    labelled_tiles,
     predictor_of,
     train_folds,
+    with_labels,
 )
 from lcmap.training.options import TrainOptions, TrainOutputs
 from lcmap.training.ranks import Ranks
@@ -84,14 +85,38 @@ class LabelFile(NamedTuple):
     confidence: Path
 
 
-def suspect_paths(tile_indexes: Sequence[PathLike], folder: PathLike) -> list[Path]:
-    """Return the files that the suspects of tile indexes are written to: two rasters for each label
-    file, and a GeoPackage.
+class DealtTiles(NamedTuple):
+    """All tiles with labels, of every split, and the fold of each."""
 
-    Raises:
-        InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+    tiles: list[IndexedTile]
+    of_fold: list[int]
+
+    @classmethod
+    def of(cls, tile_indexes: Sequence[PathLike]) -> DealtTiles:
+        """Deal the tiles of indexes, see `deal`.
+
+        Raises:
+            InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
+        """
+        indexes = [read_tile_index(path) for path in tile_indexes]
+        tiles = with_labels(indexes)
+        size = max(index.tile_size for index in indexes)
+        return cls(tiles, deal(tiles, defaults.SUSPECT_FOLDS, size).tolist())
+
+    @property
+    def held_out(self) -> list[list[IndexedTile]]:
+        """The tiles of each fold."""
+        found: list[list[IndexedTile]] = [[] for _ in range(defaults.SUSPECT_FOLDS)]
+        for tile, fold in zip(self.tiles, self.of_fold, strict=True):
+            found[fold].append(tile)
+        return found
+
+
+def suspect_paths(tiles: Sequence[IndexedTile], folder: PathLike) -> list[Path]:
+    """Return the files that the suspects of tiles are written to: two rasters for each label file,
+    and a GeoPackage.
     """
-    labels = dict.fromkeys(tile.labels for tile in labelled_tiles(tile_indexes) if tile.labels)
+    labels = dict.fromkeys(tile.labels for tile in tiles if tile.labels)
     rasters = [path for label in _names(list(labels), Path(folder)).values() for path in label]
     return [*rasters, areas_path(folder)]
 
@@ -104,8 +129,9 @@ def prepare_suspects(
     A warning says that networks which start from a model have seen what that was trained on.
 
     Raises:
-        InputMissingError, TileIndexError, NotARasterError: as `suspect_paths`.
+        InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
         UsageError: several processes train.
+        NoLabelledPixelError: a fold has all training tiles.
         OutputExistsError, CannotWriteError: the folder or a file cannot be written.
     """
     assert outputs.suspects is not None
@@ -114,8 +140,11 @@ def prepare_suspects(
         "the networks that judge the labels start from it too: they contradict few of those that "
         "it was trained on",
     )  # fmt: skip
+    dealt = DealtTiles.of(tile_indexes)
+    remedy = f"prepare smaller tiles, or leave out `{_OPTION}`"
+    check_left(tile_indexes, dealt.tiles, dealt.held_out, remedy)
     folder = Path(outputs.suspects)
-    paths = suspect_paths(tile_indexes, folder)
+    paths = suspect_paths(dealt.tiles, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -158,19 +187,15 @@ def find_suspects(
     its training tiles; validation and test tiles train none.
 
     Raises:
-        NoLabelledPixelError, CheckpointError: as `train_folds`.
+        CheckpointError: as `train_folds`.
         NotARasterError: pixels cannot be read.
         OutputExistsError, CannotWriteError: as `atomic_path`.
     """
     assert outputs.suspects is not None
-    folds = defaults.SUSPECT_FOLDS
-    tiles = labelled_tiles(tile_indexes)
-    of_fold = deal(tiles, folds, run.data.tile_size)
-    held_out = [[tile for tile, mine in zip(tiles, of_fold, strict=True) if mine == fold]
-                for fold in range(folds)]  # fmt: skip
-    parts = Folds(held_out, _OPTION, outputs.suspects_checkpoint)
+    dealt = DealtTiles.of(tile_indexes)
+    parts = Folds(dealt.held_out, outputs.suspects_checkpoint)
     models = train_folds(run, parts, options, resume=outputs.resume, progress=progress)
-    labels = _label_files(tiles, of_fold.tolist(), Path(outputs.suspects))
+    labels = _label_files(dealt, Path(outputs.suspects))
     with temporary_folder() as folder, ExitStack() as stack:
         found = [Judgements(label, folder / str(n)) for n, label in enumerate(labels)]
         for judgements in found:
@@ -192,11 +217,9 @@ def find_suspects(
     return SuspectReport(Path(outputs.suspects), labelled, suspect, count)
 
 
-def _label_files(
-    tiles: Sequence[IndexedTile], folds: Sequence[int], folder: Path
-) -> list[LabelFile]:
+def _label_files(dealt: DealtTiles, folder: Path) -> list[LabelFile]:
     of_file: dict[Path, list[tuple[IndexedTile, int]]] = {}
-    for tile, fold in zip(tiles, folds, strict=True):
+    for tile, fold in zip(dealt.tiles, dealt.of_fold, strict=True):
         assert tile.labels is not None
         of_file.setdefault(tile.labels, []).append((tile, fold))
     names = _names(list(of_file), folder)

@@ -75,6 +75,7 @@ def train(
         UsageError: options that contradict each other, or a batch that cannot be divided; suspect
             labels, or a calibration elsewhere, are asked for of several processes; the latter with
             images of fewer than three places.
+        NoLabelledPixelError: without a part of the tiles that these leave out, none trains.
         InputMissingError, TileIndexError, NomenclatureMismatchError, NoLabelledPixelError,
             InputMismatchError, NotARasterError: as `read_training_set`.
         InputMismatchError: the initial model has other inputs, classes or another architecture.

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from lcmap import defaults
 from lcmap.accuracy.calibration import expected_calibration_error
-from lcmap.errors import LcmapError, UsageError
+from lcmap.errors import LcmapError, NoLabelledPixelError, UsageError
 from lcmap.model_file import read_model
 from lcmap.training import folds
 from lcmap.training.calibration import Drawn
@@ -69,7 +69,7 @@ def test_images_that_overlap_are_one_place(make_index: MakeIndex) -> None:
 @pytest.mark.parametrize("places", [3, 5, 8])
 def test_places_are_dealt_whole(make_index: MakeIndex, places: int) -> None:
     tiles = labelled_tiles(indexes(make_index, places))
-    parts = deal_places(tiles)
+    parts = deal_places(places_of(tiles))
     assert len(parts) == min(places, defaults.CALIBRATION_FOLDS)
     images = [{tile.image for tile in part} for part in parts]
     assert sum(map(len, images)) == len(set.union(*images)) == places
@@ -160,3 +160,21 @@ def test_what_cannot_be_calibrated_elsewhere_is_refused(
     assert isinstance(caught.value, LcmapError) and caught.value.exit_code == 2
     assert "calibrate" in str(caught.value)
     assert set(tmp_path.iterdir()) == there
+
+
+def test_places_without_training_tiles_are_refused_before_anything_is_trained(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [
+        make_index(f"zone{n}", east=1000 * n, splits=splits)
+        for n, splits in enumerate([("train", "validation"), ("validation",), ("validation",)])
+    ]
+    monkeypatch.setattr("lcmap.training.train._train", never)
+    with pytest.raises(NoLabelledPixelError, match="too few training tiles") as caught:
+        trained(paths, tmp_path / "m.onnx")
+    assert "`calibrate`" in str(caught.value)
+    assert not list(tmp_path.glob("m.*"))
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("training begins")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from lcmap.dataset.tile_index import IndexedTile, Split
-from lcmap.errors import LcmapError, OutputExistsError, UsageError
+from lcmap.errors import LcmapError, NoLabelledPixelError, OutputExistsError, UsageError
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.classes import read_class_table
 from lcmap.raster.grid import Grid
@@ -124,6 +124,28 @@ def test_it_takes_training(make_index: MakeIndex, tmp_path: Path) -> None:
     assert isinstance(caught.value, LcmapError) and caught.value.exit_code == 2
 
 
+def test_too_few_training_tiles_are_refused_before_anything_is_trained(
+    make_index: MakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("training begins")
+
+    monkeypatch.setattr("lcmap.training.train._train", never)
+    index = make_index(splits=("train", *["validation"] * 8))  # one to train on
+    with pytest.raises(NoLabelledPixelError, match="too few training tiles") as caught:
+        find(index, tmp_path)
+    assert "`suspect_labels`" in str(caught.value)
+    assert not (tmp_path / "suspects").exists() and not list(tmp_path.glob("m.*"))
+
+
+@pytest.mark.parametrize("splits", [("validation",), ("train",)])
+def test_no_tile_to_train_or_to_validate_on_is_said_first(
+    make_index: MakeIndex, tmp_path: Path, splits: tuple[str, ...]
+) -> None:
+    with pytest.raises(NoLabelledPixelError, match="no labelled tile is for"):
+        find(make_index(splits=splits), tmp_path)
+
+
 def test_networks_that_start_from_a_model_may_have_seen_the_labels(
     make_index: MakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,7 +162,7 @@ def test_label_files_of_one_name_get_rasters_of_their_own(
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     indexes = [make_index(folder=tmp_path / name) for name in "ab"]
-    names = [path.name for path in suspect_paths(indexes, tmp_path / "out")]
+    names = [path.name for path in suspect_paths(labelled_tiles(indexes), tmp_path / "out")]
     assert names == [
         "zone.labels.suspects.tif", "zone.labels.suspects.confidence.tif",
         "zone.labels-2.suspects.tif", "zone.labels-2.suspects.confidence.tif", "suspects.gpkg",
