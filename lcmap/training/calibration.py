@@ -32,6 +32,9 @@ PULL = 0.03
 """How much a squared distance 1 of the logarithm of a temperature from that of all classes counts
 against the mean negative log-likelihood: tiles are few, and neighbouring pixels alike."""
 
+ENOUGH = 1000
+"""Pixels of a part: with fewer it counts less than others, since hardly anything says how it is."""
+
 _FURTHEST = np.log(10.0)
 """Of the logarithm of a temperature from 0."""
 
@@ -53,10 +56,20 @@ class Temperatures(NamedTuple):
     pixels: int
 
     @classmethod
-    def of(cls, parts: Sequence[Drawn], *, alike: bool = False) -> Temperatures:
-        """Return those fitted to the pixels of all parts together, see `fit_temperatures`."""
+    def of(cls, drawn: Drawn) -> Temperatures:
+        """Return those fitted to pixels, see `fit_temperatures`."""
+        return cls(fit_temperatures(drawn.scores, drawn.labels), len(drawn.labels))
+
+    @classmethod
+    def across(cls, parts: Sequence[Drawn]) -> Temperatures:
+        """Return one of all classes, fitted to the pixels of all parts.
+
+        Each part counts the same, however many pixels it has, from `ENOUGH` of them.
+        """
         scores, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
-        return cls(fit_temperatures(scores, labels, alike=alike), len(labels))
+        sizes = np.array([len(part.labels) for part in parts])
+        weights = np.repeat(1 / np.maximum(sizes, ENOUGH), sizes)
+        return cls(fit_temperatures(scores, labels, alike=True, weights=weights), len(labels))
 
     def to_dict(self, nomenclature: Nomenclature) -> dict[str, Any]:
         """Return them as JSON values, by the class's short name."""
@@ -94,7 +107,7 @@ class ScoreSample:
 
     def temperatures(self) -> Temperatures:
         """Return the temperatures fitted to what was drawn."""
-        return Temperatures.of([self.drawn()])
+        return Temperatures.of(self.drawn())
 
 
 class TileProbabilities:
@@ -146,14 +159,19 @@ def temperatures_of(
 
 
 def fit_temperatures(
-    scores: NDArray[np.floating], labels: NDArray[np.integer], *, alike: bool = False
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    alike: bool = False,
+    weights: NDArray[np.float64] | float = 1.0,
 ) -> NDArray[np.float64]:
     """Return a temperature for each class, float64 [K], from scores [n, K] and labels [n].
 
     Scores are divided by the temperature of their highest class. The first step finds the one
     temperature with the lowest mean negative log-likelihood, the second one for each class, pulled
     towards it (`PULL`): that of a class that never wins, or whose pixels do not tell, is it. Where
-    classes are `alike`, all have that of the first step.
+    classes are `alike`, all have that of the first step. Pixels count by their `weights`, [n], of
+    which the mean makes no difference.
     """
     classes = scores.shape[1]
     if len(labels) == 0:
@@ -161,8 +179,9 @@ def fit_temperatures(
     scores = np.asarray(scores, np.float64)
     winners = scores.argmax(axis=1)
     all_alike = np.zeros_like(winners)
-    common = np.repeat(_fitted(scores, labels, all_alike, np.zeros(1), 0.0), classes)
-    fitted = common if alike else _fitted(scores, labels, winners, common, PULL)
+    relative = np.asarray(weights / np.mean(weights), np.float64)
+    common = np.repeat(_fitted(scores, labels, relative, all_alike, np.zeros(1), 0.0), classes)
+    fitted = common if alike else _fitted(scores, labels, relative, winners, common, PULL)
     return np.exp(-fitted)
 
 
@@ -178,18 +197,22 @@ def confidence_of(
 def _fitted(
     scores: NDArray[np.floating],
     labels: NDArray[np.integer],
+    weights: NDArray[np.float64],
     groups: NDArray[np.intp],
     start: NDArray[np.float64],
     pull: float,
 ) -> NDArray[np.float64]:
-    """Return the logarithm of what multiplies the scores of each group of pixels, [groups]."""
+    """Return the logarithm of what multiplies the scores of each group of pixels, [groups].
+
+    `weights`, [n] or one of all, have the mean 1.
+    """
     rows = np.arange(len(labels))
 
     def loss(logarithms: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scaled = scores * np.exp(logarithms)[groups, None]
-        likelihoods = log_softmax(scaled, axis=1)[rows, labels]
+        likelihoods = log_softmax(scaled, axis=1)[rows, labels] * weights
         expected = (softmax(scaled, axis=1) * scaled).sum(axis=1)
-        slopes = (expected - scaled[rows, labels]) / len(labels)
+        slopes = (expected - scaled[rows, labels]) * weights / len(labels)
         away = logarithms - start
         value = -float(likelihoods.mean()) + pull * float(away @ away)
         return value, np.bincount(groups, slopes, minlength=len(start)) + 2 * pull * away

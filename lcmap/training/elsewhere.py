@@ -8,6 +8,7 @@ each class, fitted to some ground, were worse on other (benchmarks/accuracy.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap import defaults
-from lcmap.accuracy.calibration import expected_calibration_error, reliability
+from lcmap.accuracy.calibration import BINS, expected_calibration_error, reliability
 from lcmap.dataset.reading import IGNORE
 from lcmap.dataset.tile_index import IndexedTile
 from lcmap.errors import UsageError
@@ -53,34 +54,63 @@ class Elsewhere(NamedTuple):
     """Temperatures that were fitted to images left out.
 
     places: how many there were; images that overlap are of one.
-    before, after: counts of bins of confidence, float64 [parts, 3, bins], see
-        `accuracy.calibration`, of the images that were left out together; `after` with temperatures
-        that were fitted to the other parts.
+    parts: how many there were of images that were left out together.
+    before, after: counts of bins of confidence, float64 [judged, 3, bins], see
+        `accuracy.calibration`, of the parts that are judged; `after` with temperatures that were
+        fitted to the other parts. A part is judged where it has pixels of classes that its network
+        was shown, and another part has.
     """
 
     temperatures: Temperatures
     places: int
+    parts: int
     before: NDArray[np.float64]
     after: NDArray[np.float64]
 
     @property
     def ece(self) -> float:
-        """The expected calibration error with temperatures, mean of the parts."""
-        return float(expected_calibration_error(self.after).mean())
+        """The expected calibration error with temperatures, mean of the judged parts; or NaN."""
+        return _mean_error(self.after)
 
     @property
     def ece_before(self) -> float:
         """That without temperatures."""
-        return float(expected_calibration_error(self.before).mean())
+        return _mean_error(self.before)
+
+    @property
+    def judged(self) -> int:
+        """How many parts are judged: none, or two or more."""
+        return len(self.after)
+
+    @property
+    def text(self) -> str:
+        """The error in one line; where not all parts are judged, of how many it is and why."""
+        said = "expected calibration error on images left out"
+        shown = "pixels of classes that their networks were shown"
+        if not self.judged:
+            return f"{said}: not known, since fewer than two of {self.parts} parts have {shown}"
+        error = f"{100 * self.ece:.1f} %, {100 * self.ece_before:.1f} % before calibration"
+        if self.judged == self.parts:
+            return f"{said}, mean of {self.parts} parts: {error}"
+        of = f"mean of {self.judged} of {self.parts} parts"
+        return f"{said}, {of} (the others have no {shown}): {error}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return for a model's metadata what was fitted to."""
-        return {
+        said = {
             "fitted on": "images left out",
             "places": self.places,
             "ece of images left out": self.ece,
             "ece of images left out before": self.ece_before,
         }
+        if self.judged < self.parts:
+            said |= {"parts": self.parts, "parts judged": self.judged}
+        return said
+
+
+def _mean_error(counts: NDArray[np.float64]) -> float:
+    """Return the mean of the expected calibration errors of parts, NaN of none."""
+    return float(expected_calibration_error(counts).mean()) if len(counts) else math.nan
 
 
 def check_elsewhere(
@@ -165,7 +195,7 @@ def fit_elsewhere(
 
     Each is trained as the run's own, for as long, on the training tiles of the other images. It
     predicts the training and validation tiles of those left out; what has a class that it was not
-    shown does not count. Each part counts alike.
+    shown does not count. Each part counts alike, see `Temperatures.across`.
 
     Raises:
         CheckpointError: as `train_folds`.
@@ -190,14 +220,16 @@ def fit_elsewhere(
 
 def fitted_across(drawn: Sequence[Drawn], places: int) -> Elsewhere:
     """Return the temperatures fitted to the pixels drawn from all parts, see `Elsewhere`."""
-    temperatures = Temperatures.of(drawn, alike=True)
+    temperatures = Temperatures.across(drawn)
     classes = len(temperatures.values)
     before: list[NDArray[np.float64]] = []
     after: list[NDArray[np.float64]] = []
     for number, (scores, labels) in enumerate(drawn):
-        rest = [part for place, part in enumerate(drawn) if place != number]
-        others = Temperatures.of(rest, alike=True)
+        others = Temperatures.across([*drawn[:number], *drawn[number + 1 :]])
+        if not (len(labels) and others.pixels):
+            continue
         agreed = scores.argmax(axis=1) == labels
         for counts, values in ((before, np.ones(classes)), (after, others.values)):
             counts.append(reliability(confidence_of(scores, values), agreed))
-    return Elsewhere(temperatures, places, np.stack(before), np.stack(after))
+    counts_of = (np.reshape(counts, (-1, 3, BINS)) for counts in (before, after))
+    return Elsewhere(temperatures, places, len(drawn), *counts_of)

@@ -32,12 +32,17 @@ class FinishedModel(NamedTuple):
 
     @property
     def reliability(self) -> dict[str, NDArray[Any]]:
-        """The counts of bins of confidence, by what they are of; of what was left out, by part."""
+        """The counts of bins of confidence, by what they are of; of what was left out, by part.
+
+        Where no part that was left out is judged, those of the validation tiles alone.
+        """
         if self.temperatures is None:
             return {"validation": self.measured.reliability}
         if self.elsewhere is not None:
             parts = {"before": self.elsewhere.before, "after": self.elsewhere.after}
-            left_out = {f"left out, {when}": counts for when, counts in parts.items()}
+            left_out = {
+                f"left out, {when}": counts for when, counts in parts.items() if len(counts)
+            }
             return left_out | {"validation": self.measured.reliability}
         return {"before": self.before.reliability, "after": self.measured.reliability}
 

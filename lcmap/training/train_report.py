@@ -85,11 +85,7 @@ class TrainReport:
         if self.ece_before is not None:
             found += f", {100 * self.ece_before:.1f} % before calibration"
         if self.elsewhere is not None:
-            ece, before = 100 * self.elsewhere.ece, 100 * self.elsewhere.ece_before
-            found += (
-                f"\nexpected calibration error on images left out, mean of "
-                f"{len(self.elsewhere.after)} parts: {ece:.1f} %, {before:.1f} % before calibration"
-            )
+            found += f"\n{self.elsewhere.text}"
         return found + (f"\nnever predicted: {', '.join(self.absent)}" if self.absent else "")
 
     @property

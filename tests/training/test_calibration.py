@@ -53,6 +53,16 @@ def test_classes_that_are_alike_have_the_temperature_that_fits_best() -> None:
     assert likelihood(found[0]) > max(likelihood(found[0] * factor) for factor in (0.97, 1.03))
 
 
+def test_a_weight_of_two_is_that_of_two_pixels() -> None:
+    scores, labels = drawn([0.6, 1.0, 2.0], 3_000)
+    twice = np.arange(len(labels)) % 3 == 0
+    repeated = np.repeat(np.arange(len(labels)), 1 + twice)
+    for alike in (True, False):
+        weighed = fit_temperatures(scores, labels, alike=alike, weights=1.0 + twice)
+        expected = fit_temperatures(scores[repeated], labels[repeated], alike=alike)
+        assert weighed == pytest.approx(expected, rel=1e-4)
+
+
 def test_temperatures_by_class_are_found_but_for_the_pull(monkeypatch: pytest.MonkeyPatch) -> None:
     true = [0.6, 1.0, 2.0]
     scores, labels = drawn(true)

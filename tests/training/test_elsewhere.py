@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from lcmap import defaults
 from lcmap.accuracy.calibration import expected_calibration_error
 from lcmap.errors import LcmapError, NoLabelledPixelError, UsageError
 from lcmap.model_file import read_model
-from lcmap.training import folds
+from lcmap.training import calibration, folds
 from lcmap.training.calibration import Drawn
 from lcmap.training.elsewhere import deal_places, fitted_across, places_of
+from lcmap.training.finished_model import FinishedModel
 from lcmap.training.folds import labelled_tiles
 from lcmap.training.options import NetworkSize, TrainOptions, TrainOutputs
 from lcmap.training.train import TrainReport, train
@@ -26,10 +28,10 @@ from tests.training.conftest import learnable
 MakeIndex = Callable[..., Path]
 
 
-def drawn(factor: float, seed: int) -> Drawn:
+def drawn(factor: float, seed: int, pixels: int = 20_000) -> Drawn:
     """Return scores that are too high by a factor, and labels."""
     random = np.random.default_rng(seed)
-    true = random.normal(0, 1.5, (20_000, 3))
+    true = random.normal(0, 1.5, (pixels, 3))
     p = softmax(true, axis=1)
     labels = (p.cumsum(axis=1) < random.random((len(p), 1))).sum(axis=1)
     return Drawn(factor * true, labels)
@@ -49,6 +51,58 @@ def test_a_part_does_not_judge_the_temperatures_that_were_fitted_to_it() -> None
     assert after[2] == pytest.approx(before[2], abs=0.01)
     assert (after[:2] > before[:2] + 0.05).all()
     assert found.ece == pytest.approx(after.mean())
+
+
+def likelihood(part: Drawn, temperature: float) -> float:
+    """Return the mean log-likelihood of a part's labels."""
+    p = softmax(part.scores / temperature, axis=1)
+    return float(np.log(p[np.arange(len(p)), part.labels]).mean())
+
+
+def test_each_part_counts_the_same_however_many_pixels_it_has() -> None:
+    parts = [drawn(4.0, 0, 5_000), drawn(1.0, 1, 50_000)]
+    found = float(fitted_across(parts, 2).temperatures.values[0])
+
+    def of_parts(temperature: float) -> float:
+        return float(np.mean([likelihood(part, temperature) for part in parts]))
+
+    assert of_parts(found) > max(of_parts(found * factor) for factor in (0.98, 1.02))
+
+
+def test_a_handful_of_pixels_does_not_count_as_a_part() -> None:
+    odd = Drawn(np.array([[9.0, 0.0, 0.0]] * 10), np.ones(10, int))  # sure, and wrong
+    found = fitted_across([drawn(1.0, 0), drawn(1.0, 1), odd], 3).temperatures.values
+    assert calibration.ENOUGH > 10
+    assert found == pytest.approx([1.0] * 3, abs=0.15)
+
+
+def test_the_error_is_the_mean_of_the_parts_that_have_pixels() -> None:
+    parts = [drawn(3.0, 0), drawn(3.0, 1, 0), drawn(3.0, 2)]
+    found, without = fitted_across(parts, 3), fitted_across([parts[0], parts[2]], 2)
+    assert found.ece == without.ece and found.ece_before == without.ece_before
+    assert "mean of 2 of 3 parts" in found.text and "nan" not in found.text
+    assert "mean of 2 parts:" in without.text
+    said = found.to_dict()
+    assert said["parts"] == 3 and said["parts judged"] == 2
+    assert "parts" not in without.to_dict()
+
+
+@pytest.mark.parametrize("pixels", [0, 20_000])
+def test_an_error_that_no_two_parts_tell_is_not_known(pixels: int) -> None:
+    found = fitted_across([drawn(3.0, 0, pixels), drawn(3.0, 1, 0), drawn(3.0, 2, 0)], 3)
+    assert np.isnan(found.ece) and np.isnan(found.ece_before)
+    assert "not known" in found.text and "nan" not in found.text
+    assert found.to_dict()["parts judged"] == 0
+    assert found.temperatures.values == pytest.approx([3.0 if pixels else 1.0] * 3, rel=0.05)
+
+
+def test_the_picture_leaves_out_what_no_part_tells() -> None:
+    measured: Any = SimpleNamespace(reliability=np.ones((3, 15)))
+    for pixels, drawn_too in ((0, False), (20_000, True)):
+        found = fitted_across([drawn(3.0, seed, pixels) for seed in range(3)], 3)
+        model = FinishedModel(b"", found.temperatures, measured, measured, measured, found)
+        names = {"left out, before", "left out, after"} if drawn_too else set()
+        assert set(model.reliability) == names | {"validation"}
 
 
 def indexes(make_index: MakeIndex, places: int, **options: Any) -> list[Path]:
