@@ -21,7 +21,9 @@ BANDS = ("red", "green", "blue", "nir")
 def write_small_model(path: Path, *, depth: int = 2, **changes: Any) -> Path:
     """Write a model of flair7 for images of four bands; keyword arguments change its metadata."""
     of_input = {
-        key: changes.pop(key) for key in ("bands", "dtype", "gsd", "quantiles") if key in changes
+        key: changes.pop(key)
+        for key in ("bands", "dtype", "gsd", "quantiles", "normalisation")
+        if key in changes
     }
     model_input = replace(ModelInput("image", "image", BANDS, "uint8", 0.8), **of_input)
     metadata = ModelMetadata(

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from lcmap.errors import DataError, InputMismatchError
 from lcmap.json_text import parse_json
 from lcmap.paths import PathLike
+from lcmap.raster.band_comparison import same_bands
 from lcmap.raster.input_watch import note_input
 from lcmap.raster.making import MEMBER, current_digest
-from lcmap.raster.opening import band_names, check_readable, has_band_names, open_raster
+from lcmap.raster.opening import band_names, check_readable, open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.quantile_tags import read_quantiles
 from lcmap.raster.radiometry import (
@@ -51,10 +52,8 @@ class BandQuantiles:
     radiometry: tuple[Radiometry, ...] = ()
 
     def are_of(self, bands: tuple[str, ...]) -> bool:
-        """Tell whether they are of these bands, by number and, where both have names, by name."""
-        named = has_band_names(bands) and has_band_names(self.bands)
-        one, other = ([name.strip().casefold() for name in names] for names in (self.bands, bands))
-        return len(one) == len(other) and not (named and one != other)
+        """Tell whether they are of these bands, by `same_bands`."""
+        return same_bands(self.bands, bands)
 
     def check_fits(
         self,

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lcmap.errors import InputMismatchError
-from lcmap.raster.opening import band_names, has_band_names
+from lcmap.raster.band_comparison import same_bands
+from lcmap.raster.opening import band_names
 
 
 class RasterKind(NamedTuple):
@@ -23,17 +24,16 @@ class RasterKind(NamedTuple):
         return cls(name, band_names(dataset), str(np.result_type(*set(dataset.dtypes))))
 
     def check_as(self, first: RasterKind) -> None:
-        """Check that it is as another; names count where both have names of their own.
+        """Check that it is as another, its bands compared by `same_bands`.
 
         Raises:
             InputMismatchError: the bands or the data type are not those of the other.
         """
-        bands, others = self.bands, first.bands
-        named = has_band_names(bands) and has_band_names(others)
-        if len(bands) != len(others) or (named and bands != others):
+        if not same_bands(self.bands, first.bands):
+            bands, others = ", ".join(self.bands), ", ".join(first.bands)
             raise InputMismatchError(
                 self.name,
-                f"its bands are {', '.join(bands)}, those of {first.name} are {', '.join(others)}",
+                f"its bands are {bands}, those of {first.name} are {others}",
                 "prepare all images with the same bands in the same order",
             )
         if self.dtype != first.dtype:

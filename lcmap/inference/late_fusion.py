@@ -195,7 +195,7 @@ def _check_alike(sources: Sequence[ClassProbabilities], *, allow_missing: bool) 
     """Check that all files have the classes, in the same order, and the ground of the first."""
     first, *others = sources
     for other in others:
-        if _classes(other) != _classes(first):
+        if other.nomenclature.coded_names != first.nomenclature.coded_names:
             raise NomenclatureMismatchError(
                 other.name,
                 f"is in {other.nomenclature.name}, {first.name} in {first.nomenclature.name}"
@@ -204,7 +204,3 @@ def _check_alike(sources: Sequence[ClassProbabilities], *, allow_missing: bool) 
                 "predict with models of one nomenclature",
             )
         check_ground(other.grid, first.grid, other.name, first.name, allow_missing=allow_missing)
-
-
-def _classes(source: ClassProbabilities) -> list[tuple[int, str]]:
-    return [(item.code, item.name) for item in source.nomenclature.classes]

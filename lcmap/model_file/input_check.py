@@ -8,8 +8,9 @@ from typing import Any
 
 from lcmap.errors import GsdMismatchError, InputMismatchError
 from lcmap.model_file.metadata import ModelInput
+from lcmap.raster.band_comparison import folded, same_bands
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import band_names, has_band_names
+from lcmap.raster.opening import band_names
 
 GSD_TOLERANCE = 0.1
 """How far an image's ground sampling distance may be outside those of training, relatively."""
@@ -46,9 +47,8 @@ def check_bands(
 ) -> None:
     """Check that bands of these names, data types and GSD are those of a model's input.
 
-    Band names are compared where both sides have names of their own, in order and without regard
-    to case; a label map has one band of any name and integer type. `force` lets another GSD pass;
-    `subject` names the image in messages.
+    Bands are compared by `same_bands`; a label map has one band of any name and integer type.
+    `force` lets another GSD pass; `subject` names the image in messages.
     Without a CRS the GSD is unknown, which is a warning.
 
     Raises:
@@ -64,12 +64,8 @@ def check_bands(
     if model_input.kind == "labels":
         _check_gsd(model_input, gsd, subject, force)
         return
-    if (
-        has_band_names(names)
-        and has_band_names(model_input.bands)
-        and [_folded(band) for band in names] != [_folded(band) for band in model_input.bands]
-    ):
-        same = sorted(map(_folded, names)) == sorted(map(_folded, model_input.bands))
+    if not same_bands(names, model_input.bands):
+        same = sorted(folded(names)) == sorted(folded(model_input.bands))
         raise InputMismatchError(
             subject,
             f"its bands are {', '.join(names)}, the model takes {', '.join(model_input.bands)}",
@@ -83,10 +79,6 @@ def check_bands(
             "give an image as the sensor delivers it, or train on such images",
         )
     _check_gsd(model_input, gsd, subject, force)
-
-
-def _folded(band: str) -> str:
-    return band.strip().casefold()
 
 
 def _check_gsd(model_input: ModelInput, gsd: float | None, name: str, force: bool) -> None:

@@ -54,6 +54,11 @@ class Nomenclature:
         """The classes' codes, in the nomenclature's order."""
         return tuple(item.code for item in self.classes)
 
+    @property
+    def coded_names(self) -> tuple[tuple[int, str], ...]:
+        """The classes' codes and names in order: what a class is, whatever its colour."""
+        return tuple((item.code, item.name) for item in self.classes)
+
     def __len__(self) -> int:
         """Return the number of classes, K."""
         return len(self.classes)

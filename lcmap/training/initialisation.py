@@ -13,7 +13,9 @@ from torch import nn
 from lcmap.errors import InputMismatchError, NotAModelError
 from lcmap.model_file import ModelInput, ModelMetadata, read_model
 from lcmap.network import Architecture, LandCoverNetwork
+from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
+from lcmap.raster.band_comparison import same_bands
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
 from lcmap.training.samples import TrainingSet
@@ -40,6 +42,9 @@ def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
 def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:
     """Return the metadata of a float32 model of the tiles' classes, its inputs their first ones.
 
+    Bands are compared as those of an image that it maps, and the classes of a label map by their
+    codes and names, in order.
+
     Raises:
         InputMissingError, NotAModelError, NewerModelError: as `read_model`.
         InputMismatchError: it is in int8, or has other inputs or classes.
@@ -65,12 +70,7 @@ def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:
             "prepare the image with the same `sides`",
         )
     for theirs, ours in zip(metadata.inputs, data.inputs, strict=False):
-        if _taken(theirs) != _taken(ours):
-            raise InputMismatchError(
-                model,
-                f"takes {_taken(theirs)}, where the tiles have {_taken(ours)}",
-                "start from a model of the same inputs, or of the first ones alone",
-            )
+        _check_input(model, theirs, ours)
     return metadata
 
 
@@ -105,6 +105,40 @@ def load_network(model: PathLike) -> LandCoverNetwork:
         own[name] = torch.from_numpy(np.array(found[name]))
     network.load_state_dict(own)
     return network
+
+
+def _check_input(model: PathLike, theirs: ModelInput, ours: ModelInput) -> None:
+    """Check that an input of the model is as that of the tiles in its place."""
+    remedy = "start from a model of the same inputs, or of the first ones alone"
+    taken, had = _taken(theirs), _taken(ours)
+    alike = (theirs.kind, theirs.dtype, theirs.level) == (ours.kind, ours.dtype, ours.level)
+    if theirs.nomenclature and ours.nomenclature and theirs.level == ours.level:
+        if theirs.nomenclature.coded_names == ours.nomenclature.coded_names:
+            return
+        if theirs.nomenclature.name == ours.nomenclature.name:
+            taken, had = _differing(theirs.nomenclature, ours.nomenclature)
+        remedy = (
+            "prepare the tiles with the classes of the model's input, or start from a model of the "
+            "first inputs alone"
+        )
+    elif alike and same_bands(theirs.bands, ours.bands):
+        return
+    raise InputMismatchError(model, f"takes {taken}, where the tiles have {had}", remedy)
+
+
+def _differing(theirs: Nomenclature, ours: Nomenclature) -> tuple[str, str]:
+    """Return in words how two nomenclatures of one name differ: of the model, of the tiles."""
+    if len(theirs) != len(ours):
+        return (
+            f"labels in {theirs.name} of {len(theirs)} classes",
+            f"labels in {ours.name} of {len(ours)} classes",
+        )
+    pairs = enumerate(zip(theirs.coded_names, ours.coded_names, strict=True), start=1)
+    place, (one, other) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+    return (
+        f"labels in {theirs.name} with {one[0]} {one[1]} as class {place}",
+        f"{other[0]} {other[1]}",
+    )
 
 
 def _taken(model_input: ModelInput) -> str:

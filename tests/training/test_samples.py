@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from small_model import write_small_model
 
 from lcmap.dataset.input_reader import one_hot
 from lcmap.dataset.raster_content import RasterContent
@@ -83,6 +84,25 @@ def test_bands_must_agree(make_index: MakeIndex) -> None:
 def test_band_order_must_agree(make_index: MakeIndex) -> None:
     first = make_index("a", band_names=("red", "nir"))
     refused(InputMismatchError, "nir, red", first, make_index("b", band_names=("nir", "red")))
+
+
+def test_names_of_bands_count_in_any_case_and_where_both_have_some(make_index: MakeIndex) -> None:
+    first = make_index("a", band_names=("red", "nir"))
+    upper, nameless = make_index("b", band_names=("RED", "NIR")), make_index("c")
+    data = read_training_set([first, upper, nameless])
+    assert data.inputs[0].bands == ("red", "nir")
+    assert {tile.image.stem for tile in data.train} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("names", [("RED", "NIR"), ()])
+def test_the_quantiles_of_a_model_are_kept_for_the_images_that_it_maps(
+    make_index: MakeIndex, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    quantiles = ((1.0, 2.0), (3.0, 4.0))
+    model = write_small_model(tmp_path / "m.onnx", bands=("red", "nir"), quantiles=quantiles,
+                              normalisation="training-quantiles-2-98")  # fmt: skip
+    (found,) = read_training_set([make_index(band_names=names)], model=model).inputs
+    assert found.quantiles == quantiles
 
 
 def test_dtypes_must_agree(make_index: MakeIndex) -> None:
