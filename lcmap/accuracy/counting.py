@@ -14,6 +14,7 @@ from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
 from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
+from lcmap.accuracy.label_views import as_it_is
 from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.report import listed
 from lcmap.accuracy.split_windows import BlockGrid, SplitTiles, mask_of
@@ -86,7 +87,7 @@ class Counting:
                 windows = self._tiles.windows(reference) if self._tiles is not None else None
                 if maps is not None and windows != []:
                     self._confidences = {
-                        m: open_parts(item.confidence, reference, stack, self._inputs)
+                        m: open_parts(item.confidence, reference, stack, self._inputs, as_it_is)
                         for m, item in enumerate(self._maps)
                         if item.confidence
                     }
@@ -113,7 +114,8 @@ class Counting:
         """Open what each map has over a reference; None, with a warning, where one has nothing."""
         maps = []
         for item in self._maps:
-            found = open_parts(item.files, reference, stack, self._inputs)
+            view = item.view(self._target)
+            found = open_parts(item.files, reference, stack, self._inputs, view)
             if not found.parts:
                 self._away = item.listed
                 if len(self._reference.files) > 1:
@@ -131,7 +133,8 @@ class Counting:
     def _counted_over(self, reference: LabelRaster, stack: ExitStack) -> LabelMap:
         """Open the references counted before that share ground with this one."""
         files = [file for file, grid in self._counted if _meet(grid, reference.grid)]
-        return open_parts(files, reference, stack, self._inputs)
+        view = self._reference.view(self._target)
+        return open_parts(files, reference, stack, self._inputs, view)
 
     def _count(
         self,

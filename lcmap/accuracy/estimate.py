@@ -219,7 +219,7 @@ def _states(points: SamplePoints, comparison: Comparison, inputs: InputOptions) 
     reference = of(comparison.reference, points.reference_codes(source))
     return _States(
         reference,
-        [of(item, codes_at(points, item.files, item.name, inputs)) for item in comparison.maps],
+        [of(item, codes_at(points, item, target, inputs)) for item in comparison.maps],
     )
 
 

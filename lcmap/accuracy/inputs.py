@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster, open_labels
+from lcmap.accuracy.label_views import View, classes_of
 from lcmap.accuracy.options import ClassOptions
 from lcmap.accuracy.report import listed
 from lcmap.dataset.inputs import InputOptions
@@ -60,6 +61,10 @@ class ScoreInput:
     def codes_in(self, target: Nomenclature) -> Nomenclature:
         """Return the nomenclature of its codes; the crosswalk brings them into the target."""
         return self.crosswalk.source if self.crosswalk else target
+
+    def view(self, target: Nomenclature) -> View:
+        """Return how to see its files, so that codes without a label are 0."""
+        return classes_of(self.codes_in(target))
 
 
 @dataclass(frozen=True)

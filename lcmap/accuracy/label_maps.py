@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
+from lcmap.accuracy.label_views import View
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import GridMismatchError
 from lcmap.raster.grid import Grid, same_crs
@@ -157,9 +158,15 @@ def _crs_name(crs: Any) -> str:
 
 
 def open_parts(
-    files: Sequence[LabelFile], reference: LabelRaster, stack: ExitStack, inputs: InputOptions
+    files: Sequence[LabelFile],
+    reference: LabelRaster,
+    stack: ExitStack,
+    inputs: InputOptions,
+    view: View,
 ) -> LabelMap:
     """Open the files of one map that cover a reference; they stay open as long as the stack.
+
+    The view says what a part has no class of: there another part may have one.
 
     Raises:
         UsageError, InputMissingError, NotARasterError, LabelBandError, NoCrsError: as
@@ -169,7 +176,7 @@ def open_parts(
     parts = []
     for file in files:
         with ExitStack() as opening:
-            part = opening.enter_context(file.opened(inputs))
+            part = view(opening.enter_context(file.opened(inputs)))
             if LabelMap([part], reference).parts:
                 parts.append(part)
                 stack.push(opening.pop_all())

@@ -111,7 +111,8 @@ def read_places(
             table = state_table(comparison.target, comparison.reference.crosswalk, comparison.only)
             maps = []
             for item in comparison.maps:
-                codes, _ = open_parts(item.files, reference, stack, inputs).read(window)
+                view = item.view(comparison.target)
+                codes, _ = open_parts(item.files, reference, stack, inputs, view).read(window)
                 states = state_table(comparison.target, item.crosswalk)[codes]
                 maps.append(states[::step, ::step])
             views.append(

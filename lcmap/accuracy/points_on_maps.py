@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.warp import transform as transform_coordinates
 
-from lcmap.accuracy.label_raster import LabelFile, LabelRaster
+from lcmap.accuracy.inputs import ScoreInput
+from lcmap.accuracy.label_raster import LabelRaster
 from lcmap.accuracy.sample_points import SamplePoints
 from lcmap.accuracy.split_windows import SplitTiles
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import OverlapError
+from lcmap.nomenclature import Nomenclature
 from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.windows import Window
@@ -22,12 +22,12 @@ _BLOCK = 512
 
 
 def codes_at(
-    points: SamplePoints, files: Sequence[LabelFile], name: str, inputs: InputOptions
+    points: SamplePoints, source: ScoreInput, target: Nomenclature, inputs: InputOptions
 ) -> NDArray[np.uint8]:
     """Return the code of a map at each point, uint8 [n], 0 where it has no class there.
 
-    The files are the map's parts; where several see a point, the first class that one of them has
-    there counts.
+    Where several parts of the map see a point, the first class that one of them has there counts.
+    The target is the nomenclature that the map is compared in.
 
     Raises:
         OverlapError: a point is outside all parts.
@@ -37,8 +37,10 @@ def codes_at(
     """
     codes = np.zeros(len(points.x), np.uint8)
     covered = np.zeros(len(points.x), bool)
-    for file in files:
-        with file.opened(inputs) as part:
+    view = source.view(target)
+    for file in source.files:
+        with file.opened(inputs) as raster:
+            part = view(raster)
             rows, cols, inside = pixels_of(points, part.grid)
             covered |= inside
             wanted = np.flatnonzero(inside & (codes == 0))
@@ -47,7 +49,7 @@ def codes_at(
     if beyond:
         raise OverlapError(
             points.name,
-            f"{beyond} of {len(covered)} points are outside {name}",
+            f"{beyond} of {len(covered)} points are outside {source.name}",
             "score the map that the sample was drawn for, whole",
         )
     return codes

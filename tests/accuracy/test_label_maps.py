@@ -20,10 +20,12 @@ from lcmap.accuracy.label_maps import (
     open_parts,
 )
 from lcmap.accuracy.label_raster import LabelFile, open_labels
+from lcmap.accuracy.label_views import View, as_it_is, classes_of
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import (
     GridMismatchError,
 )
+from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import iter_blocks
 
 WEST, NORTH = 700_000.0, 6_250_000.0
@@ -34,11 +36,13 @@ def random_codes(rows: int, cols: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def read_all(
-    parts: list[Path], reference: Path, block: int = 7
+    parts: list[Path], reference: Path, block: int = 7, view: View = as_it_is
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     with ExitStack() as stack:
         target = stack.enter_context(open_labels(reference))
-        label_map = open_parts([LabelFile(path) for path in parts], target, stack, InputOptions())
+        label_map = open_parts(
+            [LabelFile(path) for path in parts], target, stack, InputOptions(), view
+        )
         codes = np.zeros(target.grid.shape, np.uint8)
         covered = np.zeros(target.grid.shape, bool)
         for window in iter_blocks(*target.grid.shape, block):
@@ -100,6 +104,16 @@ def test_parts_make_one_map_and_the_first_counts_where_they_overlap(
     assert (found[:, :12] == 1).all()
     assert (found[:, 12:22] == 2).all()
     assert not covered[:, 22:].any()
+
+
+def test_what_is_no_label_in_a_part_is_left_to_the_others(write_labels: WriteLabels) -> None:
+    reference = write_labels("ref.tif", random_codes(1, 3))
+    first = write_labels("first.tif", np.array([[255, 254, 255]], np.uint8))
+    second = write_labels("second.tif", np.array([[2, 3, 255]], np.uint8))
+    view = classes_of(load_nomenclature("oso23"))
+    found, covered = read_all([first, second], reference, view=view)
+    assert found.tolist() == [[2, 254, 0]], "a code that is unknown is not hidden"
+    assert covered.all()
 
 
 def test_another_crs_is_refused_with_the_remedy(write_labels: WriteLabels) -> None:

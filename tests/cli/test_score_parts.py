@@ -33,8 +33,8 @@ def mapped(reference: np.ndarray) -> np.ndarray:
     return np.where(wrong, reference % 3 + 1, reference)
 
 
-def score(lcmap: Lcmap, mapped: Path, reference: Path) -> dict:
-    done = lcmap("score", mapped, "--reference", reference, "--nomenclature", "flair7",
+def score(lcmap: Lcmap, mapped: Path, reference: Path, nomenclature: str = "flair7") -> dict:
+    done = lcmap("score", mapped, "--reference", reference, "--nomenclature", nomenclature,
                  "--bootstrap", "0", "--json")  # fmt: skip
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
@@ -69,3 +69,18 @@ def test_references_that_overlap_count_once(
     truth = write_codes(tmp_path / "reference.tif", completed)
     whole = write_codes(tmp_path / "map.tif", mapped)
     assert matrix(score(lcmap, whole, tmp_path / "refs")) == matrix(score(lcmap, whole, truth))
+
+
+def test_a_code_of_no_label_in_one_part_hides_no_class_of_another(
+    lcmap: Lcmap, tmp_path: Path, reference: np.ndarray, mapped: np.ndarray
+) -> None:
+    west = np.mgrid[0:60, 0:80][1] < 50  # 255 is no label in oso23
+    for folder, codes in (("map", mapped), ("refs", reference)):
+        write_codes(tmp_path / folder / "a.tif", np.where(west, codes, 255))
+        write_codes(tmp_path / folder / "b.tif", np.where(west, 255, codes))
+        write_codes(tmp_path / f"{folder}.tif", codes)
+    whole = matrix(score(lcmap, tmp_path / "map.tif", tmp_path / "refs.tif", "oso23"))
+    for given in ("map", "map.tif"):
+        for truth in ("refs", "refs.tif"):
+            found = matrix(score(lcmap, tmp_path / given, tmp_path / truth, "oso23"))
+            assert found == whole, (given, truth)

@@ -203,6 +203,22 @@ def test_points_that_were_removed_are_missed(
     assert run.exit_code == 65 and "were drawn by their inclusion_probability" in run.stderr
 
 
+def test_a_code_of_no_label_in_one_part_hides_no_class_of_another(
+    write: WriteLabels, points: Callable[..., Path], lcmap: Lcmap
+) -> None:
+    codes = (1 + indices(STEHMAN_MAP)[None]).astype(np.uint8)
+    west = np.arange(40) < 20  # 255 is no label in oso23
+    write("parts/a.tif", np.where(west, codes, np.uint8(255)))
+    parts = write("parts/b.tif", np.where(west, np.uint8(255), codes)).parent
+    sample = points(reference=(1 + indices(STEHMAN_REFERENCE)).astype(str))
+    found = []
+    for given in (write("map.tif", codes), parts):
+        run = lcmap("score", given, "--sample", sample, "--nomenclature", "oso23", "--json")
+        assert run.exit_code == 0, run.stderr
+        found.append(json.loads(run.stdout)["maps"][0]["points"])
+    assert found[0] == found[1]
+
+
 def test_other_geometries_other_ground_and_other_systems(
     land_cover: Path, lcmap: Lcmap, tmp_path: Path
 ) -> None:

@@ -1,0 +1,54 @@
+"""Label rasters seen in another way: as their classes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.nomenclature import Nomenclature
+from lcmap.raster.windows import Window
+
+View = Callable[[LabelRaster], LabelRaster]
+
+
+class _Seen(LabelRaster):
+    """An open raster; what is read of it is another's to say."""
+
+    def __init__(self, raster: LabelRaster) -> None:
+        self._raster = raster
+        self.path = raster.path
+        self.name = raster.name
+        self.dataset = raster.dataset
+        self.grid = raster.grid
+
+
+class _Classes(_Seen):
+    """A raster whose codes without a label are 0."""
+
+    def __init__(self, raster: LabelRaster, nomenclature: Nomenclature) -> None:
+        super().__init__(raster)
+        self._table = np.arange(256, dtype=np.uint8)
+        self._table[list(nomenclature.no_label)] = 0
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Return the codes in a window, uint8 [height, width], 0 where there is no label."""
+        codes: NDArray[np.uint8] = np.take(self._table, self._raster.read(window), mode="clip")
+        return codes
+
+
+def as_it_is(raster: LabelRaster) -> LabelRaster:
+    """Return the raster itself."""
+    return raster
+
+
+def classes_of(nomenclature: Nomenclature) -> View:
+    """Return how to see rasters whose codes are a nomenclature's: what is no label there is 0.
+
+    Codes that it lacks stay, for others to refuse.
+    """
+    if not nomenclature.no_label:
+        return as_it_is
+    return lambda raster: _Classes(raster, nomenclature)
