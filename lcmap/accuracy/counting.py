@@ -14,7 +14,7 @@ from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
 from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
-from lcmap.accuracy.label_views import as_it_is
+from lcmap.accuracy.label_views import ScoredGround, as_it_is
 from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.report import listed
 from lcmap.accuracy.split_windows import BlockGrid, SplitTiles, mask_of
@@ -55,7 +55,7 @@ class Counting:
             self._target, self._reference.crosswalk, comparison.only
         )
         self._map_tables = [state_table(self._target, item.crosswalk) for item in self._maps]
-        self._counted: list[tuple[LabelFile, Grid]] = []
+        self._counted: list[tuple[LabelFile, Grid, Sequence[Window] | None]] = []
         self._confidences: dict[int, LabelMap] = {}
         self._described: set[str] = set()
         self._away = ""
@@ -94,7 +94,7 @@ class Counting:
                     share = _Share(progress, number, len(files), reference.name)
                     maps = [self._counted_over(reference, stack), *maps]
                     self._count(number, reference, maps, windows, share)
-                    self._counted.append((file, reference.grid))
+                    self._counted.append((file, reference.grid, windows))
         if not overlaps:
             raise OverlapError(
                 self._away,
@@ -131,10 +131,16 @@ class Counting:
         return maps
 
     def _counted_over(self, reference: LabelRaster, stack: ExitStack) -> LabelMap:
-        """Open the references counted before that share ground with this one."""
-        files = [file for file, grid in self._counted if _meet(grid, reference.grid)]
-        view = self._reference.view(self._target)
-        return open_parts(files, reference, stack, self._inputs, view)
+        """Open the references counted before that share ground with this one: 1 where counted."""
+        is_class = self._reference_table < len(self._target)
+        return LabelMap(
+            [
+                ScoredGround(stack.enter_context(file.opened(self._inputs)), is_class, windows)
+                for file, grid, windows in self._counted
+                if _meet(grid, reference.grid)
+            ],
+            reference,
+        )
 
     def _count(
         self,
@@ -178,7 +184,7 @@ class Counting:
     ) -> None:
         """Count a window of the reference with this number and blocks, where the mask says so.
 
-        The first of the `maps` are the references counted before: ground is counted once.
+        The first of the `maps` is the ground that references counted before: it is counted once.
         """
         without_class = np.uint8(len(self._target))
         codes = reference.read(area)

@@ -1,13 +1,14 @@
-"""Label rasters seen in another way: as their classes alone."""
+"""Label rasters seen in another way: as their classes alone, or as the ground they score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.accuracy.label_raster import LabelRaster
+from lcmap.accuracy.split_windows import mask_of
 from lcmap.nomenclature import Nomenclature
 from lcmap.raster.windows import Window
 
@@ -37,6 +38,26 @@ class _Classes(_Seen):
         """Return the codes in a window, uint8 [height, width], 0 where there is no label."""
         codes: NDArray[np.uint8] = np.take(self._table, self._raster.read(window), mode="clip")
         return codes
+
+
+class ScoredGround(_Seen):
+    """A reference as the ground that it scores: its codes are 1 there, else 0."""
+
+    def __init__(
+        self,
+        reference: LabelRaster,
+        is_scored: NDArray[np.bool_],
+        windows: Sequence[Window] | None,
+    ) -> None:
+        """Take the codes that `is_scored`, [256], says, in the windows; with None everywhere."""
+        super().__init__(reference)
+        self._table = is_scored.astype(np.uint8)
+        self._inside = None if windows is None else np.array(windows, np.int64).reshape(-1, 4)
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Return 1 where the reference scores a pixel, else 0, uint8 [height, width]."""
+        found: NDArray[np.uint8] = np.take(self._table, self._raster.read(window), mode="clip")
+        return found if self._inside is None else found * mask_of(window, self._inside)
 
 
 def as_it_is(raster: LabelRaster) -> LabelRaster:

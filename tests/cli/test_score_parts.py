@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from support import Run, write_raster
 
+from lcmap.dataset.tile_index import IndexedTile, TileIndex, write_tile_index
+from lcmap.nomenclature import load_nomenclature
+from lcmap.raster.windows import Window
+
 Lcmap = Callable[..., Run]
 CORNER = (700_000.0, 6_250_000.0)
 
@@ -31,6 +35,14 @@ def reference() -> np.ndarray:
 def mapped(reference: np.ndarray) -> np.ndarray:
     wrong = np.random.default_rng(1).random(reference.shape) < 0.3
     return np.where(wrong, reference % 3 + 1, reference)
+
+
+def write_index(path: Path, labels: Path, windows: list[Window]) -> Path:
+    """Index the test tiles of a label raster."""
+    tiles = tuple(IndexedTile(labels, labels, (), tile, "test", 1.0, {}) for tile in windows)
+    index = TileIndex(path, load_nomenclature("flair7"), (), tiles, 20, "blocks", 0, 0)
+    write_tile_index(index, overwrite=False)
+    return path
 
 
 def score(lcmap: Lcmap, mapped: Path, reference: Path, nomenclature: str = "flair7") -> dict:
@@ -84,3 +96,33 @@ def test_a_code_of_no_label_in_one_part_hides_no_class_of_another(
         for truth in ("refs", "refs.tif"):
             found = matrix(score(lcmap, tmp_path / given, tmp_path / truth, "oso23"))
             assert found == whole, (given, truth)
+
+
+def test_references_that_overlap_count_in_the_tiles_of_each(
+    lcmap: Lcmap, tmp_path: Path, reference: np.ndarray, mapped: np.ndarray
+) -> None:
+    """Their tiles share some ground; elsewhere a pixel is in the tiles of one of them."""
+    truth = [
+        write_codes(tmp_path / "a.tif", reference, slice(0, 60)),
+        write_codes(tmp_path / "b.tif", reference, slice(20, 80)),
+    ]
+    windows = [
+        [Window(0, 0, 20, 20), Window(20, 20, 20, 20), Window(40, 40, 20, 20)],
+        [Window(0, 20, 20, 20), Window(20, 10, 20, 20), Window(40, 40, 20, 20)],
+    ]
+    inside = np.zeros((60, 80), bool)
+    for west, tiles in zip((0, 20), windows, strict=True):
+        for tile in tiles:
+            inside[tile.shifted(0, west).slices] = True
+    tiles = [write_index(p.with_suffix(".geojson"), p, w)
+             for p, w in zip(truth, windows, strict=True)]  # fmt: skip
+    whole = write_codes(tmp_path / "map.tif", mapped)
+    ground = write_codes(tmp_path / "ground.tif", np.where(inside, reference, 0))
+    expected = matrix(score(lcmap, whole, ground))
+    assert np.sum(expected) == 2200
+    for first, last in (truth, truth[::-1]):
+        run = lcmap("score", whole, "--reference", first, "--reference", last,
+                    "--nomenclature", "flair7", "--bootstrap", "0", "--json",
+                    *(word for path in tiles for word in ("--tiles", path)))  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        assert matrix(json.loads(run.stdout)) == expected, first
