@@ -14,7 +14,7 @@ from lcmap.accuracy.confusion import state_table
 from lcmap.accuracy.inputs import Comparison, ScoreInput, check_class_names
 from lcmap.accuracy.label_maps import LabelMap, describe_resampling, open_parts
 from lcmap.accuracy.label_raster import LabelFile, LabelRaster
-from lcmap.accuracy.label_views import ScoredGround, as_it_is
+from lcmap.accuracy.label_views import Confidence, ScoredGround, percent_of
 from lcmap.accuracy.options import BootstrapOptions
 from lcmap.accuracy.report import listed
 from lcmap.accuracy.split_windows import BlockGrid, SplitTiles, mask_of
@@ -76,7 +76,8 @@ class Counting:
             InputMissingError, NotARasterError, LabelBandError, NoCrsError: of a file.
             GridMismatchError: a map cannot be read on a reference's grid.
             NomenclatureMismatchError, UnknownLabelError: a raster holds other classes.
-            OverlapError, NoLabelledPixelError: nothing could be counted.
+            OverlapError, NoLabelledPixelError: nothing could be counted, or no pixel of a map
+                that was has a confidence.
         """
         files = self._reference.files
         overlaps = False
@@ -87,7 +88,7 @@ class Counting:
                 windows = self._tiles.windows(reference) if self._tiles is not None else None
                 if maps is not None and windows != []:
                     self._confidences = {
-                        m: open_parts(item.confidence, reference, stack, self._inputs, as_it_is)
+                        m: open_parts(item.confidence, reference, stack, self._inputs, Confidence)
                         for m, item in enumerate(self._maps)
                         if item.confidence
                     }
@@ -109,6 +110,26 @@ class Counting:
                 f"has no labelled pixel to score{where}",
                 "check the split, the classes chosen and what the maps cover",
             )
+        self._check_confidences()
+
+    def _check_confidences(self) -> None:
+        """Warn of scored pixels without a confidence; refuse a confidence that has none of them."""
+        for number, without in self._tally.without_confidence.items():
+            item = self._maps[number]
+            name = listed([file.name for file in item.confidence])
+            known = int(self._tally.reliability[number][0].sum())
+            if without and not known:
+                raise OverlapError(
+                    name,
+                    f"has no confidence for any scored pixel of {item.name}",
+                    "name the one that was written with the map, maps and confidences in one order",
+                )
+            if without:
+                logger.warning(
+                    "%s: %d of %d scored pixels of %s have no confidence, and are left out of its "
+                    "reliability",
+                    name, without, without + known, item.name,
+                )  # fmt: skip
 
     def _maps_over(self, reference: LabelRaster, stack: ExitStack) -> list[LabelMap] | None:
         """Open what each map has over a reference; None, with a warning, where one has nothing."""
@@ -207,7 +228,7 @@ class Counting:
             ((number, 0, 0) if self._by_image else (number, *key), piece)
             for key, piece in cut(area, edge, (origin[0], origin[1]))
         ]
-        sure = {m: found.read(area)[0] for m, found in self._confidences.items()}
+        sure = {m: percent_of(found.read(area)[0]) for m, found in self._confidences.items()}
         self._tally.add(states, predicted, covered, pieces, sure)
 
     def _states(

@@ -45,6 +45,15 @@ class LabelRaster:
                 labels = np.where(read_valid(self.dataset, window), labels, 0)
         return as_codes(labels, self.name)
 
+    def read_valid(self, window: Window) -> NDArray[np.bool_]:
+        """Return where the raster has data in a window, bool [height, width].
+
+        Raises:
+            NotARasterError: the pixels cannot be read.
+        """
+        with reading(self.name):
+            return read_valid(self.dataset, window)
+
 
 @contextmanager
 def open_labels(given: PathLike, inputs: InputOptions | None = None) -> Iterator[LabelRaster]:

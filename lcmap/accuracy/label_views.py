@@ -1,4 +1,7 @@
-"""Label rasters seen in another way: as their classes alone, or as the ground they score."""
+"""Label rasters seen in another way: as their classes alone, as the ground they score.
+
+The confidence of a map is seen so too, for 0 % is another thing than none.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,22 @@ class ScoredGround(_Seen):
         return found if self._inside is None else found * mask_of(window, self._inside)
 
 
-def as_it_is(raster: LabelRaster) -> LabelRaster:
-    """Return the raster itself."""
-    return raster
+class Confidence(_Seen):
+    """A raster of percent, its codes 1 more than these: 0 where there is none."""
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Return 1 more than the percent, uint8 [height, width].
+
+        It is 0 where the raster has no data, or a value above 100.
+        """
+        percent = self._raster.read(window)
+        known = self._raster.read_valid(window) & (percent <= 100)
+        return np.where(known, np.minimum(percent, 100) + np.uint8(1), np.uint8(0))
+
+
+def percent_of(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the percent of codes that `Confidence` reads, float32, NaN where there is none."""
+    return np.where(codes == 0, np.float32(np.nan), codes.astype(np.float32) - 1)
 
 
 def classes_of(nomenclature: Nomenclature) -> View:
@@ -71,5 +87,5 @@ def classes_of(nomenclature: Nomenclature) -> View:
     Codes that it lacks stay, for others to refuse.
     """
     if not nomenclature.no_label:
-        return as_it_is
+        return lambda raster: raster
     return lambda raster: _Classes(raster, nomenclature)

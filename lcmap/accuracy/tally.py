@@ -26,6 +26,7 @@ class Tally:
         self.not_covered = 0
         self.left_out = 0
         self.reliability: dict[int, NDArray[np.float64]] = {}
+        self.without_confidence: dict[int, int] = {}
         self._by_block = by_block
         self._blocks: dict[BlockKey, NDArray[np.int64]] = {}
 
@@ -57,12 +58,13 @@ class Tally:
         predicted: Sequence[NDArray[np.uint8]],
         covered: Sequence[NDArray[np.bool_]],
         pieces: Sequence[tuple[BlockKey, Window]],
-        confidence: Mapping[int, NDArray[np.uint8]] | None = None,
+        confidence: Mapping[int, NDArray[np.float32]] | None = None,
     ) -> None:
         """Count states, all [height, width]: one reference, and each map with where it covers.
 
         The pieces, a block's key and its window each, partition the arrays. The `confidence` of
-        maps, by their number, is in percent; it is counted where the map has a class.
+        maps, by their number, is in percent, NaN where there is none; it is counted where the map
+        has a class.
         """
         scored = reference < self.classes
         outside = scored & ~np.logical_and.reduce(covered)
@@ -75,7 +77,10 @@ class Tally:
             scored &= ~unclassified
         reference = np.where(scored, reference, np.uint8(self.classes))
         for number, percent in (confidence or {}).items():
-            known = scored & (predicted[number] < self.classes)
+            classified = scored & (predicted[number] < self.classes)
+            known = classified & ~np.isnan(percent)
+            without = int(np.count_nonzero(classified)) - int(np.count_nonzero(known))
+            self.without_confidence[number] = self.without_confidence.get(number, 0) + without
             agreed = predicted[number][known] == reference[known]
             found = reliability(percent[known] / 100, agreed)
             self.reliability[number] = self.reliability.get(number, 0.0) + found

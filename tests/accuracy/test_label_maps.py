@@ -20,7 +20,7 @@ from lcmap.accuracy.label_maps import (
     open_parts,
 )
 from lcmap.accuracy.label_raster import LabelFile, open_labels
-from lcmap.accuracy.label_views import View, as_it_is, classes_of
+from lcmap.accuracy.label_views import View, classes_of
 from lcmap.dataset.inputs import InputOptions
 from lcmap.errors import (
     GridMismatchError,
@@ -28,6 +28,7 @@ from lcmap.errors import (
 from lcmap.nomenclature import load_nomenclature
 from lcmap.raster.windows import iter_blocks
 
+AS_IT_IS = classes_of(load_nomenclature("topo6"))  # which has no code for no label
 WEST, NORTH = 700_000.0, 6_250_000.0
 
 
@@ -36,7 +37,7 @@ def random_codes(rows: int, cols: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def read_all(
-    parts: list[Path], reference: Path, block: int = 7, view: View = as_it_is
+    parts: list[Path], reference: Path, block: int = 7, view: View = AS_IT_IS
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     with ExitStack() as stack:
         target = stack.enter_context(open_labels(reference))

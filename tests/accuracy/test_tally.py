@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -68,3 +69,13 @@ def test_without_blocks_none_are_kept() -> None:
     tally.add(ones, [ones], [ones.astype(bool)], [("a", Window(0, 0, 2, 2))])
     assert tally.pixels == 4
     assert tally.blocks.shape == (0, 1, 3, K)
+
+
+def test_pixels_without_a_confidence_are_counted_apart() -> None:
+    tally = Tally(K, 1, ignore_unclassified=False, by_block=False)
+    reference, mapped = np.array([[0, 0, 1, K]], np.uint8), np.array([[0, 1, K, 0]], np.uint8)
+    percent = np.array([[90, np.nan, np.nan, np.nan]], np.float32)
+    covered = np.ones((1, 4), bool)
+    tally.add(reference, [mapped], [covered], [((0, 0, 0), Window(0, 0, 1, 4))], {0: percent})
+    assert tally.reliability[0].sum(axis=1) == pytest.approx([1, 0.9, 1])
+    assert tally.without_confidence == {0: 1}, "where the map has a class"

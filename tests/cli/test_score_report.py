@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from small_labels import label_writer
 from small_report import BLOCK, FLAIR7, FORMS, OSO23, Document, Lcmap, Scored, mapped
 from support import write_raster
 
@@ -175,6 +176,32 @@ def test_the_reliability_of_the_confidence(tmp_path: Path, lcmap: Lcmap) -> None
     assert "Can the confidence be believed?" in scored.page.read_text()
 
 
+@pytest.mark.parametrize("form", ["half", "hidden", "undeclared", "parts"])
+def test_pixels_without_a_confidence_are_none_of_its_reliability(
+    form: str, tmp_path: Path, lcmap: Lcmap
+) -> None:
+    scored, write = Scored(tmp_path, names=["one"]), label_writer(tmp_path)
+    sure = scored.sure
+    west = np.arange(sure.shape[1]) < sure.shape[1] // 2
+    hidden = np.where(west, sure, np.uint8(255))
+    if form == "half":
+        given = write("c.tif", sure[:, west])
+    else:
+        given = write("c/a.tif", hidden, nodata=None if form == "undeclared" else 255)
+    if form == "parts":
+        given = write("c/b.tif", np.where(west, np.uint8(0), sure)).parent
+    known = np.broadcast_to(west | (form == "parts"), sure.shape)
+    run = scored.run(lcmap, "--confidence", given)
+    warned = f"{sure.size // 2} of {sure.size} scored pixels of one have no confidence"
+    assert run.stderr.count(warned) == (form != "parts"), run.stderr
+    agreed = mapped(scored.truth, 0.2, 0) == scored.truth
+    text = scored.page.read_text(encoding="utf-8")
+    found = re.search(r"on average ([\d.]+) % sure and ([\d.]+) % right", text)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(sure[known].mean(), abs=0.06)
+    assert float(found[2]) == pytest.approx(100 * agreed[known].mean(), abs=0.06)
+
+
 def test_the_same_figures_make_the_same_bytes(scored: Scored, lcmap: Lcmap) -> None:
     scored.run(lcmap)
     before = scored.page.read_bytes()
@@ -231,6 +258,15 @@ def test_what_is_refused(
     run = lcmap("score", *scored.maps, "--reference", scored.reference, *words)
     assert run.exit_code == code and says in run.stderr, run.stderr
     assert not (scored.folder / "r.html").exists()
+
+
+def test_a_confidence_of_other_ground_is_refused(scored: Scored, lcmap: Lcmap) -> None:
+    away = label_writer(scored.folder)("away.tif", scored.sure, west=0)
+    run = lcmap("score", *scored.maps, "--reference", scored.reference, "--report", scored.page,
+                "--confidence", scored.confidence, "--confidence", away)  # fmt: skip
+    assert run.exit_code == 65
+    assert "away.tif: has no confidence for any scored pixel of 1; name" in run.stderr
+    assert not scored.page.exists()
 
 
 def test_an_image_of_other_ground_is_warned_of(scored: Scored, lcmap: Lcmap) -> None:
