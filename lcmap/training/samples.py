@@ -38,6 +38,7 @@ from lcmap.training.scaling_choice import ScalingChoice
 from lcmap.training.series_entry import series_entry
 from lcmap.training.shared_ground import check_shared_ground
 from lcmap.training.unlabelled_images import unlabelled_tiles
+from lcmap.training.usable_labels import check_usable, with_usable_counts
 
 CACHE_BYTES = 2 << 30
 IMAGE_ENTRY = "image"
@@ -49,9 +50,10 @@ _Key = tuple[Path, Path | None, Window]
 class TrainingSet:
     """The labelled tiles of all indexes, and what they have in common.
 
-    `shares` are the classes' shares of the labelled training pixels, float64 [K]; `quantiles`,
-    float64 [C, 2], are what each image is scaled by. `unlabelled` are tiles of the images that are
-    given without labels.
+    Where they have side inputs, their counts are of the labels where these have data. `shares` are
+    the classes' shares of the labelled training pixels, float64 [K]; `quantiles`, float64 [C, 2],
+    are what each image is scaled by. `unlabelled` are tiles of the images that are given without
+    labels.
     """
 
     nomenclature: Nomenclature
@@ -101,7 +103,8 @@ def read_training_set(
         InputMissingError, TileIndexError, NotARasterError: as `read_tile_index`.
         TileIndexError: training tiles share ground with others, without `allow_overlap`.
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
-        NoLabelledPixelError: no labels, or no labelled tile for training or for validation.
+        NoLabelledPixelError: no labels, or no labelled tile for training or for validation, or none
+            of their labels where all inputs have data.
         InputMismatchError: the indexes do not have side inputs of the same kinds and levels; the
             images do not have the same bands, or not those of the quantiles.
         InputMissingError, DataError: the file of quantiles cannot be used.
@@ -132,10 +135,32 @@ def read_training_set(
         inputs = _inputs(sides, train + validation, choice)
         size = max(index.tile_size for index in indexes)
         without_labels = unlabelled_tiles(unlabelled, inputs, choice, size)
-    return TrainingSet(
+    data = TrainingSet(
         nomenclature, sides, inputs, train, validation, shares, size,
         choice.chosen, options.allow_vrt, without_labels,
     )  # fmt: skip
+    return _usable(data, names)
+
+
+def _usable(data: TrainingSet, subject: str) -> TrainingSet:
+    """Return the set with the labels alone that its inputs leave, of which each split has some."""
+    with data.reader() as reader:
+        source = SampleSource(reader, data.sides, cache_bytes=0)
+
+        def labels(tile: IndexedTile) -> NDArray[np.uint8]:
+            return source.read(tile).labels
+
+        if not data.sides:
+            check_usable({"training": data.train, "validation": data.validation}, labels, subject)
+            return data
+        tiles = with_usable_counts(
+            [*data.train, *data.validation], data.nomenclature, labels, subject
+        )
+    train, validation = (
+        tuple(tile for tile in tiles if tile.split == split) for split in ("train", "validation")
+    )
+    shares = class_shares(train, data.nomenclature)
+    return replace(data, train=train, validation=validation, shares=shares)
 
 
 def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
