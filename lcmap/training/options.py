@@ -132,10 +132,13 @@ class TileInputOptions:
     quantiles: what images are scaled by: "image", each by its own or those that it carries;
         "training", all by the mean of these; "model", all by those of the model that training
         starts from; or a file of quantiles. None is as that model has it, else the recipe.
+    with_test: check and scale the images of labelled test tiles too, as of tiles that are
+        predicted; what they are does not change the model.
     """
 
     allow_vrt: bool = False
     quantiles: PathLike | None = None
+    with_test: bool = False
 
 
 @dataclass(frozen=True)

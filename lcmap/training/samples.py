@@ -16,12 +16,8 @@ from lcmap.dataset.normalisation import scale
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
-from lcmap.dataset.tile_index import IndexedTile, Side, TileIndex, read_tile_index
-from lcmap.errors import (
-    InputMismatchError,
-    NoLabelledPixelError,
-    NomenclatureMismatchError,
-)
+from lcmap.dataset.tile_index import IndexedTile, Side, read_tile_index
+from lcmap.errors import NoLabelledPixelError
 from lcmap.model_file import ModelInput
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
@@ -32,6 +28,8 @@ from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window, at_pixels
 from lcmap.training.augmentation import Pixels
+from lcmap.training.further_tiles import take_further_tiles
+from lcmap.training.index_agreement import common_nomenclature, common_sides
 from lcmap.training.options import TileInputOptions
 from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
@@ -113,8 +111,8 @@ def read_training_set(
     """
     options = options or TileInputOptions()
     indexes = [read_tile_index(path) for path in paths]
-    nomenclature = _common_nomenclature(indexes)
-    sides = _common_sides(indexes, coarse=coarse)
+    nomenclature = common_nomenclature(indexes)
+    sides = common_sides(indexes, coarse=coarse)
     tiles = [t for index in indexes for t in index.tiles if t.labels and t.class_counts]
     train = tuple(t for t in tiles if t.split == "train")
     validation = tuple(t for t in tiles if t.split == "validation")
@@ -133,6 +131,9 @@ def read_training_set(
     with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
         choice = ScalingChoice(options, reader, model, scaling)
         inputs = _inputs(sides, train + validation, choice)
+        if options.with_test:
+            test = [tile for tile in tiles if tile.split == "test"]
+            take_further_tiles(test, train + validation, inputs, choice)
         size = max(index.tile_size for index in indexes)
         without_labels = unlabelled_tiles(unlabelled, inputs, choice, size)
     data = TrainingSet(
@@ -161,52 +162,6 @@ def _usable(data: TrainingSet, subject: str) -> TrainingSet:
     )
     shares = class_shares(train, data.nomenclature)
     return replace(data, train=train, validation=validation, shares=shares)
-
-
-def _common_nomenclature(indexes: Sequence[TileIndex]) -> Nomenclature:
-    first = indexes[0]
-    for index in indexes:
-        if index.nomenclature is None:
-            raise NoLabelledPixelError(
-                index.path, "its tiles have no labels", "prepare the image with `labels`"
-            )
-        assert first.nomenclature is not None
-        if index.nomenclature.classes != first.nomenclature.classes:
-            raise NomenclatureMismatchError(
-                index.path,
-                f"its nomenclature {index.nomenclature.name} is not that of {first.path}, "
-                f"{first.nomenclature.name}",
-                "prepare both with the same `nomenclature` or `crosswalk`",
-            )
-    assert first.nomenclature is not None
-    return first.nomenclature
-
-
-def _common_sides(indexes: Sequence[TileIndex], *, coarse: bool) -> tuple[RasterContent, ...]:
-    first, *others = (_on_pixels(index.sides) for index in indexes)
-    for index, sides in zip(indexes[1:], others, strict=True):
-        if sides != first:
-            raise InputMismatchError(
-                index.path,
-                f"has {_titles(sides)}, {indexes[0].path} has {_titles(first)}",
-                "prepare both with the same kinds of `sides`, in the same order",
-            )
-        if coarse and index.sides != indexes[0].sides:
-            levels = ", ".join(f"@{side.level}" for side in indexes[0].sides)
-            raise InputMismatchError(
-                index.path,
-                f"has {_titles(index.sides)}, {indexes[0].path} has {_titles(indexes[0].sides)}",
-                f"prepare both with the same levels of `sides`, as {levels} behind the files",
-            )
-    return indexes[0].sides if coarse else first
-
-
-def _on_pixels(sides: Sequence[RasterContent]) -> tuple[RasterContent, ...]:
-    return tuple(replace(side, level=0) for side in sides)
-
-
-def _titles(sides: Sequence[RasterContent]) -> str:
-    return ", ".join(f"{side.title} beside the image" for side in sides) or "no side input"
 
 
 def _inputs(

@@ -128,6 +128,29 @@ class ScalingChoice:
         self.chosen.update(dict.fromkeys(paths, found))
         return found
 
+    def take_further(
+        self,
+        side: Side,
+        meant: NamedRadiometry,
+        bands: tuple[str, ...],
+        number: int,
+        model_input: ModelInput,
+    ) -> None:
+        """Choose what an image or a series that does not train is scaled by, as this input.
+
+        `model_input` is what the training images come to, which stays as it is.
+
+        Raises:
+            InputMismatchError: they are all scaled by the same, and its values mean something else;
+                or as `quantiles`.
+            NotARasterError: the image's pixels cannot be read.
+        """
+        if model_input.normalisation != "training-quantiles-2-98":
+            self.quantiles(meant, bands, number)
+            return
+        common_radiometry([NamedRadiometry("the training images", model_input.radiometry), meant])
+        self.chosen[side] = np.array(model_input.quantiles, np.float64)
+
     def common_radiometry(
         self, images: Sequence[NamedRadiometry], number: int
     ) -> tuple[Radiometry, ...]:

@@ -113,6 +113,7 @@ def _train_and_write(
     paths = outputs.finished(int8=int8 is not None)
     if outputs.suspects is not None:
         paths += prepare_suspects(tile_indexes, outputs, options, ranks)
+        inputs = dataclasses.replace(inputs, with_test=True)
     if options.calibrate == "elsewhere":
         check_elsewhere(tile_indexes, outputs, options, ranks)
     in_work = outputs.in_work(options)

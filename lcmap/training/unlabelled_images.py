@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.raster_files import raster_files
 from lcmap.dataset.tile_index import IndexedTile
@@ -18,7 +16,7 @@ from lcmap.raster.opening import band_names, read_valid
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.quantiles import no_valid_pixel
-from lcmap.raster.radiometry import NamedRadiometry, common_radiometry, radiometry_of
+from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import iter_blocks
 from lcmap.training.scaling_choice import ScalingChoice
 
@@ -59,7 +57,6 @@ def unlabelled_tiles(
             "is for networks of one image, and the tiles have side inputs",
             "leave it out, or train on tiles of the image alone",
         )
-    alike = inputs[0].normalisation == "training-quantiles-2-98"
     tiles: list[IndexedTile] = []
     for file in files:
         options = InputOptions(allow_vrt=scaling.allow_vrt or is_plain_mosaic(file))
@@ -69,12 +66,7 @@ def unlabelled_tiles(
             except (InputMismatchError, GsdMismatchError) as error:
                 raise _to_train_with(error) from error
             meant = NamedRadiometry(os.fspath(file), radiometry_of(image.dataset, image.name))
-            if alike:
-                trained = NamedRadiometry("the training images", inputs[0].radiometry)
-                common_radiometry([trained, meant])
-                scaling.chosen[file] = np.array(inputs[0].quantiles, np.float64)
-            else:
-                scaling.quantiles(meant, band_names(image.dataset), 0)
+            scaling.take_further(file, meant, band_names(image.dataset), 0, inputs[0])
             windows = list(iter_blocks(*image.grid.shape, tile_size))
             if not any(read_valid(image.dataset, window).any() for window in windows):
                 raise no_valid_pixel(file)
