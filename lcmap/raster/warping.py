@@ -35,7 +35,8 @@ def lazily_aligned(
     """Return the raster of a VRT document on the target grid, [bands, rows, columns], lazily.
 
     A block is read, reprojected and resampled by GDAL when it is computed; its pixels do not
-    depend on which block it is. Pixels without a source are `nodata`, or 0 where it is None.
+    depend on which block it is. Pixels without a source are `nodata`, or 0 where it is None; what
+    the document's own nodata value or mask hides is no source.
     `spread` widens the kernel where the image is reduced; 1 is GDAL's own width.
     """
     if source.matches(target):
@@ -49,7 +50,6 @@ def lazily_aligned(
             width=target.width,
             height=target.height,
             resampling=resampling,
-            src_nodata=None,
             nodata=nodata,
             tolerance=_EXACT,
             **_kernel_scale(source, target, spread),

@@ -19,6 +19,7 @@ from lcmap.imagery.stack import choose_bands, name_bands, stack
 from lcmap.raster.windows import Window
 
 SHAPE = (20, 30)
+METHODS = ["nearest", "cubic", "bilinear", "average"]
 
 
 def noise(bands: int, dtype: str = "uint8", low: int = 1) -> NDArray[Any]:
@@ -152,7 +153,7 @@ def test_float_nan_takes_the_declared_nodata_value(tmp_path: Path) -> None:
     assert np.count_nonzero(~valid) == 1
 
 
-def test_mask_inside_a_file_is_heeded_on_any_grid(tmp_path: Path) -> None:
+def test_mask_inside_a_file_is_heeded(tmp_path: Path) -> None:
     image = noise(2, low=0)
     shown = np.ones(SHAPE, bool)
     shown[:, 15:] = False
@@ -162,9 +163,42 @@ def test_mask_inside_a_file_is_heeded_on_any_grid(tmp_path: Path) -> None:
     assert np.array_equal(valid, shown)
     assert (out[:, ~shown] == 0).all()
     assert np.array_equal(out[:, shown], image[:, shown])
-    like = write_raster(tmp_path / "like.tif", np.ones((1, 40, 60), "uint8"), pixel=0.4)
-    _, _, valid = compute(path, like=like)
-    assert np.array_equal(valid, shown.repeat(2, axis=0).repeat(2, axis=1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_mask_inside_a_file_is_heeded_on_any_grid(tmp_path: Path, dtype: str, method: str) -> None:
+    image, shown = half_hidden(3, dtype)
+    path = write_raster(tmp_path / "a.tif", image, mask=shown)
+    check_half_on_other_grids(path, tmp_path, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("opaque", [1, 255])
+def test_transparency_is_heeded_on_any_grid(tmp_path: Path, opaque: int, method: str) -> None:
+    image, shown = half_hidden(4, "uint8")
+    image[3] = opaque * shown
+    path = write_raster(tmp_path / "a.tif", image, photometric="RGB", alpha="YES")
+    check_half_on_other_grids(path, tmp_path, method)
+
+
+def half_hidden(bands: int, dtype: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return an image of 100 that is 0 where it is to be hidden, and where it is to be shown."""
+    shown = np.broadcast_to(np.arange(SHAPE[1]) < 15, SHAPE)
+    return np.broadcast_to(100 * shown, (bands, *SHAPE)).astype(dtype), shown
+
+
+def check_half_on_other_grids(path: Path, folder: Path, method: str) -> None:
+    """Check that the image of `half_hidden` is shown on finer and coarser grids where it was."""
+    for pixel, rows, cols in ((0.4, 40, 60), (1.6, 10, 15)):
+        like = write_raster(folder / "like.tif", np.ones((1, rows, cols), "uint8"), pixel=pixel)
+        stacked, out, valid = compute(path, like=like, method=method)
+        assert stacked.nodata is None or np.isnan(stacked.nodata)
+        assert set(np.unique(out[:, valid])) == {100}
+        edge = 15 * 0.8 / pixel  # from which pixel on it is hidden
+        kernel = {"nearest": 1, "average": 1, "bilinear": 1, "cubic": 2}[method] * max(1, edge / 15)
+        assert valid[:, : int(edge)].all()
+        assert not valid[:, int(edge + kernel) + 1 :].any()
 
 
 def test_transparency_is_a_mask_and_no_band(tmp_path: Path) -> None:
