@@ -18,6 +18,7 @@ from lcmap.raster.windows import Window
 
 _POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
 _LINEAR = (1, 2, 5)  # LineString, LinearRing, MultiLineString
+_COLLECTION = 7  # GeometryCollection
 _QUARTER_CIRCLE_SEGMENTS = 8
 _LARGE = 10_000
 """Vertices; what has more is grown in pieces."""
@@ -33,6 +34,20 @@ def iter_strips(grid: Grid, rows: int) -> Iterator[Window]:
     """Yield windows of so many rows over the whole width of a grid, the last one clipped."""
     for row in range(0, grid.height, rows):
         yield Window(row, 0, min(rows, grid.height - row), grid.width)
+
+
+def taken_apart(geometries: Geometries) -> tuple[Geometries, NDArray[np.intp]]:
+    """Return geometries [N] with collections' parts in their place [M], and whose each is, int [M].
+
+    Parts may be multi-geometries; collections in collections are taken apart too.
+    """
+    owners = np.arange(len(geometries))
+    while (mixed := shapely.get_type_id(geometries) == _COLLECTION).any():
+        counts = np.where(mixed, shapely.get_num_geometries(geometries), 1)
+        parts = shapely.get_parts(geometries[mixed])
+        geometries, owners = np.repeat(geometries, counts), np.repeat(owners, counts)
+        geometries[np.repeat(mixed, counts)] = parts
+    return geometries, owners
 
 
 def repair(geometries: Geometries) -> Geometries:

@@ -18,6 +18,7 @@ from lcmap.reference.burning import (
     Shapes,
     grow,
     repair,
+    taken_apart,
     widen_lines,
 )
 from lcmap.reference.rules import Near, Rule, RuleSet
@@ -139,12 +140,13 @@ class LabelBurner:
 
     def _shaped(self, bound: BoundRule, features: Features) -> Geometries:
         """Return features' geometries as the rule wants them: mended, widened, buffered."""
-        geometries = repair(features.geometries)
+        geometries, owners = taken_apart(features.geometries)
+        geometries = repair(geometries)
         if bound.rule.width:
             column: NDArray[Any] | None = None
             if bound.width_field:
-                column = features.columns[bound.width_field]
-            widths = bound.rule.width.of(column, len(features)) / self._unit
+                column = features.columns[bound.width_field][owners]
+            widths = bound.rule.width.of(column, len(geometries)) / self._unit
             geometries = widen_lines(geometries, widths)
         if bound.rule.buffer:
             geometries = grow(geometries, bound.rule.buffer / self._unit)

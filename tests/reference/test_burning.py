@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from lcmap.raster.grid import Grid
-from lcmap.reference.burning import PixelFrame, iter_strips, repair, widen_lines
+from lcmap.reference.burning import PixelFrame, iter_strips, repair, taken_apart, widen_lines
 
 WIDTH, HEIGHT = 45, 40
 
@@ -130,6 +130,16 @@ def test_invalid_polygons_are_mended_and_valid_ones_kept() -> None:
     assert mended[1].area == pytest.approx(6.0)
     assert mended[2] is valid
     assert mended[3] is line
+
+
+def test_collections_are_taken_apart_where_they_stand() -> None:
+    line, box = shapely.LineString([(0, 0), (1, 1)]), shapely.box(0, 0, 1, 1)
+    lines, empty = shapely.MultiLineString([line, line]), shapely.GeometryCollection()
+    nested = shapely.GeometryCollection([lines, shapely.GeometryCollection([box, empty]), line])
+    given = [box, nested, empty, lines, shapely.GeometryCollection([box])]
+    parts, owners = taken_apart(np.array(given, object))
+    assert parts.tolist() == [box, lines, box, line, lines, box]
+    assert owners.tolist() == [0, 1, 1, 1, 3, 4]
 
 
 def test_lines_get_their_own_width_and_polygons_none() -> None:

@@ -242,6 +242,28 @@ def test_a_field_that_is_missing_is_said_once(
     assert warnings == [f"{source}: has no field nature, so that rules 1 take nothing from it"]
 
 
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_collections_are_burnt_as_their_parts_are(
+    write_layer: Write, like: Write, rules: Rules, tmp_path: Path, suffix: str
+) -> None:
+    """Lines as wide as the collection says, invalid polygons mended, priority kept."""
+    bow_tie = shapely.Polygon([(X + 60, Y), (X + 80, Y - 20), (X + 80, Y), (X + 60, Y - 20)])
+    wide, narrow, yard = line((0, 20), (50, 20)), line((0, 60), (90, 45)), box(5, 5, 10, 40)
+    nested = shapely.GeometryCollection([bow_tie])
+    collections = [shapely.GeometryCollection(g) for g in ([wide], [narrow, nested], [yard])]
+    source = write_layer(tmp_path / f"road.{suffix}", collections, {"largeur": [12.0, 5.0, 3.0]})
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    widths = {"largeur": [12.0, 5.0, 5.0, 3.0]}
+    write_layer(apart / f"road.{suffix}", [wide, narrow, bow_tie, yard], widths)
+    for number, roads in enumerate([source, apart]):
+        output = RasterizeOutputs(tmp_path / f"{number}.tif")
+        rasterize_reference([roads], rules(THREE), like(), output, strip_rows=17)
+    found = read(tmp_path / "0.tif")
+    assert np.array_equal(found, read(tmp_path / "1.tif"))
+    assert (found[:, 40] == ROAD).sum() > 12
+
+
 @pytest.mark.parametrize("suffix", ["shp", "geojson", "fgb"])
 def test_every_format_gives_the_same_labels(
     town: Path, write_layer: Write, like: Write, rules: Rules, tmp_path: Path, suffix: str
