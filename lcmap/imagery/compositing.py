@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.imagery.stack import GridImage
+from lcmap.imagery.stack import GridImage, as_dtype
 from lcmap.raster.windows import Window
 
 Method = Literal["median", "linear"]
@@ -176,6 +176,6 @@ class Composite(GridImage):
             if self.method == "median":
                 median, known = median_over_dates(over_dates[inside], clear[inside])
                 result = np.where(known, median, result)
-            image[band] = result if image.dtype.kind == "f" else np.rint(result)
+            image[band] = as_dtype(result, self.dtype, self.nodata)
         valid[...] = there & (count > 0) if self.strict else there
         return int(np.count_nonzero(valid & (count == 0)))

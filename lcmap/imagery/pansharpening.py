@@ -15,7 +15,6 @@ cast on broad tones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,29 +27,12 @@ from rasterio.enums import Resampling
 from lcmap.errors import InputMismatchError, OverlapError
 from lcmap.imagery.raster_bands import RasterBands
 from lcmap.imagery.reduced_pan import reduce_pan, write_gains
-from lcmap.imagery.stack import Stack, common_nodata, stack
+from lcmap.imagery.stack import Stack, as_dtype, common_nodata, stack
 from lcmap.progress import Progress, silent
 from lcmap.raster.alignment import covers, overlaps, pixel_size
 from lcmap.raster.windows import Window
 
 _FINER = 1.01
-
-
-def as_dtype(values: NDArray[Any], dtype: str, nodata: float | None) -> NDArray[Any]:
-    """Return values as a dtype, rounded and clipped to its range, none of them the nodata value."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        converted: NDArray[Any] = values.astype(kind)
-        if nodata is not None and not math.isnan(nodata):
-            missing = kind.type(nodata)
-            converted[converted == missing] = np.nextafter(missing, kind.type(np.inf))
-        return converted
-    info = np.iinfo(kind)
-    converted = np.clip(np.rint(values), info.min, info.max).astype(kind)
-    if nodata is not None:
-        beside = nodata + 1 if nodata < info.max else nodata - 1
-        converted[converted == kind.type(nodata)] = kind.type(beside)
-    return converted
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,23 @@ def _valid(image: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return valid
 
 
+def as_dtype(values: NDArray[Any], dtype: str, nodata: float | None) -> NDArray[Any]:
+    """Return values as a dtype, rounded and clipped to its range, none of them the nodata value."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        converted: NDArray[Any] = values.astype(kind)
+        if nodata is not None and not math.isnan(nodata):
+            missing = kind.type(nodata)
+            converted[converted == missing] = np.nextafter(missing, kind.type(np.inf))
+        return converted
+    info = np.iinfo(kind)
+    converted = np.clip(np.rint(values), info.min, info.max).astype(kind)
+    if nodata is not None:
+        beside = nodata + 1 if nodata < info.max else nodata - 1
+        converted[converted == kind.type(nodata)] = kind.type(beside)
+    return converted
+
+
 def stack(
     sources: Sequence[RasterBands], grid: Grid, resampling: Resampling, spread: float = 1.0
 ) -> Stack:

@@ -93,7 +93,7 @@ class Array(GridImage):
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         rows, cols = window.slices
         image, valid = self.image[:, rows, cols].copy(), self.valid[rows, cols].copy()
-        image[:, ~valid] = -10_000
+        image[:, ~valid] = self.nodata
         return image, valid
 
     def close(self) -> None:
@@ -145,6 +145,22 @@ def test_every_pixel_of_a_period(method: Method, strict: bool) -> None:
                 assert abs(image[band, row, col] - line) <= 0.5 + 1e-6
     assert sum(made.filled.values()) == filled
     assert (filled > 0) != strict
+
+
+@pytest.mark.parametrize("method", ["median", "linear"])
+@pytest.mark.parametrize(("dtype", "nodata"), [("int16", 0.0), ("float32", 0.0), ("uint8", 10.0)])
+def test_no_valid_pixel_holds_the_nodata_value(method: Method, dtype: str, nodata: float) -> None:
+    """As the mean of -1 and 1 would, where 0 is nodata."""
+    values = np.array([nodata - 1, nodata + 1]).astype(dtype)
+    there = np.ones((50, 60), bool)
+    there[:7] = False
+    kind = (GRID, ("a", "b"), dtype, nodata, False, (Radiometry(),) * 2)
+    images = tuple(Array(*kind, np.full((2, 50, 60), value), there) for value in values)
+    made = Composite(*kind, images, (110, 116), (True, True), 113.0, method, strict=False)
+    image, valid = made.read(WHOLE)
+    assert np.array_equal(valid, there)
+    assert np.array_equal(image[0] != nodata, there)
+    assert np.abs(image - nodata).max() <= 1
 
 
 @pytest.mark.parametrize("method", ["median", "linear"])

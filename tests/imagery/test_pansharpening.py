@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import transform
@@ -24,7 +21,7 @@ from support import write_raster
 
 from lcmap.errors import InputMismatchError, OverlapError
 from lcmap.imagery.pan_response import Response
-from lcmap.imagery.pansharpening import PansharpenedStack, as_dtype, pansharpen
+from lcmap.imagery.pansharpening import PansharpenedStack, pansharpen
 from lcmap.imagery.reduced_pan import local_gains, reduce_pan
 from lcmap.imagery.stack import stack
 from lcmap.progress import silent
@@ -173,34 +170,6 @@ def test_common_ground_outside_of_the_sample_is_sharpened(tmp_path: Path) -> Non
     true = image[:3, 144:176, 144:176]
     coarse = ms[:3, 36:44, 36:44].repeat(4, axis=1).repeat(4, axis=2)
     assert np.std(true - found[:3]) < 0.4 * np.std(true - coarse)
-
-
-@settings(deadline=None)
-@given(
-    values=hnp.arrays(np.float32, 20, elements=st.floats(-400, 400, width=32)),
-    dtype=st.sampled_from(["uint8", "int8", "uint16", "int16"]),
-    data=st.data(),
-)
-def test_values_are_rounded_into_the_dtype_beside_nodata(
-    values: NDArray[np.float32], dtype: str, data: Any
-) -> None:
-    info = np.iinfo(dtype)
-    nodata = data.draw(st.none() | st.integers(max(info.min, -400), min(info.max, 400)))
-    found = as_dtype(values, dtype, nodata)
-    assert found.dtype == dtype
-    for value, got in zip(values.tolist(), found.tolist(), strict=True):
-        expected = min(max(round(value), info.min), info.max)
-        if expected == nodata:
-            assert abs(got - expected) == 1
-        else:
-            assert got == expected
-
-
-def test_floats_stay_and_keep_off_nodata() -> None:
-    found = as_dtype(np.array([0.0, 1.5, -9999.0]), "float32", -9999.0)
-    assert found[:2].tolist() == [0, 1.5]
-    assert found[2] != -9999
-    assert found[2] == pytest.approx(-9999)
 
 
 def test_true_image_is_found_better_than_by_interpolation(pair: tuple[Path, Path]) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
@@ -15,7 +18,7 @@ from small_imagery import bands_in
 from support import write_raster
 
 from lcmap.errors import DataError, NoCrsError, OverlapError, UsageError
-from lcmap.imagery.stack import choose_bands, name_bands, stack
+from lcmap.imagery.stack import as_dtype, choose_bands, name_bands, stack
 from lcmap.raster.windows import Window
 
 SHAPE = (20, 30)
@@ -275,6 +278,34 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", noise(1, "complex64"))
     with pytest.raises(DataError, match="complex64 values"):
         bands_in(path)
+
+
+@settings(deadline=None)
+@given(
+    values=hnp.arrays(np.float32, 20, elements=st.floats(-400, 400, width=32)),
+    dtype=st.sampled_from(["uint8", "int8", "uint16", "int16"]),
+    data=st.data(),
+)
+def test_values_are_rounded_into_the_dtype_beside_nodata(
+    values: NDArray[np.float32], dtype: str, data: Any
+) -> None:
+    info = np.iinfo(dtype)
+    nodata = data.draw(st.none() | st.integers(max(info.min, -400), min(info.max, 400)))
+    found = as_dtype(values, dtype, nodata)
+    assert found.dtype == dtype
+    for value, got in zip(values.tolist(), found.tolist(), strict=True):
+        expected = min(max(round(value), info.min), info.max)
+        if expected == nodata:
+            assert abs(got - expected) == 1
+        else:
+            assert got == expected
+
+
+def test_floats_stay_and_keep_off_nodata() -> None:
+    found = as_dtype(np.array([0.0, 1.5, -9999.0]), "float32", -9999.0)
+    assert found[:2].tolist() == [0, 1.5]
+    assert found[2] != -9999
+    assert found[2] == pytest.approx(-9999)
 
 
 @pytest.fixture
