@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from lcmap.errors import InputMismatchError
 from lcmap.raster.band_comparison import same_bands
 from lcmap.raster.opening import band_names
+from lcmap.raster.radiometry import real_dtype
 
 
 class RasterKind(NamedTuple):
@@ -20,8 +19,12 @@ class RasterKind(NamedTuple):
 
     @classmethod
     def of(cls, dataset: Any, name: str) -> RasterKind:
-        """Return the kind of an open raster."""
-        return cls(name, band_names(dataset), str(np.result_type(*set(dataset.dtypes))))
+        """Return the kind of an open raster.
+
+        Raises:
+            DataError: its values are complex numbers.
+        """
+        return cls(name, band_names(dataset), str(real_dtype(dataset, name)))
 
     def check_as(self, first: RasterKind) -> None:
         """Check that it is as another, its bands compared by `same_bands`.

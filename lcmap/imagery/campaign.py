@@ -70,6 +70,7 @@ def measure_campaign(
         UsageError: standard input or output.
         InputMissingError, NotARasterError, NoCrsError: an image cannot be opened.
         InputMismatchError: an image has other bands, another type, level, scale or offset.
+        DataError: an image has complex numbers.
         AllNodataError: no pixel of any image is valid.
         InputChangedError: an image changed while it was read.
         OutputExistsError, CannotWriteError: the output cannot be written.

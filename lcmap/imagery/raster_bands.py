@@ -16,7 +16,7 @@ from lcmap.dataset.inputs import RasterInput
 from lcmap.errors import DataError
 from lcmap.raster.grid import Grid
 from lcmap.raster.opening import alpha_band
-from lcmap.raster.radiometry import Radiometry, radiometry_of
+from lcmap.raster.radiometry import Radiometry, radiometry_of, real_dtype
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -73,7 +73,7 @@ def bands_of(image: RasterInput, *, alpha_is_data: bool = False) -> RasterBands:
     """
     image.require_crs()
     dataset = image.dataset
-    dtype = np.result_type(*dataset.dtypes)
+    dtype = real_dtype(dataset, image.name)
     if dtype.name not in GDAL_TYPES:
         raise DataError(image.name, f"has {dtype.name} values", "give real numbers")
     hidden = None if alpha_is_data else alpha_band(dataset)

@@ -19,6 +19,12 @@ def as_codes(labels: NDArray[Any], source: PathLike) -> NDArray[np.uint8]:
     """
     if labels.dtype == np.uint8:
         return labels
+    if labels.dtype.kind == "c":
+        raise UnknownLabelError(
+            source,
+            f"has {labels.dtype.name} values, which are no label codes",
+            "give a raster of class codes",
+        )
     with np.errstate(invalid="ignore"):
         codes = labels.astype(np.uint8)
     wrong = (labels < 0) | (labels > 255) | (codes != labels)

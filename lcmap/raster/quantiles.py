@@ -14,6 +14,7 @@ from lcmap.errors import AllNodataError
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.opening import open_raster, read_valid
+from lcmap.raster.radiometry import real_dtype
 from lcmap.raster.windows import iter_blocks
 
 PROBABILITIES = (0.02, 0.98)
@@ -166,6 +167,7 @@ def band_quantiles(
 
     Raises:
         InputMissingError, NotARasterError: as `open_raster`.
+        DataError: its values are complex numbers.
         AllNodataError: no pixel is valid.
     """
     with open_raster(path, allow_vrt=allow_vrt) as dataset:
@@ -182,6 +184,7 @@ def dataset_quantiles(
     """Return the exact quantiles of an open raster's bands over its valid pixels, [bands, n].
 
     Raises:
+        DataError: its values are complex numbers.
         AllNodataError: no pixel is valid; it calls the raster by its `name`.
     """
     windows = list(iter_blocks(dataset.height, dataset.width, _BLOCK))
@@ -194,7 +197,7 @@ def dataset_quantiles(
             progress(i, len(windows), "quantiles", amount=pixels)
 
     # bands of several dtypes are read in the one that holds them all
-    dtype = np.result_type(*dataset.dtypes)
+    dtype = real_dtype(dataset, name)
     quantiles = select_quantiles(blocks, dataset.count, dtype, probabilities)
     if np.isnan(quantiles).any():
         raise no_valid_pixel(name)

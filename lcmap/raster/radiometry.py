@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from lcmap.errors import InputMismatchError
+import numpy as np
+
+from lcmap.errors import DataError, InputMismatchError
 
 TOA = "TOA"
 BOA = "BOA"
@@ -118,6 +120,18 @@ def _finite(number: float, default: float) -> float:
 def _level_in_tags(dataset: Any, index: int) -> str:
     said = str(dataset.tags(index).get(LEVEL_TAG, ""))
     return said if said in _MEANINGS else ""
+
+
+def real_dtype(dataset: Any, name: str) -> np.dtype[Any]:
+    """Return the smallest dtype that holds the values of all bands; messages call it `name`.
+
+    Raises:
+        DataError: they are complex numbers.
+    """
+    dtype: np.dtype[Any] = np.result_type(*dataset.dtypes)
+    if dtype.kind == "c":
+        raise DataError(name, f"has {dtype.name} values", "give real numbers")
+    return dtype
 
 
 def level_in_name(name: str) -> str:

@@ -362,6 +362,15 @@ def test_mask_lies_in_the_file_itself(lcmap: Lcmap, tmp_path: Path) -> None:
     assert quantiles[0].tolist() == np.quantile(noise(1)[0, :, 50:], (0.02, 0.98)).tolist()
 
 
+@pytest.mark.parametrize("option", [(), ("--quantiles-of",)])
+def test_complex_numbers_are_refused(lcmap: Lcmap, tmp_path: Path, option: tuple[str, ...]) -> None:
+    path = write_raster(tmp_path / "radar.tif", noise(1).astype("complex64"))
+    run = lcmap("prepare", *option, path, "-o", tmp_path / "out")
+    assert run.exit_code == 65
+    assert run.stderr == f"lcmap: {path}: has complex64 values; give real numbers\n"
+    assert not (tmp_path / "out").exists()
+
+
 def test_bands_with_nodata_values_of_their_own_are_refused(
     lcmap: Lcmap, image: Path, tmp_path: Path
 ) -> None:

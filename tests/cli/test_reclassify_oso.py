@@ -150,6 +150,9 @@ def test_what_is_refused(lcmap: Lcmap, model: Path, image: Path, oso: Path, tmp_
     bands = write_raster(tmp_path / "bands.tif", np.ones((2, 40, 45), np.uint8), pixel=10)
     refused(run("--oso", "oso23", "--crosswalk-only", map_=bands, model_=None), 65, "has 2 bands",
             output)  # fmt: skip
+    odd = write_raster(tmp_path / "odd.tif", read(oso)[None].astype("complex64"), pixel=10)
+    refused(run("--oso", "oso23", "--crosswalk-only", map_=odd, model_=None), 65,
+            "odd.tif: has complex64 values, which are no label codes", output)  # fmt: skip
     far = write_raster(tmp_path / "far.tif", np.ones((1, 40, 45), np.uint8), corner=(0, 0))
     refused(run("--oso", "oso23", "--crosswalk-only", map_=far, model_=None), 65,
             "covers no ground", output)  # fmt: skip

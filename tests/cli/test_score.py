@@ -222,6 +222,22 @@ def test_a_map_from_standard_input(rasters: NDArray[np.uint8], redirect: str) ->
     assert done.stdout.startswith("stdin\n")
 
 
+@pytest.mark.parametrize("words", ["spot.tif --reference odd.tif", "odd.tif --reference ref.tif"])
+def test_complex_numbers_are_no_labels(
+    lcmap: Callable[..., Run], rasters: NDArray[np.uint8], words: str
+) -> None:
+    with rasterio.open("ref.tif") as dataset:
+        profile = dataset.profile | {"dtype": "complex64"}
+    with rasterio.open("odd.tif", "w", **profile) as dataset:
+        dataset.write(rasters.astype("complex64"), 1)
+    done = lcmap("score", *words.split(), "--nomenclature", "topo6")
+    assert (done.exit_code, done.stdout) == (65, "")
+    assert done.stderr == (
+        "lcmap: odd.tif: has complex64 values, which are no label codes; "
+        "give a raster of class codes\n"
+    )
+
+
 def test_a_raster_that_is_cut_short_in_a_pipe_is_refused(rasters: NDArray[np.uint8]) -> None:
     lcmap_command = f"{sys.executable} -m lcmap"
     done = subprocess.run(

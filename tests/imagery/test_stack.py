@@ -274,10 +274,14 @@ def test_image_without_a_crs_is_refused(tmp_path: Path) -> None:
         bands_in(path)
 
 
-def test_complex_numbers_are_refused(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "a.tif", noise(1, "complex64"))
-    with pytest.raises(DataError, match="complex64 values"):
-        bands_in(path)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_refused(tmp_path: Path, dtype: str) -> None:
+    with rasterio.open(write_raster(tmp_path / "real.tif", noise(1))) as real:
+        profile = real.profile | {"dtype": dtype}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile):
+        pass
+    with pytest.raises(DataError, match=f"a.tif: has {dtype} values; give real numbers"):
+        bands_in(tmp_path / "a.tif")
 
 
 @settings(deadline=None)

@@ -28,3 +28,11 @@ def test_other_values_are_named(values: np.ndarray, shown: str) -> None:
     with pytest.raises(UnknownLabelError, match=r"labels\.tif: ") as caught:
         as_codes(values, "labels.tif")
     assert f"(0 to 255): {shown};" in str(caught.value)
+
+
+def test_complex_numbers_are_refused() -> None:
+    """Whatever they are, without numpy's warning of their imaginary parts."""
+    with pytest.raises(
+        UnknownLabelError, match=r"labels\.tif: has complex64 values, which are no "
+    ):
+        as_codes(np.array([0, 1], np.complex64), "labels.tif")
