@@ -94,5 +94,5 @@ def test_values_that_mean_something_else_are_refused_where_all_are_scaled_alike(
 ) -> None:
     indexes = [make_index("S2A_MSIL2A"), make_index("S2A_MSIL1C", splits=("test",), east=100)]
     read_training_set(indexes, WITH_TEST, scaling="image")
-    with pytest.raises(InputMismatchError, match="MSIL1C.tif: is .*the training images is"):
+    with pytest.raises(InputMismatchError, match=r"MSIL1C\.tif: is .*the training images is"):
         read_training_set(indexes, WITH_TEST, scaling="training")
