@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lcmap.errors import InputMismatchError
 from lcmap.raster.band_comparison import same_bands
-from lcmap.raster.opening import band_names
+from lcmap.raster.opening import band_names, has_band_names
 from lcmap.raster.radiometry import real_dtype
 
 
@@ -25,6 +25,11 @@ class RasterKind(NamedTuple):
             DataError: its values are complex numbers.
         """
         return cls(name, band_names(dataset), str(real_dtype(dataset, name)))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its bands have names of their own."""
+        return has_band_names(self.bands)
 
     def check_as(self, first: RasterKind) -> None:
         """Check that it is as another, its bands compared by `same_bands`.

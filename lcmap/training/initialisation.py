@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import numpy as np
@@ -16,6 +17,7 @@ from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.band_comparison import same_bands
+from lcmap.raster.opening import has_band_names
 from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.recipe import Initialisation
 from lcmap.training.samples import TrainingSet
@@ -37,6 +39,17 @@ def initialise(network: nn.Module, kind: Initialisation, seed: int) -> None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def with_names_of(model: ModelMetadata, data: TrainingSet) -> TrainingSet:
+    """Return tiles that a model fits, with the names of its bands where their images have none."""
+    named = (
+        dataclasses.replace(ours, bands=theirs.bands)
+        if theirs.kind == ours.kind == "image" and not has_band_names(ours.bands)
+        else ours
+        for theirs, ours in zip(model.inputs, data.inputs, strict=False)
+    )
+    return dataclasses.replace(data, inputs=(*named, *data.inputs[len(model.inputs) :]))
 
 
 def read_initial_model(model: PathLike, data: TrainingSet) -> ModelMetadata:

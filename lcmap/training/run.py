@@ -18,7 +18,12 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.training.absent_classes import absent_classes
 from lcmap.training.final import FinalTrainer, with_validation_tiles
-from lcmap.training.initialisation import initialise, load_network, read_initial_model
+from lcmap.training.initialisation import (
+    initialise,
+    load_network,
+    read_initial_model,
+    with_names_of,
+)
 from lcmap.training.memory import freed_memory_kept
 from lcmap.training.options import TileInputOptions, TrainOptions
 from lcmap.training.precision import choose_device
@@ -60,6 +65,8 @@ def training_run(
     )  # fmt: skip
     initial = options.initial_model
     learnt = None if initial is None else read_initial_model(initial, data)
+    if learnt is not None:
+        data = with_names_of(learnt, data)
     absent = absent_classes(data, learnt, with_validation_tiles(data) if options.final else None)
     network, architecture = make_network(data, recipe, options)
     settings = _settings(tile_indexes, recipe, architecture, options)

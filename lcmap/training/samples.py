@@ -186,17 +186,21 @@ def _entry(
     if side.kind == "series":
         series = [paths for paths in dict.fromkeys(given) if isinstance(paths, tuple)]
         return series_entry(f"side{number}", number, side, series, scaling)
-    kinds: list[RasterKind] = []
+    first: RasterKind | None = None  # of those whose bands have names, if any has
     gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(path for path in given if isinstance(path, Path)):
         with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
-            kinds.append(RasterKind.of(dataset, os.fspath(path)))
+            kind = RasterKind.of(dataset, os.fspath(path))
             gsds.append(Grid.of(dataset).gsd_metres)
             radiometry = radiometry_of(dataset, os.fspath(path))
-        kinds[-1].check_as(kinds[0])
+        if first is not None:
+            kind.check_as(first)
+        if first is None or (kind.is_named and not first.is_named):
+            first = kind
         if side.kind == "image":
             meant.append(NamedRadiometry(os.fspath(path), radiometry))
-            quantiles.append(scaling.quantiles(meant[-1], kinds[-1].bands, number))
+            quantiles.append(scaling.quantiles(meant[-1], kind.bands, number))
+    assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
     common = scaling.common_radiometry(meant, number)
     means = np.mean(quantiles, axis=0) if common else np.empty((0, 2))
@@ -204,8 +208,8 @@ def _entry(
     return ModelInput(
         name=f"side{number}" if number else IMAGE_ENTRY,
         kind=side.kind,
-        bands=kinds[0].bands,
-        dtype=kinds[0].dtype,
+        bands=first.bands,
+        dtype=first.dtype,
         gsd=float(np.median(known)) if known else None,
         quantiles=tuple((float(low), float(high)) for low, high in means),
         normalisation="training-quantiles-2-98" if alike else "quantiles-2-98",

@@ -66,7 +66,7 @@ def test_side_inputs_of_test_tiles_are_scaled_as_the_model_scales(
 @pytest.mark.parametrize(
     ("image", "problem"),
     [
-        (np.ones((3, 48, 48), np.uint8), "bands are band 1, band 2, band 3, those of .*zone"),
+        (np.ones((3, 48, 48), np.uint8), "its bands are band 1, band 2, band 3, those of .*zone"),
         (np.ones((2, 48, 48), np.uint16), "is uint16, .*zone.tif is uint8"),
     ],
 )

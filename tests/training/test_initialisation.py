@@ -16,7 +16,12 @@ from lcmap.model_file import ModelInput, ModelMetadata, read_model, write_model
 from lcmap.network import Architecture, LandCoverNetwork, receptive_field, stride
 from lcmap.nomenclature import LandCoverClass, Nomenclature
 from lcmap.training.export import to_onnx
-from lcmap.training.initialisation import initialise, load_network, read_initial_model
+from lcmap.training.initialisation import (
+    initialise,
+    load_network,
+    read_initial_model,
+    with_names_of,
+)
 from lcmap.training.samples import TrainingSet
 
 ARCHITECTURE = {"width": 4, "depth": 2, "skip": "reduce"}
@@ -122,6 +127,8 @@ def test_training_starts_from_a_model_that_maps_the_tiles_image(
 ) -> None:
     model = write_small_model(tmp_path / "m.onnx")
     assert read_initial_model(model, tiles_like(model, bands=bands)) == read_model(model)
+    named = with_names_of(read_model(model), tiles_like(model, bands=bands)).inputs[0].bands
+    assert named == (("red", "green", "blue", "nir") if bands[0] == "band 1" else bands)
     nameless = write_small_model(tmp_path / "n.onnx", bands=tuple(f"band {i}" for i in range(1, 5)))
     assert read_initial_model(nameless, tiles_like(nameless, bands=bands)).inputs
 

@@ -89,8 +89,10 @@ def test_band_order_must_agree(make_index: MakeIndex) -> None:
 def test_names_of_bands_count_in_any_case_and_where_both_have_some(make_index: MakeIndex) -> None:
     first = make_index("a", band_names=("red", "nir"))
     upper, nameless = make_index("b", band_names=("RED", "NIR")), make_index("c")
-    data = read_training_set([first, upper, nameless])
+    data = read_training_set([nameless, first, upper])
     assert data.inputs[0].bands == ("red", "nir")
+    other = make_index("d", band_names=("nir", "red"))
+    refused(InputMismatchError, "bands are nir, red, those of", nameless, first, other)
     assert {tile.image.stem for tile in data.train} == {"a", "b", "c"}
 
 
