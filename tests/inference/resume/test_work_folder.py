@@ -158,6 +158,6 @@ def test_a_work_folder_that_may_not_be_written_is_refused(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work_folder_path(output).mkdir()
-    monkeypatch.setattr(work_folder.os, "access", lambda *_: False)
+    monkeypatch.setattr(work_folder, "permitted", lambda *_: False)
     with pytest.raises(CannotWriteError, match="may not be written; change its permissions"):
         WorkFolder(output, resumable=True).__enter__()
