@@ -76,7 +76,8 @@ class TileReader:
         """
         self._table = nomenclature.code_to_index if nomenclature else None
         self._rasters: IdlePool[Path, Any] = IdlePool(_MOST_RASTERS)
-        self._inputs: IdlePool[tuple[Path, Path, int], InputReader] = IdlePool(_MOST_RASTERS)
+        self._inputs: IdlePool[tuple[Path, Path, RasterContent], InputReader]
+        self._inputs = IdlePool(_MOST_RASTERS)
         self._lock = threading.Lock()
         self._allow_vrt = allow_vrt
         self._quantiles = dict(quantiles or {})
@@ -164,7 +165,7 @@ class TileReader:
             found = self._series_reader(side, image, content.level).read(window)
             return found.packed, found.any_valid
         opening = partial(self._input, side, content, image)
-        with self._inputs.lent((side, image, content.level), opening) as reader:
+        with self._inputs.lent((side, image, content), opening) as reader:
             return reader.read(window)
 
     @contextmanager

@@ -22,7 +22,7 @@ from lcmap.imagery.composite_options import CompositeOptions, CompositeReport, r
 from lcmap.imagery.images import open_images
 from lcmap.imagery.labels import AlignedLabels, align_labels, label_classes
 from lcmap.imagery.options import LabelOptions, PrepareOutputs, StackOptions, TileIndexOptions
-from lcmap.imagery.side_inputs import check_side_inputs, has_series
+from lcmap.imagery.side_inputs import check_side_inputs, has_series, side_files
 from lcmap.imagery.stack import GridImage
 from lcmap.imagery.stack_file import write_stack
 from lcmap.imagery.tiles import make_tile_index, read_tiles_to_take
@@ -109,7 +109,7 @@ def prepare(
             _output_paths(outputs, composite, labels, tiles),
             overwrite=outputs.overwrite,
             tmpdir=inputs.tmpdir,
-            inputs=[*images, *rasters],
+            inputs=[*images, *rasters, *side_files(tiles.sides if tiles else ())],
         ) as files,
         unchanged_inputs(),
     ):

@@ -74,6 +74,16 @@ def has_series(sides: Sequence[PathLike]) -> bool:
     return any(parse_side(text)[1] == "series" for text in sides)
 
 
+def side_files(sides: Sequence[PathLike]) -> list[PathLike]:
+    """Return the files, and the folders of products, that are side inputs."""
+    parsed = [parse_side(text) for text in sides]
+    return [
+        file
+        for path, meaning, _ in parsed
+        for file in (raster_files(path) if meaning == "series" else (path,))
+    ]
+
+
 def level_beside(gsd: float | None, coarser: float | None) -> int:
     """Return the highest level of the first GSD's pixels whose cells lose nothing of the other's.
 

@@ -203,7 +203,8 @@ def _entry(
     assert first is not None
     known = [gsd for gsd in gsds if gsd is not None]
     common = scaling.common_radiometry(meant, number)
-    means = np.mean(quantiles, axis=0) if common else np.empty((0, 2))
+    seen = [one for one in quantiles if one.any()] or quantiles  # those of no valid pixel are 0
+    means = np.mean(seen, axis=0) if common else np.empty((0, 2))
     alike = bool(common) and scaling.scale_alike(number, means, [Path(one.name) for one in meant])
     return ModelInput(
         name=f"side{number}" if number else IMAGE_ENTRY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -698,6 +699,17 @@ def test_side_inputs_that_cannot_be(
         run = lcmap("prepare", image, "--side", side, "--tiles", tmp_path / "t.geojson", "-o",
                     tmp_path / "out.tif")  # fmt: skip
         check_refused(run, code, says, tmp_path, *kept)
+
+
+def test_a_side_input_is_not_written_over(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:
+    side = tmp_path / "side.tif"
+    shutil.copy(image, side)
+    before = side.read_bytes()
+    for text in (side, f"{side}:series"):
+        run = lcmap("prepare", image, "--side", text, "--tiles", tmp_path / "t.geojson", "-o", side,
+                    "--overwrite")  # fmt: skip
+        assert run.exit_code == 2 and "side.tif: is one of the inputs" in run.stderr
+        assert side.read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--tiles", "--labels"])

@@ -12,6 +12,7 @@ import rasterio
 
 from lcmap.dataset import reading
 from lcmap.dataset.input_reader import InputReader
+from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.reading import IGNORE, TileReader
 from lcmap.dataset.tile_index import TileIndex
 from lcmap.errors import NotARasterError
@@ -122,6 +123,16 @@ def test_a_side_input_is_brought_onto_the_grid_once(
             values, valid = reader.side(side, content, tile.image, tile.window)
             assert values.shape[1:] == valid.shape == tile.window[2:]
     assert len(made) == len({tile.image for tile in index.tiles[:3]})
+
+
+def test_a_raster_that_is_two_side_inputs_is_read_as_each(index: TileIndex) -> None:
+    tile, names = index.tiles[0], index.nomenclature
+    assert tile.labels is not None and names is not None
+    with TileReader(names) as reader:
+        for content, channels in ((RasterContent("labels", names), len(names)),
+                                  (RasterContent("image"), 1)):  # fmt: skip
+            found, _ = reader.side(tile.labels, content, tile.image, tile.window)
+            assert len(found) == channels
 
 
 def test_labels_take_a_nomenclature(index: TileIndex) -> None:

@@ -107,6 +107,15 @@ def test_the_quantiles_of_a_model_are_kept_for_the_images_that_it_maps(
     assert found.quantiles == quantiles
 
 
+def test_an_image_without_a_valid_pixel_has_no_part_in_the_common_quantiles(
+    make_index: MakeIndex,
+) -> None:
+    first, empty = make_index("a"), make_index("b", np.zeros((2, 48, 48), np.uint8), nodata=0)
+    (alone,) = read_training_set([first], scaling="training").inputs
+    (both,) = read_training_set([first, empty], scaling="training").inputs
+    assert both.quantiles == alone.quantiles
+
+
 def test_dtypes_must_agree(make_index: MakeIndex) -> None:
     deep = np.arange(48 * 48 * 2, dtype=np.uint16).reshape(2, 48, 48)
     refused(InputMismatchError, "is uint16", make_index("a"), make_index("b", deep))
