@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -168,6 +168,16 @@ def test_files_may_not_grow(here: Path, form: str) -> None:
 
 
 @contextmanager
+def users(real: int, effective: int) -> Iterator[None]:
+    """Be a process of root's that a real user started, with the rights of an effective one."""
+    os.setresuid(real, effective, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@contextmanager
 def as_another_user(path: Path) -> Iterator[None]:
     """Be a user who may not write into a folder, or do anything with a file of mode 0.
 
@@ -178,25 +188,14 @@ def as_another_user(path: Path) -> Iterator[None]:
         path.chmod(mode & 0o555)
         yield
         path.chmod(mode)
-        return
-    os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
+    else:
+        with users(65534, 65534):
+            yield
 
 
-@contextmanager
-def started_by_another_user() -> Iterator[None]:
+def started_by_another_user() -> AbstractContextManager[None]:
     """Be a process with the rights of root that was started by a user who has none, if root."""
-    if os.geteuid():
-        yield
-        return
-    os.setresuid(65534, 0, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
+    return nullcontext() if os.geteuid() else users(65534, 0)
 
 
 @contextmanager
