@@ -295,7 +295,7 @@ Nodata = Annotated[
     typer.Option(
         metavar="VALUE",
         help="The value of images' pixels without data, as 0 for a black border that no tag "
-        "declares [default: what each file says].",
+        "declares; side inputs that declare one keep it [default: what each file says].",
     ),
 ]
 AssumeCrs = Annotated[

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +50,21 @@ class InputOptions:
     nodata: the value of images' pixels without data; None is what each file says.
     assume_crs: the coordinate reference system of rasters whose own is missing or local, as
         EPSG:2154; None assumes none.
+    keep_nodata: a file that declares a value without data keeps it, whatever `nodata` is.
     """
 
     allow_vrt: bool = False
     tmpdir: Path | None = None
     nodata: float | None = None
     assume_crs: str | None = None
+    keep_nodata: bool = False
+
+    def beside_image(self) -> Self:
+        """Return how an input beside the image is opened, which may be of another sensor.
+
+        The value without data that is said of the image does not take away its own.
+        """
+        return replace(self, keep_nodata=True)
 
 
 @dataclass(frozen=True)
@@ -200,6 +209,8 @@ def _view(
     assumed = None if options.assume_crs is None else parse_crs(options.assume_crs)
     crs = usable_crs(dataset.crs, assumed, name)
     nodata = options.nodata
+    if options.keep_nodata and dataset.nodata is not None:
+        nodata = None
     if nodata is not None and content_of(dataset, meaning, name).kind != "image":
         nodata = None
     if nodata is not None and dataset.nodata == nodata:

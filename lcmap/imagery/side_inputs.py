@@ -44,6 +44,7 @@ def check_side_inputs(
         OverlapError: a side input does not cover the image's area.
         LabelBandError, UnknownLabelError: a label map has several bands or unknown codes.
     """
+    options = options.beside_image()
     checked: list[tuple[Side, RasterContent]] = []
     for text in sides:
         path, meaning, level = parse_side(text)

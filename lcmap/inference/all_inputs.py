@@ -48,7 +48,8 @@ def open_rasters(
     check_count(len(given), wanted, model)
     pairs = [(files, item) for files, item in zip(given, wanted, strict=True) if files]
     dated = [(files, item) for files, item in pairs if item.kind == "series"]
-    series = [open_dates(files, item, options) for files, item in dated]
+    beside = options.beside_image()
+    series = [open_dates(files, item, beside) for files, item in dated]
     kept = [files for files, item in pairs if item.kind != "series"]
     of_kept = [item for _, item in pairs if item.kind != "series"]
     known = None if quantiles is None else quantiles[: len(quantiles) - len(series)]
@@ -62,10 +63,10 @@ def open_rasters(
     readers, scaling = [], []
     for one, (_, item) in zip(series, dated, strict=True):
         one.check_ground(opened.grid, opened.name, allow_missing=options.allow_missing)
-        one = one.that_show(opened.grid, opened.name, options)
+        one = one.that_show(opened.grid, opened.name, beside)
         found = series_quantiles(one, item, options.quantiles)
         scaling.append(found)
-        reader = SeriesReader(one, opened.grid, found, options, pool, item.level)
+        reader = SeriesReader(one, opened.grid, found, beside, pool, item.level)
         readers.append(PooledSeries(reader, poolings[item.name]))
     rasters, dates = iter(opened.readers), iter(readers)
     of_all: Any = tuple(

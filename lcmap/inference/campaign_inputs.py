@@ -225,16 +225,17 @@ def open_campaign(
         found, around = _on_grid(others, mosaic.grid.coarsened(model_input.level), name)
         rasters.append(found)
         mosaics.append(around)
+    opening = [options, *[options.beside_image()] * (len(rasters) - 1)]
     bare = sum(raster.is_bare for found in rasters for raster in found)
     if bare and quantiles is None and scaled_by(wanted[0], options.quantiles) == "image":
         logger.info("%s: computing the quantiles of %d that carry none", name, bare)
     scaling = quantiles or [
-        _quantiles(raster, model_input, options, progress) if raster.is_bare else raster.quantiles
-        for found, model_input in zip(rasters, wanted, strict=True)
+        _quantiles(raster, model_input, seen_as, progress) if raster.is_bare else raster.quantiles
+        for found, model_input, seen_as in zip(rasters, wanted, opening, strict=True)
         for raster in found
     ]
     readers, left = [], iter(scaling)
-    for found, model_input, where in zip(rasters, wanted, mosaics, strict=True):
+    for found, model_input, where, seen_as in zip(rasters, wanted, mosaics, opening, strict=True):
         aligned = found is scenes
         parts = [
             MosaicPart(
@@ -249,7 +250,7 @@ def open_campaign(
         ]
         reader = MosaicReader(
             parts, where, order if aligned else range(1, len(parts) + 1),
-            model_input.channels, options,
+            model_input.channels, seen_as,
         )  # fmt: skip
         readers.append(resources.enter_context(reader))
     return OpenedCampaign(
@@ -293,6 +294,7 @@ def _checked(
 ) -> _Checked:
     """Check a raster; with `progress`, find its quantiles where it carries them."""
     path, meaning = parse_input(given) if explained else (given, None)
+    options = options.beside_image() if explained else options
     with open_input(path, options, meaning=meaning, bands=_bands(wanted)) as raster:
         if explained:
             check_content(raster, content_wanted(wanted))

@@ -140,7 +140,7 @@ def open_inputs(
     sides = []
     for text, count in zip(given[1:], bands[1:], strict=True):
         path, meaning = parse_input(text)
-        opening = open_input(path, options, meaning=meaning, bands=count)
+        opening = open_input(path, options.beside_image(), meaning=meaning, bands=count)
         sides.append(resources.enter_context(opening))
     for side, model_input in zip(sides, wanted[1:], strict=True):
         check_content(side, content_wanted(model_input))

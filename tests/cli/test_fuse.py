@@ -212,6 +212,31 @@ def test_nodata_in_any_input_is_nodata_in_the_map_unless_allowed(
     assert_is_map_of(read(allowed), probabilities)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_nodata_value_is_the_images_and_that_of_sides_without_one(
+    lcmap: Lcmap, two: Path, image: Path, tmp_path: Path, copies: int
+) -> None:
+    """Several rasters of a side input are opened elsewhere in the code than one."""
+    folder = tmp_path / "sides"
+    folder.mkdir()
+    sides = [write_s2(folder / f"{number}.tif", hole=True) for number in range(copies)]
+
+    def mapped(declared: float | None, *options: object) -> NDArray[np.bool_]:
+        for side in sides:
+            with rasterio.open(side, "r+") as dataset:
+                dataset.nodata = declared
+        output = tmp_path / "map.tif"
+        run = lcmap("fuse", image, folder if copies > 1 else sides[0], "-m", two, "-o", output,
+                    "--overwrite", *options)  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        return read(output) > 0
+
+    masked, black = mapped(NODATA), mapped(None, "--nodata", 0)
+    assert not masked.all() and not black.all()
+    assert (mapped(NODATA, "--nodata", 0) == (masked & black)).all()
+    assert (mapped(None, "--nodata", NODATA) == masked).all()
+
+
 def test_pipe(two: Path, image: Path, s2: Path, tmp_path: Path) -> None:
     lcmap = Path(sys.executable).with_name("lcmap")
     with image.open("rb") as stdin:
