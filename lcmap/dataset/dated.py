@@ -118,7 +118,7 @@ class DatedRaster:
             NotARasterError: pixels cannot be read.
         """
         with open_input(self.path, options) as source:
-            return source.quantiles(one_of_many=True)
+            return source.quantiles(one_of_many=True, remedy="prepare it with")
 
     def shows(self, grid: Grid, options: InputOptions) -> bool:
         """Tell whether it has a valid pixel where a grid is.

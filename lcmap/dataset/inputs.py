@@ -30,7 +30,7 @@ from lcmap.raster.opening import (
 from lcmap.raster.pipes import display_name, input_path, is_copy
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
-from lcmap.raster.undeclared_border import warn_of_border
+from lcmap.raster.undeclared_border import BorderRemedy, warn_of_border
 from lcmap.raster.usable_crs import parse_crs, usable_crs
 from lcmap.raster.view import ViewOptions, viewed
 from lcmap.sentinel2.product import is_sentinel2
@@ -105,19 +105,23 @@ class RasterInput:
             raise no_crs(self.name)
 
     def quantiles(
-        self, progress: Progress = silent, *, one_of_many: bool = False
+        self,
+        progress: Progress = silent,
+        *,
+        one_of_many: bool = False,
+        remedy: BorderRemedy = "say",
     ) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of each band, float64 [bands, 2].
 
         They are those that its tags carry, where these are still those of its pixels, else they
         are computed over all of it, which a message says unless it is `one_of_many`. An image
-        without a valid pixel has zeros.
+        without a valid pixel has zeros. `remedy` as with `warn_of_border`.
 
         Raises:
             NotARasterError: its pixels cannot be read.
         """
         found = self._quantiles(progress, logging.DEBUG if one_of_many else logging.INFO)
-        warn_of_border(self.dataset, found, self.name)
+        warn_of_border(self.dataset, found, self.name, remedy)
         return found
 
     def _quantiles(self, progress: Progress, level: int) -> NDArray[np.float64]:
@@ -175,14 +179,18 @@ def open_input(
 
 
 @contextmanager
-def seen_input(dataset: Any, path: Path, name: str, options: InputOptions) -> Iterator[RasterInput]:
+def seen_input(
+    dataset: Any, path: Path, name: str, options: InputOptions, *, meaning: str | None = None
+) -> Iterator[RasterInput]:
     """Yield a raster that is open already, at `path`, as these options have it seen.
+
+    `meaning` as with `open_input`.
 
     Raises:
         NoCrsError, UsageError: as `open_input`.
     """
-    with viewed(dataset, _view(dataset, options, None, None, name)) as seen:
-        yield RasterInput(seen, path, name, Grid.of(seen), None)
+    with viewed(dataset, _view(dataset, options, meaning, None, name)) as seen:
+        yield RasterInput(seen, path, name, Grid.of(seen), meaning)
 
 
 @contextmanager
@@ -223,11 +231,11 @@ def _view(
 
 
 def check_ground(
-    given: Grid, grid: Grid, name: str, image: str, *, allow_missing: bool = False
+    given: Grid, grid: Grid, name: str, image: str, *, allow_missing: bool | None = None
 ) -> None:
     """Check that an input, called `name`, covers the grid of the image that is called `image`.
 
-    With `allow_missing` any part of it will do.
+    With `allow_missing` any part of it will do; None is for whoever cannot allow it.
 
     Raises:
         NoCrsError: one of them has no coordinate reference system, but the other has.
@@ -245,5 +253,11 @@ def check_ground(
         raise OverlapError(
             name,
             f"covers {100 * share:.0f} % of {image}, the rest would be no data",
-            "crop the image to their common ground, or `allow_missing`",
+            remedy_for_missing(allow_missing),
         )
+
+
+def remedy_for_missing(allow_missing: bool | None) -> str:
+    """Return what to do about an input that covers too little; None as with `check_ground`."""
+    other = "" if allow_missing is None else ", or `allow_missing`"
+    return f"crop the image to their common ground{other}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 
 from lcmap.dataset.idle_pool import IdlePool
 from lcmap.dataset.input_reader import InputReader
-from lcmap.dataset.inputs import InputOptions, open_input
+from lcmap.dataset.inputs import InputOptions, RasterInput, open_input, seen_input
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.series import (
     MOST_OPEN,
@@ -28,7 +28,8 @@ from lcmap.dataset.series import (
     mean_quantiles,
     open_series,
 )
-from lcmap.dataset.tile_index import IndexedTile, Side
+from lcmap.dataset.side_options import SideOptions
+from lcmap.dataset.tile_index import IndexedTile, Side, rasters_of
 from lcmap.nomenclature import Nomenclature
 from lcmap.nomenclature.classes import NO_INDEX
 from lcmap.raster.grid import Grid
@@ -69,10 +70,12 @@ class TileReader:
         *,
         allow_vrt: bool = False,
         quantiles: Mapping[Side, NDArray[np.float64]] | None = None,
+        side_options: Mapping[Side, SideOptions] | None = None,
     ) -> None:
         """Read labels in the codes of this nomenclature.
 
-        `quantiles`, float64 [C, 2], are those of the images for which others than their own count.
+        `quantiles`, float64 [C, 2], are those of the images for which others than their own count,
+        `side_options` say of what is not as its file says how it is opened.
         """
         self._table = nomenclature.code_to_index if nomenclature else None
         self._rasters: IdlePool[Path, Any] = IdlePool(_MOST_RASTERS)
@@ -81,6 +84,7 @@ class TileReader:
         self._lock = threading.Lock()
         self._allow_vrt = allow_vrt
         self._quantiles = dict(quantiles or {})
+        self._side_options = dict(side_options or {})
         self._series: dict[tuple[Path, ...], Series] = {}
         self._series_readers: dict[tuple[Side, Path, int], SeriesReader] = {}
         self._dates: SeriesPool = IdlePool(MOST_OPEN)
@@ -171,9 +175,16 @@ class TileReader:
     @contextmanager
     def _input(self, side: Path, content: RasterContent, image: Path) -> Iterator[InputReader]:
         """Yield what reads a side input on the grid of an image."""
-        quantiles = self.quantiles(side) if content.kind == "image" else None
-        with self._opened(side) as dataset:
-            yield InputReader(dataset, self._grid(image), content, quantiles, os.fspath(side))
+        name, options, quantiles = os.fspath(side), self.options_of(side), None
+        if content.kind == "image":
+            quantiles = self.quantiles(side)
+        else:
+            options = replace(options, nodata=None)
+        with (
+            self._opened(side) as dataset,
+            seen_input(dataset, side, name, options, meaning="image") as seen,
+        ):
+            yield InputReader(seen.dataset, self._grid(image), content, quantiles, name)
 
     def _grid(self, image: Path) -> Grid:
         with self._raster(image) as dataset:
@@ -200,22 +211,30 @@ class TileReader:
             )
         return self._series[paths]
 
-    def options_of(self, paths: Sequence[Path]) -> InputOptions:
-        """Return how the dates of a series are opened: VRTs too, if one is a plain mosaic."""
-        return InputOptions(any(map(self._may_be_virtual, paths)))
+    def options_of(self, side: Side) -> InputOptions:
+        """Return how an image or a series is opened: VRTs too, if one of it is a plain mosaic."""
+        allow_vrt = any(map(self._may_be_virtual, rasters_of(side)))
+        return self._side_options.get(side, SideOptions()).input_options(allow_vrt=allow_vrt)
+
+    def opened(self, path: Path) -> AbstractContextManager[RasterInput]:
+        """Open an image, or what is beside it, as it is read.
+
+        Raises:
+            LcmapError: as `open_input`.
+        """
+        return open_input(path, self.options_of(path), meaning="image")
 
     def quantiles(self, path: Side) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles that count for an image or a series, float64 [C, 2]."""
         if isinstance(path, tuple):
             if path not in self._quantiles:
-                options = self.options_of(path)
-                self._quantiles[path] = mean_quantiles([self.series(path)], options)
+                series = self.series(path), self.options_of(path)
+                self._quantiles[path] = mean_quantiles([series])
             return self._quantiles[path]
         with self._lock:
             if path not in self._quantiles:
-                options = InputOptions(self._may_be_virtual(path))
-                with open_input(path, options) as image:
-                    self._quantiles[path] = image.quantiles()
+                with self.opened(path) as image:
+                    self._quantiles[path] = image.quantiles(remedy="prepare it with")
             return self._quantiles[path]
 
     def _may_be_virtual(self, path: Path) -> bool:

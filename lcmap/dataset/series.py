@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lcmap.dataset.dated import BandsAround, Dated, DatedScene, OpenDate, open_dates
 from lcmap.dataset.idle_pool import IdlePool
-from lcmap.dataset.inputs import LEAST_SHARED, InputOptions
+from lcmap.dataset.inputs import LEAST_SHARED, InputOptions, remedy_for_missing
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.errors import InputMissingError, OverlapError
 from lcmap.paths import PathLike
@@ -74,10 +74,10 @@ class Series:
         """
         return np.array([dated.day.timetuple().tm_yday for dated in self.dates], np.float32)
 
-    def check_ground(self, grid: Grid, image: str, *, allow_missing: bool = False) -> None:
+    def check_ground(self, grid: Grid, image: str, *, allow_missing: bool | None = None) -> None:
         """Check that the dates together cover the grid of the image that is called `image`.
 
-        What one covers alone suffices; with `allow_missing` any part of it will do.
+        What one covers alone suffices; `allow_missing` as with `check_ground` of one input.
 
         Raises:
             OverlapError: no date covers any of it, or none as much as `LEAST_SHARED`.
@@ -94,7 +94,7 @@ class Series:
             raise OverlapError(
                 self.name,
                 f"covers {100 * total:.0f} % of {image} at most, the rest would be no data",
-                "crop the image to their common ground, or `allow_missing`",
+                remedy_for_missing(allow_missing),
             )
 
     def that_show(self, grid: Grid, image: str, options: InputOptions) -> Series:
@@ -161,15 +161,16 @@ def open_series(
     return Series(name, tuple(dates), kind.bands, kind.dtype, radiometry, tuple(files))
 
 
-def mean_quantiles(series: Sequence[Series], options: InputOptions) -> NDArray[np.float64]:
+def mean_quantiles(series: Sequence[tuple[Series, InputOptions]]) -> NDArray[np.float64]:
     """Return the mean of the quantiles of all dates that have a valid pixel, float64 [C, 2].
 
-    Scaled by its own quantiles, a date would not show the season.
+    Each series has the options that `open_series` had. Scaled by its own quantiles, a date would
+    not show the season.
 
     Raises:
         NotARasterError: pixels cannot be read.
     """
-    found = [dated.quantiles(options) for one in series for dated in one.dates]
+    found = [dated.quantiles(options) for one, options in series for dated in one.dates]
     known = [quantiles for quantiles in found if quantiles.any()] or found
     mean: NDArray[np.float64] = np.mean(known, axis=0)
     return mean

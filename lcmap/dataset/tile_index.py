@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from rasterio.warp import transform as transform_coordinates
 
 from lcmap.dataset.raster_content import RasterContent
+from lcmap.dataset.side_options import SideOptions
 from lcmap.errors import (
     InputMissingError,
     LcmapError,
@@ -40,7 +41,7 @@ from lcmap.vector.styles import Category, category_style, write_style_beside
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _WGS84 = "EPSG:4326"
 _LARGEST = 1 << 27
@@ -74,7 +75,8 @@ class IndexedTile:
 class TileIndex:
     """The tiles of one or more images and how they were split; lengths in pixels.
 
-    `sides` say what each tile's side inputs are, in their order. `block_tiles` is the side, in
+    `sides` say what each tile's side inputs are, in their order, and `side_options` how they are
+    opened. `block_tiles` is the side, in
     tiles, of the blocks that went to one split together; None where tiles were split one by one,
     and in indexes made before it was kept.
     """
@@ -88,6 +90,7 @@ class TileIndex:
     seed: int
     gap: int
     block_tiles: int | None = None
+    side_options: SideOptions = field(default_factory=SideOptions)
 
     def split(self, name: Split) -> tuple[IndexedTile, ...]:
         """Return the tiles of one split."""
@@ -132,6 +135,7 @@ def write_tile_index(index: TileIndex, *, overwrite: bool, within: OutputSet | N
         "version": FORMAT_VERSION,
         "nomenclature": index.nomenclature.to_dict() if index.nomenclature else None,
         "sides": [side.to_dict() for side in index.sides],
+        "side_options": index.side_options.to_dict(),
         "tile_size": index.tile_size,
         "split": index.split_method,
         "seed": index.seed,
@@ -211,6 +215,9 @@ def read_tile_index(path: PathLike) -> TileIndex:
             seed=int(about["seed"]),
             gap=int(about["gap"]),
             block_tiles=int(about["block_tiles"]) if about.get("block_tiles") else None,
+            side_options=SideOptions.from_dict(about["side_options"])
+            if "side_options" in about  # formats up to 3 have none
+            else SideOptions(),
         )
     except LcmapError:
         raise

@@ -17,6 +17,7 @@ from lcmap import defaults
 from lcmap.dataset.class_shares import class_counts
 from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.quantile_file import read_quantile_file
+from lcmap.dataset.side_options import SideOptions
 from lcmap.dataset.tile_index import SPLITS, TileIndex, write_tile_index
 from lcmap.imagery.composite_options import CompositeOptions, CompositeReport, report_of
 from lcmap.imagery.images import open_images
@@ -182,6 +183,8 @@ def _make(
             taken,
         )
         index = index.of_rasters(Path(outputs.output), outputs.labels if aligned else None)
+        if sides:
+            index = replace(index, side_options=SideOptions.of(inputs))
         write_tile_index(index, overwrite=outputs.overwrite, within=files)
         _warn_of_lacks(index)
     if outputs.preview is not None:

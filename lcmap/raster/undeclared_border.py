@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.raster.opening import read_valid
 from lcmap.raster.windows import Window
+
+BorderRemedy = Literal["say", "prepare it with"]
+"""Of a border that is no data: say so to the command at hand, or to the one before it."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,12 @@ def undeclared_border(dataset: Any, quantiles: NDArray[np.float64]) -> float | N
     return None
 
 
-def warn_of_border(dataset: Any, quantiles: NDArray[np.float64], name: str) -> None:
+def warn_of_border(
+    dataset: Any, quantiles: NDArray[np.float64], name: str, remedy: BorderRemedy = "say"
+) -> None:
     """Say so where a value fills the border of an open raster, called `name`, and counts as data.
+
+    The `remedy` is to say that it is no data, or to prepare the raster so.
 
     Raises:
         RasterioIOError: its pixels cannot be read.
@@ -43,10 +50,11 @@ def warn_of_border(dataset: Any, quantiles: NDArray[np.float64], name: str) -> N
     border = undeclared_border(dataset, quantiles)
     if border is not None:
         logger.warning(
-            "%s: the value %g fills its border in all bands and counts as data; if it is not, say "
+            "%s: the value %g fills its border in all bands and counts as data; if it is not, %s "
             "`nodata=%g`",
             name,
             border,
+            remedy,
             border,
         )
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.tile_index import IndexedTile, Side, rasters_of
 from lcmap.model_file import ModelInput
-from lcmap.raster.opening import open_raster
-from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.training.scaling_choice import ScalingChoice
 
@@ -54,9 +52,9 @@ def _take_raster(
     path: Path, kind: RasterKind, number: int, model_input: ModelInput, scaling: ScalingChoice
 ) -> None:
     name = os.fspath(path)
-    with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
-        own = RasterKind.of(dataset, name)
-        meant = NamedRadiometry(name, radiometry_of(dataset, name))
+    with scaling.reader.opened(path) as raster:
+        own = RasterKind.of(raster.dataset, name)
+        meant = NamedRadiometry(name, radiometry_of(raster.dataset, name))
     own.check_as(kind)
     if model_input.kind == "image":
         scaling.take_further(path, meant, own.bands, number, model_input)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lcmap.dataset.raster_content import RasterContent
-from lcmap.dataset.tile_index import TileIndex
+from lcmap.dataset.side_options import SideOptions
+from lcmap.dataset.tile_index import Side, TileIndex, rasters_of
 from lcmap.errors import InputMismatchError, NoLabelledPixelError, NomenclatureMismatchError
 from lcmap.nomenclature import Nomenclature
 
@@ -58,6 +59,25 @@ def common_sides(indexes: Sequence[TileIndex], *, coarse: bool) -> tuple[RasterC
                 f"prepare both with the same levels of `sides`, as {levels} behind the files",
             )
     return indexes[0].sides if coarse else first
+
+
+def options_of_sides(indexes: Sequence[TileIndex]) -> dict[Side, SideOptions]:
+    """Return how the side inputs of all indexes are opened.
+
+    Raises:
+        InputMismatchError: two indexes have one of them opened otherwise.
+    """
+    found: dict[Side, SideOptions] = {}
+    for index in indexes:
+        for side in dict.fromkeys(side for tile in index.tiles for side in tile.sides):
+            if found.setdefault(side, index.side_options) != index.side_options:
+                raise InputMismatchError(
+                    index.path,
+                    f"{rasters_of(side)[0]} was given to it with another `nodata` or `assume_crs` "
+                    "than to an index before it",
+                    "prepare both alike",
+                )
+    return found
 
 
 def _on_pixels(sides: Sequence[RasterContent]) -> tuple[RasterContent, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +16,18 @@ from lcmap.dataset.normalisation import scale
 from lcmap.dataset.raster_content import RasterContent
 from lcmap.dataset.raster_kind import RasterKind
 from lcmap.dataset.reading import IGNORE, LabelledWindow, TileReader
+from lcmap.dataset.side_options import SideOptions
 from lcmap.dataset.tile_index import IndexedTile, Side, read_tile_index
 from lcmap.errors import NoLabelledPixelError
 from lcmap.model_file import ModelInput
 from lcmap.nomenclature import Nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind
-from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster
-from lcmap.raster.plain_vrt import is_plain_mosaic
 from lcmap.raster.radiometry import NamedRadiometry, radiometry_of
 from lcmap.raster.windows import Window, at_pixels
 from lcmap.training.augmentation import Pixels
 from lcmap.training.further_tiles import take_further_tiles
-from lcmap.training.index_agreement import common_nomenclature, common_sides
+from lcmap.training.index_agreement import common_nomenclature, common_sides, options_of_sides
 from lcmap.training.options import TileInputOptions
 from lcmap.training.recipe import Scaling
 from lcmap.training.scaling_choice import ScalingChoice
@@ -48,10 +46,10 @@ _Key = tuple[Path, Path | None, Window]
 class TrainingSet:
     """The labelled tiles of all indexes, and what they have in common.
 
-    Where they have side inputs, their counts are of the labels where these have data. `shares` are
-    the classes' shares of the labelled training pixels, float64 [K]; `quantiles`, float64 [C, 2],
-    are what each image is scaled by. `unlabelled` are tiles of the images that are given without
-    labels.
+    Where they have side inputs, their counts are of the labels where these have data, and
+    `side_options` say how these are opened. `shares` are the classes' shares of the labelled
+    training pixels, float64 [K]; `quantiles`, float64 [C, 2], are what each image is scaled by.
+    `unlabelled` are tiles of the images that are given without labels.
     """
 
     nomenclature: Nomenclature
@@ -64,10 +62,14 @@ class TrainingSet:
     quantiles: Mapping[Side, NDArray[np.float64]]
     allow_vrt: bool = False
     unlabelled: tuple[IndexedTile, ...] = ()
+    side_options: Mapping[Side, SideOptions] = field(default_factory=dict)
 
     def reader(self) -> TileReader:
         """Return a reader of the tiles, which the caller closes."""
-        return TileReader(self.nomenclature, allow_vrt=self.allow_vrt, quantiles=self.quantiles)
+        return TileReader(
+            self.nomenclature, allow_vrt=self.allow_vrt, quantiles=self.quantiles,
+            side_options=self.side_options,
+        )  # fmt: skip
 
     @property
     def labelled_pixels(self) -> int:
@@ -103,8 +105,9 @@ def read_training_set(
         NomenclatureMismatchError: the nomenclatures of two indexes differ.
         NoLabelledPixelError: no labels, or no labelled tile for training or for validation, or none
             of their labels where all inputs have data.
-        InputMismatchError: the indexes do not have side inputs of the same kinds and levels; the
-            images do not have the same bands, or not those of the quantiles.
+        InputMismatchError: the indexes do not have side inputs of the same kinds and levels, or
+            were told other things of one; the images do not have the same bands, or not those of
+            the quantiles.
         InputMissingError, DataError: the file of quantiles cannot be used.
         UsageError: the quantiles are to be a model's, and there is none.
         DataError, UsageError: as `unlabelled_tiles`.
@@ -128,7 +131,8 @@ def read_training_set(
                 "prepare smaller tiles, more ground or other labels",
             )
     shares = class_shares(train, nomenclature)
-    with TileReader(nomenclature, allow_vrt=options.allow_vrt) as reader:
+    opening = options_of_sides(indexes)
+    with TileReader(nomenclature, allow_vrt=options.allow_vrt, side_options=opening) as reader:
         choice = ScalingChoice(options, reader, model, scaling)
         inputs = _inputs(sides, train + validation, choice)
         if options.with_test:
@@ -138,7 +142,7 @@ def read_training_set(
         without_labels = unlabelled_tiles(unlabelled, inputs, choice, size)
     data = TrainingSet(
         nomenclature, sides, inputs, train, validation, shares, size,
-        choice.chosen, options.allow_vrt, without_labels,
+        choice.chosen, options.allow_vrt, without_labels, opening,
     )  # fmt: skip
     return _usable(data, names)
 
@@ -189,10 +193,10 @@ def _entry(
     first: RasterKind | None = None  # of those whose bands have names, if any has
     gsds, quantiles, meant = [], [], []
     for path in dict.fromkeys(path for path in given if isinstance(path, Path)):
-        with open_raster(path, allow_vrt=scaling.allow_vrt or is_plain_mosaic(path)) as dataset:
-            kind = RasterKind.of(dataset, os.fspath(path))
-            gsds.append(Grid.of(dataset).gsd_metres)
-            radiometry = radiometry_of(dataset, os.fspath(path))
+        with scaling.reader.opened(path) as raster:
+            kind = RasterKind.of(raster.dataset, raster.name)
+            gsds.append(raster.grid.gsd_metres)
+            radiometry = radiometry_of(raster.dataset, raster.name)
         if first is not None:
             kind.check_as(first)
         if first is None or (kind.is_named and not first.is_named):

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcmap.dataset.inputs import InputOptions
 from lcmap.dataset.quantile_file import BandQuantiles, read_quantile_file
 from lcmap.dataset.reading import TileReader
 from lcmap.dataset.series import mean_quantiles
@@ -116,13 +115,12 @@ class ScalingChoice:
             InputMismatchError: as `quantiles`.
             NotARasterError: pixels cannot be read.
         """
-        series = [self.reader.series(one) for one in paths]
+        series = [(self.reader.series(one), self.reader.options_of(one)) for one in paths]
         common = self._common(number)
         if common is None:
-            options = [self.reader.options_of(one) for one in paths]
-            found = mean_quantiles(series, InputOptions(any(one.allow_vrt for one in options)))
+            found = mean_quantiles(series)
         else:
-            for one in series:
+            for one, _ in series:
                 common.check_fits(one.bands, one.radiometry, self._file, one.name)
             found = common.values
         self.chosen.update(dict.fromkeys(paths, found))

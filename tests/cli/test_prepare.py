@@ -699,6 +699,7 @@ def test_side_inputs_that_cannot_be(
         run = lcmap("prepare", image, "--side", side, "--tiles", tmp_path / "t.geojson", "-o",
                     tmp_path / "out.tif")  # fmt: skip
         check_refused(run, code, says, tmp_path, *kept)
+        assert "allow-missing" not in run.stderr  # of which this command knows nothing
 
 
 def test_a_side_input_is_not_written_over(lcmap: Lcmap, image: Path, tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ import pytest
 import rasterio
 from affine import Affine
 from onnx import numpy_helper
+from rasterio.crs import CRS
 from rasterio.shutil import copy as copy_raster
 from support import Run
 
+from lcmap.errors import InputMismatchError
 from lcmap.model_file import read_model
+from lcmap.training.samples import SampleSource, read_training_set
 
 Lcmap = Callable[..., Run]
 SMALL = ("--width", 8, "--depth", 1, "--batch-size", 2, "--epochs", 1)
@@ -196,3 +199,56 @@ def test_a_vrt_that_computes_takes_allow_vrt(lcmap: Lcmap, image: Path, tmp_path
     assert done.exit_code == 65 and "side.vrt" in done.stderr and "--allow-vrt" in done.stderr
     ok(lcmap(*command, "--allow-vrt"))
     assert [item.kind for item in read_model(tmp_path / "model.onnx").inputs] == ["image"] * 2
+
+
+@pytest.mark.parametrize("meaning", ["image", "series"])
+def test_what_prepare_was_told_of_a_side_input_holds_for_training(
+    lcmap: Lcmap, image: Path, tmp_path: Path, meaning: str
+) -> None:
+    """A border and a place that the file does not declare, as if it did."""
+    values = np.random.default_rng(2).integers(100, 3000, (3, 96, 96)).astype(np.uint16)
+    values[:, :, :40] = 0
+    seen = {}
+    for name in ("declared", "said", "unsaid"):
+        side = write(tmp_path / f"{name}_2018-07-05.tif", values)
+        options: tuple[object, ...] = ()
+        if name != "unsaid":
+            with rasterio.open(side, "r+") as dataset:
+                dataset.nodata = 0 if name == "declared" else None
+                dataset.crs = CRS() if name == "said" else dataset.crs
+        if name == "said":
+            refused = lcmap("prepare", image, "--tiles", tmp_path / "t.geojson", "--side",
+                            f"{side}:{meaning}", "-o", tmp_path / "t.tif")  # fmt: skip
+            assert refused.exit_code == 65 and "--assume-crs" in refused.stderr
+            options = ("--nodata", 0, "--assume-crs", "EPSG:2154")
+        index = prepared(lcmap, image, name, "--side", f"{side}:{meaning}", *options)
+        data = read_training_set([index], scaling="training")
+        with data.reader() as reader:
+            pixels = [SampleSource(reader, data.sides).read(tile) for tile in data.train]
+        seen[name] = data, pixels
+    (one, ones), (other, others) = seen["declared"], seen["said"]
+    assert one.inputs == other.inputs
+    assert one.labelled_pixels == other.labelled_pixels < seen["unsaid"][0].labelled_pixels
+    for mine, its in zip(ones, others, strict=True):
+        assert np.array_equal(mine.labels, its.labels)
+        assert np.array_equal(mine.images[1], its.images[1])
+
+
+def test_two_indexes_that_say_other_things_of_a_side_input_are_refused(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    side = write(tmp_path / "side.tif", np.full((1, 96, 96), 9, np.uint8))
+    one = prepared(lcmap, image, "one", "--side", side)
+    other = prepared(lcmap, image, "other", "--side", side, "--nodata", 0)
+    with pytest.raises(InputMismatchError, match=r"other\.geojson: .*side\.tif was given to it"):
+        read_training_set([one, other])
+
+
+def test_an_undeclared_border_is_to_be_declared_where_it_can_be(
+    lcmap: Lcmap, image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`train` has no --nodata: the index was to be made with it."""
+    values = np.pad(np.full((1, 64, 64), 9, np.uint8), ((0, 0), (16, 16), (16, 16)))
+    side = write(tmp_path / "side.tif", values)
+    read_training_set([prepared(lcmap, image, "own", "--side", side)])
+    assert "if it is not, prepare it with `nodata=0`" in caplog.text

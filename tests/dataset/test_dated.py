@@ -96,7 +96,7 @@ def test_in_place_equals_the_prepared_product(
         open_series([path], "s2", OPTIONS, bands=len(bands), names=bands)
         for path in (product, stack)
     ]
-    quantiles = [mean_quantiles([series], OPTIONS) for series in pairs]
+    quantiles = [mean_quantiles([(series, OPTIONS)]) for series in pairs]
     assert np.array_equal(quantiles[0], quantiles[1])
     in_place, prepared = pairs
     for name in ("bands", "dtype", "radiometry", "gsds"):

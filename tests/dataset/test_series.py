@@ -140,7 +140,7 @@ def test_quantiles_are_the_mean_of_all_dates_with_pixels(write_date: WriteDate) 
         with rasterio.open(path) as dataset:
             values = dataset.read().astype(float)
         expected.append(np.quantile(values[:, (values != 0).all(axis=0)], (0.02, 0.98), axis=1).T)
-    found = mean_quantiles([opened(*clear, clouded), opened(other)], OPTIONS)
+    found = mean_quantiles([(opened(*clear, clouded), OPTIONS), (opened(other), OPTIONS)])
     assert found == pytest.approx(np.mean(expected, axis=0))
 
 
@@ -233,7 +233,7 @@ def test_slovenia_as_a_series(
     transform = profile["transform"] @ rasterio.Affine.scale(0.25)
     grid = Grid(profile["crs"], transform, 400, 404)
     series = open_series(paths, "Slovenia", OPTIONS)
-    quantiles = mean_quantiles([series], OPTIONS)
+    quantiles = mean_quantiles([(series, OPTIONS)])
     reader = SeriesReader(series, grid, quantiles, OPTIONS, pool, level=2)
     found = reader.read(Window(20, 30, 60, 50))
     here = np.s_[20:80, 30:80]

@@ -19,6 +19,8 @@ from shapely import box
 from shapely.geometry import shape
 
 from lcmap.dataset.class_shares import class_counts, class_shares
+from lcmap.dataset.inputs import InputOptions
+from lcmap.dataset.side_options import SideOptions
 from lcmap.dataset.tile_index import TileIndex, read_tile_index, write_tile_index
 from lcmap.errors import InputMissingError, OutputExistsError, TileIndexError, UsageError
 from lcmap.raster.grid import Grid
@@ -86,6 +88,21 @@ def test_does_not_replace_unasked(index: TileIndex) -> None:
     assert index.path.read_bytes() == before
 
 
+def test_what_was_said_of_side_inputs_is_kept_and_older_indexes_say_nothing(
+    index: TileIndex,
+) -> None:
+    said = replace(index, side_options=SideOptions(-1.5, "EPSG:2154"))
+    write_tile_index(said, overwrite=True)
+    assert read_tile_index(index.path) == said
+    assert SideOptions.of(InputOptions(nodata=float("nan"))) == SideOptions()
+
+    def aged(document: Any) -> None:
+        document["lcmap"]["version"] = 3
+        del document["lcmap"]["side_options"]
+
+    assert read_tile_index(edit(index, aged)) == index
+
+
 def edit(index: TileIndex, change: Callable[[Any], None]) -> Path:
     document = json.loads(index.path.read_text())
     change(document)
@@ -99,6 +116,9 @@ def edit(index: TileIndex, change: Callable[[Any], None]) -> Path:
         (lambda d: d.pop("lcmap"), "is not a tile index of lcmap"),
         (lambda d: d["lcmap"].update(version=99), "newer lcmap"),
         (lambda d: d["lcmap"].pop("seed"), "lacks 'seed'"),
+        (lambda d: d["lcmap"].update(side_options={"nodata": 0}), "lacks 'assume_crs'"),
+        (lambda d: d["lcmap"]["side_options"].update(nodata="none"), "damaged"),
+        (lambda d: d["lcmap"]["side_options"].update(assume_crs=2154), "damaged"),
         (lambda d: d["features"][1]["properties"].pop("row"), "lacks 'row'"),
         (lambda d: d["features"][1]["properties"].update(row="first"), "damaged"),
         (lambda d: d["features"][1]["properties"].update(split="exam"), "'exam' is not a split"),
