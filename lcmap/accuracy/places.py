@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ def read_places(
                 PlaceView(
                     place,
                     _where(reference, window),
-                    _read_image(images, reference.grid, window, step, inputs),
+                    read_picture(images, reference.grid, window, step, inputs),
                     table[reference.read(window)][::step, ::step],
                     tuple(maps),
                     tuple(item.name for item in comparison.maps),
@@ -142,14 +142,14 @@ def _where(reference: LabelRaster, window: Window) -> str:
     return text + size
 
 
-def _read_image(
+def read_picture(
     images: Sequence[PathLike], grid: Grid, window: Window, step: int, inputs: InputOptions
 ) -> NDArray[np.uint8] | None:
     """Return a window of the first image that has pixels there, [height, width, 3]."""
     height, width = -(-window.height // step), -(-window.width // step)
     transform = grid.transform @ type(grid.transform).translation(window.col, window.row)
     transform = transform @ type(grid.transform).scale(step)
-    here = Grid(grid.crs, transform, height, width)
+    here = Grid(grid.crs, transform, width, height)
     for given in images:
         with open_input(given, inputs) as source:
             source.require_crs()
@@ -161,11 +161,11 @@ def _read_image(
                 WarpedVRT(
                     source.dataset, crs=grid.crs, transform=transform, width=width, height=height,
                     resampling=Resampling.average if step > 1 else Resampling.bilinear,
-                    add_alpha=MaskFlags.all_valid in source.dataset.mask_flag_enums[0],
+                    **_of_no_data(source.dataset),
                 ) as view,
             ):  # fmt: skip
                 values = view.read(bands).astype(np.float32)
-                there = view.dataset_mask() > 0
+                there = (view.dataset_mask() > 0) & np.isfinite(values).all(axis=0)
             if not there.any():
                 continue
             scaled = (values - low[:, None, None]) / np.maximum(high - low, 1e-6)[:, None, None]
@@ -177,6 +177,15 @@ def _read_image(
                 else (picture.transpose(1, 2, 0))
             )
     return None
+
+
+def _of_no_data(dataset: Any) -> dict[str, Any]:
+    """Return how GDAL's warper is to tell pixels without data, which it otherwise fills with 0."""
+    if dataset.nodata is not None or MaskFlags.alpha in dataset.mask_flag_enums[0]:
+        return {}
+    if np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating):
+        return {"src_nodata": np.nan, "nodata": np.nan}
+    return {"add_alpha": True}
 
 
 def _stretch(source: RasterInput) -> tuple[NDArray[np.float64], NDArray[np.float64], list[int]]:

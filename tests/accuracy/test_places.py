@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from support import write_raster
 
-from lcmap.accuracy.places import choose_places
+from lcmap.accuracy.places import choose_places, read_picture
+from lcmap.dataset.inputs import InputOptions
+from lcmap.raster.grid import Grid
+from lcmap.raster.windows import Window
 
 
 def margins(right: int, pixels: int) -> np.ndarray:
@@ -37,3 +45,30 @@ def test_blocks_of_few_pixels_are_left_out() -> None:
     ]
     assert (places[0].reference, places[0].row, places[0].col) == (1, 2, 3)
     assert choose_places({}) == []
+
+
+@pytest.mark.parametrize("by", ["value", "mask", "alpha", "NaN"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_picture_is_white_without_data_however_the_file_says_so(
+    tmp_path: Path, by: str, step: int
+) -> None:
+    """Also beside the image: GDAL's warper fills with 0, which would show as black."""
+    pixels = np.random.default_rng(0).integers(50, 200, (3, 40, 40)).astype(np.uint8)
+    pixels[:, :20] = 0
+    there = np.where(pixels[:1] > 0, 255, 0).astype(np.uint8)
+    path = tmp_path / "image.tif"
+    if by == "alpha":
+        write_raster(path, np.concatenate([pixels, there]), photometric="RGB", alpha="YES")
+    elif by == "NaN":
+        write_raster(path, np.where(there > 0, pixels, np.nan).astype(np.float32))
+    else:
+        write_raster(path, pixels, nodata=0 if by == "value" else None)
+    with rasterio.open(path, "r+") as dataset:
+        grid = Grid.of(dataset)
+        if by == "mask":
+            dataset.write_mask(there[0])
+    picture = read_picture([path], grid, Window(-10, -10, 40, 40), step, InputOptions())
+    assert picture is not None
+    hole, data = picture[: 28 // step], picture[32 // step :, 12 // step :]
+    assert (hole == 255).all() and (picture[:, : 8 // step] == 255).all()
+    assert data.min() < 100 and len(np.unique(data)) > 20
