@@ -136,10 +136,8 @@ class OutputSet:
                 with uninterrupted():
                     folder = Path(tempfile.mkdtemp(prefix=f".{name}.lcmap-", dir=file.parent))
                     self._folders.append(folder)
-        except CannotWriteError:
-            raise
         except OSError as error:
-            raise cannot_write(path, error) from error
+            raise _named(error, path) from error
         self._temporaries[path] = folder / name
         return folder / name
 
