@@ -148,7 +148,9 @@ class _OpenedJob:
                 self._files, job.inputs, metadata.inputs, job.model, job.options,
                 loaded.poolings, silent, job.quantiles,
             )  # fmt: skip
-            network = in_precision(loaded.network, job.model, metadata, precision, opened)
+            network = in_precision(
+                loaded.network, job.model, metadata, precision, opened, job.options
+            )
             computation = Computation(
                 job.model, metadata, network, precision, engine, opened, job.options
             )

@@ -15,6 +15,7 @@ from lcmap.errors import NotAModelError, UsageError
 from lcmap.graph.nodes import UnknownGraphError
 from lcmap.graph.series import split_series
 from lcmap.inference.campaign_inputs import Opened
+from lcmap.inference.options import AlignedInputOptions
 from lcmap.inference.pooled_series import DatePooling
 from lcmap.inference.source import calibration_samples
 from lcmap.model_file import ModelMetadata, load_graph
@@ -75,10 +76,12 @@ def in_precision(
     metadata: ModelMetadata,
     precision: Arithmetic,
     opened: Opened,
+    options: AlignedInputOptions,
 ) -> onnx.ModelProto:
     """Return a network in int8 where that is wanted; for 16-bit floats it stays float32.
 
-    A float32 model is brought to int8 by windows drawn from its inputs.
+    A float32 model is brought to int8 by windows drawn from its inputs: those with pixels that are
+    valid in every input or, where there is none and the options allow it, in any.
 
     Raises:
         DataError: the network's values for the inputs are not finite.
@@ -86,8 +89,13 @@ def in_precision(
     """
     if precision != "int8" or metadata.precision == "int8":
         return network
-    samples = calibration_samples(opened.readers, opened.grid.shape, metadata.stride)
-    first = next(samples, None)
+    for missing in dict.fromkeys((False, options.allow_missing)):
+        samples = calibration_samples(
+            opened.readers, opened.grid.shape, metadata.stride, allow_missing=missing
+        )
+        first = next(samples, None)
+        if first is not None:
+            break
     if first is None:  # no pixel is valid, so the network will never run
         return network
     logger.info("%s: converted to int8 with a sample of the image", model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from lcmap import defaults
 from lcmap.engines.choice import Engine, choose_engine
 from lcmap.engines.compute import Arithmetic, Compute
-from lcmap.errors import UsageError, VerificationError
+from lcmap.errors import LcmapError, UsageError, VerificationError
 from lcmap.inference import band_groups
 from lcmap.inference.all_inputs import open_rasters
 from lcmap.inference.band_groups import Prediction, results_of
@@ -52,6 +53,7 @@ from lcmap.overlap import overlapped
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import watched_inputs
+from lcmap.raster.pipes import STANDARD_STREAM
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ def predict(
     scenes = given[0] if outputs.scenes is not None or len(given[0]) > 1 else ()
     tags = _tags(model, engine, precision) | scene_tags(scenes) | _without(metadata, absent)
     read = [file for several in given for file in several]
-    files = output_files(outputs, metadata.nomenclature, read, tags)
+    files = output_files(outputs, metadata.nomenclature, _named(inputs, absent, read), tags)
     check_outside(files, inputs)
     if compute.scheduler != defaults.SCHEDULER:
         check_scheduler(compute.scheduler, read)
@@ -138,7 +140,7 @@ def predict(
         loaded = load_network(model, metadata, engine)
         opened = open_rasters(stack, given, metadata.inputs, model, options, loaded.poolings,
                               progress)  # fmt: skip
-        network = in_precision(loaded.network, model, metadata, precision, opened)
+        network = in_precision(loaded.network, model, metadata, precision, opened, options)
         sheets = wanted_sheets(outputs, opened.grid, options.tmpdir)
         computation = Computation(model, metadata, network, precision, engine, opened, options)
         groups = opened.groups(files.groups, verify=verify)
@@ -183,6 +185,21 @@ def _given(inputs: Sequence[Images], absent: Collection[int]) -> list[tuple[Path
         () if place in absent else input_files(one, explained=place > 0)
         for place, one in enumerate(inputs)
     ]
+
+
+def _named(
+    inputs: Sequence[Images], absent: Collection[int], read: Sequence[PathLike]
+) -> list[PathLike]:
+    """Return the rasters that are `read` and those named for the inputs at the `absent` places.
+
+    Those are not read, but are not to be written over either.
+    """
+    found = [*read]
+    for place in absent:
+        with suppress(LcmapError):  # whatever is named for it may be no file at all
+            others = input_files(inputs[place], explained=True)
+            found += [file for file in others if os.fspath(file) != STANDARD_STREAM]
+    return found
 
 
 def _without(metadata: ModelMetadata, absent: Sequence[int]) -> dict[str, str]:

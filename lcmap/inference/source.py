@@ -137,16 +137,19 @@ def calibration_samples(
     *,
     count: int = SAMPLES,
     seed: int = 0,
+    allow_missing: bool = False,
 ) -> Iterator[CalibrationSample]:
     """Yield windows drawn from the grid of an image of this shape [rows, columns], without repeats.
 
-    They have valid pixels in every input and are mirrored to multiples of the stride.
+    They have pixels that are valid in every input, with `allow_missing` in any, and are mirrored to
+    multiples of the stride. An input that is left out does not count.
 
     Raises:
         NotARasterError, UnknownLabelError: as `InputReader.read`.
     """
     side = -(-SAMPLE_SIDE // stride) * stride
     rows, columns = (range(0, length, side) for length in shape)
+    combine = np.logical_or if allow_missing else np.logical_and
     order = np.random.default_rng(seed).permutation(len(rows) * len(columns))
     for number in order.tolist():
         if count == 0:
@@ -155,11 +158,12 @@ def calibration_samples(
         window = Window(rows[row], columns[column], side, side).clipped(*shape)
         size = padded_length(window.height, stride), padded_length(window.width, stride)
         sample: list[npt.NDArray[np.float32]] = []
-        valid = np.ones(window[2:], bool)
+        valid = np.full(window[2:], not allow_missing)
         for model_input in inputs:
             cells = window.coarsened(model_input.level)
             values, where = model_input.read(cells)
-            valid &= at_pixels(where, cells, model_input.level, window)
+            if not isinstance(model_input, LeftOut):
+                valid = combine(valid, at_pixels(where, cells, model_input.level, window))
             whole = Window(0, 0, *size).coarsened(model_input.level)
             sample.append(mirror(values, whole)[None])
         if not valid.any():

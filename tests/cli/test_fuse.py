@@ -171,6 +171,24 @@ def test_int8_by_a_sample_of_the_images(
     assert 0.8 < (maps[0] == maps[1]).mean() < 1
 
 
+def test_int8_where_no_pixel_is_valid_in_every_input(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    """A side input of clouds alone: calibrated by what the image shows without it."""
+    with rasterio.open(s2, "r+") as dataset:
+        dataset.write(np.full(dataset.shape, NODATA, np.int16)[None].repeat(3, axis=0))
+    found = []
+    for precision in ("float32", "int8"):
+        output = tmp_path / f"{precision}.p.tif"
+        run = lcmap("fuse", image, s2, "-m", two, "-o", tmp_path / f"{precision}.tif", "--precision",
+                    precision, "--allow-missing", "--probabilities", output)  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        assert ("converted to int8" in run.stderr) == (precision == "int8")
+        with rasterio.open(output) as dataset:
+            found.append(dataset.read())
+    assert np.abs(found[0] - found[1]).max() > 0
+
+
 def test_a_model_in_int8_is_run_as_it_is(
     lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
 ) -> None:
@@ -394,6 +412,16 @@ def test_without_an_input_the_network_sees_zeros_whatever_is_named_for_it(
     assert len(np.unique(read(output))) > 2
     with rasterio.open(output) as dataset:
         assert dataset.tags()["LCMAP_WITHOUT"] == "side1"
+
+
+def test_what_is_named_for_an_input_that_is_left_out_is_not_written_over(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path
+) -> None:
+    before = s2.read_bytes()
+    for given in (s2, f"{s2}:image"):
+        run = lcmap("fuse", image, given, "-m", two, "-o", s2, "--without", "side1", "--overwrite")
+        assert run.exit_code == 2 and "s2.tif: is one of the inputs" in run.stderr
+        assert s2.read_bytes() == before
 
 
 @pytest.mark.parametrize("arguments", [[], ["--precision", "int8"], ["--allow-missing"]])
