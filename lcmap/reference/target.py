@@ -9,7 +9,7 @@ from affine import Affine
 
 from lcmap.errors import UsageError
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import LARGEST_SIDE
+from lcmap.raster.soundness import LARGEST_SIDE
 from lcmap.raster.usable_crs import crs_of
 
 

@@ -180,8 +180,8 @@ def test_int8_where_no_pixel_is_valid_in_every_input(
     found = []
     for precision in ("float32", "int8"):
         output = tmp_path / f"{precision}.p.tif"
-        run = lcmap("fuse", image, s2, "-m", two, "-o", tmp_path / f"{precision}.tif", "--precision",
-                    precision, "--allow-missing", "--probabilities", output)  # fmt: skip
+        run = lcmap("fuse", image, s2, "-m", two, "-o", tmp_path / "map.tif", "--allow-missing",
+                    "--precision", precision, "--probabilities", output, "--overwrite")  # fmt: skip
         assert run.exit_code == 0, run.stderr
         assert ("converted to int8" in run.stderr) == (precision == "int8")
         with rasterio.open(output) as dataset:

@@ -372,6 +372,22 @@ def test_complex_numbers_are_refused(lcmap: Lcmap, tmp_path: Path, option: tuple
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["prepare", "stac"])
+def test_complex_integers_are_refused_wherever_they_are_opened(
+    lcmap: Lcmap, tmp_path: Path, command: str
+) -> None:
+    """No array holds GDAL's CInt16."""
+    path = tmp_path / "radar.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="complex_int16", count=1, height=9, width=9,
+        crs="EPSG:2154", transform=Affine(1.5, 0, 7e5, 0, -1.5, 66e5),
+    ):  # fmt: skip
+        pass
+    run = lcmap(command, path, "-o", tmp_path / "out")
+    assert run.exit_code == 65
+    assert run.stderr == f"lcmap: {path}: has complex_int16 values; give real numbers\n"
+
+
 def test_bands_with_nodata_values_of_their_own_are_refused(
     lcmap: Lcmap, image: Path, tmp_path: Path
 ) -> None:
