@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from lcmap.errors import UsageError
+from lcmap.errors import UnexplainedLabelsError, UsageError
 from lcmap.nomenclature import Nomenclature, load_nomenclature
-from lcmap.nomenclature.library import nomenclature_of
+from lcmap.nomenclature.library import is_toml_path, nomenclature_of
 from lcmap.nomenclature.tag import read_nomenclature
 from lcmap.paths import PathLike
 from lcmap.raster.classes import InputKind, find_class_table
@@ -71,6 +71,14 @@ def parse_input(text: PathLike) -> tuple[Path, str | None]:
     return Path(path), meaning
 
 
+def absolute_input(text: PathLike) -> str:
+    """Return an input as `parse_input` takes it, by names that any working folder leads from."""
+    path, meaning = parse_input(text)
+    if meaning is not None and is_toml_path(meaning):
+        meaning = os.path.abspath(meaning)
+    return os.path.abspath(path) + ("" if meaning is None else f":{meaning}")
+
+
 def parse_side(text: PathLike) -> tuple[Path, str | None, int | None]:
     """Return the path, what follows its last colon, and the level after an "@" at the end.
 
@@ -97,12 +105,12 @@ def parse_side(text: PathLike) -> tuple[Path, str | None, int | None]:
 def content_of(dataset: Any, meaning: str | None, name: str) -> RasterContent:
     """Return what an open raster, called `name` in messages, holds.
 
-    It is what `meaning` says ("image", "probabilities", or the nomenclature of a label map), else
-    what the raster's tags do, or its sidecar: a label map carries class names, probabilities their
-    nomenclature.
-    Without either it is an image.
+    It is what `meaning` says ("image", "probabilities", or the nomenclature of a label map, which
+    is "labels" where it carries class names), else what the raster's tags do, or its sidecar: a
+    label map carries class names, probabilities their nomenclature. Without either it is an image.
 
     Raises:
+        UnexplainedLabelsError: it is said to be a label map, and carries no class names.
         UsageError, NomenclatureError: as `load_nomenclature`.
     """
     for kind in KINDS:
@@ -110,7 +118,15 @@ def content_of(dataset: Any, meaning: str | None, name: str) -> RasterContent:
             return RasterContent(kind)
     if meaning is not None and meaning != "labels":
         return RasterContent("labels", load_nomenclature(meaning))
-    if read_nomenclature(dataset, name) is not None:
+    if meaning is None and read_nomenclature(dataset, name) is not None:
         return RasterContent("probabilities")
     table = find_class_table(dataset)
-    return RasterContent("labels", nomenclature_of(table)) if table else RasterContent("image")
+    if table:
+        return RasterContent("labels", nomenclature_of(table))
+    if meaning is not None:
+        raise UnexplainedLabelsError(
+            name,
+            "carries no class names that say what its codes mean",
+            f"name its nomenclature or a TOML file of it, as {name}:oso23",
+        )
+    return RasterContent("image")

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lcmap.dataset.raster_content import absolute_input
 from lcmap.engines.choice import choose_engine
 from lcmap.engines.compute import Compute
 from lcmap.errors import LcmapError, UnavailableError
@@ -71,7 +72,10 @@ class Job:
     ) -> Job:
         """Return the job of what this process has opened."""
         return cls(
-            tuple(tuple(map(_everywhere, files)) for files in inputs),
+            tuple(
+                tuple(_everywhere(file, explained=place > 0) for file in files)
+                for place, files in enumerate(inputs)
+            ),
             _everywhere(computation.model),
             replace(compute, precision=computation.precision),
             replace(computation.options, tmpdir=None),
@@ -213,10 +217,15 @@ def _close_all() -> None:
             job.close()
 
 
-def _everywhere(path: PathLike) -> str:
-    """Return a path that does not depend on the working folder; an address stays."""
+def _everywhere(path: PathLike, *, explained: bool = False) -> str:
+    """Return a path that does not depend on the working folder; an address stays.
+
+    What follows the colon of an input that may be `explained` does not depend on it either.
+    """
     text = os.fspath(path)
-    return text if "://" in text else os.path.abspath(text)
+    if "://" in text:
+        return text
+    return absolute_input(text) if explained else os.path.abspath(text)
 
 
 def _this_worker() -> str:

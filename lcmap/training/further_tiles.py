@@ -55,6 +55,7 @@ def _take_raster(
     with scaling.reader.opened(path) as raster:
         own = RasterKind.of(raster.dataset, name)
         meant = NamedRadiometry(name, radiometry_of(raster.dataset, name))
-    own.check_as(kind)
+    if model_input.kind != "labels":  # whose classes alone count
+        own.check_as(kind)
     if model_input.kind == "image":
         scaling.take_further(path, meant, own.bands, number, model_input)

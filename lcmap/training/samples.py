@@ -197,7 +197,7 @@ def _entry(
             kind = RasterKind.of(raster.dataset, raster.name)
             gsds.append(raster.grid.gsd_metres)
             radiometry = radiometry_of(raster.dataset, raster.name)
-        if first is not None:
+        if first is not None and side.kind != "labels":  # whose classes alone count
             kind.check_as(first)
         if first is None or (kind.is_named and not first.is_named):
             first = kind

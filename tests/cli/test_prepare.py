@@ -710,6 +710,7 @@ def test_side_inputs_that_cannot_be(
         (little, 65, "little.tif: covers"),
         (f"{unknown}:oso23", 65, "unknown.tif: holds label codes that oso23 does not have: 200"),
         (f"{several}:oso23", 65, "several.tif: has 2 bands, labels have one"),
+        (f"{unknown}:labels", 2, f"nomenclature or a TOML file of it, as {unknown}:oso23"),
         (tmp_path / "none.tif", 66, "none.tif: no such file"),
     ):
         run = lcmap("prepare", image, "--side", side, "--tiles", tmp_path / "t.geojson", "-o",

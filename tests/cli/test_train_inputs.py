@@ -19,6 +19,7 @@ from support import Run
 
 from lcmap.errors import InputMismatchError
 from lcmap.model_file import read_model
+from lcmap.training.options import TileInputOptions
 from lcmap.training.samples import SampleSource, read_training_set
 
 Lcmap = Callable[..., Run]
@@ -232,6 +233,23 @@ def test_what_prepare_was_told_of_a_side_input_holds_for_training(
     for mine, its in zip(ones, others, strict=True):
         assert np.array_equal(mine.labels, its.labels)
         assert np.array_equal(mine.images[1], its.images[1])
+
+
+def test_label_maps_are_alike_by_their_classes_alone(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    """As `predict` takes them: of any band name and integer type, for training and for test."""
+    codes = np.random.default_rng(2).integers(1, 24, (1, 96, 96))
+    indexes = []
+    for name, dtype in (("OSO 2018", np.uint8), ("OSO 2019", np.uint16)):
+        side = write(tmp_path / f"{dtype.__name__}.map.tif", codes.astype(dtype), (name,))
+        indexes.append(prepared(lcmap, image, dtype.__name__, "--side", f"{side}:oso23"))
+    data = read_training_set(indexes, TileInputOptions(with_test=True))
+    with data.reader() as reader:
+        read = SampleSource(reader, data.sides).read
+        half = len(data.train) // 2
+        for one, other in zip(data.train[:half], data.train[half:], strict=True):
+            assert np.array_equal(read(one).images[1], read(other).images[1])
 
 
 def test_two_indexes_that_say_other_things_of_a_side_input_are_refused(

@@ -153,6 +153,8 @@ def test_ground_must_be_shared() -> None:
     image = grid(721_104)
     check_ground(grid(721_104 + 290), image, "s2.tif", "spot.tif")
     with pytest.raises(OverlapError, match=r"s2\.tif: covers 2\d % of spot\.tif.*allow_m"):
+        check_ground(grid(721_104 + 450), image, "s2.tif", "spot.tif", allow_missing=False)
+    with pytest.raises(OverlapError, match=r"to their common ground$"):
         check_ground(grid(721_104 + 450), image, "s2.tif", "spot.tif")
     check_ground(grid(721_104 + 450), image, "s2.tif", "spot.tif", allow_missing=True)
     with pytest.raises(OverlapError, match=r"s2\.tif: covers no ground of spot\.tif"):
