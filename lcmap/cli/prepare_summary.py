@@ -28,6 +28,11 @@ def summary(prepared: Prepared) -> str:
         )
         lines.append(f"{prepared.tiles.path}: {len(prepared.tiles.tiles)} tiles")
         lines.extend(_split_lines(prepared.tiles))
+        if prepared.tiles.sides and prepared.tiles.nomenclature:
+            lines.append(
+                "  these are the labels of the image: training leaves out those where a side input "
+                "has no data"
+            )
         inside = sum(t.window.height * t.window.width for t in prepared.tiles.tiles)
         share = max(1 - inside / (grid.height * grid.width), 0)
         lines.append(

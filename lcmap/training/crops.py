@@ -133,10 +133,9 @@ class Crops:
         """
         window = variation.window
         if isinstance(window, Focus):
+            labels = self._source.usable_labels(tile, window.code)
             index = self._source.index_of(window.code)
-            window = window_around(
-                self._source.labels(tile), index, variation.side, window, self._source.alignment
-            )
+            window = window_around(labels, index, variation.side, window, self._source.alignment)
         pixels = mirrored_to(self._source.read(tile, window), variation.side)
         if variation.pastes:
             pixels = self._objects.paste(pixels, variation.pastes)

@@ -81,9 +81,8 @@ class RareObjects:
         left = _MOST_BYTES
         for place in order:
             tile = have[place]
-            labels = source.labels(tile)
             for code in sorted(rare & set(tile.class_counts)):
-                where = labels == source.index_of(code)
+                where = source.usable_labels(tile, code) == source.index_of(code)
                 for found in _objects(tile, where, side // 2, source.alignment):
                     left -= found.mask.nbytes
                     if left < 0:

@@ -257,6 +257,7 @@ class SampleSource:
         self._reader = reader
         self._left = cache_bytes
         self._kept: dict[_Key, LabelledWindow] = {}
+        self._usable: dict[_Key, NDArray[np.uint8]] = {}  # a bit for each pixel
         self._lock = threading.Lock()
 
     def bands(self, tile: IndexedTile, number: int) -> int:
@@ -291,6 +292,30 @@ class SampleSource:
         found = self._whole(tile).labels
         assert found is not None
         return found
+
+    def usable_labels(self, tile: IndexedTile, code: int) -> NDArray[np.uint8]:
+        """Return `labels` without the pixels of a class where a side input has no data.
+
+        The class is that of the `code`; others may keep theirs. The tile's counts are as those of a
+        `TrainingSet`: where they have all pixels of the class, no side input is read.
+
+        Raises:
+            NotARasterError: pixels cannot be read.
+        """
+        labels = self.labels(tile)
+        there = np.count_nonzero(labels == self.index_of(code))
+        if not self._sides or there == tile.class_counts.get(code, 0):
+            return labels
+        key = (tile.image, tile.labels, tile.window)
+        usable = self._usable.get(key)
+        if usable is None:
+            usable = np.packbits(self.read(tile).labels != IGNORE)
+            with self._lock:
+                if self._left >= usable.nbytes:
+                    self._left -= usable.nbytes
+                    self._usable[key] = usable
+        known = np.unpackbits(usable, count=labels.size).reshape(labels.shape).astype(bool)
+        return np.where(known, labels, np.uint8(IGNORE))
 
     def read(self, tile: IndexedTile, inside: Window | None = None) -> Pixels:
         """Return the `window` of a tile, or a window counted from the upper left corner of that.

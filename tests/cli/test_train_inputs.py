@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,10 @@ from support import Run
 
 from lcmap.errors import InputMismatchError
 from lcmap.model_file import read_model
+from lcmap.training.class_draw import Focus
+from lcmap.training.crops import Crops
 from lcmap.training.options import TileInputOptions
+from lcmap.training.recipe import DEFAULT
 from lcmap.training.samples import SampleSource, read_training_set
 
 Lcmap = Callable[..., Run]
@@ -233,6 +237,28 @@ def test_what_prepare_was_told_of_a_side_input_holds_for_training(
     for mine, its in zip(ones, others, strict=True):
         assert np.array_equal(mine.labels, its.labels)
         assert np.array_equal(mine.images[1], its.images[1])
+
+
+def test_crops_are_drawn_around_labels_that_side_inputs_have_too(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    """A side input that covers each tile in part."""
+    values = np.random.default_rng(2).integers(1, 255, (1, 96, 96)).astype(np.uint8)
+    values[:, np.arange(96) % 16 < 11] = 0
+    side = write(tmp_path / "side.tif", values)
+    with rasterio.open(side, "r+") as dataset:
+        dataset.nodata = 0
+    data = read_training_set([prepared(lcmap, image, "own", "--side", f"{side}@0")])
+    recipe = replace(DEFAULT, zoom=0.0, sampling=replace(DEFAULT.sampling, balance=1.0, paste=0.0))
+    with data.reader() as reader:
+        source = SampleSource(reader, data.sides)
+        crops = Crops(source, data.train, recipe, 4, 0)
+        random = np.random.default_rng(0)
+        for place in range(40):
+            tile, variation = crops.draw(place % len(data.train), random)
+            assert isinstance(variation.window, Focus)
+            index = source.index_of(variation.window.code)
+            assert (crops.cut(tile, variation).labels == index).any()
 
 
 def test_label_maps_are_alike_by_their_classes_alone(
