@@ -311,8 +311,8 @@ Quantiles = Annotated[
         metavar="image|model|FILE",
         autocompletion=builtin_names.quantiles,
         help="What images are scaled by: each by its own 2 % and 98 % quantiles, all by those of "
-        "the training images, or by those in a file: of lcmap prepare --quantiles-of, or any "
-        "prepared raster [default: as the images of training were].",
+        "the training images, or, where it is of their bands, by those in a file: of lcmap prepare "
+        "--quantiles-of, or any prepared raster [default: as the images of training were].",
     ),
 ]
 Prefer = Annotated[

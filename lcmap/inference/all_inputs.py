@@ -17,6 +17,7 @@ from lcmap.inference.inputs import check_count, open_inputs
 from lcmap.inference.left_out import LeftOut
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.pooled_series import DatePooling, PooledSeries
+from lcmap.inference.scaling import check_is_of_inputs
 from lcmap.inference.series_inputs import open_dates, series_quantiles
 from lcmap.model_file import ModelInput
 from lcmap.paths import PathLike
@@ -44,6 +45,7 @@ def open_rasters(
     Raises:
         LcmapError: as `open_inputs`, `open_campaign` and `open_dates`.
         OverlapError: a series does not cover the image's area.
+        LcmapError: as `check_is_of_inputs`.
     """
     check_count(len(given), wanted, model)
     pairs = [(files, item) for files, item in zip(given, wanted, strict=True) if files]
@@ -52,6 +54,8 @@ def open_rasters(
     series = [open_dates(files, item, beside) for files, item in dated]
     kept = [files for files, item in pairs if item.kind != "series"]
     of_kept = [item for _, item in pairs if item.kind != "series"]
+    if quantiles is None:
+        check_is_of_inputs(options.quantiles, [item for _, item in pairs])
     known = None if quantiles is None else quantiles[: len(quantiles) - len(series)]
     opened: Opened
     if all(len(files) == 1 for files in kept):
@@ -61,10 +65,12 @@ def open_rasters(
         opened = open_campaign(resources, kept, of_kept, model, options, progress, known)
     pool: SeriesPool = resources.enter_context(IdlePool(MOST_OPEN))
     readers, scaling = [], []
-    for one, (_, item) in zip(series, dated, strict=True):
+    of_series = None if quantiles is None else quantiles[len(quantiles) - len(series) :]
+    for place, (one, (_, item)) in enumerate(zip(series, dated, strict=True)):
         one.check_ground(opened.grid, opened.name, allow_missing=options.allow_missing)
         one = one.that_show(opened.grid, opened.name, beside)
-        found = series_quantiles(one, item, options.quantiles)
+        found = of_series[place] if of_series else series_quantiles(one, item, options.quantiles)
+        assert found is not None
         scaling.append(found)
         reader = SeriesReader(one, opened.grid, found, beside, pool, item.level)
         readers.append(PooledSeries(reader, poolings[item.name]))

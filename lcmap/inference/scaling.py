@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.dataset.inputs import RasterInput
 from lcmap.dataset.quantile_file import read_quantile_file
-from lcmap.errors import UsageError
+from lcmap.errors import InputMismatchError, UsageError
 from lcmap.model_file import ModelInput
 from lcmap.paths import PathLike
 from lcmap.progress import Progress
@@ -36,9 +38,10 @@ def scaling_quantiles(
 ) -> NDArray[np.float64]:
     """Return the 2 % and 98 % quantiles that an image is scaled by, float64 [bands, 2].
 
-    `chosen` is "image", "model", a file of quantiles, or None for what those of training were
-    scaled by. A warning says where an image's own quantiles are far from those of the training
-    images; `one_of_many` as with `RasterInput.quantiles`.
+    `chosen` is "image", "model", a file of quantiles, which counts where it is of the bands of the
+    input, or None for what those of training were scaled by. A warning says where an image's own
+    quantiles are far from those of the training images; `one_of_many` as with
+    `RasterInput.quantiles`.
 
     Raises:
         InputMissingError, DataError: the file cannot be read.
@@ -47,7 +50,7 @@ def scaling_quantiles(
         NotARasterError: the image's pixels cannot be read.
     """
     trained = np.array(wanted.quantiles, np.float64).reshape(-1, 2)
-    by = scaled_by(wanted, chosen)
+    by = scaled_by(wanted, for_input(wanted, chosen))
     if by == "model" and chosen is None and are_far(sampled_quantiles(raster.dataset), trained):
         logger.warning(
             "%s: its values are far from those of the training images: of another sensor, "
@@ -82,6 +85,40 @@ def scaling_quantiles(
     found = read_quantile_file(by)
     found.check_fits(band_names(raster.dataset), radiometry, by, raster.name)
     return found.values
+
+
+def for_input(wanted: ModelInput, chosen: PathLike | None) -> PathLike | None:
+    """Return what was chosen as it holds for an input: a file of quantiles of other bands does not.
+
+    Raises:
+        InputMissingError, DataError: the file cannot be read.
+    """
+    if not _is_file(chosen) or read_quantile_file(chosen).are_of(wanted.bands):
+        return chosen
+    return None
+
+
+def check_is_of_inputs(chosen: PathLike | None, wanted: Sequence[ModelInput]) -> None:
+    """Check that a file of quantiles, if one was chosen, is of the bands of one input at least.
+
+    Raises:
+        InputMissingError, DataError: the file cannot be read.
+        InputMismatchError: it is of none.
+    """
+    images = [item for item in wanted if item.kind in ("image", "series")]
+    if not _is_file(chosen) or any(for_input(item, chosen) is not None for item in images):
+        return
+    bands = ", ".join(read_quantile_file(chosen).bands)
+    taken = " and ".join(", ".join(item.bands) for item in images)
+    raise InputMismatchError(
+        chosen,
+        f"holds quantiles of {bands}, the model takes {taken}",
+        "give quantiles of images with the same bands",
+    )
+
+
+def _is_file(chosen: PathLike | None) -> TypeGuard[PathLike]:
+    return chosen is not None and os.fspath(chosen) not in ("image", "model")
 
 
 def scaled_by(wanted: ModelInput, chosen: PathLike | None) -> str:

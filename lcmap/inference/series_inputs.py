@@ -16,6 +16,7 @@ from lcmap.dataset.series import Series, open_series
 from lcmap.errors import InputMismatchError
 from lcmap.inference.options import ModelInputOptions
 from lcmap.inference.pooled_series import PooledSeries
+from lcmap.inference.scaling import for_input
 from lcmap.model_file import ModelInput, check_bands
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid
@@ -62,13 +63,14 @@ def series_quantiles(
 ) -> NDArray[np.float64]:
     """Return the quantiles that all dates are scaled by, float64 [bands, 2].
 
-    They are the model's, unless a file of quantiles is `chosen`: by its own a date would not show
-    the season.
+    They are the model's, unless a file of quantiles of its bands is `chosen`: by its own a date
+    would not show the season.
 
     Raises:
         InputMismatchError: the values mean something else than those that the quantiles are of.
         InputMissingError, DataError: the file cannot be read.
     """
+    chosen = for_input(wanted, chosen)
     if chosen is not None and os.fspath(chosen) not in ("image", "model"):
         found = read_quantile_file(chosen)
         found.check_fits(series.bands, series.radiometry, chosen, series.name)

@@ -135,6 +135,7 @@ def read_training_set(
     with TileReader(nomenclature, allow_vrt=options.allow_vrt, side_options=opening) as reader:
         choice = ScalingChoice(options, reader, model, scaling)
         inputs = _inputs(sides, train + validation, choice)
+        choice.check_used()
         if options.with_test:
             test = [tile for tile in tiles if tile.split == "test"]
             take_further_tiles(test, train + validation, inputs, choice)

@@ -55,6 +55,7 @@ class ScalingChoice:
         self._of_all: BandQuantiles | None = None
         self._of_inputs: dict[int, BandQuantiles] = {}
         self._by_own: set[int] = set()
+        self._fits: dict[int, bool] = {}
         by = None if options.quantiles is None else os.fspath(options.quantiles)
         self._is_chosen = by is not None
         self._otherwise: Scaling = "image" if by in ("image", "model") else otherwise
@@ -87,7 +88,8 @@ class ScalingChoice:
     ) -> NDArray[np.float64]:
         """Return the 2 % and 98 % quantiles of an image that is this input, float64 [bands, 2].
 
-        An input that the model does not have is scaled by its own.
+        An input that the model does not have is scaled by its own, and one of other bands than the
+        file's as without a file.
 
         Raises:
             InputMismatchError: those of the file or the model are of other bands, or of values that
@@ -95,7 +97,7 @@ class ScalingChoice:
             NotARasterError: the image's pixels cannot be read.
         """
         path = Path(image.name)
-        common = self._common(number)
+        common = self._common_of(number, bands)
         if common is None or not (self._is_chosen or common.are_of(bands)):
             # a model of other bands is refused with what it takes
             found = self.reader.quantiles(path)
@@ -116,7 +118,7 @@ class ScalingChoice:
             NotARasterError: pixels cannot be read.
         """
         series = [(self.reader.series(one), self.reader.options_of(one)) for one in paths]
-        common = self._common(number)
+        common = self._common_of(number, series[0][0].bands)
         if common is None:
             found = mean_quantiles(series)
         else:
@@ -163,7 +165,7 @@ class ScalingChoice:
             return common_radiometry(images) if images else ()
         except InputMismatchError as error:
             if self._common(number) is not None or (
-                self._is_chosen and self._otherwise == "training"
+                self._is_chosen and self._of_all is None and self._otherwise == "training"
             ):
                 raise
             logger.warning(
@@ -186,9 +188,30 @@ class ScalingChoice:
         self.chosen.update(dict.fromkeys(paths, mean))
         return True
 
+    def check_used(self) -> None:
+        """Check that a file of quantiles, if one was chosen, is of the bands of one input at least.
+
+        Raises:
+            InputMismatchError: it is of none.
+        """
+        if self._of_all is not None and not any(self._fits.values()):
+            raise InputMismatchError(
+                self._file,
+                f"holds quantiles of {', '.join(self._of_all.bands)}, the bands of no input",
+                "give quantiles of images with the same bands",
+            )
+
+    def _common_of(self, number: int, bands: tuple[str, ...]) -> BandQuantiles | None:
+        """Return as `_common`, now that the bands of this input are known."""
+        if self._of_all is not None:
+            self._fits[number] = self._of_all.are_of(bands)
+        return self._common(number)
+
     def _common(self, number: int) -> BandQuantiles | None:
         """Return the quantiles of all images that are this input, None where each has its own."""
-        return self._of_all or self._of_inputs.get(number)
+        if self._of_all is not None and self._fits.get(number, True):
+            return self._of_all
+        return self._of_inputs.get(number)
 
 
 def _quantiles_of(model_input: ModelInput, model: PathLike) -> BandQuantiles:

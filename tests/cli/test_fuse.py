@@ -255,6 +255,35 @@ def test_a_nodata_value_is_the_images_and_that_of_sides_without_one(
     assert (mapped(None, "--nodata", NODATA) == masked).all()
 
 
+def test_a_file_of_quantiles_scales_the_inputs_of_its_bands(
+    lcmap: Lcmap, two: Path, image: Path, s2: Path, tmp_path: Path
+) -> None:
+    """Those of one sensor's images leave the other sensor's as they are."""
+
+    def fused(name: str, *options: object) -> NDArray[np.float32]:
+        output = tmp_path / f"{name}.p.tif"
+        run = lcmap("fuse", image, s2, "-m", two, "-o", tmp_path / "map.tif", "--overwrite",
+                    "--probabilities", output, *options)  # fmt: skip
+        assert run.exit_code == 0, run.stderr
+        with rasterio.open(output) as dataset:
+            return np.asarray(dataset.read())
+
+    wide = write_raster(
+        tmp_path / "wide.tif", np.array([[[0, 9000]]] * 3, np.int16), names=S2_BANDS
+    )
+    own, campaign = fused("own"), tmp_path / "s2.json"
+    for measured in (s2, wide):
+        made = lcmap("prepare", "--quantiles-of", measured, "-o", campaign, "--overwrite")
+        assert made.exit_code == 0, made.stderr
+        given = fused("given", "--quantiles", campaign)
+        assert np.allclose(given, own, atol=1e-4) == (measured == s2)
+
+    other = write_raster(tmp_path / "other.tif", np.full((1, 9, 9), 9, np.uint8), names=("swir",))
+    assert lcmap("prepare", "--quantiles-of", other, "-o", campaign, "--overwrite").exit_code == 0
+    run = lcmap("fuse", image, s2, "-m", two, "-o", tmp_path / "x.tif", "--quantiles", campaign)
+    refused(run, 65, "the model takes red, green, blue, nir and B2, B3, B8", tmp_path / "x.tif")
+
+
 def test_pipe(two: Path, image: Path, s2: Path, tmp_path: Path) -> None:
     lcmap = Path(sys.executable).with_name("lcmap")
     with image.open("rb") as stdin:

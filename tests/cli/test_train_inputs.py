@@ -177,6 +177,20 @@ def test_quantiles_that_cannot_be_are_refused(lcmap: Lcmap, image: Path, tmp_pat
     assert not model.exists()
 
 
+def test_a_file_of_quantiles_scales_the_inputs_of_its_bands(
+    lcmap: Lcmap, image: Path, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(2).integers(100, 3000, (1, 96, 96)).astype(np.uint16)
+    side, other = (write(tmp_path / f"{n}.tif", values + n, ("swir",)) for n in (0, 50))
+    index, campaign = prepared(lcmap, image, "own", "--side", side), tmp_path / "campaign.json"
+    ok(lcmap("prepare", "--quantiles-of", other, "-o", campaign))
+    plain = read_training_set([index], scaling="training").inputs
+    found = read_training_set([index], TileInputOptions(quantiles=campaign), scaling="training")
+    assert found.inputs[0] == plain[0]
+    (low, high), (given_low, given_high) = plain[1].quantiles[0], found.inputs[1].quantiles[0]
+    assert (given_low, given_high) == pytest.approx((low + 50, high + 50))
+
+
 def test_a_mosaic_that_an_index_names_is_trained_on(
     lcmap: Lcmap, image: Path, tmp_path: Path
 ) -> None:
