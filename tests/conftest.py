@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,9 @@ def shared_traces(
     of_run = of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "traced", sharing(export.traced, of_run / "traces"))
+        # pytest listens to each logger that does not propagate, and PyTorch explains itself at
+        # length to whoever listens to this one
+        patch.setattr(logging.getLogger("torch.__trace"), "propagate", True)
         yield
 
 

@@ -1,19 +1,24 @@
 """Exports of networks that are built alike, traced once for all tests of a run.
 
 PyTorch takes seconds to trace a network, however small, and hundreds of tests train one. What it
-gives for two networks of one architecture differs in the weights alone, which keep their names, and
-in the names of the inputs. Tests of the export itself, `test_export.py`, do without this.
+gives for two networks that differ in their channels or classes alone has the same nodes: other are
+the weights, which keep their names, what has the size of weights, and the names of the inputs.
+Tests of the export itself, `test_export.py`, do without this.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from lcmap.network import LandCoverNetwork
@@ -37,31 +42,65 @@ def sharing(traced: Traced, folder: Path) -> Traced:
         network = getattr(module, WEIGHT_PREFIX.removesuffix("."), None)
         if not isinstance(network, LandCoverNetwork):
             return traced(module, examples, inputs, free)
-        sizes = [tuple(example.shape) for example in examples]
-        kind = repr((network.architecture, module, sizes)).encode()
+        kind = kind_of(network, examples).encode()
         path = folder / sha256(kind).hexdigest()
         if not path.exists():
             folder.mkdir(exist_ok=True)
             being_written = path.with_suffix(f".{os.getpid()}")
             being_written.write_bytes(traced(module, examples, inputs, free))
             being_written.replace(path)
-        return as_traced(onnx.load(path), module, inputs)
+        return as_traced(onnx.load(path), module, examples, inputs)
 
     return shared
 
 
-def as_traced(model: onnx.ModelProto, module: nn.Module, inputs: Sequence[str]) -> bytes:
-    """Return the trace of a module that is built like this one, as this one's."""
-    weights = module.state_dict()
+def kind_of(network: LandCoverNetwork, examples: tuple[Tensor, ...]) -> str:
+    """Return what decides the nodes of a trace: all but the numbers of channels and classes."""
+    architecture = dataclasses.replace(network.architecture, width=1, side_width=1)
+    layers = re.sub(r"(\w\()\d+(, \d+)?(?=, \w+=)|(?<=groups=)\d+", r"\1", repr(network))
+    return repr((architecture, layers, [(len(example), example.shape[2:]) for example in examples]))
+
+
+def as_traced(
+    model: onnx.ModelProto,
+    module: nn.Module,
+    examples: tuple[Tensor, ...],
+    inputs: Sequence[str],
+) -> bytes:
+    """Return the trace of a module whose nodes are these, as this one's."""
+    weights = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
     found = {tensor.name: tensor for tensor in model.graph.initializer}
     missing = {name for name, _ in module.named_parameters()} - found.keys()
     assert not missing, f"the export has merged {missing} into others"
     for name in found.keys() & weights.keys():
-        found[name].raw_data = weights[name].cpu().numpy().tobytes()
+        found[name].CopyFrom(numpy_helper.from_array(weights[name], name))
+    fit_convolutions(model.graph)
+    del model.graph.value_info[:]
+    (output,) = model.graph.output
+    output.type.tensor_type.shape.dim[1].dim_value = module.network.classes
     new_names = dict(zip((value.name for value in model.graph.input), inputs, strict=True))
-    for value in model.graph.input:
+    for value, example in zip(model.graph.input, examples, strict=True):
         value.name = new_names[value.name]
+        value.type.tensor_type.shape.dim[1].dim_value = example.shape[1]
     for node in model.graph.node:
         node.input[:] = [new_names.get(name, name) for name in node.input]
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def fit_convolutions(graph: onnx.GraphProto) -> None:
+    """Give convolutions the groups, and the zeros for a bias, that their weights need."""
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Conv" or not node.input[1].startswith(WEIGHT_PREFIX):
+            continue
+        filters = values[node.input[1]].dims[0]
+        for attribute in node.attribute:
+            if attribute.name == "group" and attribute.i > 1:
+                attribute.i = filters
+        if len(node.input) > 2 and not node.input[2].startswith(WEIGHT_PREFIX):
+            name = f"zeros_{filters}"
+            if name not in values:
+                values[name] = numpy_helper.from_array(np.zeros(filters, np.float32), name)
+                graph.initializer.append(values[name])
+            node.input[2] = name
