@@ -197,7 +197,13 @@ def test_a_worker_that_hangs_is_given_up(
     assert taken() == expected
 
 
-@pytest.mark.parametrize("before", ["", FAILS_TO_RECONNECT], ids=["as Dask does", "Dask fails"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("", id="as Dask does", marks=pytest.mark.slow),
+        pytest.param(FAILS_TO_RECONNECT, id="Dask fails"),
+    ],
+)
 def test_a_connection_that_is_lost_for_a_moment_does_not_end_the_run(
     folder: Path, lcmap: Lcmap, cluster: SmallCluster, before: str
 ) -> None:

@@ -33,7 +33,7 @@ kill "$@" 2> /dev/null; exit 0
     ("system", "submit", "cancel", "answer", "directive"),
     [
         ("slurm", "sbatch", "scancel", "Submitted batch job", "#SBATCH"),
-        ("pbs", "qsub", "qdel", "", "#PBS"),
+        pytest.param("pbs", "qsub", "qdel", "", "#PBS", marks=pytest.mark.slow),
     ],
 )
 def test_a_batch_system_starts_the_workers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ TARGETS = {
 NO_DATA = 200
 
 
+@cache
 def patches() -> NDArray[np.uint8]:
     """Labels 0 to 4 in patches of two sizes, with a hole of no data: [100, 120]."""
     random = np.random.default_rng(4)
@@ -51,6 +53,7 @@ def patches() -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
+@cache
 def valid_labels() -> NDArray[np.uint8]:
     return np.where(patches() == NO_DATA, 0, patches()).astype(np.uint8)
 
@@ -127,21 +130,18 @@ def test_it_is_the_rule_applied_to_one_pixel_after_the_other(tmp_path: Path, nam
     values = read(tmp_path, target)
     down, across = parts_of_a_pixel(SOURCE, target)
     random = np.random.default_rng(0)
+    pixels = random.integers(target.shape, size=(300, 2))
+    places = np.array([
+        (row + (i + 0.5) / down, col + (j + 0.5) / across)
+        for row, col in pixels
+        for i in range(down)
+        for j in range(across)
+    ])  # fmt: skip
+    xs, ys = to_pixels(SOURCE, target, places[:, 1], places[:, 0])
+    parts = np.stack([xs, ys], axis=1).reshape(len(pixels), -1, 2)
     checked = 0
-    for _ in range(300):
-        row, col = int(random.integers(target.height)), int(random.integers(target.width))
-        places = [
-            (row + (i + 0.5) / down, col + (j + 0.5) / across)
-            for i in range(down)
-            for j in range(across)
-        ]
-        xs, ys = to_pixels(
-            SOURCE,
-            target,
-            np.array([place[1] for place in places]),
-            np.array([place[0] for place in places]),
-        )
-        labels = [label_at(x, y) for x, y in zip(xs, ys, strict=True)]
+    for (row, col), of_pixel in zip(pixels, parts, strict=True):
+        labels = [label_at(x, y) for x, y in of_pixel]
         if None in labels:
             continue
         assert values[row, col] == min(set(labels), key=lambda code: (-labels.count(code), code))  # type: ignore[type-var]

@@ -72,9 +72,13 @@ def texts(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("next_output", "overwrite"),
     [
-        *((name, True) for name in NAMES),
+        (NAMES[1], True),
         (NAMES[1], False),
-        *(pytest.param(name, False, marks=pytest.mark.slow) for name in NAMES[::2]),
+        *(
+            pytest.param(name, overwrite, marks=pytest.mark.slow)
+            for name in NAMES[::2]
+            for overwrite in (True, False)
+        ),
     ],
 )
 def test_a_kill_at_any_step_leaves_no_mixed_set_and_the_next_run_the_whole(

@@ -53,9 +53,8 @@ def three() -> Nomenclature:
     return THREE
 
 
-@pytest.fixture
-def make_index(tmp_path: Path) -> Callable[..., Path]:
-    """Write an image, its labels and their tile index; return the index's path.
+def index_maker(beside: Path) -> Callable[..., Path]:
+    """Return what writes an image, its labels and their tile index, and returns the index's path.
 
     A `side` input is the labels once more. The image is so many pixels `east` of `GRID`.
     """
@@ -70,7 +69,7 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         nodata: float | None = None,
         band_names: tuple[str, ...] = (),
         side: RasterContent | None = None,
-        folder: Path = tmp_path,
+        folder: Path = beside,
         east: float = 0.0,
     ) -> Path:
         grid = replace(GRID, transform=GRID.transform @ rasterio.Affine.translation(east, 0))
@@ -118,6 +117,18 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         return index.path
 
     return make
+
+
+@pytest.fixture
+def make_index(tmp_path: Path) -> Callable[..., Path]:
+    """See `index_maker`."""
+    return index_maker(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_shared_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """See `index_maker`; for fixtures that several tests read."""
+    return index_maker(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture

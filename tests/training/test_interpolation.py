@@ -90,12 +90,13 @@ def tuned(index: Path, output: Path, initial: Path, **options: Any) -> TrainRepo
     return train([index], TrainOutputs(output, overwrite=True), chosen)
 
 
-@pytest.fixture
-def good_model(make_index: MakeIndex, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def good_model(make_shared_index: MakeIndex) -> Path:
     """A model that knows light from dark."""
-    path = tmp_path / "good.onnx"
+    index = make_shared_index("first")
+    path = index.with_name("good.onnx")
     options = TrainOptions(size=SMALL, batch_size=2, epochs=3)
-    report = train([make_index("first")], TrainOutputs(path), options)
+    report = train([index], TrainOutputs(path), options)
     assert report.scores.overall[0] > 0.9
     assert report.share == 1.0
     assert SHARE_KEY not in read_model(path).training
