@@ -21,7 +21,7 @@ from lcmap.nomenclature.classes import NO_LABEL
 from lcmap.paths import PathLike
 from lcmap.products.class_map import ClassMap, open_class_map
 from lcmap.products.drawn_sample import Drawn, DrawnStratum
-from lcmap.products.sample_allocation import allocate, size_for
+from lcmap.products.sample_allocation import allocate, size_for, standard_error
 from lcmap.products.sample_draw import Lattice, Pixels, RankedDraw, joined
 from lcmap.products.sample_file import write_sample
 from lcmap.products.sample_options import (
@@ -203,8 +203,8 @@ def _draw(
         if len(found.rows) < FEWEST:
             raise UsageError("`size`", f"gives {len(found.rows)} points of the grid", "give more")
         strata = (strata[0]._replace(points=len(found.rows)),)
-    shares = np.array([item.pixels for item in strata]) / totals.sum()
-    error = _standard_error(shares, accuracy, np.array([item.points for item in strata]))
+    pixels, points = (np.array(column) for column in zip(*(s[2:4] for s in strata), strict=True))
+    error = standard_error(pixels, accuracy, points)
     return found, Drawn(design.kind, strata, population.left_out, error)
 
 
@@ -216,11 +216,11 @@ def _in_strata(
 ) -> tuple[tuple[DrawnStratum, ...], _Draw]:
     """Return the strata and a draw of them; `found` are their codes, pixels, expected accuracy."""
     codes, pixels, accuracy = found
+    least = minimum_of(design, len(codes))
     size = design.size
     if size is None:
         assert design.target_se is not None
-        size = size_for(design.target_se, pixels, accuracy, design.allocation)
-    least = minimum_of(design, len(codes), size)
+        size = size_for(design.target_se, pixels, least, design.allocation, accuracy)
     points = allocate(size, pixels, least, design.allocation, accuracy)
     strata = tuple(
         DrawnStratum(code, population.strata.class_name(code), n, m, m / n)
@@ -238,7 +238,7 @@ def _as_one(
     size = design.size
     if size is None:
         assert design.target_se is not None
-        size = size_for(design.target_se, pixels, expected, "proportional")
+        size = size_for(design.target_se, pixels, FEWEST, "proportional", expected)
     points = int(allocate(size, pixels, FEWEST, "proportional", expected)[0])
     whole = int(pixels[0])
     if design.kind == SYSTEMATIC:
@@ -271,10 +271,3 @@ def _collected(population: _Population, progress: Progress, drawn: _Draw) -> Pix
             parts.append(drawn.in_block(number, window, population.read(window)[0]))
         progress(len(blocks) + number + 1, 2 * len(blocks), "drawing")
     return joined(parts)
-
-
-def _standard_error(
-    shares: NDArray[np.float64], accuracy: NDArray[np.float64], points: NDArray[np.int64]
-) -> float:
-    """Return the standard error of overall accuracy (Olofsson et al. 2014, equation 5)."""
-    return float(np.sqrt(np.sum(shares**2 * accuracy * (1 - accuracy) / (points - 1))))

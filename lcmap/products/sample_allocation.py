@@ -1,7 +1,8 @@
 """How many points a sample has, and how they are divided among strata.
 
-Sizes for a standard error are those of Cochran (1977, equations 5.25 and 5.66), as Olofsson et al.
-(2014, equation 13) apply them to the overall accuracy of a map.
+Sizes for a standard error are the fewest points whose division has it, minima, whole numbers and
+strata that are taken whole included. Without these they are those of Cochran (1977, equations 5.25
+and 5.66), as Olofsson et al. (2014, equation 13) apply them to the overall accuracy of a map.
 """
 
 from __future__ import annotations
@@ -17,25 +18,33 @@ from lcmap.errors import UsageError
 Allocation = Literal["proportional", "equal", "optimal"]
 
 
-def size_for(
-    target_se: float, pixels: NDArray[np.int64], accuracy: NDArray[np.float64], how: Allocation
-) -> int:
-    """Return how many points give overall accuracy this standard error.
+def standard_error(
+    pixels: NDArray[np.int64], accuracy: NDArray[np.float64], points: NDArray[np.int64]
+) -> float:
+    """Return the standard error of overall accuracy, as a fraction (Cochran 1977, theorem 5.3).
 
-    Strata have so many `pixels` [H], and are expected to be right at this `accuracy` [H]. The size
-    is that of the allocation; an equal one is divided as it is.
+    Strata have so many `pixels` [H], so many `points` of them [H], and are expected to be right at
+    this `accuracy` [H]. A stratum whose pixels are all points adds nothing.
     """
     shares = pixels / pixels.sum()
-    variance = accuracy * (1 - accuracy)
-    spread: float
-    if how == "optimal":
-        spread = float(shares @ np.sqrt(variance)) ** 2
-    elif how == "equal":
-        spread = len(pixels) * float(shares**2 @ variance)
-    else:
-        spread = float(shares @ variance)
-    needed = spread / (target_se**2 + float(shares @ variance) / int(pixels.sum()))
-    return min(max(math.ceil(round(needed, 6)), 2 * len(pixels)), int(pixels.sum()))
+    return math.sqrt(shares**2 @ (accuracy * (1 - accuracy) * (1 / points - 1 / pixels)))
+
+
+def size_for(
+    target_se: float,
+    pixels: NDArray[np.int64],
+    minimum: int,
+    how: Allocation,
+    accuracy: NDArray[np.float64],
+) -> int:
+    """Return the fewest points with which `allocate` gives overall accuracy this standard error."""
+    low, high = int(np.minimum(minimum, pixels).sum()), int(pixels.sum())
+    while low < high:
+        middle = (low + high) // 2
+        points = allocate(middle, pixels, minimum, how, accuracy)
+        enough = standard_error(pixels, accuracy, points) <= target_se
+        low, high = (low, middle) if enough else (middle + 1, high)
+    return high
 
 
 def allocate(

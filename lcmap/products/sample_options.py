@@ -25,7 +25,7 @@ class SampleDesign:
     """How points are drawn.
 
     kind: stratified, simple random, or systematic (a square grid with a random start).
-    size: how many points, of a grid about so many; None: as many as `target_se` takes.
+    size: how many points, of a grid about so many; None: the fewest that `target_se` takes.
     target_se: the standard error that the overall accuracy is to have, as a fraction.
     allocation: how points are divided among strata, see `allocate`.
     minimum: the fewest points of a stratum; None: `defaults.STRATUM_POINTS`, or what fits.
@@ -77,11 +77,13 @@ class SampleFrame:
     tiles: tuple[PathLike, ...] = ()
 
 
-def minimum_of(design: SampleDesign, strata: int, size: int) -> int:
+def minimum_of(design: SampleDesign, strata: int) -> int:
     """Return the fewest points of a stratum: what was asked for, else what fits in the size."""
     if design.minimum is not None:
         return design.minimum
-    return max(min(defaults.STRATUM_POINTS, size // strata), FEWEST)
+    if design.size is None:
+        return defaults.STRATUM_POINTS
+    return max(min(defaults.STRATUM_POINTS, design.size // strata), FEWEST)
 
 
 def expected_accuracy(

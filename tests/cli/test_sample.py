@@ -155,6 +155,18 @@ def test_as_many_points_as_a_standard_error_takes(
     assert "2.0" in run.stdout or "1.99" in run.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--minimum", 60], ["--allocation", "equal"]])
+def test_the_standard_error_counts_the_minima_of_strata(
+    options: list[object], write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    """Two large classes and five rare ones: minima take nothing off what the large ones need."""
+    mixed = np.random.default_rng(0).choice(7, (150, 200), p=[0.55, 0.35, *[0.02] * 5])
+    land = write("seven.tif", (mixed + 1).astype(np.uint8), classes=FLAIR7)
+    run = lcmap("sample", land, "-o", tmp_path / "p.gpkg", "--target-se", 0.02, *options)
+    assert run.exit_code == 0, run.stderr
+    assert "standard error of about 2.00 %" in run.stdout
+
+
 def test_tiles_that_a_model_has_seen_are_left_out(
     land_cover: Path, lcmap: Lcmap, tmp_path: Path
 ) -> None:

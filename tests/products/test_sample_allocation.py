@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcmap.errors import UsageError
-from lcmap.products.sample_allocation import Allocation, allocate, size_for
+from lcmap.products.sample_allocation import (
+    Allocation,
+    allocate,
+    size_for,
+    standard_error,
+)
 
 HOW = st.sampled_from(["proportional", "equal", "optimal"])
 
@@ -49,36 +54,51 @@ def test_too_few_and_too_many_are_refused() -> None:
         allocate(101, pixels, 2, "equal", accuracy)
 
 
+@settings(max_examples=30)
 @given(
-    pixels=st.lists(st.integers(50_000, 10**8), min_size=1, max_size=8),
+    pixels=st.lists(st.integers(1, 10**8), min_size=1, max_size=18),
     target=st.floats(0.005, 0.05),
+    minimum=st.sampled_from([2, 50]),
     how=HOW,
     seed=st.integers(0, 9),
 )
-def test_the_size_gives_the_standard_error_that_was_asked_for(
-    pixels: list[int], target: float, how: Allocation, seed: int
+def test_the_size_is_the_fewest_points_whose_division_has_the_standard_error(
+    pixels: list[int], target: float, minimum: int, how: Allocation, seed: int
 ) -> None:
     of_strata = np.array(pixels)
     accuracy = 0.6 + 0.35 * np.random.default_rng(seed).random(len(pixels))
-    size = size_for(target, of_strata, accuracy, how)
-    shares, variance = of_strata / of_strata.sum(), accuracy * (1 - accuracy)
-    deviation = np.sqrt(variance)
-    parts = {
-        "proportional": shares,
-        "equal": np.full(len(pixels), 1 / len(pixels)),
-        "optimal": shares * deviation / (shares @ deviation),
-    }[how]
+    size = size_for(target, of_strata, minimum, how, accuracy)
 
-    def error(number: int) -> float:
-        points = number * parts
-        return float(np.sqrt(np.sum(shares**2 * variance * (1 / points - 1 / of_strata))))
+    def variance(number: int) -> float:
+        points = allocate(number, of_strata, minimum, how, accuracy)
+        in_strata = accuracy * (1 - accuracy) / points * (1 - points / of_strata)
+        return float(np.sum((of_strata / of_strata.sum()) ** 2 * in_strata))
 
-    assert error(size) <= target * (1 + 1e-6)
-    assert size == 2 * len(pixels) or error(size - 1) > target * (1 - 1e-6)
+    assert variance(size) <= target**2 * (1 + 1e-9)
+    least = int(np.minimum(minimum, of_strata).sum())
+    assert size == least or variance(size - 1) > target**2 * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("how", ["proportional", "equal", "optimal"])
+def test_minima_of_many_strata_do_not_spoil_the_standard_error(how: Allocation) -> None:
+    """A class of half the map and seventeen small ones, as in topo18."""
+    pixels = np.array([550, 200, *[250 // 16] * 16]) * 100_000
+    accuracy = np.full(18, 0.85)
+    size = size_for(0.02, pixels, 50, how, accuracy)
+    points = allocate(size, pixels, 50, how, accuracy)
+    assert standard_error(pixels, accuracy, points) == pytest.approx(0.02, abs=5e-5)
 
 
 def test_the_size_of_olofsson_2014() -> None:
     """Equation 13 and the numbers below it: 641 points, by user's accuracies of 0.7 to 0.95."""
     pixels = np.array([200_000, 150_000, 3_200_000, 6_450_000])
     accuracy = np.array([0.70, 0.60, 0.90, 0.95])
-    assert size_for(0.01, pixels, accuracy, "optimal") == 641
+    assert size_for(0.01, pixels, 2, "optimal", accuracy) == 641
+
+
+def test_a_stratum_taken_whole_has_no_error() -> None:
+    pixels, accuracy = np.array([1, 99]), np.array([0.5, 0.5])
+    assert standard_error(pixels, accuracy, np.array([1, 99])) == 0
+    assert standard_error(pixels, accuracy, np.array([1, 11])) == pytest.approx(
+        0.99 * 0.5 * np.sqrt(1 / 11 - 1 / 99)
+    )
