@@ -43,7 +43,8 @@ class StratifiedSample:
     """Points drawn at random, without replacement, in strata.
 
     stratum: the index of each point's stratum, int64 [n].
-    sizes: how many pixels each stratum has, N_h, float64 [H]; each has two points or more.
+    sizes: how many pixels each stratum has, N_h, float64 [H]; each has two points or more, or is
+        taken whole.
     """
 
     stratum: NDArray[np.int64]
@@ -92,6 +93,8 @@ class StratifiedSample:
         for h, (size, count, beyond) in enumerate(
             zip(self.sizes, self.counts, self.beyond, strict=True)
         ):
+            if not beyond:  # all its pixels are known, be it a single one
+                continue
             spread = influence[self.stratum == h].var(axis=0, ddof=1)
             variance += size**2 * beyond * spread / count
         return np.sqrt(variance)
@@ -108,6 +111,9 @@ class StratifiedSample:
         weights = np.empty((replicates, len(self.stratum)))
         for h, (count, beyond) in enumerate(zip(self.counts, self.beyond, strict=True)):
             here = self.stratum == h
+            if not beyond:
+                weights[:, here] = self.weights[here]
+                continue
             drawn = generator.multinomial(count - 1, np.full(count, 1 / count), size=replicates)
             scale = np.sqrt(beyond)
             weights[:, here] = self.weights[here] * (

@@ -93,7 +93,7 @@ def read_sample_points(given: PathLike) -> SamplePoints:
         NoCrsError: it does not say its CRS.
         InputMismatchError: it has other geometries than points, or lacks a field.
         DataError: a point has no geometry, no stratum, no inclusion probability or no reference;
-            points were removed or added; a stratum has a single point.
+            points were removed or added; a stratum has a single point of several pixels.
     """
     layer = find_layer(given)
     name, crs = str(layer), layer.require_crs()
@@ -113,6 +113,7 @@ def read_sample_points(given: PathLike) -> SamplePoints:
     _check_geometries(layer, features.geometries)
     names, stratum, first = _strata(name, columns)
     sample = StratifiedSample(stratum, _sizes(name, columns, names, stratum, first))
+    _check_spread(name, names, sample)
     areas = columns.get(PIXEL_AREA)
     designs = {as_text(value) for value in columns.get(DESIGN, np.array([]))} - {None}
     return SamplePoints(
@@ -147,13 +148,6 @@ def _strata(
     _, first, stratum = np.unique(np.array(values, np.str_), return_index=True, return_inverse=True)
     titles = columns.get(STRATUM_NAME, columns[STRATUM])
     names = tuple(as_text(titles[point]) or str(values[point]) for point in first)
-    single = [title for title, count in zip(names, np.bincount(stratum), strict=True) if count < 2]
-    if single:
-        raise DataError(
-            name,
-            f"has one point in {', '.join(single)}, whose variance it does not tell",
-            "draw two or more in each stratum, or draw the sample without these strata",
-        )
     return names, stratum.astype(np.int64), first
 
 
@@ -186,6 +180,18 @@ def _sizes(
     if design != SYSTEMATIC:
         _check_counts(name, names, counts, sizes * of_strata)
     return np.asarray(sizes, np.float64)
+
+
+def _check_spread(name: str, names: Sequence[str], sample: StratifiedSample) -> None:
+    """Check that each stratum has two points, or is taken whole."""
+    alone = (sample.counts < 2) & (sample.beyond > 0)
+    if alone.any():
+        raise DataError(
+            name,
+            f"has one point in {', '.join(np.array(names)[alone])}, whose variance it does not "
+            "tell",
+            "draw two or more in each stratum, or draw the sample without these strata",
+        )
 
 
 def _check_counts(

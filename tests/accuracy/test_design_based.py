@@ -148,3 +148,16 @@ def test_simulated_intervals_hold_the_truth_as_often_as_they_say() -> None:
             part = slice(3 * first, 3 * first + 3)
             held[part] += np.abs(found.value - truth[part]) <= half
     assert (held / draws > 0.91).all() and (held / draws < 0.985).all(), held / draws
+
+
+def test_a_stratum_of_one_pixel_is_known() -> None:
+    """Its point adds nothing to errors, and has the same weight in each replicate."""
+    values = np.array([1.0, 0.0, 1.0, 1.0])[:, None]
+    sample = StratifiedSample(np.array([0, 0, 0, 1]), np.array([30.0, 1.0]))
+    without = StratifiedSample(np.array([0, 0, 0]), np.array([30.0]))
+    assert_allclose(
+        sample.standard_error(sample.total(values)),
+        without.standard_error(without.total(values[:3])),
+    )
+    weights = sample.replicate_weights(50, np.random.default_rng(0))
+    assert (weights[:, 3] == 1).all() and np.isfinite(weights).all()

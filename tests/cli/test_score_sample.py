@@ -137,6 +137,25 @@ def test_from_the_draw_to_the_estimate(write: WriteLabels, lcmap: Lcmap, tmp_pat
     assert difference["overall"]["oa"]["value"] == pytest.approx((codes != truth).mean())
 
 
+def test_a_class_of_one_pixel_is_drawn_and_scored(
+    write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    codes = np.random.default_rng(0).choice([1, 3], (40, 50)).astype(np.uint8)
+    codes[20, 20] = 7
+    land = write("map.tif", codes, classes=FLAIR7)
+    drawn = tmp_path / "drawn.gpkg"
+    run = lcmap("sample", land, "-o", drawn, "--size", 200)
+    assert run.exit_code == 0, run.stderr
+    assert "standard error of about 2" in run.stdout
+    truth = np.where(codes == 7, 7, 1).astype(np.uint8)
+    filled = filled_in(drawn, tmp_path / "filled.gpkg", truth, TRANSFORM)
+    run = lcmap("score", land, "--sample", filled, "--json")
+    assert run.exit_code == 0, run.stderr
+    rare = json.loads(run.stdout)["maps"][0]["classes"][6]
+    assert (rare["users"]["value"], rare["users"]["se"]) == (1, 0)
+    assert (rare["iou"]["low"], rare["iou"]["high"]) == (1, 1)
+
+
 def test_classes_are_joined_by_crosswalks_and_unreadable_points_left_out(
     land_cover: Path, points: Callable[..., Path], lcmap: Lcmap, tmp_path: Path
 ) -> None:
