@@ -145,7 +145,7 @@ def _estimated(
         opened = open_maps(maps, names, inputs, stack)
         comparison = compared_by_points(opened, points.name, classes)
         for name in LEARNT_FROM:
-            _check_apart(points, SplitTiles(indexes, name), opened[0], inputs)
+            _check_apart(points, SplitTiles(indexes, name))
         states = _states(points, comparison, inputs)
     known = states.reference < len(comparison.target)
     if not known.any():
@@ -223,14 +223,9 @@ def _states(points: SamplePoints, comparison: Comparison, inputs: InputOptions) 
     )
 
 
-def _check_apart(
-    points: SamplePoints, tiles: SplitTiles, first: ScoreInput, inputs: InputOptions
-) -> None:
-    """Check that no point is in tiles of a split, on the ground of the first map."""
-    inside = np.zeros(len(points.x), bool)
-    for file in first.files:
-        with file.opened(inputs) as part:
-            inside |= in_tiles(points, tiles, part)
+def _check_apart(points: SamplePoints, tiles: SplitTiles) -> None:
+    """Check that no point is in tiles of a split."""
+    inside = in_tiles(points, tiles)
     if inside.any():
         raise OverlapError(
             points.name,

@@ -85,17 +85,19 @@ def pixels_of(
     return rows, cols, inside
 
 
-def in_tiles(points: SamplePoints, tiles: SplitTiles, raster: LabelRaster) -> NDArray[np.bool_]:
-    """Return which points, bool [n], are in tiles on the ground of a raster.
+def in_tiles(points: SamplePoints, tiles: SplitTiles) -> NDArray[np.bool_]:
+    """Return which points, bool [n], are in tiles, whatever the CRS of either.
 
     Raises:
         InputMissingError, NotARasterError: an image that an index names cannot be opened.
+        DataError: as `check_datum_shift`.
     """
-    rows, cols, _ = pixels_of(points, raster.grid)
-    found = np.zeros(len(rows), bool)
-    for window in tiles.windows(raster):
-        found |= (
-            (rows >= window.row) & (rows < window.stop_row)
-            & (cols >= window.col) & (cols < window.stop_col)
-        )  # fmt: skip
+    found = np.zeros(len(points.x), bool)
+    for grid, windows in tiles.by_image():
+        rows, cols, _ = pixels_of(points, grid)
+        for window in windows:
+            found |= (
+                (rows >= window.row) & (rows < window.stop_row)
+                & (cols >= window.col) & (cols < window.stop_col)
+            )  # fmt: skip
     return found

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.warp import transform as transform_coordinates
 
 from lcmap.accuracy.label_raster import LabelRaster
 from lcmap.dataset.split_unit import split_unit
 from lcmap.dataset.tile_index import IndexedTile, TileIndex
+from lcmap.raster.datum_shift import check_datum_shift
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import open_raster
 from lcmap.raster.windows import Window
 
 LEARNT_FROM = ("train", "validation")
 """The splits whose tiles a model has seen."""
+
+_POINTS_OF_AN_EDGE = 21
 
 
 class BlockGrid(NamedTuple):
@@ -55,6 +60,31 @@ class SplitTiles:
             return [tile.window for tile in own]
         windows = (self._on_ground(tile, reference.grid) for tile in self._tiles)
         return [window for window in windows if window]
+
+    def covering(self, grid: Grid) -> list[Window]:
+        """Return windows of a grid, in any CRS, that hold all its pixels in the tiles.
+
+        All tiles on its ground count, whatever their labels. As `window_that_covers`.
+
+        Raises:
+            InputMissingError, NotARasterError: an image that an index names cannot be opened.
+        """
+        windows = (
+            window_that_covers(self._grid(tile.image), tile.window, grid) for tile in self._tiles
+        )
+        return [window for window in windows if window]
+
+    def by_image(self) -> Iterator[tuple[Grid, list[Window]]]:
+        """Yield the grid of each image that tiles are of, and their windows in it.
+
+        Raises:
+            InputMissingError, NotARasterError: an image that an index names cannot be opened.
+        """
+        windows: dict[Path, list[Window]] = {}
+        for tile in self._tiles:
+            windows.setdefault(tile.image, []).append(tile.window)
+        for image, of_image in windows.items():
+            yield self._grid(image), of_image
 
     def blocks(self, reference: LabelRaster) -> BlockGrid:
         """Return the blocks that went to one split together, in pixels of the reference.
@@ -108,6 +138,50 @@ def window_by_centres(source: Grid, window: Window, target: Grid) -> Window | No
     col, stop_col = _first_centre(min(left, right)), _first_centre(max(left, right))
     inside = Window(row, col, stop_row - row, stop_col - col).clipped(target.height, target.width)
     return inside if inside.height and inside.width else None
+
+
+def window_that_covers(source: Grid, window: Window, target: Grid) -> Window | None:
+    """Return the least pixels of a target grid that hold all with centres in a source's window.
+
+    Centres on its edge are held too. In another CRS the window is what its outline spans, and a
+    pixel more for what the outline bends between its points. None where there are none.
+
+    Raises:
+        DataError: as `check_datum_shift`.
+    """
+    x, y = _placed(source.transform, *_outline(window))
+    slack = 1e-6
+    if not same_crs(source.crs, target.crs):
+        if source.crs is None or target.crs is None:
+            return None
+        check_datum_shift(source.crs, target.crs, target.bounds)
+        x, y = (np.array(v) for v in transform_coordinates(source.crs, target.crs, x, y))
+        slack = 1.0
+    cols, rows = _placed(~target.transform, x, y)
+    known = np.isfinite(cols) & np.isfinite(rows)
+    if not known.any():
+        return None
+    (row, stop_row), (col, stop_col) = (
+        (math.ceil(part[known].min() - 0.5 - slack), math.floor(part[known].max() + 0.5 + slack))
+        for part in (rows, cols)
+    )
+    inside = Window(row, col, stop_row - row, stop_col - col).clipped(target.height, target.width)
+    return inside if inside.height and inside.width else None
+
+
+def _outline(window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the columns and the rows of points along the edges of a window, float64 [n] each."""
+    along = np.linspace(0, 1, _POINTS_OF_AN_EDGE)
+    none, all_ = np.zeros_like(along), np.ones_like(along)
+    cols = window.col + window.width * np.concatenate([along, along, none, all_])
+    rows = window.row + window.height * np.concatenate([none, all_, along, along])
+    return cols, rows
+
+
+def _placed(
+    t: Affine, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f
 
 
 def _first_centre(edge: float) -> int:

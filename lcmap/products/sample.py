@@ -138,7 +138,7 @@ class _Population:
             for split in LEARNT_FROM
             for window in SplitTiles(
                 [read_tile_index(Path(item)) for item in frame.tiles], split
-            ).windows(class_map.raster)
+            ).covering(class_map.grid)
         ]
         return cls(class_map, strata, on_map, windows)
 

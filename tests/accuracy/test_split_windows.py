@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio import Affine
 from rasterio.crs import CRS
+from rasterio.warp import transform, transform_bounds
 from small_labels import WriteLabels
 
 from lcmap.accuracy.label_raster import open_labels
-from lcmap.accuracy.split_windows import SplitTiles, mask_of, window_by_centres
+from lcmap.accuracy.split_windows import (
+    SplitTiles,
+    mask_of,
+    window_by_centres,
+    window_that_covers,
+)
 from lcmap.dataset.tile_index import IndexedTile, TileIndex
 from lcmap.errors import InputMissingError
 from lcmap.nomenclature import load_nomenclature
@@ -116,6 +122,40 @@ def test_tiles_of_one_image_side_by_side_share_no_pixel() -> None:
             if window:
                 times[window.slices] += 1
     assert (times == 1).all()
+
+
+@pytest.mark.parametrize("code", [2154, 32631, 3035, 4326])
+def test_the_window_that_covers_holds_every_centre_in_it_in_any_system(code: int) -> None:
+    lambert, other = CRS.from_epsg(2154), CRS.from_epsg(code)
+    source = Grid(lambert, Affine(10, 0, 150_000, 0, -10, 6_800_000), 900, 900)  # far from 3° E
+    left, bottom, right, top = transform_bounds(lambert, other, *source.bounds)
+    target = Grid(other, Affine((right - left) / 500, 0, left, 0, (bottom - top) / 400, top),
+                  500, 400)  # fmt: skip
+    window = Window(200, 300, 256, 256)
+    cols, rows = np.meshgrid(np.arange(500) + 0.5, np.arange(400) + 0.5)
+    x, y = target.transform @ (cols.ravel(), rows.ravel())
+    x, y = (np.array(v) for v in transform(other, lambert, x, y))
+    col, row = ~source.transform @ (x, y)
+    expected = (
+        (row >= window.row) & (row < window.stop_row)
+        & (col >= window.col) & (col < window.stop_col)
+    ).reshape(target.shape)  # fmt: skip
+    found = window_that_covers(source, window, target)
+    assert found is not None
+    held = np.zeros(target.shape, bool)
+    held[found.slices] = True
+    assert held[expected].all()
+    rows_in, cols_in = np.nonzero(expected)
+    assert found.height <= np.ptp(rows_in) + 1 + 4 and found.width <= np.ptp(cols_in) + 1 + 4
+
+
+def test_centres_on_the_edge_of_a_window_are_covered() -> None:
+    """Whichever way a grid is turned, so that what is drawn outside is outside for all."""
+    crs = CRS.from_epsg(2154)
+    source = Grid(crs, Affine(1, 0, 0, 0, -1, 0), 9, 9)
+    target = Grid(crs, Affine(2, 0, 0, 0, -2, 0), 4, 4)
+    assert window_that_covers(source, Window(3, 3, 2, 2), target) == Window(1, 1, 2, 2)
+    assert window_that_covers(source, Window(8, 8, 1, 1), target) is None
 
 
 def test_a_mask_holds_the_pixels_of_all_windows() -> None:

@@ -12,10 +12,12 @@ import pytest
 import rasterio
 import shapely
 from numpy.typing import NDArray
+from rasterio.warp import Resampling, reproject, transform, transform_bounds
 from small_labels import WriteLabels, label_writer
-from small_sample import read_points
+from small_sample import read_points, write_points
 from support import Run, undigested
 
+from lcmap.dataset.tile_index import read_tile_index
 from lcmap.nomenclature import load_nomenclature
 from lcmap.products import sample
 
@@ -167,9 +169,9 @@ def test_the_standard_error_counts_the_minima_of_strata(
     assert "standard error of about 2.00 %" in run.stdout
 
 
-def test_tiles_that_a_model_has_seen_are_left_out(
-    land_cover: Path, lcmap: Lcmap, tmp_path: Path
-) -> None:
+@pytest.fixture
+def tiles(land_cover: Path, lcmap: Lcmap, tmp_path: Path) -> Path:
+    """A tile index of an image on the map's grid."""
     image = tmp_path / "image.tif"
     with rasterio.open(land_cover) as dataset:
         profile = dataset.profile
@@ -181,34 +183,85 @@ def test_tiles_that_a_model_has_seen_are_left_out(
         "-o", tmp_path / "stack.tif",
     )  # fmt: skip
     assert made.exit_code == 0, made.stderr
-    out = tmp_path / "p.gpkg"
-    run = lcmap("sample", land_cover, "-o", out, "--size", 300, "--tiles", index)
-    assert run.exit_code == 0, run.stderr
-    points, columns = read_points(out)
-    from lcmap.dataset.tile_index import read_tile_index
+    return index
 
+
+def seen_pixels(index: Path) -> NDArray[np.bool_]:
+    """Return which pixels of the map are in tiles that a model has seen."""
     seen = np.zeros(codes().shape, bool)
     for tile in read_tile_index(index).tiles:
         if tile.split != "test":
             seen[tile.window.slices] = True
+    return seen
+
+
+def interpreted(drawn: Path, target: Path, crs: str = "EPSG:2154") -> Path:
+    """Write points with one class as the reference of all."""
+    points, columns = read_points(drawn)
+    return write_points(
+        target, points, columns | {"reference": np.full(len(points), "Bui", object)}, crs
+    )
+
+
+def test_tiles_that_a_model_has_seen_are_left_out(
+    land_cover: Path, tiles: Path, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.gpkg"
+    run = lcmap("sample", land_cover, "-o", out, "--size", 300, "--tiles", tiles)
+    assert run.exit_code == 0, run.stderr
+    seen = seen_pixels(tiles)
     rows, cols, fields = places(out)
     assert not seen[rows, cols].any()
     rest = int(((codes() > 0) & ~seen).sum())
     assert sum(set(fields["stratum_pixels"])) == rest
     assert "left out" in run.stdout
     # what was drawn so is accepted, what was not is refused
-    columns["reference"] = codes()[rows, cols].astype(str).astype(object)
-    from small_sample import write_points
-
-    filled = write_points(tmp_path / "filled.gpkg", points, columns)
-    done = lcmap("score", land_cover, "--sample", filled, "--tiles", index)
+    filled = interpreted(out, tmp_path / "filled.gpkg")
+    done = lcmap("score", land_cover, "--sample", filled, "--tiles", tiles)
     assert done.exit_code == 0, done.stderr
     other = tmp_path / "o.gpkg"
     assert lcmap("sample", land_cover, "-o", other, "--size", 300).exit_code == 0
-    points, columns = read_points(other)
-    columns["reference"] = np.full(len(points), "Bui", object)
-    bad = write_points(tmp_path / "bad.gpkg", points, columns)
-    refused = lcmap("score", land_cover, "--sample", bad, "--tiles", index)
+    bad = interpreted(other, tmp_path / "bad.gpkg")
+    refused = lcmap("score", land_cover, "--sample", bad, "--tiles", tiles)
+    assert refused.exit_code == 65 and "train tiles" in refused.stderr
+
+
+def test_tiles_of_an_image_in_another_system_are_left_out(
+    land_cover: Path, tiles: Path, write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    utm = "EPSG:32631"
+    with rasterio.open(land_cover) as dataset:
+        west, _, _, north = transform_bounds(dataset.crs, utm, *dataset.bounds)
+        there = rasterio.Affine(0.5, 0, west, 0, -0.5, north)
+        turned = np.zeros((140, 220), np.uint8)
+        reproject(
+            codes(), turned, src_transform=dataset.transform, src_crs=dataset.crs,
+            dst_transform=there, dst_crs=utm, resampling=Resampling.nearest,
+        )  # fmt: skip
+        back = ~dataset.transform
+    other = write("utm.tif", turned, crs=utm, transform=there, classes=FLAIR7)
+    out = tmp_path / "p.gpkg"
+    run = lcmap("sample", other, "-o", out, "--design", "random", "--size", 400, "--tiles", tiles)
+    assert run.exit_code == 0, run.stderr
+    assert "left out" in run.stdout
+    points, _ = read_points(out)
+    x, y = transform(utm, "EPSG:2154", shapely.get_x(points), shapely.get_y(points))
+    cols, rows = back @ (np.array(x), np.array(y))
+    inside = (rows >= 0) & (rows < 120) & (cols >= 0) & (cols < 200)
+    seen = seen_pixels(tiles)
+    assert not seen[rows[inside].astype(int), cols[inside].astype(int)].any()
+    # either map may be scored by either sample
+    here = tmp_path / "h.gpkg"
+    assert lcmap("sample", land_cover, "-o", here, "--size", 90, "--tiles", tiles).exit_code == 0
+    for filled in (
+        interpreted(out, tmp_path / "out.filled.gpkg", utm),
+        interpreted(here, tmp_path / "here.filled.gpkg"),
+    ):
+        done = lcmap("score", land_cover, "--sample", filled, "--tiles", tiles)
+        assert done.exit_code == 0, done.stderr
+    assert lcmap("sample", other, "-o", out, "--size", 300, "--overwrite").exit_code == 0
+    bad = interpreted(out, tmp_path / "bad.gpkg", utm)
+    refused = lcmap("score", other, "--sample", bad, "--tiles", tiles)
     assert refused.exit_code == 65 and "train tiles" in refused.stderr
 
 
