@@ -63,7 +63,8 @@ def stac(
     that were written.
 
     Raises:
-        UsageError: the period is none, a raster is standard input, or the output a stream.
+        UsageError: the period is none, a raster is standard input, or the output a stream, or the
+            name of an item.
         InputMissingError, NotARasterError, NoCrsError, DataError: as `read_raster`, `gather`.
         DataError: the item of the model is not one.
         OutputExistsError, CannotWriteError: an output cannot be written.
@@ -111,6 +112,10 @@ def _documents(
         for one in maps
         for path in [place.with_name(f"{one.name}.stac.json")]
     }
+    if place in items:
+        raise UsageError(
+            f"`output={place}`", "is the item of one of the maps", "name the collection otherwise"
+        )
     return {**items, place: collection_of(list(items.items()), said, place)}
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rasterio.warp import transform_geom
+import numpy as np
+from rasterio.warp import transform, transform_geom
 
 from lcmap.model_file.stac import STAC_DIGEST, STAC_VERSION, described_class
 from lcmap.products.stac_rasters import DescribedMap, DescribedRaster, Part
@@ -42,6 +43,8 @@ _TITLES: dict[Part, str] = {
 }
 _OUTLINE_STEPS = 16
 """Of each side: what is straight on the map is curved in degrees."""
+_DEGREES = "OGC:CRS84"
+_HALF_TURN = 180.0
 _DIGITS = 6
 """Of degrees: a tenth of a metre."""
 
@@ -149,22 +152,43 @@ def footprint(grid: Grid) -> tuple[dict[str, Any], list[float]]:
     """
     import shapely
     from shapely.geometry import mapping, shape
-    from shapely.geometry.polygon import orient
 
-    ring = [grid.transform @ place for place in _around(grid.width, grid.height)]
-    outline = {"type": "Polygon", "coordinates": [ring]}
-    degrees = shape(transform_geom(grid.crs, "OGC:CRS84", outline, antimeridian_cutting=True))
-    west, south, east, north = degrees.bounds
-    if degrees.geom_type == "MultiPolygon":
-        parts = [part.bounds for part in degrees.geoms]
-        west = min(part[0] for part in parts if part[0] >= 0)
-        east = max(part[2] for part in parts if part[0] < 0)
-        degrees = shapely.MultiPolygon([orient(part) for part in degrees.geoms])
-    else:
-        degrees = orient(degrees)
-    needed = shapely.simplify(degrees, 10.0**-_DIGITS)
+    ring = np.array([grid.transform @ place for place in _around(grid.width, grid.height)])
+    longitudes, latitudes = (np.array(v) for v in transform(grid.crs, _DEGREES, *ring.T))
+    # from place to place along the outline, whichever turn of the globe each is given in
+    longitudes = np.unwrap(longitudes, period=360)
+    if abs(longitudes[-1] - longitudes[0]) < _HALF_TURN:
+        longitudes -= 360 * np.floor((longitudes.min() + _HALF_TURN) / 360)
+        degrees = _within_a_turn(shapely.Polygon(np.column_stack([longitudes, latitudes])))
+        west, east = longitudes.min(), longitudes.max()
+    else:  # around a pole, or not on earth
+        outline = {"type": "Polygon", "coordinates": [ring.tolist()]}
+        degrees = shape(transform_geom(grid.crs, _DEGREES, outline, antimeridian_cutting=True))
+        west, east = -_HALF_TURN, _HALF_TURN
+    if east - west >= 360:
+        west, east = -_HALF_TURN, _HALF_TURN
+    _, south, _, north = degrees.bounds
+    needed = shapely.simplify(shapely.orient_polygons(degrees), 10.0**-_DIGITS)
     rounded = shapely.transform(needed, lambda points: points.round(_DIGITS))
-    return mapping(rounded), [round(value, _DIGITS) for value in (west, south, east, north)]
+    east -= 360 if east > _HALF_TURN else 0
+    return mapping(rounded), [round(float(v), _DIGITS) for v in (west, south, east, north)]
+
+
+def _within_a_turn(outline: Any) -> Any:
+    """Return an outline that begins within -180 to 180° cut at 180°, the rest a turn less."""
+    import shapely
+
+    if outline.bounds[2] <= _HALF_TURN:
+        return outline
+    parts = []
+    for turn in (0, 360):
+        box = shapely.box(turn - _HALF_TURN, -90, turn + _HALF_TURN, 90)
+        parts += [
+            shapely.transform(part, lambda points, turn=turn: points - (turn, 0))
+            for part in shapely.get_parts(shapely.intersection(outline, box))
+            if shapely.get_dimensions(part) == 2  # a side that lies along the cut is a line, too
+        ]
+    return shapely.union_all(parts)
 
 
 def _around(width: int, height: int) -> Iterator[tuple[float, float]]:

@@ -252,6 +252,8 @@ def test_outputs_that_cannot_be(maps: Path, lcmap: Lcmap) -> None:
     assert run.exit_code == 2 and "--output -: is not a file" in run.stderr
     run = lcmap("stac", "map.tif", "--period", "2018", "-o", "map.tif", "--overwrite")
     assert run.exit_code == 2 and "map.tif: is one of the inputs" in run.stderr
+    run = lcmap("stac", "map.tif", "other.tif", "--period", "2018", "-o", "map.stac.json")
+    assert run.exit_code == 2 and "is the item of one of the maps; name the" in run.stderr
     (maps / "other.stac.json").write_text("{}")
     run = lcmap("stac", "map.tif", "other.tif", "--period", "2018", "-o", "all.json")
     assert run.exit_code == 73 and "other.stac.json: exists already" in run.stderr

@@ -52,3 +52,39 @@ def test_across_the_180th_meridian() -> None:
     assert sorted(part[0] for part in parts)[0] == -180 and max(part[2] for part in parts) == 180
     assert west == pytest.approx(179.9, abs=0.01) and east == pytest.approx(-179.72, abs=0.01)
     assert south < north < -16.9
+
+
+@pytest.mark.parametrize(
+    ("west", "width", "box", "pieces"),
+    [
+        (170, 20, (170, -170), 2),
+        (-190, 20, (170, -170), 2),
+        (190, 10, (-170, -160), 1),
+        (180, 10, (-180, -170), 1),
+        (170, 10, (170, 180), 1),
+        (0, 360, (-180, 180), 1),
+        (-180, 360, (-180, 180), 1),
+    ],
+)
+@pytest.mark.parametrize("epsg", [4326, 3832])
+def test_longitudes_are_within_a_turn(
+    west: int, width: int, box: tuple[int, int], pieces: int, epsg: int
+) -> None:
+    """Grids in degrees may pass 180, as Fiji at 170 to 190; Mercator's of the Pacific do."""
+    degree, centre = (1.0, 0) if epsg == 4326 else (np.pi * 6_378_137 / 180, 150)
+    left = west if epsg == 4326 else -180 if width == 360 else west % 360 - centre
+    grid = Grid(CRS.from_epsg(epsg), Affine(degree, 0, left * degree, 0, -degree, 0), width, 10)
+    geometry, (found_west, south, found_east, north) = footprint(grid)
+    assert (found_west, found_east) == pytest.approx(box, abs=1e-5)
+    assert south == pytest.approx(-10, abs=0.1) and north == pytest.approx(0, abs=1e-5)
+    outline = shape(geometry)
+    assert outline.is_valid and len(shapely.get_parts(outline)) == pieces
+    assert outline.bounds[0] >= -180 and outline.bounds[2] <= 180
+    assert outline.area == pytest.approx(width * 10, rel=0.02)
+
+
+def test_around_a_pole() -> None:
+    grid = Grid(CRS.from_epsg(3031), Affine(1e4, 0, -3e6, 0, -1e4, 3e6), 600, 600)
+    geometry, (west, south, east, north) = footprint(grid)
+    assert (west, south, east) == (-180, -90, 180) and -55 < north < -50
+    assert shape(geometry).is_valid
