@@ -29,7 +29,7 @@ from lcmap.accuracy.estimate_report import (
     Stratum,
 )
 from lcmap.accuracy.estimate_tables import write_estimate
-from lcmap.accuracy.inputs import Comparison, ScoreInput, compared_by_points, open_maps
+from lcmap.accuracy.inputs import Comparison, ScoreInput, in_common_nomenclature, open_maps
 from lcmap.accuracy.measures import scores
 from lcmap.accuracy.options import BootstrapOptions, ClassOptions, ReportOptions, SplitOptions
 from lcmap.accuracy.points_on_maps import codes_at, in_tiles
@@ -143,7 +143,7 @@ def _estimated(
     indexes = [read_tile_index(Path(item)) for item in split.tiles]
     with rasterio.Env(), ExitStack() as stack:
         opened = open_maps(maps, names, inputs, stack)
-        comparison = compared_by_points(opened, points.name, classes)
+        comparison = in_common_nomenclature(opened, ScoreInput(points.name, (), None), classes)
         for name in LEARNT_FROM:
             _check_apart(points, SplitTiles(indexes, name))
         states = _states(points, comparison, inputs)

@@ -200,23 +200,6 @@ def with_confidences(comparison: Comparison, confidences: Sequence[PathLike]) ->
     )
 
 
-def compared_by_points(
-    maps: Sequence[ScoreInput], points: str, classes: ClassOptions
-) -> Comparison:
-    """Return maps and the points that a sample is called by, as `in_common_nomenclature` does.
-
-    Raises:
-        UsageError, NomenclatureError, InputMissingError: as `in_common_nomenclature`.
-        NomenclatureMismatchError: a map names other classes than it is read in.
-    """
-    comparison = in_common_nomenclature(maps, ScoreInput(points, (), None), classes)
-    for item in comparison.maps:
-        for file in item.files:
-            if file.raster is not None:
-                check_class_names(file.raster, item, comparison.target)
-    return comparison
-
-
 def check_class_names(raster: LabelRaster, source: ScoreInput, target: Nomenclature) -> None:
     """Check that an open file of a map or reference names no other classes than it is read in.
 

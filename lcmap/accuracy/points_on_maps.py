@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.warp import transform as transform_coordinates
 
-from lcmap.accuracy.inputs import ScoreInput
+from lcmap.accuracy.inputs import ScoreInput, check_class_names
 from lcmap.accuracy.label_raster import LabelRaster
 from lcmap.accuracy.sample_points import SamplePoints
 from lcmap.accuracy.split_windows import SplitTiles
@@ -33,6 +33,7 @@ def codes_at(
         OverlapError: a point is outside all parts.
         UsageError, InputMissingError, NotARasterError, LabelBandError, NoCrsError,
             UnknownLabelError: as `LabelRaster`.
+        NomenclatureMismatchError: a part names other classes than it is read in.
         DataError: as `check_datum_shift`.
     """
     codes = np.zeros(len(points.x), np.uint8)
@@ -40,6 +41,7 @@ def codes_at(
     view = source.view(target)
     for file in source.files:
         with file.opened(inputs) as raster:
+            check_class_names(raster, source, target)
             part = view(raster)
             rows, cols, inside = pixels_of(points, part.grid)
             covered |= inside

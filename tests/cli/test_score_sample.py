@@ -238,6 +238,19 @@ def test_a_code_of_no_label_in_one_part_hides_no_class_of_another(
     assert found[0] == found[1]
 
 
+def test_every_part_of_a_map_names_the_classes_that_it_is_read_in(
+    write: WriteLabels, points: Callable[..., Path], lcmap: Lcmap
+) -> None:
+    codes = np.ones((1, 20), np.uint8)
+    parts = write("parts/a.tif", codes, classes=FLAIR7).parent
+    other = load_nomenclature("topo6")
+    write("parts/b.tif", codes, west=700_020.0, classes=other)
+    for options in ([], ["--nomenclature", "flair7"]):
+        run = lcmap("score", parts, "--sample", points(), *options)
+        assert run.exit_code == 65, run.stdout
+        assert "b.tif: says that its classes are topo6, not flair7" in run.stderr
+
+
 def test_other_geometries_other_ground_and_other_systems(
     land_cover: Path, lcmap: Lcmap, tmp_path: Path
 ) -> None:
