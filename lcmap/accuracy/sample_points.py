@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from lcmap.vector.layer import VectorLayer
 from lcmap.vector.names import find_field
 from lcmap.vector.sources import find_layer, read_features
 
+NUMBER = "id"
 STRATUM = "stratum"
 STRATUM_NAME = "stratum_name"
 INCLUSION = "inclusion_probability"
@@ -30,9 +32,12 @@ PIXEL_AREA = "pixel_area"
 DESIGN = "design"
 REFERENCE = "reference"
 
+RANDOM = "random"
 SYSTEMATIC = "systematic"
 
 _ROUNDING = 1e-6
+logger = logging.getLogger(__name__)
+
 _REMEDY = "give the points that lcmap sample drew, all of them"
 
 
@@ -86,7 +91,8 @@ def read_sample_points(given: PathLike) -> SamplePoints:
     """Return the points of FILE or FILE:LAYER, as lcmap sample draws them and people fill them in.
 
     Needed are the fields stratum, inclusion_probability and reference. Names cut to ten characters,
-    as in a shapefile, are known.
+    as in a shapefile, are known. Of a random sample the first points may be interpreted alone, or
+    be there alone: the others are left out, with a warning.
 
     Raises:
         InputMissingError, NotAVectorError, DataError, UsageError: as `find_layer`.
@@ -98,7 +104,7 @@ def read_sample_points(given: PathLike) -> SamplePoints:
     layer = find_layer(given)
     name, crs = str(layer), layer.require_crs()
     wanted = (
-        STRATUM, INCLUSION, REFERENCE, STRATUM_NAME, STRATUM_PIXELS, PIXEL_AREA, DESIGN,
+        STRATUM, INCLUSION, REFERENCE, STRATUM_NAME, STRATUM_PIXELS, PIXEL_AREA, DESIGN, NUMBER,
     )  # fmt: skip
     fields = {field: find_field(layer.fields, [field]) for field in wanted}
     missing = [field for field in wanted[:3] if fields[field] is None]
@@ -111,6 +117,9 @@ def read_sample_points(given: PathLike) -> SamplePoints:
         field: features.columns[there] for field, there in fields.items() if there is not None
     }
     _check_geometries(layer, features.geometries)
+    counted = _counted(columns)
+    geometries = features.geometries[counted]
+    columns = {field: column[counted] for field, column in columns.items()}
     names, stratum, first = _strata(name, columns)
     sample = StratifiedSample(stratum, _sizes(name, columns, names, stratum, first))
     _check_spread(name, names, sample)
@@ -119,8 +128,8 @@ def read_sample_points(given: PathLike) -> SamplePoints:
     return SamplePoints(
         name,
         crs,
-        shapely.get_x(features.geometries),
-        shapely.get_y(features.geometries),
+        shapely.get_x(geometries),
+        shapely.get_y(geometries),
         sample,
         names,
         None if areas is None else _positive(name, PIXEL_AREA, areas),
@@ -135,6 +144,29 @@ def _check_geometries(layer: VectorLayer, geometries: NDArray[Any]) -> None:
         raise DataError(str(layer), "has no points", _REMEDY)
     if (shapely.get_type_id(geometries) != shapely.GeometryType.POINT).any():
         raise InputMismatchError(str(layer), "has other geometries than points", _REMEDY)
+
+
+def _counted(columns: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return which points, bool [n], count: those of the beginning that are interpreted, or all."""
+    texts = [(as_text(value) or "").strip() for value in columns[REFERENCE].tolist()]
+    interpreted = np.array([bool(text) for text in texts])
+    if _are_the_first(columns, interpreted):
+        return interpreted
+    return np.ones(len(texts), bool)
+
+
+def _are_the_first(columns: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> bool:
+    """Whether the chosen points, bool [n], are the first of a simple random sample.
+
+    Points are numbered in a random order. The first of a random sample, however many, are one too;
+    of a grid they are none, and in strata it would depend on how many each happens to have.
+    """
+    if not {DESIGN, NUMBER, STRATUM_PIXELS} <= columns.keys():
+        return False
+    if {as_text(value) for value in columns[DESIGN].tolist()} != {RANDOM}:
+        return False
+    numbers = np.sort(as_numbers(columns[NUMBER])[chosen])
+    return bool(len(numbers) and (numbers == np.arange(1, len(numbers) + 1)).all())
 
 
 def _strata(
@@ -177,8 +209,14 @@ def _sizes(
             raise DataError(name, f"has more than one {field} in {where}", _REMEDY)
     sizes = counts / of_strata if pixels is None else of_points[first]
     design = as_text(columns[DESIGN][0]) if DESIGN in columns else None
-    if design != SYSTEMATIC:
-        _check_counts(name, names, counts, sizes * of_strata)
+    drawn = sizes * of_strata
+    if _are_the_first(columns, np.ones(len(stratum), bool)) and counts.sum() < round(drawn.sum()):
+        logger.warning(
+            "%s: the first %d of %.0f points count, which are a random sample too",
+            name, counts.sum(), drawn.sum(),
+        )  # fmt: skip
+    elif design != SYSTEMATIC:
+        _check_counts(name, names, counts, drawn)
     return np.asarray(sizes, np.float64)
 
 
@@ -208,7 +246,8 @@ def _check_counts(
             name,
             f"has {counts[h]} points in {names[h]}, of which {drawn[h]:.6g} were drawn by their "
             f"{INCLUSION}",
-            "give all points that lcmap sample drew; none may be left out or added",
+            "give all points that lcmap sample drew; none may be left out or added, but for the "
+            "last ones of a random sample",
         )
 
 

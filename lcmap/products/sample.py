@@ -58,8 +58,8 @@ def sample(
 ) -> Drawn:
     """Draw a probability sample of the pixels of a map that have a class, as a GeoPackage.
 
-    The points are at the centres of pixels, in the map's CRS and in a random order: the first of
-    them are a sample too where strata are not small. Fields say each point's stratum, inclusion
+    The points are at the centres of pixels, in the map's CRS and in a random order: the first of a
+    random sample are one too. Fields say each point's stratum, inclusion
     probability, the pixels and points of its stratum, and the area of its pixel; `reference` and
     `note` are for the interpreter. Works by blocks: memory does not grow with the map. The same
     seed draws the same points.

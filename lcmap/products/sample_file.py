@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lcmap.accuracy.sample_points import (
     DESIGN,
     INCLUSION,
+    NUMBER,
     PIXEL_AREA,
     REFERENCE,
     STRATUM,
@@ -30,7 +31,7 @@ from lcmap.vector.geopackage import add_style, check_features, write_features_to
 from lcmap.vector.point_form import Answer, PointForm, point_form_style
 
 _LAYER = "sample"
-_NUMBER, _NOTE, _GDALS_NUMBER = "id", "note", "fid"
+_NOTE, _GDALS_NUMBER = "note", "fid"
 
 
 def write_sample(
@@ -62,7 +63,7 @@ def write_sample(
         return np.array([getattr(item, field) for item in drawn.strata], dtype)[stratum]
 
     columns: dict[str, NDArray[Any]] = {
-        _NUMBER: np.arange(1, count + 1),
+        NUMBER: np.arange(1, count + 1),
         STRATUM: of_stratum("code", np.int32),
         STRATUM_NAME: of_stratum("name", object),
         INCLUSION: of_stratum("inclusion", np.float64),
@@ -105,7 +106,7 @@ def _style(nomenclature: Nomenclature | None) -> str:
             REFERENCE,
             "to be interpreted",
             answers,
-            name=_NUMBER,
+            name=NUMBER,
             hidden=(
                 _GDALS_NUMBER,
                 STRATUM,

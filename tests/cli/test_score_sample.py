@@ -222,6 +222,41 @@ def test_points_that_were_removed_are_missed(
     assert run.exit_code == 65 and "were drawn by their inclusion_probability" in run.stderr
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_first_points_of_a_random_sample_are_one(
+    cut: bool, write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    """Left in the file without a reference, or cut off; but no others."""
+    codes = np.random.default_rng(0).choice([1, 3], (40, 50)).astype(np.uint8)
+    land = write("map.tif", codes, classes=FLAIR7)
+    drawn = tmp_path / "drawn.gpkg"
+    for design in ("random", "stratified"):
+        run = lcmap("sample", land, "-o", drawn, "--size", 200, "--design", design, "--overwrite")
+        assert run.exit_code == 0, run.stderr
+        places, columns = read_points(drawn)
+        for first, good in ((slice(0, 80), design == "random"), (slice(1, 81), False)):
+            fields = {name: column.copy() for name, column in columns.items()}
+            fields["reference"][first] = "1"
+            file = tmp_path / f"{design}{first.start}.gpkg"
+            if cut:
+                fields = {name: column[first] for name, column in fields.items()}
+            # in whatever order a GIS writes them
+            order = np.random.default_rng(1).permutation(len(fields["id"]))
+            fields = {name: column[order] for name, column in fields.items()}
+            write_points(file, (places[first] if cut else places)[order], fields)
+            run = lcmap("score", land, "--sample", file, "--json")
+            if not good:
+                problem = "200 were drawn" if design == "random" else "were drawn"
+                assert run.exit_code == 65, run.stdout
+                assert (problem if cut else "120 of 200 points have no ref") in run.stderr
+                continue
+            assert run.exit_code == 0, run.stderr
+            assert "the first 80 of 200 points count" in run.stderr
+            found = json.loads(run.stdout)
+            assert found["sample"]["points"] == 80
+            assert found["areas"][0]["hectares"]["value"] == pytest.approx(0.2)
+
+
 def test_a_code_of_no_label_in_one_part_hides_no_class_of_another(
     write: WriteLabels, points: Callable[..., Path], lcmap: Lcmap
 ) -> None:
