@@ -8,6 +8,7 @@ from lcmap.accuracy.tables import UNDEFINED, Table, plain_table, write_in_form
 from lcmap.paths import PathLike
 from lcmap.products.area_counting import Areas
 from lcmap.products.area_report import NOTE, AreaReport, AreaRow
+from lcmap.products.hectares import plain_hectares
 from lcmap.raster.making import MEMBER, current_digest
 from lcmap.raster.output_set import OutputSet
 
@@ -57,7 +58,7 @@ def _by_class(report: AreaReport) -> Table:
     rows = report.rows(report.whole)
     groups = [
         tuple(_class_row(report, row) for row in rows if row.share is not None),
-        (("all classes", _hectares(_with_class(rows)), ""),),
+        (("all classes", plain_hectares(_with_class(rows)), ""),),
         tuple(_class_row(report, row) for row in rows if row.share is None),
     ]
     return Table(report.maps[0], ("", "ha", "%"), tuple(group for group in groups if group))
@@ -74,7 +75,7 @@ def _classes_by_zone(report: AreaReport) -> Table:
 
 
 def _class_row(report: AreaReport, row: AreaRow) -> tuple[str, ...]:
-    return report.class_name(0, row.codes[0]), _hectares(row.hectares), _percent(row.share)
+    return report.class_name(0, row.codes[0]), plain_hectares(row.hectares), _percent(row.share)
 
 
 def _from_to(report: AreaReport) -> Table:
@@ -88,12 +89,12 @@ def _from_to(report: AreaReport) -> Table:
         rows.append(
             (
                 report.class_name(0, source),
-                *(_hectares(cell) if cell else "." for cell in cells),
-                _hectares(sum(cells)),
+                *(plain_hectares(cell) if cell else "." for cell in cells),
+                plain_hectares(sum(cells)),
             )
         )
     sums = [sum(hectares.get((source, target), 0.0) for source in sources) for target in targets]
-    total = ("all", *map(_hectares, sums), _hectares(sum(sums)))
+    total = ("all", *map(plain_hectares, sums), plain_hectares(sum(sums)))
     names = (report.class_name(1, target, short=True) for target in targets)
     changed, share = _changed(report, report.whole)
     title = (
@@ -105,7 +106,7 @@ def _from_to(report: AreaReport) -> Table:
 
 def _changes_by_zone(report: AreaReport) -> Table:
     rows = tuple(
-        (zone, _hectares(_with_class(report.rows(areas))), *_changed(report, areas))
+        (zone, plain_hectares(_with_class(report.rows(areas))), *_changed(report, areas))
         for zone, areas in (report.zones or {}).items()
     )
     return Table("by zone", ("zone", "ha", "in another class", "%"), (rows,))
@@ -116,7 +117,7 @@ def _changed(report: AreaReport, areas: Areas) -> tuple[str, str]:
     rows = [row for row in report.rows(areas) if row.share is not None]
     changed = [row for row in rows if _differ(report, row.codes)]
     share = sum(row.share or 0.0 for row in changed) if rows else None
-    return _hectares(sum(row.hectares for row in changed)), _percent(share)
+    return plain_hectares(sum(row.hectares for row in changed)), _percent(share)
 
 
 def _differ(report: AreaReport, codes: tuple[int, ...]) -> bool:
@@ -128,11 +129,6 @@ def _differ(report: AreaReport, codes: tuple[int, ...]) -> bool:
 
 def _with_class(rows: list[AreaRow]) -> float:
     return sum(row.hectares for row in rows if row.share is not None)
-
-
-def _hectares(hectares: float) -> str:
-    """Return hectares to the nearest hundred square metres, in groups of three digits."""
-    return f"{hectares:,.2f}".replace(",", " ")
 
 
 def _percent(share: float | None) -> str:

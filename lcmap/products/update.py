@@ -45,7 +45,10 @@ logger = logging.getLogger(__name__)
 
 Codes = NDArray[np.uint8]
 ReadPair = Callable[[Window], tuple[Codes, Codes]]
-"""Reads last year's codes and the updated ones in a window, uint8 [h, w] each."""
+"""Reads last year's codes, 0 where this year's map has none, and the updated ones in a window.
+
+Both are uint8 [h, w].
+"""
 
 
 def update(
@@ -65,7 +68,7 @@ def update(
     new map or the probabilities have no data, and takes the new one where last year's map has none.
     With a margin of 0 the result is the new map as it is. Connected
     changes that are smaller than `rule.min_change` are taken back. The change map has a code for
-    each pair of classes, as `ChangeClasses`.
+    each pair of classes, as `ChangeClasses`, and 0 where one of the two maps has none.
 
     Raises:
         UsageError: the rule or the outputs make no sense.
@@ -114,7 +117,9 @@ def update(
         changes, counts, weighing.differing, weighing.unseen, pixel / SQUARE_METRES
     )
     weighing.warn()
-    if not report.compared:
+    if not weighing.seen:
+        logger.warning("%s: no pixel has a class, so nothing was updated", opened.new.name)
+    elif not report.compared:
         logger.warning("%s: no pixel has a class in both maps", opened.last.name)
     return report
 
@@ -123,6 +128,7 @@ class _Weighing:
     """The evidence for each change, weighed window by window; each window is read once.
 
     differing: pixels so far that have a class in both maps, and not the same.
+    seen: pixels so far with a class in this year's map.
     unseen: pixels so far with a class in last year's map alone.
     unweighed: pixels so far that differ, and of which the probabilities of their classes are no
         data.
@@ -130,21 +136,22 @@ class _Weighing:
 
     def __init__(self, opened: UpdateInputs, margin: float) -> None:
         self.opened = opened
-        self.differing = self.unseen = self.unweighed = 0
+        self.differing = self.seen = self.unseen = self.unweighed = 0
         self._margin = margin
 
     def read(self, window: Window) -> tuple[Codes, Codes]:
-        """Return last year's codes and the updated ones in a window, uint8 [h, w] each."""
+        """Return the codes of a window, as `ReadPair`."""
         last, new = self.opened.last.read(window), self.opened.new.read(window)
         differs = (last != new) & (last != 0) & (new != 0)
         unseen = (last != 0) & (new == 0)
         self.differing += int(np.count_nonzero(differs))
+        self.seen += int(np.count_nonzero(new))
         self.unseen += int(np.count_nonzero(unseen))
         if not self._margin:
             return last, new
         updated = np.where(unseen, last, new)
         updated[differs] = self._weighed(window, differs, last[differs], new[differs])
-        return last, updated
+        return _compared(last, new), updated
 
     def warn(self) -> None:
         """Warn where evidence was lacking for pixels that were read."""
@@ -189,12 +196,18 @@ def _without_specks(
     weighed = stack.enter_context(open_raster(kept, own=True))
 
     def read(window: Window) -> tuple[Codes, Codes]:
-        last, updated = weighing.opened.last.read(window), weighed.read(1, window=window.ranges)
+        last = _compared(weighing.opened.last.read(window), weighing.opened.new.read(window))
+        updated = weighed.read(1, window=window.ranges)
         changed = _changed(last, updated)
         specks = changed & ~components.at_least(least, window, changed)
         return last, np.where(specks, last, updated)
 
     return read
+
+
+def _compared(last: Codes, new: Codes) -> Codes:
+    """Return last year's codes where this year's map has one too, else 0, uint8 [h, w]."""
+    return np.where(new != 0, last, np.uint8(0))
 
 
 def _changed(last: Codes, updated: Codes) -> NDArray[np.bool_]:

@@ -14,7 +14,14 @@ from lcmap.dataset.inputs import InputOptions, open_input
 from lcmap.dataset.probabilities import ClassProbabilities
 from lcmap.dataset.raster_content import parse_input
 from lcmap.errors import GridMismatchError, NomenclatureMismatchError, UnexplainedLabelsError
-from lcmap.nomenclature import Crosswalk, Nomenclature, builtin_crosswalks, load_crosswalk
+from lcmap.nomenclature import (
+    Crosswalk,
+    Nomenclature,
+    builtin_crosswalks,
+    load_crosswalk,
+    load_nomenclature,
+)
+from lcmap.nomenclature.library import builtin_names
 from lcmap.paths import PathLike
 from lcmap.raster.grid import Grid, same_crs
 from lcmap.raster.opening import require_label_band
@@ -25,11 +32,15 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class YearMap:
-    """An open map and the nomenclature of its codes; the crosswalk leads to that of the update."""
+    """An open map and the nomenclature of its codes; the crosswalk leads to that of the update.
+
+    meaning: the nomenclature as the user named it after the file, None where it was not named.
+    """
 
     labels: LabelRaster
     nomenclature: Nomenclature
     crosswalk: Crosswalk | None = None
+    meaning: str | None = None
 
     @property
     def name(self) -> str:
@@ -103,7 +114,7 @@ def open_update_inputs(
             last.labels.grid,
             new,
             f"rio warp --resampling nearest --like {new.name} {last.name} over.tif brings it over; "
-            f"then give over.tif:{last.nomenclature.name}",
+            f"then give {_explained('over.tif', last)}",
         )
         yield UpdateInputs(last, new, probabilities)
 
@@ -124,7 +135,19 @@ def _open_map(
             "does not say what its codes mean",
             f"name its classes, as in {source.name}:topo6",
         )
-    return YearMap(LabelRaster(source), nomenclature, crosswalk)
+    return YearMap(LabelRaster(source), nomenclature, crosswalk, meaning)
+
+
+def _explained(file: str, like: YearMap) -> str:
+    """Return how to name a file that has lost what says its classes, which are those of a map."""
+    own = like.nomenclature
+    if like.meaning is not None:
+        return f"{file}:{like.meaning}"
+    if own.name in builtin_names() and _by_code(load_nomenclature(own.name)) == _by_code(own):
+        return f"{file}:{own.name}"
+    if like.crosswalk is not None:
+        return f"{file}, whose classes the crosswalk says"
+    return f"{file}:FILE.toml, with the classes of {own.name} in FILE.toml"
 
 
 def _by_code(nomenclature: Nomenclature) -> dict[int, str]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcmap.products.changes import UNCHANGED, ChangeClasses
+from lcmap.products.hectares import plain_hectares
 
 _MOST_LINES = 10
 
@@ -59,4 +60,4 @@ class UpdateReport:
         return f"{self._area(pixels)} ({100 * pixels / max(self.compared, 1):.2f} %)"
 
     def _area(self, pixels: int) -> str:
-        return f"{pixels * self.hectares:.4g} ha"
+        return f"{plain_hectares(pixels * self.hectares, figures=4)} ha"

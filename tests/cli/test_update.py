@@ -58,6 +58,12 @@ def without_specks(last: NDArray[Any], updated: NDArray[Any], pixels: int) -> ND
     return np.where(changed & (sizes[labels] < pixels), last, updated)
 
 
+def change_codes(years: Years, updated: NDArray[Any]) -> NDArray[Any]:
+    """The definition: 0 where one of the years has no class."""
+    codes = ChangeClasses(FLAIR7).between(years.last, updated)
+    return np.where(years.new == 0, 0, codes)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, in which blocks are small."""
@@ -81,7 +87,7 @@ def test_a_pixel_changes_where_the_evidence_exceeds_the_margin(
     np.testing.assert_array_equal(found, expected)
     kept = (found == years.last) & (years.last != years.new) & (years.last != 0)
     assert kept.any() and (found != years.last).any()
-    codes = ChangeClasses(FLAIR7).between(years.last, expected)
+    codes = change_codes(years, expected)
     np.testing.assert_array_equal(read(folder / "changes.tif"), codes)
 
 
@@ -116,7 +122,7 @@ def test_pixels_that_one_year_lacks(lcmap: Lcmap, folder: Path) -> None:
         assert part.any()
         np.testing.assert_array_equal(found[part], expected[part])
     assert (found[only_last & only_new] == 0).all()
-    assert (changes[only_new] == 0).all() and (changes[unknown] == 1).all()
+    assert (changes[only_new | only_last] == 0).all() and (changes[unknown] == 1).all()
     differing = (years.last != years.new) & ~only_last & ~only_new
     share = 100 * (unknown & differing).sum() / differing.sum()
     assert (
@@ -125,6 +131,8 @@ def test_pixels_that_one_year_lacks(lcmap: Lcmap, folder: Path) -> None:
     ) in run.stderr
     area = (only_last & ~only_new).sum() * 1e-4
     assert f"without a class this year: {area:.2f}" in run.stdout
+    shared = ~only_last & ~only_new
+    assert f"({100 * ((found != years.last) & shared).sum() / shared.sum():.2f} %)" in run.stdout
 
 
 @pytest.mark.parametrize("pixels", [2, 5, 12])
@@ -139,9 +147,7 @@ def test_specks_of_change_are_taken_back(lcmap: Lcmap, folder: Path, pixels: int
     expected = without_specks(years.last, before, pixels)
     assert (expected != before).any() and (expected != years.last).any()
     np.testing.assert_array_equal(read(folder / "map.tif"), expected)
-    np.testing.assert_array_equal(
-        read(folder / "changes.tif"), ChangeClasses(FLAIR7).between(years.last, expected)
-    )
+    np.testing.assert_array_equal(read(folder / "changes.tif"), change_codes(years, expected))
     assert sorted(path.name for path in folder.glob("[!.]*")) == [
         "changes.qml", "changes.tif", "changes.tif.aux.xml", "last.tif", "map.qml", "map.tif",
         "map.tif.aux.xml", "new.tif", "p.tif",
@@ -205,6 +211,17 @@ def test_what_changed_is_said(lcmap: Lcmap, folder: Path) -> None:
     assert run_update(lcmap, "-o", "map.tif", "--overwrite", "-q").stdout == ""
 
 
+def test_areas_are_plain_figures(lcmap: Lcmap, folder: Path) -> None:
+    years = write_years(folder)
+    for name in ("last.tif", "new.tif", "p.tif"):
+        with rasterio.open(folder / name, "r+") as dataset:
+            dataset.transform = rasterio.Affine(400, 0, 300_000, 0, -400, 6_400_000)
+    run = run_update(lcmap, "-o", "map.tif")
+    assert run.exit_code == 0, run.stderr
+    hectares = 16 * int((years.last != years.new).sum())
+    assert f"the maps differ in {hectares:,}.00 ha".replace(",", " ") in run.stdout
+
+
 def test_more_than_16_classes_make_a_change_map_of_two_bytes(lcmap: Lcmap, folder: Path) -> None:
     topo18 = load_nomenclature("topo18")
     years = write_years(folder, classes=topo18)
@@ -264,6 +281,24 @@ def test_the_remedy_for_another_grid_works(lcmap: Lcmap, folder: Path) -> None:
     run = lcmap("update", remedy[2].strip(), "new.tif", "--probabilities", "p.tif", "-o", "map.tif")
     assert run.exit_code == 0, run.stderr
     np.testing.assert_array_equal(read(folder / "map.tif"), weighed(years, 2))
+
+
+def test_the_remedy_names_classes_as_the_user_can(lcmap: Lcmap, folder: Path) -> None:
+    mine = 'name = "mine"\ntitle = "mine"\n[[classes]]\ncode = 1\nname = "A"\nshort = "A"\n'
+    (folder / "classes.toml").write_text(mine + 'color = "#ff0000"\n')
+    own = load_nomenclature(folder / "classes.toml")
+    write = label_writer(folder)
+    write("new.tif", np.ones((9, 9), np.uint8), classes=own)
+    write_probabilities(folder / "p.tif", np.ones((1, 9, 9), np.float32), own)
+    write("last.tif", np.ones((8, 9), np.uint8), classes=own)
+    run = run_update(lcmap, "-o", "map.tif")
+    assert "then give over.tif:FILE.toml, with the classes of mine in FILE.toml" in run.stderr
+    write("last.tif", np.ones((8, 9), np.uint8))
+    run = lcmap(
+        "update", "last.tif:classes.toml", "new.tif", "--probabilities", "p.tif", "-o", "map.tif"
+    )
+    assert run.exit_code == 65
+    assert run.stderr.endswith("then give over.tif:classes.toml\n")
 
 
 def other_classes(folder: Path) -> None:
@@ -375,3 +410,13 @@ def test_nothing_in_common_is_said(lcmap: Lcmap, folder: Path) -> None:
     assert run.exit_code == 0
     assert "warning: last.tif: no pixel has a class in both maps" in run.stderr
     np.testing.assert_array_equal(read(folder / "map.tif"), years.new)
+
+
+def test_an_empty_new_map_is_said(lcmap: Lcmap, folder: Path) -> None:
+    years = write_years(folder)
+    label_writer(folder)("new.tif", np.zeros_like(years.new), classes=FLAIR7)
+    run = run_update(lcmap, "-o", "map.tif", "--changes", "changes.tif")
+    assert run.exit_code == 0
+    assert "warning: new.tif: no pixel has a class, so nothing was updated" in run.stderr
+    np.testing.assert_array_equal(read(folder / "map.tif"), years.last)
+    assert not read(folder / "changes.tif").any()
