@@ -162,8 +162,12 @@ def _estimated(
         area = points.pixel_areas[:, None] / SQUARE_METRES
         hectares = _figures(sample, sample.total(reference * area), z)
         shares = sample.ratio(reference * area, everywhere * area)
-    _warn_of_heavy_points(points, reference, comparison)
-    accuracies = [_Accuracy.of(sample, states.reference, found, k) for found in states.maps]
+    # pixels of a map in degrees are not alike; those that are weigh 1
+    weight = np.ones(len(known))
+    if points.pixel_areas is not None:
+        weight = points.pixel_areas / points.pixel_areas[0]
+    _warn_of_heavy_points(points, reference, weight, comparison)
+    accuracies = [_Accuracy.of(sample, states.reference, found, k, weight) for found in states.maps]
     margins = _bootstrapped(sample, accuracies, bootstrap)
     return EstimateReport(
         comparison.target,
@@ -236,10 +240,13 @@ def _check_apart(points: SamplePoints, tiles: SplitTiles) -> None:
 
 
 def _warn_of_heavy_points(
-    points: SamplePoints, reference: NDArray[np.bool_], comparison: Comparison
+    points: SamplePoints,
+    reference: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    comparison: Comparison,
 ) -> None:
     """Warn where one point stands for much of the area of its class in the reference."""
-    weights = points.sample.weights
+    weights = points.sample.weights * weight
     for k, land in enumerate(comparison.target.classes):
         of_class = np.where(reference[:, k], weights, 0.0)
         total, heaviest = of_class.sum(), int(of_class.argmax())
@@ -255,12 +262,15 @@ def _warn_of_heavy_points(
 
 
 class _Accuracy(NamedTuple):
-    """What a sample says of one map: its states, its counts, and estimates by measure."""
+    """What a sample says of one map: its states, its counts, and estimates by measure.
+
+    States are weights of the points that have them, by the areas of their pixels, float64 [n, K].
+    """
 
     sample: StratifiedSample
-    agreed: NDArray[np.bool_]
-    reference: NDArray[np.bool_]
-    predicted: NDArray[np.bool_]
+    agreed: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    predicted: NDArray[np.float64]
     counts: NDArray[np.int64]
     shares: NDArray[np.float64]
     estimates: dict[str, Estimate]
@@ -272,17 +282,19 @@ class _Accuracy(NamedTuple):
         reference: NDArray[np.int64],
         predicted: NDArray[np.int64],
         k: int,
+        weight: NDArray[np.float64],
     ) -> _Accuracy:
         """Estimate from the states of n points; those without a reference are of no map class."""
-        known = reference < k
-        real = indicators(reference, k)
-        mapped = indicators(predicted, k) & known[:, None]
-        agreed: NDArray[np.bool_] = real & mapped
+        known, weights = reference < k, sample.weights * weight
+        everywhere = (known * weight)[:, None]
+        real = indicators(reference, k) * everywhere
+        mapped = indicators(predicted, k) * everywhere
+        agreed = real * indicators(predicted, k)
         cells = (reference * (k + 1) + predicted)[known]
         counts = np.bincount(cells, minlength=k * (k + 1)).reshape(k, k + 1)
-        weighted = np.bincount(cells, sample.weights[known], k * (k + 1)).reshape(k, k + 1)
+        weighted = np.bincount(cells, weights[known], k * (k + 1)).reshape(k, k + 1)
         estimates = {
-            "oa": sample.ratio(np.any(agreed, axis=1, keepdims=True), known[:, None]),
+            "oa": sample.ratio(agreed.sum(axis=1, keepdims=True), everywhere),
             "users": sample.ratio(agreed, mapped),
             "producers": sample.ratio(agreed, real),
         }
@@ -293,7 +305,7 @@ class _Accuracy(NamedTuple):
         """Return margins as `measures.scores` takes them, [m, 3, K], by weights [m, n]."""
         parts = np.concatenate([self.agreed, self.reference, self.predicted], axis=1)
         k = self.agreed.shape[1]
-        found: NDArray[np.float64] = (weights @ parts.astype(np.float64)).reshape(-1, 3, k)
+        found: NDArray[np.float64] = (weights @ parts).reshape(-1, 3, k)
         return found
 
 

@@ -48,8 +48,11 @@ _MARGIN = 4
 _MOST_PIXELS = 1 << 20
 """In a minimum mapping unit: blocks are small beside larger ones."""
 
-_UNITS = 1000
-"""In a square metre, where the areas of pixels differ: areas are added up as integers."""
+_PARTS = 1 << 15
+"""Of the area of a central pixel, where the areas of pixels differ: they are added up as integers.
+
+An area below the minimum mapping unit, times the objects of a block, still fits 64 bits.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +95,8 @@ class _MinimumUnit:
         """Return the area of a pixel in so many rows from one on, int64 [count]."""
         if self.areas.uniform is not None:
             return np.ones(count, np.int64)
-        return np.rint(self.areas.of_rows(row, count) * _UNITS).astype(np.int64)
+        shares = self.areas.of_rows(row, count) / self.areas.central
+        return np.rint(shares * _PARTS).astype(np.int64)
 
 
 def generalise(
@@ -175,7 +179,7 @@ def _minimum_unit(areas: PixelAreas, mmu: float) -> _MinimumUnit:
             f"give at most {_MOST_PIXELS * pixel / SQUARE_METRES:.3g} hectares, or a coarser map",
         )
     # a unit of n pixels must not become n + 1 for a rounding error
-    least = mmu * SQUARE_METRES * _UNITS if areas.uniform is None else round(pixels, 6)
+    least = round(pixels, 6) * (_PARTS if areas.uniform is None else 1)
     margin = max(_LEAST_MARGIN, _MARGIN * math.ceil(math.sqrt(pixels)))
     return _MinimumUnit(areas, math.ceil(least), margin)
 

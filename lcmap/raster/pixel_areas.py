@@ -26,8 +26,8 @@ _ROUNDING = 1e-9
 class PixelAreas:
     """The areas of the pixels of a grid that has a CRS.
 
-    In a projected system that keeps areas to 0.4 %, as those made for their area do, all have what
-    the grid says, in metres. In any other it is that of the ellipsoid, row by row: in degrees
+    In a projected system that keeps areas to 0.4 % at the grid's centre all have what the grid
+    says, in metres. In any other it is that of the ellipsoid, row by row: in degrees or grads
     between two meridians and two parallels, else as at the middle of the row.
     """
 
@@ -108,12 +108,14 @@ class PixelAreas:
 
     def _between_parallels(self, row: int, count: int) -> NDArray[np.float64]:
         t = self.grid.transform
-        edges = np.radians(np.clip(t.f + t.e * np.arange(row, row + count + 1), -90, 90))
-        crs = ProjCRS.from_wkt(self.grid.crs.to_wkt()) if self.grid.crs else None
-        assert crs is not None and crs.ellipsoid is not None
+        assert self.grid.crs is not None
+        unit = float(self.grid.crs.units_factor[1])  # of angle, in radians: a degree, or a grad
+        edges = unit * (t.f + t.e * np.arange(row, row + count + 1))
+        crs = ProjCRS.from_wkt(self.grid.crs.to_wkt())
+        assert crs.ellipsoid is not None
         semi_major, semi_minor = crs.ellipsoid.semi_major_metre, crs.ellipsoid.semi_minor_metre
-        below = _below(edges, semi_major, semi_minor)
-        return math.radians(abs(t.a)) * np.abs(np.diff(below))
+        below = _below(np.clip(edges, -math.pi / 2, math.pi / 2), semi_major, semi_minor)
+        return np.asarray(unit * abs(t.a) * np.abs(np.diff(below)))
 
 
 def pixel_areas(grid: Grid, name: str) -> PixelAreas:

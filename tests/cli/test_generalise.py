@@ -226,6 +226,25 @@ def test_a_map_in_degrees_has_the_areas_of_the_ellipsoid(
     assert columns["area_m2"] == pytest.approx(geodesic, rel=1e-6)
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.97, True), (1.03, False)])
+def test_the_unit_is_exact_for_pixels_of_centimetres(
+    lcmap: Lcmap, write: WriteLabels, tmp_path: Path, share: float, kept: bool
+) -> None:
+    """Where areas differ from row to row, as in degrees: 16 cm² have few thousandths of a m²."""
+    codes = np.full((60, 60), 1, np.uint8)
+    codes[20:40, 20:40] = 2
+    high, wide = 0.04 / 111_147, 0.04 / 77_465  # at 46° N
+    transform = rasterio.Affine(wide, 0, 3, 0, -high, 46)
+    source = write("map.tif", codes, crs="EPSG:4326", transform=transform, classes=FLAIR7)
+    pixel = abs(Geod(ellps="WGS84").polygon_area_perimeter(
+        [3, 3 + wide, 3 + wide, 3], [46, 46, 46 - high, 46 - high]
+    )[0])  # fmt: skip
+    out = tmp_path / "out.tif"
+    run = lcmap("generalise", source, "-o", out, "--mmu", f"{share * 400 * pixel / 1e4:.9f}")
+    assert run.exit_code == 0, run.stderr
+    assert (codes_of(out) == 2).any() == kept
+
+
 def test_no_ground_with_a_class_makes_no_polygon(
     lcmap: Lcmap, write: WriteLabels, tmp_path: Path
 ) -> None:

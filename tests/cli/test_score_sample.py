@@ -137,6 +137,32 @@ def test_from_the_draw_to_the_estimate(write: WriteLabels, lcmap: Lcmap, tmp_pat
     assert difference["overall"]["oa"]["value"] == pytest.approx((codes != truth).mean())
 
 
+def test_accuracies_of_a_map_in_degrees_are_shares_of_area(
+    write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    """A census from 65° N to the equator, right in the north alone, where pixels are small."""
+    codes = np.repeat([[3], [1]], 20, axis=0).repeat(10, axis=1).astype(np.uint8)
+    place = Affine(1, 0, 0, 0, -65 / 40, 65)
+    land = write("map.tif", codes, crs="EPSG:4326", transform=place, classes=FLAIR7)
+    drawn = tmp_path / "drawn.gpkg"
+    assert lcmap("sample", land, "-o", drawn, "--size", codes.size).exit_code == 0
+    points, columns = read_points(drawn)
+    filled = write_points(
+        tmp_path / "f.gpkg", points, columns | {"reference": np.full(400, "3", object)}, "EPSG:4326"
+    )
+    run = lcmap("score", land, "--sample", filled, "--json")
+    assert run.exit_code == 0, run.stderr
+    found = json.loads(run.stdout)["maps"][0]
+    area = columns["pixel_area"]
+    north = area[columns["stratum"] == 3].sum() / area.sum()
+    assert north == pytest.approx(np.sin(np.radians(65)) ** -1 * (
+        np.sin(np.radians(65)) - np.sin(np.radians(32.5))), abs=3e-3)  # fmt: skip
+    assert found["overall"]["oa"]["value"] == pytest.approx(north)
+    assert found["classes"][2]["producers"]["value"] == pytest.approx(north)
+    assert found["classes"][2]["iou"]["value"] == pytest.approx(north)
+    assert found["shares"][2][2] == pytest.approx(north)
+
+
 def test_a_class_of_one_pixel_is_drawn_and_scored(
     write: WriteLabels, lcmap: Lcmap, tmp_path: Path
 ) -> None:

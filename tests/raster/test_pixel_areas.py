@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from affine import Affine
-from pyproj import Geod
+from pyproj import Geod, Transformer
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
@@ -80,6 +80,26 @@ def test_degrees_are_areas_on_the_ellipsoid(north: float) -> None:
         lons, lats = np.append(xs, xs[::-1]), np.repeat([top, bottom], 400)
         expected = abs(geod.polygon_area_perimeter(lons, lats)[0])
         assert area == pytest.approx(expected, rel=1e-6)
+
+
+def test_grads_are_a_hundredth_of_a_right_angle() -> None:
+    """NTF (Paris) in grads, and NTF in degrees: the same pixel in both."""
+    degrees = Grid(CRS.from_epsg(4275), Affine(9e-4, 0, 2.8, 0, -9e-4, 45.9), 3, 3)
+    grads = Grid(CRS.from_epsg(4807), Affine(1e-3, 0, 0.5, 0, -1e-3, 51.0), 3, 3)
+    expected = pixel_areas(degrees, "map.tif").of_rows(0, 3)
+    assert pixel_areas(grads, "map.tif").of_rows(0, 3) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("longitude", "latitude", "percent"),
+    [(2.54, 51.09, 0.465), (9.26, 41.33, 0.606), (3.0, 46.5, -0.19), (9.45, 42.7, 0.244)],
+)
+def test_how_far_lambert_93_keeps_areas(longitude: float, latitude: float, percent: float) -> None:
+    """At both ends of France, in its middle and in the north of Corsica, see docs/products.md."""
+    x, y = Transformer.from_crs(4326, 2154, always_xy=True).transform(longitude, latitude)
+    areas = pixel_areas(Grid(CRS.from_epsg(2154), Affine(1, 0, x, 0, -1, y), 2, 2), "map.tif")
+    assert 100 * areas.distortion == pytest.approx(percent, abs=2e-3)
+    assert (areas.uniform is None) == (percent > 0.4)
 
 
 def test_the_whole_earth() -> None:
