@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 
@@ -93,9 +94,9 @@ def _areas(report: EstimateReport) -> Table:
     for k, land in enumerate(report.nomenclature.classes):
         if not report.reference_points[k]:
             continue
-        cells = [str(report.reference_points[k]), *_with_error(report.shares, k, 100, 1)]
+        cells = [str(report.reference_points[k]), *_with_error(report, report.shares, k, (100, 1))]
         if report.hectares is not None:
-            cells += _with_error(report.hectares, k, 1, 2)
+            cells += _with_error(report, report.hectares, k, (1, 2))
         rows.append((land.name, *cells))
     header: tuple[str, ...] = ("class", "points", "%", "SE", "±")
     if report.hectares is not None:
@@ -103,13 +104,20 @@ def _areas(report: EstimateReport) -> Table:
     return Table("areas of the reference's classes", header, (tuple(rows),))
 
 
-def _with_error(figures: Figures, k: int, scale: float, decimals: int) -> list[str]:
-    """Return a value, its standard error and half of its interval."""
+def _with_error(
+    report: EstimateReport, figures: Figures, k: int, form: tuple[float, int]
+) -> list[str]:
+    """Return a value, its standard error and half of its interval, in a scale and decimals."""
     assert figures.errors is not None
-    # the interval of a share may be cut at 0 or 1 on one side: the other has its half
-    half = max(figures.high[k] - figures.value[k], figures.value[k] - figures.low[k])
-    numbers = (figures.value[k], figures.errors[k], half)
+    scale, decimals = form
+    error = float(figures.errors[k])
+    numbers = (figures.value[k], error, _half(report, error))
     return [_number(scale * value, decimals) for value in numbers]
+
+
+def _half(report: EstimateReport, error: float) -> float:
+    """Return half of the interval of a standard error; that of a share may be cut at 0 and 1."""
+    return NormalDist().inv_cdf(0.5 + report.level / 200) * error
 
 
 def _accuracy(
@@ -120,26 +128,26 @@ def _accuracy(
     sign: str,
 ) -> Table:
     rows = tuple(
-        (land.name, *(_figure(found, k, sign) for found in classes.values()))
+        (land.name, *(_figure(report, found, k, sign) for found in classes.values()))
         for k, land in enumerate(report.nomenclature.classes)
         if any(not math.isnan(found.value[k]) for found in classes.values())
     )
     empty = ("",) * (len(classes) - 1)
     totals = tuple(
-        (_OVERALL_TITLES[measure], _figure(found, 0, sign), *empty)
+        (_OVERALL_TITLES[measure], _figure(report, found, 0, sign), *empty)
         for measure, found in overall.items()
     )
     header = ("in %", *(_CLASS_TITLES[measure] for measure in classes))
     return Table(title, header, (rows, totals))
 
 
-def _figure(figures: Figures, k: int, sign: str) -> str:
+def _figure(report: EstimateReport, figures: Figures, k: int, sign: str) -> str:
     value, low, high = (100 * float(v[k]) for v in (figures.value, figures.low, figures.high))
     if math.isnan(value):
         return UNDEFINED
     text = f"{value:{sign}.1f}"
     if figures.errors is not None:
-        return f"{text} ± {max(high - value, value - low):.1f}"
+        return f"{text} ± {100 * _half(report, float(figures.errors[k])):.1f}"
     return text if math.isnan(low) else f"{text} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 

@@ -27,12 +27,14 @@ class Drawn:
     """A sample that was drawn.
 
     left_out: pixels with a class that are in tiles which were left out.
+    without_stratum: pixels with a class for which the raster of strata has none.
     expected_se: the standard error of overall accuracy that the expected accuracy gives.
     """
 
     design: Design
     strata: tuple[DrawnStratum, ...]
     left_out: int
+    without_stratum: int
     expected_se: float
 
     @property
@@ -45,7 +47,7 @@ class Drawn:
         """The strata as a table."""
         total = sum(item.pixels for item in self.strata)
         rows = tuple(
-            (item.name, f"{item.pixels:,}".replace(",", " "), f"{100 * item.pixels / total:.2f}",
+            (item.name, _grouped(item.pixels), f"{100 * item.pixels / total:.2f}",
              str(item.points))
             for item in self.strata
         )  # fmt: skip
@@ -58,14 +60,19 @@ class Drawn:
             f"{self.points} points; overall accuracy will have a standard error of about "
             f"{100 * self.expected_se:.2f} % if it is as expected"
         ]
-        if self.left_out:
-            lines.append(
-                f"{self.left_out:,} pixels of training and validation tiles are left out: figures "
-                "will be of the rest".replace(",", " ")
-            )
+        for pixels, which in (
+            (self.left_out, "of training and validation tiles are left out"),
+            (self.without_stratum, "of the map are in no stratum"),
+        ):
+            if pixels:
+                lines.append(f"{_grouped(pixels)} pixels {which}: figures will be of the rest")
         return tuple(lines)
 
     @property
     def text(self) -> str:
         """All as lines of plain text."""
         return "\n".join([plain_table(self.table), *self.notes])
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}".replace(",", " ")

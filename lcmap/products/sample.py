@@ -72,6 +72,7 @@ def sample(
             NomenclatureMismatchError, UnknownLabelError: of the map or the strata.
         GridMismatchError: the strata are in another CRS, or turned against the map.
         TileIndexError, InputMissingError: of a tile index.
+        DataError: tiles are in another CRS, and the shift between both, as `check_datum_shift`.
         OutputExistsError, CannotWriteError, LockedError: of the output.
         InputChangedError: a file changed while it was read.
     """
@@ -112,7 +113,7 @@ class _Population:
         self.strata = strata
         self.blocks = list(iter_blocks(*self.grid.shape, BLOCK))
         self.counts = np.zeros((len(self.blocks), CODES), np.int64)
-        self.left_out = 0
+        self.left_out = self.without_stratum = 0
         self._map = class_map
         self._on_map = on_map
         self._tiles = np.array(tiles, np.int64).reshape(-1, 4)
@@ -142,19 +143,24 @@ class _Population:
         ]
         return cls(class_map, strata, on_map, windows)
 
-    def read(self, window: Window) -> tuple[NDArray[np.uint8], int]:
-        """Return the code of each pixel's stratum, 0 where none, and how many are left out."""
+    def read(self, window: Window) -> tuple[NDArray[np.uint8], int, int]:
+        """Return the code of each pixel's stratum, 0 where none, and how many have none, and why.
+
+        They have a class, but the first are in tiles, and the second in no stratum.
+        """
         codes = self._map.read(window)
+        without = 0
         if self._on_map is not None:
             own = self._on_map.read(window)[0]
             if self.strata.nomenclature is not None:
                 own = self.strata.nomenclature.check_labels(own, self.strata.name)
+            without = int(np.count_nonzero((codes != NO_LABEL) & (own == NO_LABEL)))
             codes = np.where(codes != NO_LABEL, own, np.uint8(NO_LABEL))
         if not len(self._tiles):
-            return codes, 0
+            return codes, 0, without
         mask = mask_of(window, self._tiles)
         left_out = int(np.count_nonzero(codes[mask]))
-        return np.where(mask, np.uint8(NO_LABEL), codes), left_out
+        return np.where(mask, np.uint8(NO_LABEL), codes), left_out, without
 
     def count(self, progress: Progress) -> NDArray[np.int64]:
         """Count the pixels of strata by block; return those of each code, [256], none of code 0.
@@ -163,9 +169,10 @@ class _Population:
             NoLabelledPixelError: there are none.
         """
         for number, window in enumerate(self.blocks):
-            codes, left_out = self.read(window)
+            codes, left_out, without = self.read(window)
             self.counts[number] = code_counts(codes)
             self.left_out += left_out
+            self.without_stratum += without
             progress(number + 1, 2 * len(self.blocks), "counting")
         self.counts[:, NO_LABEL] = 0
         totals: NDArray[np.int64] = self.counts.sum(axis=0)
@@ -205,7 +212,8 @@ def _draw(
         strata = (strata[0]._replace(points=len(found.rows)),)
     pixels, points = (np.array(column) for column in zip(*(s[2:4] for s in strata), strict=True))
     error = standard_error(pixels, accuracy, points)
-    return found, Drawn(design.kind, strata, population.left_out, error)
+    outside = population.left_out, population.without_stratum
+    return found, Drawn(design.kind, strata, *outside, error)
 
 
 def _in_strata(

@@ -139,6 +139,7 @@ def test_strata_of_another_raster_on_another_grid(
     assert rows.max() < 80 and (codes()[rows, cols] > 0).all()
     assert (np.where(cols < 100, 2, 4) == fields["stratum"]).all()
     assert set(fields["stratum_pixels"]) == {60 * 100}
+    assert "8 000 pixels of the map are in no stratum: figures will be of the rest" in run.stdout
 
 
 def test_as_many_points_as_a_standard_error_takes(

@@ -356,6 +356,22 @@ def test_options_that_contradict_a_sample(
     assert run.exit_code == 2 and "name labels, or a --sample" in run.stderr
 
 
+def test_half_of_an_interval_is_that_of_the_error_where_it_is_cut(
+    write: WriteLabels, lcmap: Lcmap, tmp_path: Path
+) -> None:
+    """Of five points three are right: 60 % with a standard error of 24.5 is from 12 to 108 %."""
+    land = write("map.tif", np.full((1, 5), 1, np.uint8), classes=FLAIR7)
+    columns = {
+        "stratum": np.zeros(5, int), "inclusion_probability": np.full(5, 1e-9),
+        "reference": list("11133"),
+    }  # fmt: skip
+    sample = write_points(tmp_path / "s.gpkg", pixel_centres(np.zeros(5), np.arange(5)), columns)
+    for options, half in ((["--level", 95], "60.0 ± 48.0"), (["--level", 99.9], "60.0 ± 80.6")):
+        run = lcmap("score", land, "--sample", sample, *options)
+        assert run.exit_code == 0, run.stderr
+        assert half in run.stdout and "60.0  24.5  " + half.split()[-1] in run.stdout
+
+
 def test_a_point_on_which_a_class_hangs_is_warned_of(
     land_cover: Path, points: Callable[..., Path], lcmap: Lcmap
 ) -> None:
