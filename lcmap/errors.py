@@ -79,7 +79,12 @@ class NomenclatureMismatchError(DataError):
 
 
 class NoCrsError(DataError):
-    """A file does not say which coordinate reference system it is in."""
+    """A file does not say which coordinate reference system it is in.
+
+    Where one may be assumed instead, `in_file` is the remedy for those who cannot say so.
+    """
+
+    in_file: str = ""
 
 
 class GridMismatchError(DataError):

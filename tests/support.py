@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
+import typer.main
 from numpy.typing import NDArray
 from rasterio.env import GDALVersion
 from typer.testing import CliRunner
@@ -34,7 +35,30 @@ def run_lcmap(*args: object, input: bytes | None = None) -> Run:
     result = CliRunner().invoke(app, [str(a) for a in args], input=input)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
+    foreign = foreign_options(str(args[0]), result.stderr) if args else []
+    assert not foreign, f"lcmap {args[0]} has no {foreign[0]}: {result.stderr}"
     return Run(result.exit_code, result.stdout, result.stderr)
+
+
+def foreign_options(command: str, said: str) -> list[str]:
+    """Return the options that the errors and warnings of a command name and that it does not have.
+
+    Those of another command may be named after it, as in "lcmap prepare --tiles" and "prepare with
+    --tiles"; options of other programs are none of lcmap's.
+    """
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    if command not in commands:
+        return []
+    options = {
+        name: {option for p in each.params for option in (*p.opts, *p.secondary_opts)}
+        for name, each in commands.items()
+    }
+    lines = [line for line in said.splitlines() if re.match(r"(lcmap|warning): ", line)]
+    text = re.sub(r"\b(rio|gdal\w*|ogr\w*) .*", "", "\n".join(lines))
+    owners = [command, *re.findall(r"\b(?:lcmap ([a-z-]+)|prepare)\b", text)]
+    its_own = set().union(*(options.get(owner or "prepare", ()) for owner in owners))
+    named = re.findall(r"(?<!\S)--[a-z][a-z0-9-]+", text)
+    return [name for name in named if name in set().union(*options.values()) - its_own]
 
 
 def known_colors(colors: str) -> list[str]:

@@ -23,7 +23,6 @@ from lcmap.raster.opening import (
     alpha_band,
     check_placed,
     files_of,
-    no_crs,
     open_raster,
     reopened_raster,
 )
@@ -31,7 +30,7 @@ from lcmap.raster.pipes import display_name, input_path, is_copy
 from lcmap.raster.quantile_tags import carried_quantiles, read_quantiles
 from lcmap.raster.quantiles import dataset_quantiles
 from lcmap.raster.undeclared_border import BorderRemedy, warn_of_border
-from lcmap.raster.usable_crs import parse_crs, usable_crs
+from lcmap.raster.usable_crs import no_crs, parse_crs, usable_crs
 from lcmap.raster.view import ViewOptions, viewed
 from lcmap.sentinel2.product import is_sentinel2
 

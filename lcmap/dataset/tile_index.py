@@ -30,9 +30,10 @@ from lcmap.raster.destination import Stream, stream_at
 from lcmap.raster.grid import Grid
 from lcmap.raster.input_watch import note_input
 from lcmap.raster.making import MEMBER, current_digest
-from lcmap.raster.opening import no_crs, open_raster
+from lcmap.raster.opening import open_raster
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.preview.figure import SPLIT_COLORS
+from lcmap.raster.usable_crs import no_crs
 from lcmap.raster.windows import Window
 from lcmap.raster.writing import atomic_path
 from lcmap.user_file import read_small

@@ -12,8 +12,8 @@ from lcmap.inference.output_files import Sheet
 from lcmap.paths import PathLike
 from lcmap.raster.destination import stream_at
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import no_crs
 from lcmap.raster.temporary_folder import temporary_folder
+from lcmap.raster.usable_crs import no_crs
 
 if TYPE_CHECKING:
     from lcmap.vector.layer import Features, VectorLayer

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lcmap.errors import GridMismatchError, OverlapError, UsageError
 from lcmap.raster.grid import Grid, same_crs
-from lcmap.raster.opening import no_crs
+from lcmap.raster.usable_crs import no_crs
 from lcmap.raster.windows import Window
 
 MOST_RASTERS = (1 << 16) - 1

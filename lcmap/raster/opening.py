@@ -174,16 +174,6 @@ def check_readable(path: PathLike, *, name: str = "") -> None:
     check_permitted(path, name=name)
 
 
-def no_crs(name: str) -> NoCrsError:
-    """Return the error to raise for a raster that does not say where on earth it is."""
-    return NoCrsError(
-        name,
-        "has no coordinate reference system",
-        "`assume_crs=EPSG:2154` if that is the right one, or write it in: "
-        f"rio edit-info --crs EPSG:2154 {name}",
-    )
-
-
 def check_placed(dataset: Any, name: str) -> None:
     """Refuse a raster that ground control points or an RPC model place, rather than a transform.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rasterio.crs import CRS
@@ -64,12 +65,46 @@ def usable_crs(found: CRS | None, assumed: CRS | None, name: str) -> CRS | None:
         said = "does not place it on earth"
         if called:
             said = f'"{called}" is local or geocentric and {said}'
-        raise NoCrsError(
+        error = NoCrsError(
             name,
             f"its coordinate reference system {said}",
             f"`assume_crs=EPSG:{code}`" if code else "`assume_crs=EPSG:CODE` with the right one",
         )
+        error.in_file = written_in(name, f"EPSG:{code or 'CODE'}")
+        raise error
     return found
+
+
+def no_crs(name: str) -> NoCrsError:
+    """Return the error to raise for a raster that does not say where on earth it is."""
+    in_file = written_in(name, "EPSG:2154")
+    error = NoCrsError(
+        name,
+        "has no coordinate reference system",
+        f"`assume_crs=EPSG:2154` if that is the right one, or {in_file}",
+    )
+    error.in_file = in_file
+    return error
+
+
+def written_in(name: str, code: str) -> str:
+    """Return how a user writes a system into a raster."""
+    return f"write it in: rio edit-info --crs {code} {name}"
+
+
+@contextmanager
+def none_assumed() -> Iterator[None]:
+    """Have errors say what to do where the user cannot say which system to assume.
+
+    Raises:
+        NoCrsError: as it was raised, with the remedy in the file.
+    """
+    try:
+        yield
+    except NoCrsError as error:
+        if not error.in_file:
+            raise
+        raise NoCrsError(error.subject, error.problem, error.in_file) from error
 
 
 def epsg_code_of(name: str) -> int | None:

@@ -29,6 +29,7 @@ from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.usable_crs import none_assumed
 from lcmap.raster.writing import check_output
 from lcmap.training.augmentation import draw_window
 from lcmap.training.final import SCORES_OF_KEY
@@ -70,6 +71,7 @@ class QuantisationReport:
 
 
 @watched_inputs()
+@none_assumed()
 def quantise_model(
     tile_indexes: Sequence[PathLike],
     model: PathLike,

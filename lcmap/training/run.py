@@ -16,6 +16,7 @@ from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.paths import PathLike
 from lcmap.progress import Progress, silent
 from lcmap.raster.input_watch import current_watch, watched_inputs
+from lcmap.raster.usable_crs import none_assumed
 from lcmap.training.absent_classes import absent_classes
 from lcmap.training.final import FinalTrainer, with_validation_tiles
 from lcmap.training.initialisation import (
@@ -86,6 +87,7 @@ def training_run(
 
 
 @watched_inputs()
+@none_assumed()
 def help_train(
     tile_indexes: Sequence[PathLike],
     options: TrainOptions | None = None,

@@ -17,6 +17,7 @@ from lcmap.progress import Progress, silent
 from lcmap.raster.destination import check_place
 from lcmap.raster.input_watch import current_watch, watched_inputs
 from lcmap.raster.output_set import OutputSet
+from lcmap.raster.usable_crs import none_assumed
 from lcmap.training.absent_classes import class_facts
 from lcmap.training.checkpoint import read_checkpoint, write_checkpoint
 from lcmap.training.curves import write_curves
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 @watched_inputs()
+@none_assumed()
 def train(
     tile_indexes: Sequence[PathLike],
     outputs: TrainOutputs,

@@ -6,7 +6,7 @@ import ast
 import re
 
 import typer.main
-from support import PROJECT
+from support import PROJECT, foreign_options
 
 from lcmap.cli import app
 from lcmap.cli.parameters import OPTIONS, as_options
@@ -63,6 +63,16 @@ def test_every_parameter_that_a_message_names_is_an_option() -> None:
             assert option in ALL_OPTIONS, f"{place}: {shown}"
             seen.add(option)
     assert "--bootstrap" in seen
+
+
+def test_options_of_other_commands_are_found_in_what_is_said() -> None:
+    assert foreign_options("train", "lcmap: a.tif: lies nowhere; --assume-crs EPSG:2154\n") == [
+        "--assume-crs"
+    ]
+    assert not foreign_options("predict", "lcmap: a.tif: lies nowhere; --assume-crs EPSG:2154\n")
+    assert not foreign_options("train", "warning: a.tif: odd; prepare it with --nodata 0\n")
+    assert not foreign_options("stac", "lcmap: a.json: odd; write one with lcmap train --stac\n")
+    assert not foreign_options("train", "lcmap: a.tif: odd; rio edit-info --crs EPSG:2154 a.tif\n")
 
 
 def test_the_library_names_no_option() -> None:

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 from affine import Affine
 from onnx import numpy_helper
+from rasterio.crs import CRS
 from support import Run
 
 from lcmap.model_file import read_model
@@ -113,6 +114,13 @@ def test_images_that_could_not_be_predicted_are_refused(
         dataset.write(np.zeros((2, 96, 96), np.uint8))
     code, text = said(empty)
     assert code == 65 and "empty.tif: no pixel is valid in every band" in text
+    local = write(tmp_path / "local.tif", values(1))
+    with rasterio.open(local, "r+") as dataset:
+        dataset.crs = CRS.from_wkt('LOCAL_CS["RGF93 v1 / Lambert-93",UNIT["metre",1]]')
+    code, text = said(local)
+    assert code == 65 and text.endswith(
+        f"does not place it on earth; write it in: rio edit-info --crs EPSG:2154 {local}"
+    )
     code, text = said(tmp_path / "none.tif")
     assert code == 66 and "none.tif" in text
     code, text = said(Path("-"))

@@ -119,7 +119,7 @@ def check_complete(output: PathLike, shards: Sequence[FoundShard]) -> None:
     """
     if not shards:
         raise InputMissingError(
-            output, "has no shards beside it", "make them first, as with `shard=1/20`"
+            output, "has no shards beside it", "make them first, as with lcmap predict `shard=1/20`"
         )
     counts = sorted({found.shard.count for found in shards})
     if len(counts) > 1:
