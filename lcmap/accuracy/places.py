@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags, Resampling
-from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_coordinates
 
 from lcmap.accuracy.confusion import state_table
@@ -25,8 +23,9 @@ from lcmap.dataset.inputs import InputOptions, RasterInput, open_input
 from lcmap.paths import PathLike
 from lcmap.raster.alignment import overlaps
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import reading
-from lcmap.raster.windows import Window
+from lcmap.raster.opening import read_reduced, reading
+from lcmap.raster.resampling import AlignedRaster
+from lcmap.raster.windows import Window, iter_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,9 @@ _FULL = 0.5
 
 _LONGEST = 512
 """Pixels along a side of a picture; of larger blocks every so many are shown."""
+
+_AT_ONCE = 64
+"""Pixels along a side of what is read at once of a picture: those of an image may be smaller."""
 
 _COLORS = ("red", "green", "blue")
 
@@ -156,20 +158,11 @@ def read_picture(
             if not overlaps(source.grid, here):
                 continue
             low, high, bands = _stretch(source)
-            with (
-                reading(source.name),
-                WarpedVRT(
-                    source.dataset, crs=grid.crs, transform=transform, width=width, height=height,
-                    resampling=Resampling.average if step > 1 else Resampling.bilinear,
-                    **_of_no_data(source.dataset),
-                ) as view,
-            ):  # fmt: skip
-                values = view.read(bands).astype(np.float32)
-                there = (view.dataset_mask() > 0) & np.isfinite(values).all(axis=0)
+            values, there = _on_grid(source, bands, here)
             if not there.any():
                 continue
             scaled = (values - low[:, None, None]) / np.maximum(high - low, 1e-6)[:, None, None]
-            shown = np.where(there, np.nan_to_num(scaled).clip(0, 1), 1.0)  # white without data
+            shown = np.where(there, scaled.clip(0, 1), 1.0)  # white without data
             picture = (255 * shown).astype(np.uint8)
             return (
                 np.repeat(picture, 3, axis=0)[:3].transpose(1, 2, 0)
@@ -179,13 +172,22 @@ def read_picture(
     return None
 
 
-def _of_no_data(dataset: Any) -> dict[str, Any]:
-    """Return how GDAL's warper is to tell pixels without data, which it otherwise fills with 0."""
-    if dataset.nodata is not None or MaskFlags.alpha in dataset.mask_flag_enums[0]:
-        return {}
-    if np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating):
-        return {"src_nodata": np.nan, "nodata": np.nan}
-    return {"add_alpha": True}
+def _on_grid(
+    source: RasterInput, bands: Sequence[int], grid: Grid
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return bands of an image on a grid, float32 [bands, h, w], and where it has data, [h, w]."""
+    aligned = AlignedRaster(source.dataset, grid, source.name)
+    values = np.empty((len(bands), *grid.shape), np.float32)
+    there = np.empty(grid.shape, bool)
+    chosen = [band - 1 for band in bands]
+
+    def convert(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        return np.where(valid, pixels[chosen], 0).astype(np.float32)
+
+    for window in iter_blocks(*grid.shape, _AT_ONCE):
+        around = (..., *window.slices)
+        values[around], there[around] = aligned.read(window, convert)
+    return values, there
 
 
 def _stretch(source: RasterInput) -> tuple[NDArray[np.float64], NDArray[np.float64], list[int]]:
@@ -196,10 +198,10 @@ def _stretch(source: RasterInput) -> tuple[NDArray[np.float64], NDArray[np.float
     if len(bands) < 3:
         bands = [1, 2, 3] if dataset.count >= 3 else [1]
     factor = max(1, math.ceil(max(dataset.height, dataset.width) / _LONGEST))
-    shape = (len(bands), max(dataset.height // factor, 1), max(dataset.width // factor, 1))
+    shape = max(dataset.height // factor, 1), max(dataset.width // factor, 1)
     with reading(source.name):
-        values = dataset.read(bands, out_shape=shape, masked=True)
-    flat = [band.compressed().astype(np.float64) for band in values]
-    ends = [np.nanquantile(band, (0.02, 0.98)) if band.size else (0.0, 1.0) for band in flat]
+        values, valid = read_reduced(dataset, bands, shape)
+    flat = [band[seen].astype(np.float64) for band, seen in zip(values, valid, strict=True)]
+    ends = [np.quantile(band, (0.02, 0.98)) if band.size else (0.0, 1.0) for band in flat]
     low, high = np.array(ends, np.float64).T
     return low, high, bands

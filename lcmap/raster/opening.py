@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
@@ -272,6 +273,36 @@ def read_valid(dataset: Any, window: Window) -> npt.NDArray[np.bool_]:
     if any(np.issubdtype(np.dtype(dtype), np.floating) for dtype in dataset.dtypes):
         valid &= np.isfinite(dataset.read(window=window.ranges)).all(axis=0)
     return valid
+
+
+def read_reduced(
+    dataset: Any,
+    bands: Sequence[int],
+    shape: tuple[int, int],
+    resampling: Resampling = Resampling.nearest,
+    window: Window | None = None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Return bands of a raster, or of a window, at another size, to be shown, [bands, *shape].
+
+    With them, where each is valid, bool of the same shape: as `read_valid`, band by band.
+
+    Raises:
+        RasterioIOError: the pixels cannot be read.
+    """
+    read = partial(
+        dataset.read,
+        list(bands),
+        window=None if window is None else window.ranges,
+        out_shape=(len(bands), *shape),
+    )
+    shown = read(resampling=resampling, masked=True)
+    pixels = np.ma.getdata(shown)
+    valid = ~np.ma.getmaskarray(shown) & np.isfinite(pixels)
+    if dataset.nodata is not None and MaskFlags.nodata not in dataset.mask_flag_enums[0]:
+        # where a mask lies in the file, GDAL leaves the nodata value out of account, and makes of
+        # it another value where it averages
+        valid &= read() != dataset.nodata
+    return pixels, valid
 
 
 def _is_valid_throughout(dataset: Any) -> bool:

@@ -47,7 +47,7 @@ def test_blocks_of_few_pixels_are_left_out() -> None:
     assert choose_places({}) == []
 
 
-@pytest.mark.parametrize("by", ["value", "mask", "alpha", "NaN"])
+@pytest.mark.parametrize("by", ["value", "mask", "alpha", "NaN", "value and mask", "NaN and mask"])
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_picture_is_white_without_data_however_the_file_says_so(
     tmp_path: Path, by: str, step: int
@@ -56,17 +56,21 @@ def test_a_picture_is_white_without_data_however_the_file_says_so(
     pixels = np.random.default_rng(0).integers(50, 200, (3, 40, 40)).astype(np.uint8)
     pixels[:, :20] = 0
     there = np.where(pixels[:1] > 0, 255, 0).astype(np.uint8)
+    mask = there.copy()
+    if "and" in by:
+        # each hides half of the columns
+        mask[..., 20:], pixels[:, :20, :20] = 255, 7
     path = tmp_path / "image.tif"
     if by == "alpha":
         write_raster(path, np.concatenate([pixels, there]), photometric="RGB", alpha="YES")
-    elif by == "NaN":
-        write_raster(path, np.where(there > 0, pixels, np.nan).astype(np.float32))
+    elif "NaN" in by:
+        write_raster(path, np.where(pixels > 0, pixels, np.nan).astype(np.float32))
     else:
-        write_raster(path, pixels, nodata=0 if by == "value" else None)
+        write_raster(path, pixels, nodata=0 if "value" in by else None)
     with rasterio.open(path, "r+") as dataset:
         grid = Grid.of(dataset)
-        if by == "mask":
-            dataset.write_mask(there[0])
+        if "mask" in by:
+            dataset.write_mask(mask[0])
     picture = read_picture([path], grid, Window(-10, -10, 40, 40), step, InputOptions())
     assert picture is not None
     hole, data = picture[: 28 // step], picture[32 // step :, 12 // step :]

@@ -18,7 +18,7 @@ from lcmap.paths import PathLike
 from lcmap.raster.band_colors import color_interpretation
 from lcmap.raster.code_counts import CODES, code_counts
 from lcmap.raster.grid import Grid
-from lcmap.raster.opening import open_raster
+from lcmap.raster.opening import open_raster, read_reduced
 from lcmap.raster.pipes import STANDARD_STREAM
 from lcmap.raster.windows import Window, iter_blocks
 
@@ -151,15 +151,9 @@ def _paint(
     rows = _shown(common.row, common.stop_row, grid.height, valid.shape[0])
     cols = _shown(common.col, common.stop_col, grid.width, valid.shape[1])
     size = rows.stop - rows.start, cols.stop - cols.start
-    read = dataset.read(
-        list(bands),
-        window=common.shifted(-row, -col).ranges,
-        out_shape=(len(bands), *size),
-        resampling=Resampling.average,
-        masked=True,
-    )
-    pixels = np.ma.getdata(read).astype(np.float32)
-    seen = ~np.ma.getmaskarray(read).any(axis=0) & np.isfinite(pixels).all(axis=0)
+    within = common.shifted(-row, -col)
+    read, band_valid = read_reduced(dataset, bands, size, Resampling.average, within)
+    pixels, seen = read.astype(np.float32), band_valid.all(axis=0)
     if nodata is not None:
         seen &= ~(pixels == nodata).all(axis=0)
     new = seen & ~valid[rows, cols]

@@ -57,6 +57,15 @@ def test_a_reduced_map_has_the_classes_of_most_ground(tmp_path: Path) -> None:
         assert (read_codes(dataset, (10, 12)) == blocks).all()
 
 
+def test_an_image_has_no_data_where_its_mask_or_its_nodata_value_says_so(tmp_path: Path) -> None:
+    pixels = np.full((3, 40, 40), 90, np.uint8)
+    pixels[:, :20] = 0
+    seen = np.tile(np.arange(40) >= 20, (40, 1))
+    path = write_raster(tmp_path / "image.tif", pixels, nodata=0, mask=seen)
+    read = read_image(SourceImage((path,)), grid_of(path), (20, 20), own=False)
+    assert read.valid[10:, 10:].all() and read.valid.sum() == 100
+
+
 def test_bands_of_a_picture(tmp_path: Path) -> None:
     image = np.zeros((4, 2, 2), "uint8")
     named = write_raster(tmp_path / "a.tif", image, names=["nir", "blue", "green", "red"])
