@@ -1,5 +1,5 @@
 _lcmap_completion() {
-    local IFS=$'\n' word glue="" last count
+    local IFS=$'\n' word glue="" last count reply typed=${COMP_WORDS[COMP_CWORD]}
     local -a words=()
     # bash takes flair19:flair7 for three words, and --rules=NAME
     for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
@@ -14,12 +14,21 @@ _lcmap_completion() {
     done
     count=$(( ${#words[@]} - 1 ))
     last=${words[count]#--*=}
-    COMPREPLY=( $( env COMP_WORDS="${words[*]}" COMP_CWORD=$count \
-                   _LCMAP_COMPLETE=complete_bash $1 ) )
-    # what is before the last colon stands on the line already
-    if [[ $last == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        COMPREPLY=( "${COMPREPLY[@]#"${last%:*}:"}" )
-    fi
+    COMPREPLY=()
+    while read -r reply; do
+        # what is before the last colon stands on the line already, but in quotes
+        word=$last
+        while [[ $COMP_WORDBREAKS == *:* && $word == *:* && $typed != [\"\']* ]]; do
+            word=${word#*:}
+            reply=${reply#*:}
+        done
+        # in quotes bash takes a name as it is
+        if [[ $typed != [\"\']* && $reply == *[^[:alnum:]:=,./_@%+-]* ]]; then
+            printf -v reply %q "$reply"
+        fi
+        [[ -n $reply ]] && COMPREPLY+=("$reply")
+    done < <( env COMP_WORDS="${words[*]}" COMP_CWORD=$count \
+              _LCMAP_COMPLETE=complete_bash $1 )
     return 0
 }
 

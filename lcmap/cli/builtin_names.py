@@ -7,7 +7,7 @@ for, so that a command that completes nothing does not load the library.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+import os
 
 import typer
 
@@ -66,16 +66,17 @@ def stack_quantiles() -> list[str]:
 
 def bands(context: typer.Context, incomplete: str) -> list[str]:
     """Return the bands of the images on the command line that a list of bands may go on with."""
-    from lcmap.errors import LcmapError
     from lcmap.imagery.images import offered_bands
 
     # what the parser had read when it came upon the option without its value
     given = [*(context.params.get("images") or ()), *context.args]
-    images = [image for image in given if Path(image).exists()]
+    # a shell completes a line before it expands it
+    paths = map(os.path.expanduser, given)
+    images = [image for image in paths if os.path.exists(image)]
     logging.getLogger("lcmap").addHandler(logging.NullHandler())  # not into the line that is typed
     try:
         offered = offered_bands(images)
-    except (LcmapError, OSError):
+    except Exception:  # whatever it is, the shell would print it into the line
         return []
     before, comma, _ = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in offered if name not in before.split(",")]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documents import GROUP
-from support import PROJECT
+from support import PROJECT, write_raster
 from typer.testing import CliRunner
 
 from lcmap.cli import app
@@ -100,6 +102,18 @@ def test_bands_are_offered_of_the_image_on_the_line(
     assert done.stderr == ""
 
 
+def test_nothing_is_said_of_an_image_that_gdal_has_no_name_for(tmp_path: Path) -> None:
+    image = os.fsencode(tmp_path) + b"/\xff.tif"
+    shutil.copy(IMAGE, image)
+    done = subprocess.run(
+        [sys.executable, "-m", "lcmap"], capture_output=True,
+        env=os.environb | {b"_LCMAP_COMPLETE": b"complete_fish",
+                           b"_TYPER_COMPLETE_FISH_ACTION": b"get-args",
+                           b"_TYPER_COMPLETE_ARGS": b"lcmap prepare " + image + b" --bands "},
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr) == (b"", b"")
+
+
 def test_names_are_offered_without_loading_what_computes() -> None:
     script = (
         "import sys; from lcmap.cli import builtin_names as names\n"
@@ -145,6 +159,39 @@ def test_bash_completes_what_it_takes_for_several_words(
         ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"PATH": path}
     )
     assert set(done.stdout.split()) == expected, (line, done.stderr)
+
+
+BASH_NAMES = [
+    # bash replaces what is after the last colon, but in quotes
+    (("--side", r"my\ dir/oso.tif", ":", "oso2"), ["oso23"]),
+    (("--side", "a", ":", "b.tif", ":", "oso2"), ["oso23"]),
+    (("--side", '"my dir/oso.tif:oso2'), ["my dir/oso.tif:oso23"]),
+    (("--side", "'my dir/oso.tif:oso2"), ["my dir/oso.tif:oso23"]),
+    (("--side", "=", "a.tif", ":", "oso2"), ["oso23"]),
+    (("my\\ dir/two.tif", "--bands", ""), [r"band\ 1", r"\*"]),
+    (("my\\ dir/two.tif", "--bands", '"'), ["band 1", "*"]),
+    (("~/two.tif", "--bands", ""), [r"band\ 1", r"\*"]),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), BASH_NAMES)
+def test_bash_completes_names_with_spaces_and_colons(
+    scripts: Path, path: str, words: tuple[str, ...], expected: list[str]
+) -> None:
+    for folder in (scripts, scripts / "my dir"):
+        folder.mkdir(exist_ok=True)
+        write_raster(folder / "two.tif", np.zeros((2, 4, 4), np.uint8), names=("band 1", "*"))
+    typed = " ".join(shlex.quote(word) for word in ("lcmap", "prepare", *words))
+    script = (
+        f"source lcmap.bash; COMP_WORDS=({typed}); COMP_CWORD={len(words) + 1}; "
+        "_lcmap_completion lcmap; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=scripts, capture_output=True, text=True,
+        env=os.environ | {"PATH": path, "HOME": str(scripts)},
+    )  # fmt: skip
+    assert (done.stdout.splitlines(), done.stderr) == (expected, "")
 
 
 ZSHRC = r"""
