@@ -136,14 +136,12 @@ def check_complete(output: PathLike, shards: Sequence[FoundShard]) -> None:
         if (shard := Shard(number, count)) not in there
     ]  # fmt: skip
     if missing:
-        raise ShardError(
-            output, f"{_named(missing)} missing", f"run the command with `shard={missing[0]}`"
-        )
+        raise ShardError(output, f"{_named(missing)} missing", _make(missing[0]))
     unfinished = [found.shard for found in shards if not found.is_finished]
     if unfinished:
         raise ShardError(
             output, f"{_named(unfinished)} not finished",
-            f"run the command with `shard={unfinished[0]}` again, which continues it",
+            f"{_make(unfinished[0])} again, which continues it",
         )  # fmt: skip
     windows = {number: tile for found in shards for number, tile in found.windows.items()}
     plan = shards[0].plan
@@ -168,7 +166,7 @@ def _check_one_run(output: PathLike, shards: Sequence[FoundShard]) -> None:
         output,
         f"{_named([found.shard for found in others])} of another run than shard "
         f"{reference.shard}: these differ: {', '.join(names)}",
-        f"run the command with `shard={others[0].shard}` again, like the others",
+        f"{_make(others[0].shard)} again, like the others",
     )
 
 
@@ -187,7 +185,7 @@ def check_undamaged(output: PathLike, shards: Sequence[FoundShard], progress: Pr
     if damaged:
         raise ShardError(
             output, f"{_named(damaged)} damaged",
-            f"run the command with `shard={damaged[0]}` again, which mends it",
+            f"{_make(damaged[0])} again, which mends it",
         )  # fmt: skip
 
 
@@ -256,6 +254,11 @@ class GatheredArrays:
         """Close the files."""
         for store in self._open.values():
             store.close()
+
+
+def _make(shard: Shard) -> str:
+    """Return how a user makes a shard, which merge does not."""
+    return f"run lcmap predict, or what made the others, with `shard={shard}`"
 
 
 def _named(shards: Iterable[Shard]) -> str:
