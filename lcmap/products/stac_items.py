@@ -218,7 +218,8 @@ def _midnight(day: date) -> datetime:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # strftime writes years before 1000 in fewer digits
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _interval(properties: dict[str, Any]) -> tuple[str, str]:
@@ -268,9 +269,9 @@ def _asset(raster: DescribedRaster, place: Path) -> dict[str, Any]:
     }
     if raster.nodata is not None:
         value = raster.nodata
-        asset["nodata"] = (
-            "nan" if math.isnan(value) else int(value) if value.is_integer() else value
-        )
+        # JSON has no number for these, and STAC takes the words nan, inf and -inf
+        known = int(value) if value.is_integer() else value
+        asset["nodata"] = known if math.isfinite(value) else str(float(value))
     if raster.part in ("confidence", "margin"):
         asset["unit"] = "%"
     if raster.part == "probabilities":

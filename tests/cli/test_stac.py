@@ -247,6 +247,24 @@ def test_what_is_refused(maps: Path, lcmap: Lcmap, words: str, code: int, messag
     assert not (maps / "out.json").exists()
 
 
+@pytest.mark.parametrize("nodata", [np.inf, -np.inf, np.nan, -1.0])
+def test_an_item_is_json_whatever_the_nodata_value_and_the_years(
+    maps: Path, lcmap: Lcmap, nodata: float
+) -> None:
+    write_raster(
+        maps / "c.tif", np.ones((1, 20, 30), np.float32), pixel=1, corner=(700_000.0, 6_250_000.0),
+        names=["confidence (%)"], nodata=nodata,
+    )  # fmt: skip
+    run = lcmap("stac", "map.tif", "c.tif", "--period", "0812-02/1968-02", "-o", "out.json")
+    assert run.exit_code == 0, run.stderr
+    document = json.loads((maps / "out.json").read_text(), parse_constant=pytest.fail)
+    said = document["assets"]["confidence"]["nodata"]
+    assert said == (int(nodata) if np.isfinite(nodata) else str(nodata))
+    properties = document["properties"]
+    assert properties["start_datetime"] == "0812-02-01T00:00:00Z"
+    assert properties["end_datetime"] == "1968-02-29T23:59:59Z"
+
+
 def test_outputs_that_cannot_be(maps: Path, lcmap: Lcmap) -> None:
     run = lcmap("stac", "map.tif", "--period", "2018", "-o", "-")
     assert run.exit_code == 2 and "--output -: is not a file" in run.stderr
