@@ -6,6 +6,7 @@ import re
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,19 +47,25 @@ def foreign_options(command: str, said: str) -> list[str]:
     Those of another command may be named after it, as in "lcmap prepare --tiles" and "prepare with
     --tiles"; options of other programs are none of lcmap's.
     """
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    if command not in commands:
+    options = options_of_commands()
+    if command not in options:
         return []
-    options = {
-        name: {option for p in each.params for option in (*p.opts, *p.secondary_opts)}
-        for name, each in commands.items()
-    }
     lines = [line for line in said.splitlines() if re.match(r"(lcmap|warning): ", line)]
     text = re.sub(r"\b(rio|gdal\w*|ogr\w*) .*", "", "\n".join(lines))
     owners = [command, *re.findall(r"\b(?:lcmap ([a-z-]+)|prepare)\b", text)]
     its_own = set().union(*(options.get(owner or "prepare", ()) for owner in owners))
     named = re.findall(r"(?<!\S)--[a-z][a-z0-9-]+", text)
     return [name for name in named if name in set().union(*options.values()) - its_own]
+
+
+@cache
+def options_of_commands() -> dict[str, set[str]]:
+    """Return the options of each command."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return {
+        name: {option for p in each.params for option in (*p.opts, *p.secondary_opts)}
+        for name, each in commands.items()
+    }
 
 
 def known_colors(colors: str) -> list[str]:
