@@ -101,8 +101,8 @@ def ignore_signals() -> None:
 def working() -> Iterator[None]:
     """Do the work of a command, which a signal ends by KeyboardInterrupt."""
     hook, sys.unraisablehook = sys.unraisablehook, _say_unless_interrupted
-    previous, first = handle_signals(), len(_cleanups)
     this = _Run.work = object()
+    previous, first = handle_signals(), len(_cleanups)
     _Run.received, _Run.waiting, _Run.stage = None, None, _Stage.WORKING
     try:
         yield

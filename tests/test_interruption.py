@@ -120,18 +120,32 @@ def test_the_first_of_two_signals_counts() -> None:
     assert worked(signal.SIGTERM, body) == (130, "", "lcmap: interrupted\n")
 
 
-def test_work_left_without_its_end_does_not_end_other_work() -> None:
+@pytest.mark.parametrize("moment", ["before its handlers", "after its handlers", "amid it"])
+def test_work_left_without_its_end_does_not_end_other_work(moment: str) -> None:
     """As a signal between a context manager and its body leaves it, until memory is collected."""
-    program = """
+    program = f"""
 import gc, signal
-from lcmap.interruption import working
-left = [working()]
+from lcmap import interruption
+left = [interruption.working()]
 left[0].__enter__()
 left.append(left)
 del left
-try:
-    with working():
+gc.disable()
+
+def collect(moment):
+    if moment == {moment!r}:
         gc.collect()
+
+def handle_signals(handle=interruption.handle_signals):
+    collect("before its handlers")
+    previous = handle()
+    collect("after its handlers")
+    return previous
+
+interruption.handle_signals = handle_signals
+try:
+    with interruption.working():
+        collect("amid it")
         signal.raise_signal(signal.SIGTERM)
 except KeyboardInterrupt:
     print("interrupted")
