@@ -75,7 +75,6 @@ def as_traced(
     for name in found.keys() & weights.keys():
         found[name].CopyFrom(numpy_helper.from_array(weights[name], name))
     fit_convolutions(model.graph)
-    del model.graph.value_info[:]
     (output,) = model.graph.output
     output.type.tensor_type.shape.dim[1].dim_value = module.network.classes
     new_names = dict(zip((value.name for value in model.graph.input), inputs, strict=True))
@@ -84,6 +83,7 @@ def as_traced(
         value.type.tensor_type.shape.dim[1].dim_value = example.shape[1]
     for node in model.graph.node:
         node.input[:] = [new_names.get(name, name) for name in node.input]
+    fit_values(model)
     serialized: bytes = model.SerializeToString()
     return serialized
 
@@ -99,8 +99,18 @@ def fit_convolutions(graph: onnx.GraphProto) -> None:
             if attribute.name == "group" and attribute.i > 1:
                 attribute.i = filters
         if len(node.input) > 2 and not node.input[2].startswith(WEIGHT_PREFIX):
-            name = f"zeros_{filters}"
-            if name not in values:
-                values[name] = numpy_helper.from_array(np.zeros(filters, np.float32), name)
-                graph.initializer.append(values[name])
-            node.input[2] = name
+            zeros = np.zeros(filters, np.float32)
+            values[node.input[2]].CopyFrom(numpy_helper.from_array(zeros, node.input[2]))
+
+
+def fit_values(model: onnx.ModelProto) -> None:
+    """Let the graph say the channels that its values have."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(bare).graph.value_info
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
+    for value in model.graph.value_info:
+        sizes, known = value.type.tensor_type.shape.dim, shapes.get(value.name, ())
+        if len(sizes) == len(known) == 4 and known[1].dim_value:
+            sizes[1].dim_value = known[1].dim_value

@@ -150,6 +150,7 @@ def test_a_trace_that_tests_share_is_what_the_network_would_give(
     assert computed_by(wanted) == computed_by(found)
     for value, same in zip(ends_of(wanted), ends_of(found), strict=True):
         assert value == same
+    assert sizes_within(wanted) == sizes_within(found)
 
 
 def computed_by(model: onnx.ModelProto) -> list[tuple[Any, ...]]:
@@ -165,6 +166,13 @@ def computed_by(model: onnx.ModelProto) -> list[tuple[Any, ...]]:
         nodes.append((node.op_type, attributes, [values.get(name) for name in node.input]))
         values |= {name: (len(nodes), place) for place, name in enumerate(node.output)}
     return nodes
+
+
+def sizes_within(model: onnx.ModelProto) -> list[list[int]]:
+    """Return the sizes that the values between the nodes are said to have, 0 for free ones."""
+    said = {value.name: value.type.tensor_type.shape.dim for value in model.graph.value_info}
+    results = [name for node in model.graph.node for name in node.output]
+    return [[size.dim_value for size in said[name]] for name in results if name in said]
 
 
 def ends_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -31,6 +31,7 @@ from lcmap.errors import UsageError
 from lcmap.launch import Launch
 from lcmap.network import Architecture, LandCoverNetwork
 from lcmap.training.batches import Sampler
+from lcmap.training.export import WEIGHT_PREFIX
 from lcmap.training.options import TrainOptions
 from lcmap.training.ranks import Ranks, threads
 from lcmap.training.recipe import DEFAULT
@@ -91,7 +92,14 @@ def curves(model: Path) -> list[dict[str, str]]:
 def assert_close(model: Path, other: Path) -> None:
     """Check that two models have the same weights, and were trained alike."""
     graphs = [onnx.load(str(path)).graph for path in (model, other)]
-    one, two = ({t.name: onnx.numpy_helper.to_array(t) for t in g.initializer} for g in graphs)
+    one, two = (
+        {
+            tensor.name: onnx.numpy_helper.to_array(tensor)
+            for tensor in graph.initializer
+            if tensor.name.startswith(WEIGHT_PREFIX)
+        }
+        for graph in graphs
+    )
     assert one.keys() == two.keys()
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-4, err_msg=name)
