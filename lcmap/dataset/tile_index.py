@@ -77,9 +77,8 @@ class TileIndex:
     """The tiles of one or more images and how they were split; lengths in pixels.
 
     `sides` say what each tile's side inputs are, in their order, and `side_options` how they are
-    opened. `block_tiles` is the side, in
-    tiles, of the blocks that went to one split together; None where tiles were split one by one,
-    and in indexes made before it was kept.
+    opened. `block_tiles` is the side, in tiles, of the blocks that went to one split together; None
+    where tiles were split one by one, and in indexes made before it was kept.
     """
 
     path: Path

@@ -59,10 +59,10 @@ def sample(
     """Draw a probability sample of the pixels of a map that have a class, as a GeoPackage.
 
     The points are at the centres of pixels, in the map's CRS and in a random order: the first of a
-    random sample are one too. Fields say each point's stratum, inclusion
-    probability, the pixels and points of its stratum, and the area of its pixel; `reference` and
-    `note` are for the interpreter. Works by blocks: memory does not grow with the map. The same
-    seed draws the same points.
+    random sample are one too. Fields say each point's stratum, inclusion probability, the pixels
+    and points of its stratum, and the area of its pixel; `reference` and `note` are for the
+    interpreter. Works by blocks: memory does not grow with the map. The same seed draws the same
+    points.
 
     Raises:
         UsageError: the design contradicts itself or asks for more than there is; as
