@@ -177,8 +177,9 @@ class _Population:
         self.counts[:, NO_LABEL] = 0
         totals: NDArray[np.int64] = self.counts.sum(axis=0)
         if not totals.any():
+            where = " outside the tiles" if len(self._tiles) else ""
             raise NoLabelledPixelError(
-                self.name, "has no pixel to draw", "give a map with classes outside the tiles"
+                self.name, "has no pixel to draw", f"give a map with classes{where}"
             )
         return totals
 

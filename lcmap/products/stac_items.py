@@ -114,9 +114,6 @@ def collection_of(
     items: Sequence[tuple[Path, dict[str, Any]]], said: Described, place: Path
 ) -> dict[str, Any]:
     """Return the STAC collection, a file at `place`, of items and the files that they are in."""
-    boxes = [item["bbox"] for _, item in items]
-    around = any(west > east for west, _, east, _ in boxes)
-    west, east = (-180.0, 180.0) if around else (min(b[0] for b in boxes), max(b[2] for b in boxes))
     times = [_interval(item["properties"]) for _, item in items]
     links = [
         {"rel": "item", "href": _href(path, place), "type": _GEOJSON, "title": item["id"]}
@@ -134,7 +131,7 @@ def collection_of(
         + (f" and {len(items) - 8} more" if len(items) > 8 else ""),
         "license": said.license or "other",
         "extent": {
-            "spatial": {"bbox": [[west, min(b[1] for b in boxes), east, max(b[3] for b in boxes)]]},
+            "spatial": {"bbox": [box_around([item["bbox"] for _, item in items])]},
             "temporal": {"interval": [[min(a for a, _ in times), max(b for _, b in times)]]},
         },
         "summaries": {"gsd": sorted({item["properties"]["gsd"] for _, item in items})},
@@ -142,6 +139,24 @@ def collection_of(
         "assets": {},
         **current_digest(STAC_DIGEST),
     }
+
+
+def box_around(boxes: Sequence[Sequence[float]]) -> list[float]:
+    """Return the box around boxes in degrees: west, south, east, north.
+
+    If one crosses the 180th meridian, this does too, and begins east of where it ends (RFC 7946,
+    section 5.2).
+    """
+    wests, souths, easts, norths = (np.array(edges) for edges in zip(*boxes, strict=True))
+    if (wests > easts).any():
+        widths = (easts - wests) % 360
+        wests = wests % 360
+        easts = wests + widths
+    west, east = wests.min(), easts.max()
+    if east - west >= 360:
+        west, east = -_HALF_TURN, _HALF_TURN
+    west, east = (edge - 360 * np.ceil(max(edge - _HALF_TURN, 0) / 360) for edge in (west, east))
+    return [round(float(v), _DIGITS) for v in (west, souths.min(), east, norths.max())]
 
 
 def footprint(grid: Grid) -> tuple[dict[str, Any], list[float]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from shapely.geometry import shape
 
-from lcmap.products.stac_items import footprint
+from lcmap.products.stac_items import box_around, footprint
 from lcmap.raster.grid import Grid
 
 
@@ -88,3 +88,37 @@ def test_around_a_pole() -> None:
     geometry, (west, south, east, north) = footprint(grid)
     assert (west, south, east) == (-180, -90, 180) and -55 < north < -50
     assert shape(geometry).is_valid
+
+
+@pytest.mark.parametrize(
+    ("boxes", "around"),
+    [
+        ([(2, 43, 3, 44), (-61, 14, -60, 15)], [-61, 14, 3, 44]),
+        ([(177, -19, -178, -16), (-179.5, -20, -179, -17)], [177, -20, -178, -16]),
+        ([(179, -17, 180, -16), (177, -19, -178, -17)], [177, -19, -178, -16]),
+        ([(177, -19, -178, -16), (160, -12, 162, -8)], [160, -19, -178, -8]),
+        ([(177, -19, -178, -16), (-10, 36, 3, 44)], [177, -19, 3, 44]),
+        ([(177, -19, -178, -16), (-170, 36, 177.5, 44)], [-180, -19, 180, 44]),
+    ],
+)
+def test_the_box_around_boxes_passes_the_180th_meridian_as_one_of_them_does(
+    boxes: list[tuple[float, ...]], around: list[float]
+) -> None:
+    assert box_around(boxes) == around
+
+
+@given(st.lists(st.tuples(st.integers(-180, 180), st.integers(0, 359)), min_size=1, max_size=5))
+def test_the_box_around_boxes_has_all_their_longitudes(spans: list[tuple[int, int]]) -> None:
+    def at(longitude: int) -> int:
+        return (longitude + 180) % 360 - 180
+
+    boxes = [
+        (west, 0, west + width if west + width <= 180 else at(west + width), 1)
+        for west, width in spans
+    ]
+    west, _, east, _ = box_around(boxes)
+    assert -180 <= west <= 180 and -180 <= east <= 180
+    inside = {at(round(west) + d) for d in range(round((east - west) % 360 or 360) + 1)}
+    assert {at(w + d) for w, width in spans for d in range(width + 1)} <= inside
+    if not any(box[0] > box[2] for box in boxes):
+        assert west < east or {width for _, width in spans} == {0}
