@@ -148,7 +148,7 @@ def _end(signum: int, frame: FrameType | None) -> None:
             with suppress(OSError):
                 os.write(2, b"lcmap: interrupted\n")
         os._exit(INTERRUPTED)
-    elif _Run.stage is _Stage.WORKING and not _is_raised():
+    elif _Run.stage is _Stage.WORKING and not (was_interrupted() and _is_raised()):
         if _Run.received is None:
             _Run.received = signal.Signals(signum)
             _thread.start_new_thread(_raise_again, ())

@@ -155,6 +155,25 @@ except KeyboardInterrupt:
     assert (process.returncode, stdout, stderr) == (0, "interrupted\n", "")
 
 
+def test_work_where_an_interruption_is_handled_is_interrupted_too() -> None:
+    program = """
+import signal
+from lcmap.interruption import working
+for _ in range(2):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        try:
+            with working():
+                signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            print("interrupted")
+"""
+    process = started("-c", program)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, "interrupted\n" * 2, "")
+
+
 def test_a_signal_that_the_caller_ignores_is_ignored() -> None:
     number = signal.SIGHUP
     found = worked(number, "again()\ntime.sleep(0.1)\nreporter.result('42')", ignored=number)
