@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -90,8 +88,6 @@ def test_a_bug_is_one_line_and_a_traceback_with_verbose(capfd) -> None:
 
 def test_interruption_is_130(capfd) -> None:
     assert run_command(capfd, raising(KeyboardInterrupt())).exit_code == 130
-    done = run_command(capfd, lambda reporter: os.kill(os.getpid(), signal.SIGTERM))
-    assert (done.exit_code, done.stderr) == (130, "lcmap: interrupted\n")
 
 
 def test_quiet_verbose_and_plain_log_lines(capfd) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from lcmap.errors import CannotWriteError, LockedError
-from lcmap.interruption import working
 from lcmap.raster.output_lock import lock_path
 from lcmap.raster.output_set import OutputSet
 from lcmap.raster.writing import atomic_path
@@ -191,23 +190,34 @@ def test_what_stops_the_renaming_leaves_a_set_that_the_next_run_settles(
     assert sorted(os.listdir(tmp_path)) == sorted(NAMES)
 
 
-def test_a_signal_waits_until_all_have_their_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replace = os.replace
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from lcmap.interruption import working
+from lcmap.raster.output_set import OutputSet
 
-    def signalled(*given: Any) -> None:
-        signal.raise_signal(signal.SIGTERM)
-        replace(*given)
+def signalled(*given, replace=os.replace):
+    signal.raise_signal(signal.SIGTERM)
+    replace(*given)
 
-    monkeypatch.setattr(os, "replace", signalled)
-    with (
-        pytest.raises(KeyboardInterrupt),
-        working(),
-        OutputSet([tmp_path / name for name in NAMES], overwrite=True) as files,
-    ):
-        for name in NAMES:
-            files.temporary(tmp_path / name).write_text("new")
+os.replace = signalled
+paths = [Path(path) for path in sys.argv[1:]]
+try:
+    with working(), OutputSet(paths, overwrite=True) as files:
+        for path in paths:
+            files.temporary(path).write_text("new")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_waits_until_all_have_their_names(tmp_path: Path) -> None:
+    """In a process of its own, which a signal may end."""
+    run = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, *(tmp_path / name for name in NAMES)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, "interrupted\n", "")
     assert texts(tmp_path) == ["new"] * 3 and sorted(os.listdir(tmp_path)) == sorted(NAMES)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,12 @@ from lcmap.inference.resume import publication
 from lcmap.inference.resume.journal import Record
 from lcmap.inference.resume.publication import (
     already_named,
-    give_names,
     make_file,
     naming_record,
 )
 from lcmap.inference.resume.resumable_map import ResumableMap
 from lcmap.inference.resume.tile_store import TileStore
 from lcmap.inference.tiling import tiles_of
-from lcmap.interruption import working
 from lcmap.nomenclature import load_nomenclature
 from lcmap.progress import silent
 from lcmap.raster.grid import Grid
@@ -156,22 +155,42 @@ def test_names_of_another_run_are_not_its_own(
         assert already_named(files, folder, [record | {"naming": naming}]) == set()
 
 
-def test_a_signal_amid_the_names_comes_after_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where the map goes into a stream and the rest into files: no other run would go on."""
-    files = files_in(tmp_path).in_naming_order
+SIGNALLED = """
+import signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from lcmap.inference.resume import publication
+from lcmap.interruption import working
+
+def signalled(*given, move=publication.move_into_place):
+    signal.raise_signal(signal.SIGTERM)
+    move(*given)
+
+publication.move_into_place = signalled
+waiting, *paths = map(Path, sys.argv[1:])
+try:
+    with working():
+        files = [SimpleNamespace(waiting=path.name, path=path) for path in paths]
+        publication.give_names(files, waiting)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_amid_the_names_comes_after_the_last(tmp_path: Path) -> None:
+    """As where the map goes into a stream and the rest into files: no other run would go on.
+
+    In a process of its own, which a signal may end.
+    """
+    names = ("map.tif", "confidence.tif", "map.qml")
     waiting = tmp_path / "waiting"
     waiting.mkdir()
-    for file in files:
-        (waiting / file.waiting).write_bytes(b"map")
-    move = publication.move_into_place
-
-    def signalled(*given: Any) -> None:
-        signal.raise_signal(signal.SIGTERM)
-        move(*given)
-
-    monkeypatch.setattr(publication, "move_into_place", signalled)
-    with pytest.raises(KeyboardInterrupt), working():
-        give_names(files, waiting)
-    assert all(Path(file.path).exists() for file in files)
+    for name in names:
+        (waiting / name).write_bytes(b"map")
+    run = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, waiting, *(tmp_path / name for name in names)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, "interrupted\n", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*names, "waiting"))
+    assert not any(waiting.iterdir())
