@@ -112,6 +112,7 @@ def working() -> Iterator[None]:
         if _Run.work is this:
             _Run.work, _Run.stage = None, _Stage.ENDING
             _clean_up(first)
+            _Run.waiting = None
             sys.unraisablehook = hook
             for signum, handler in previous.items():
                 if handler is not None:  # it was not set from Python

@@ -174,6 +174,31 @@ for _ in range(2):
     assert (process.returncode, stdout, stderr) == (0, "interrupted\n" * 2, "")
 
 
+def test_a_signal_that_waits_for_another_thread_when_the_work_ends_changes_nothing() -> None:
+    program = """
+import signal, threading
+from lcmap.interruption import uninterrupted, working
+begun, ended = threading.Event(), threading.Event()
+
+def write():
+    with uninterrupted():
+        begun.set()
+        ended.wait()
+
+thread = threading.Thread(target=write)
+with working():
+    thread.start()
+    begun.wait()
+    signal.raise_signal(signal.SIGTERM)
+ended.set()
+thread.join()
+print("done")
+"""
+    process = started("-c", program)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, "done\n", "")
+
+
 def test_a_signal_that_the_caller_ignores_is_ignored() -> None:
     number = signal.SIGHUP
     found = worked(number, "again()\ntime.sleep(0.1)\nreporter.result('42')", ignored=number)
