@@ -149,7 +149,7 @@ def box_around(boxes: Sequence[Sequence[float]]) -> list[float]:
     """
     wests, souths, easts, norths = (np.array(edges) for edges in zip(*boxes, strict=True))
     if (wests > easts).any():
-        widths = (easts - wests) % 360
+        widths = easts - wests + 360 * (wests > easts)
         wests = wests % 360
         easts = wests + widths
     west, east = wests.min(), easts.max()
